@@ -1,0 +1,80 @@
+"""Colour alteration: one hue of a photograph turned into another, or one subject painted in a named colour."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+
+from step1x_edit.data.colours import CHROMATIC, COLOURS, find_colour, measure_hues, recolour
+from step1x_edit.data.compositing import Sprite, paste
+from step1x_edit.data.materials import Materials
+from step1x_edit.data.scene import Placed, describe, gather_facts, put_subjects, refer
+from step1x_edit.data.triplet import Draft, Request
+from step1x_edit.data.vocabulary import FLOWERS_ZH
+
+_COVERAGE = 0.12
+"""Share of the picture that a hue must cover to be asked for."""
+
+
+def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
+    """Recolour a hue of the photograph or a pasted subject, one as often as the other."""
+    return _turn_hue(rng, materials, size) if rng.random() < 0.5 else _paint_subject(rng, materials, size)
+
+
+def _turn_hue(rng: random.Random, materials: Materials, size: int) -> Draft | None:
+    source, photograph = materials.crop(rng, size)
+    shares = measure_hues(source)
+    present = [name for name in CHROMATIC if shares[name] >= _COVERAGE]
+    if not present:
+        return None
+    before = rng.choice(present)
+    after = rng.choice([name for name in COLOURS if name != before])
+    weight = find_colour(source, before)[..., None]
+    floats = source.astype(np.float32) / 255
+    mixed = floats + weight * (recolour(floats, after) - floats)
+    target = np.where(weight > 0, np.clip(mixed * 255 + 0.5, 0, 255).astype(np.uint8), source)
+    english = [f"the {before} parts", f"the {before} areas", f"everything {before}", f"the {before} colour", before]
+    zh = COLOURS[before].zh
+    chinese = [f"{zh}的部分", f"{zh}的区域", f"所有{zh}", f"{zh}", zh]
+    if photograph.topic and before != "green" and shares[before] > 0.2:
+        english += [f"the {before} flowers", f"the {before} {photograph.topic}"] * 2
+        chinese += [f"{zh}的花", f"{zh}的{FLOWERS_ZH.get(photograph.topic, '部分')}"] * 2
+    way = rng.randrange(len(english))
+    return Draft(
+        source=source,
+        target=target,
+        touched=weight[..., 0] > 0,
+        request=Request("colour", {"what": english[way], "colour": after}, {"what": chinese[way], "colour": COLOURS[after].zh}),
+        source_caption=f"{photograph.caption}, partly {before}",
+        target_caption=f"{photograph.caption}, partly {after}",
+        edit=f"recolour {before} to {after}",
+        parameters={"photograph": photograph.name, "subjects": [], "coverage": round(shares[before], 3)},
+    )
+
+
+def _paint_subject(rng: random.Random, materials: Materials, size: int) -> Draft | None:
+    background, photograph = materials.crop(rng, size)
+    placed = put_subjects(rng, materials, background)
+    wanted = placed[0]
+    after = rng.choice([name for name in COLOURS if name != wanted.subject.colour])
+    painted = Sprite(recolour(wanted.sprite.rgb, after), wanted.sprite.alpha)
+    source, target = background.copy(), background.copy()
+    for item in placed:
+        item.draw(source)
+    repainted = [Placed(wanted.subject, painted, wanted.left, wanted.top, wanted.place, wanted.shadow), *placed[1:]]
+    for item in repainted:
+        item.draw(target)
+    touched = paste(source.copy(), wanted.sprite, wanted.left, wanted.top)
+    english, chinese, short = refer(rng, wanted, placed[1:])
+    caption = describe(placed, photograph.caption)
+    return Draft(
+        source=source,
+        target=target,
+        touched=touched,
+        request=Request("colour", {"what": english, "colour": after}, {"what": chinese, "colour": COLOURS[after].zh}),
+        source_caption=caption,
+        target_caption=caption.replace(wanted.subject.en, f"{after} {wanted.subject.en}", 1),
+        edit=f"recolour {short} to {after}",
+        parameters=gather_facts(photograph, placed),
+    )

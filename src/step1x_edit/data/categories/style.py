@@ -1,0 +1,192 @@
+"""Style transfer: drawing, painting and print styles as fixed filters, whose scales are shares of the picture's side."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from step1x_edit.data.colours import COLOURS
+from step1x_edit.data.materials import Materials
+from step1x_edit.data.scene import decorate, describe, gather_facts
+from step1x_edit.data.triplet import Draft, Pixels, Request
+
+
+def _odd(pixels: float) -> int:
+    """The nearest odd whole number, at least 3: a filter's width."""
+    return max(3, 2 * round((pixels - 1) / 2) + 1)
+
+
+def _grey(picture: Pixels) -> Pixels:
+    return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.uint8)
+
+
+def _edges(grey: Pixels) -> np.ndarray:
+    """Strength of edges at the scale of 1/128 of the side: float32 [H, W], 0..1."""
+    size = grey.shape[0]
+    soft = cv2.GaussianBlur(grey, (0, 0), size / 128).astype(np.float32)
+    scale = size / 128
+    gradient = cv2.magnitude(cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1))
+    return np.clip(gradient * (scale / 200), 0, 1)
+
+
+def _pencil(picture: Pixels) -> Pixels:
+    grey = _grey(picture)
+    soft = cv2.GaussianBlur(grey, (0, 0), picture.shape[0] * 0.025)
+    drawn = np.clip(grey.astype(np.float32) / np.maximum(soft, 8) * 1.02, 0, 1) ** 2.2
+    return cv2.cvtColor((drawn * 255).astype(np.uint8), cv2.COLOR_GRAY2RGB).astype(np.uint8)
+
+
+def _line_art(picture: Pixels) -> Pixels:
+    ink = 255 * (1 - np.clip(_edges(_grey(picture)) * 3 - 0.25, 0, 1))
+    return cv2.cvtColor(ink.astype(np.uint8), cv2.COLOR_GRAY2RGB).astype(np.uint8)
+
+
+def _mosaic(picture: Pixels) -> Pixels:
+    small = cv2.resize(picture, (16, 16), interpolation=cv2.INTER_AREA)
+    return cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST).astype(np.uint8)
+
+
+def _levels(count: int) -> Pixels:
+    steps = np.round(np.arange(256) / 255 * (count - 1)) / (count - 1)
+    return (steps * 255).astype(np.uint8)
+
+
+_THREE, _FIVE = _levels(3), _levels(5)
+
+
+def _posterise(picture: Pixels) -> Pixels:
+    soft = cv2.GaussianBlur(picture, (0, 0), picture.shape[0] / 160)
+    return cv2.LUT(soft, _THREE).astype(np.uint8)
+
+
+def _blur(picture: Pixels) -> Pixels:
+    return cv2.GaussianBlur(picture, (0, 0), picture.shape[0] * 0.035).astype(np.uint8)
+
+
+def _saturate(picture: Pixels, factor: float, light: float = 0) -> Pixels:
+    grey = _grey(picture)[..., None].astype(np.float32)
+    return np.clip(grey + factor * (picture - grey) + light, 0, 255).astype(np.uint8)
+
+
+def _oil(picture: Pixels) -> Pixels:
+    width = _odd(picture.shape[0] * 0.055)
+    smooth = cv2.medianBlur(cv2.medianBlur(picture, width), width)
+    return _saturate(smooth.astype(np.uint8), 1.5)
+
+
+def _watercolour(picture: Pixels) -> Pixels:
+    width = _odd(picture.shape[0] * 0.04)
+    smooth = cv2.blur(cv2.medianBlur(picture, width), (width, width)).astype(np.float32)
+    pale = 255 * (smooth / 255) ** 0.55
+    edge = _edges(_grey(smooth.astype(np.uint8)))[..., None]
+    return np.clip(pale * (1 - 0.6 * edge) + 12, 0, 255).astype(np.uint8)
+
+
+def _cartoon(picture: Pixels) -> Pixels:
+    smooth = cv2.medianBlur(picture, _odd(picture.shape[0] * 0.03))
+    flat = _saturate(cv2.LUT(smooth, _FIVE).astype(np.uint8), 1.4, 10)
+    ink = np.clip(_edges(_grey(smooth.astype(np.uint8))) * 3.5 - 0.5, 0, 1)[..., None]
+    return (flat * (1 - ink)).astype(np.uint8)
+
+
+def _emboss(picture: Pixels) -> Pixels:
+    size = picture.shape[0]
+    soft = cv2.GaussianBlur(_grey(picture), (0, 0), size / 128).astype(np.float32)
+    shift = max(1, round(size / 64))
+    padded = cv2.copyMakeBorder(soft, shift, shift, shift, shift, cv2.BORDER_REPLICATE)
+    relief = 128 + 1.4 * (padded[: -2 * shift, : -2 * shift] - padded[2 * shift :, 2 * shift :])
+    return cv2.cvtColor(np.clip(relief, 0, 255).astype(np.uint8), cv2.COLOR_GRAY2RGB).astype(np.uint8)
+
+
+def _neon(picture: Pixels) -> Pixels:
+    size = picture.shape[0]
+    soft = cv2.GaussianBlur(picture, (0, 0), size / 128).astype(np.float32)
+    glow = cv2.magnitude(cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1)) * (size / 128)
+    return np.clip(glow * 1.3, 0, 255).astype(np.uint8)
+
+
+def _negative(picture: Pixels) -> Pixels:
+    return 255 - picture
+
+
+def _halftone(picture: Pixels) -> Pixels:
+    size = picture.shape[0]
+    dots = 32
+    phase = (np.arange(size, dtype=np.float32) + 0.5) * dots / size % 1 - 0.5
+    distance = np.sqrt(phase[:, None] ** 2 + phase[None] ** 2)
+    small = cv2.resize(_grey(picture), (dots, dots), interpolation=cv2.INTER_AREA)
+    dark = 1 - cv2.resize(small, (size, size), interpolation=cv2.INTER_NEAREST).astype(np.float32) / 255
+    ink = np.clip((np.sqrt(dark) * 0.72 - distance) * size / dots + 0.5, 0, 1)
+    return cv2.cvtColor((255 * (1 - ink)).astype(np.uint8), cv2.COLOR_GRAY2RGB).astype(np.uint8)
+
+
+_JET = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_JET)[:, :, ::-1].reshape(1, 256, 3)
+
+
+def _heat_map(picture: Pixels) -> Pixels:
+    return cv2.LUT(cv2.cvtColor(_grey(picture), cv2.COLOR_GRAY2RGB), np.ascontiguousarray(_JET)).astype(np.uint8)
+
+
+def _pop_art(picture: Pixels) -> Pixels:
+    soft = cv2.GaussianBlur(picture, (0, 0), picture.shape[0] / 128)
+    return np.where(soft > 112, 255, 30).astype(np.uint8)
+
+
+def _duotone(dark: str, light: str) -> Callable[[Pixels], Pixels]:
+    """Luminance mapped onto the line between two named colours."""
+    ramp = np.arange(256, dtype=np.float32)[:, None] / 255
+    table = np.array(COLOURS[dark].rgb) * 0.6 * (1 - ramp) + np.array(COLOURS[light].rgb) * ramp
+    table = np.ascontiguousarray(table.clip(0, 255).astype(np.uint8).reshape(1, 256, 3))
+    return lambda picture: cv2.LUT(cv2.cvtColor(_grey(picture), cv2.COLOR_GRAY2RGB), table).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Style:
+    """A filter of uint8 [H, W, 3] and how a caption speaks of its result."""
+
+    apply: Callable[[Pixels], Pixels]
+    caption: str
+
+
+STYLES: dict[str, Style] = {
+    "pencil": Style(_pencil, "as a pencil sketch"),
+    "line art": Style(_line_art, "as line art"),
+    "mosaic": Style(_mosaic, "as a mosaic of squares"),
+    "posterise": Style(_posterise, "as a poster of few colours"),
+    "blur": Style(_blur, "out of focus"),
+    "oil painting": Style(_oil, "as an oil painting"),
+    "watercolour": Style(_watercolour, "as a watercolour"),
+    "cartoon": Style(_cartoon, "as a cartoon"),
+    "emboss": Style(_emboss, "as a grey relief"),
+    "neon": Style(_neon, "as neon lines"),
+    "negative": Style(_negative, "as a negative"),
+    "halftone": Style(_halftone, "as printed dots"),
+    "heat map": Style(_heat_map, "as a heat map"),
+    "pop art": Style(_pop_art, "as pop art"),
+    "duotone blue yellow": Style(_duotone("blue", "yellow"), "in blue and yellow"),
+    "duotone red white": Style(_duotone("red", "white"), "in red and white"),
+    "duotone purple orange": Style(_duotone("purple", "orange"), "in purple and orange"),
+    "duotone green white": Style(_duotone("green", "white"), "in green and white"),
+}
+
+
+def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
+    """Apply one style to a photograph, with or without a subject on it."""
+    name = rng.choice(tuple(STYLES))
+    background, photograph = materials.crop(rng, size)
+    picture, placed = decorate(rng, materials, background)
+    caption = describe(placed, photograph.caption)
+    return Draft(
+        source=picture,
+        target=STYLES[name].apply(picture),
+        touched=None,
+        request=Request(f"style {name}"),
+        source_caption=caption,
+        target_caption=f"{caption}, {STYLES[name].caption}",
+        edit=f"style {name}",
+        parameters=gather_facts(photograph, placed),
+    )

@@ -1,0 +1,136 @@
+"""The grammar of instructions: a clause says what to do, a frame says it politely, tersely or indirectly.
+
+A wording is a frame with a clause in it. One in ten wordings is kept out of training, chosen by a checksum of its text, so that
+evaluation asks in words that training has not used.
+"""
+
+from __future__ import annotations
+
+import random
+import zlib
+from dataclasses import dataclass
+from functools import lru_cache
+
+from step1x_edit.data.split import Part
+
+_KEPT_OUT = 10
+
+
+@dataclass(frozen=True)
+class Clauses:
+    """Ways to ask for one thing, as clauses that begin with a verb, with fields in braces; English and Chinese."""
+
+    en: tuple[str, ...]
+    zh: tuple[str, ...]
+
+
+FRAMES_EN: tuple[str, ...] = (
+    "{}",
+    "{} please",
+    "please {}",
+    "can you {}?",
+    "could you {}?",
+    "could you please {}?",
+    "would you {}?",
+    "would you mind trying to {}?",
+    "i want you to {}",
+    "i'd like you to {}",
+    "i need you to {}",
+    "help me {}",
+    "just {}",
+    "now {}",
+    "kindly {}",
+    "let's {}",
+    "hey, {}",
+    "hi, could you {} for me?",
+    "{}, thanks",
+    "{} for me",
+    "edit this: {}",
+    "in this picture, {}",
+    "it would be nice to {}",
+    "try to {}",
+)
+
+FRAMES_ZH: tuple[str, ...] = (
+    "{}",
+    "请{}",
+    "请你{}",
+    "帮我{}",
+    "请帮我{}",
+    "帮忙{}",
+    "麻烦{}",
+    "麻烦你{}",
+    "麻烦帮我{}",
+    "能不能{}？",
+    "能{}吗？",
+    "可以{}吗？",
+    "可不可以{}？",
+    "你能帮我{}吗？",
+    "我想{}",
+    "我想让你{}",
+    "我要你{}",
+    "我希望你能{}",
+    "给我{}",
+    "{}，谢谢",
+    "{}吧",
+    "现在{}",
+    "在这张图里，{}",
+    "试着{}",
+)
+
+
+def list_wordings(clauses: Clauses, language: str, part: Part) -> tuple[str, ...]:
+    """List the wordings of a family of clauses in "en" or "zh" that belong to a part."""
+    return _list_wordings(clauses, language, part)
+
+
+@lru_cache(maxsize=2048)
+def _list_wordings(clauses: Clauses, language: str, part: Part) -> tuple[str, ...]:
+    frames, texts = (FRAMES_EN, clauses.en) if language == "en" else (FRAMES_ZH, clauses.zh)
+    wordings = [frame.replace("{}", text) for frame in frames for text in texts]
+    return tuple(wording for wording in wordings if (zlib.crc32(wording.encode()) % _KEPT_OUT == 0) == (part == "heldout"))
+
+
+@lru_cache(maxsize=2048)
+def _list_terse(clauses: Clauses, language: str, part: Part) -> tuple[str, ...]:
+    texts = set(clauses.en if language == "en" else clauses.zh)
+    return tuple(wording for wording in _list_wordings(clauses, language, part) if wording in texts)
+
+
+def phrase(rng: random.Random, clauses: Clauses, english: dict[str, str], chinese: dict[str, str], part: Part) -> tuple[str, str]:
+    """Put a request into words, in both languages.
+
+    Four times in ten the bare clause is used where the part has one; some sentences begin with a capital letter or end with a
+    full stop, and one English sentence in twenty-five has a letter missing or two letters swapped.
+
+    Returns:
+        English and Chinese instruction.
+    """
+    en = _choose(rng, clauses, "en", part).format(**english)
+    zh = _choose(rng, clauses, "zh", part).format(**chinese)
+    if rng.random() < 0.04:
+        en = _mistype(rng, en)
+    if rng.random() < 0.5:
+        en = en[0].upper() + en[1:]
+    if rng.random() < 0.35 and en[-1] not in "?!.":
+        en += "."
+    if rng.random() < 0.3 and zh[-1] not in "？！。":
+        zh += "。"
+    return en, zh
+
+
+def _choose(rng: random.Random, clauses: Clauses, language: str, part: Part) -> str:
+    terse = _list_terse(clauses, language, part)
+    bare = rng.random() < 0.4
+    return rng.choice(terse if bare and terse else _list_wordings(clauses, language, part))
+
+
+def _mistype(rng: random.Random, text: str) -> str:
+    """Drop a letter or swap two inside a word."""
+    places = [i for i in range(1, len(text) - 2) if text[i - 1 : i + 2].isalpha()]
+    if not places:
+        return text
+    place = rng.choice(places)
+    if rng.random() < 0.5:
+        return text[:place] + text[place + 1 :]
+    return text[:place] + text[place + 1] + text[place] + text[place + 2 :]

@@ -1,0 +1,193 @@
+"""The pictures that triplets are made of, decoded once and kept in memory: photographs, and subjects cut out of their background."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from step1x_edit.data.colours import name_colour
+from step1x_edit.data.split import Part, Split
+from step1x_edit.data.triplet import Pixels
+from step1x_edit.data.vocabulary import FLOWERS, describe_kind
+from step1x_edit.errors import ImageError, UsageError
+
+PHOTOGRAPH_SIDE = 320
+"""Short side in pixels to which photographs are reduced: enough for crops at 256 pixels, and 850 of them fit into 400 MB."""
+
+_PHOTOGRAPHS = {".jpg", ".jpeg", ".png", ".webp"}
+_CUTOUTS = {".png", ".webp"}
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A background. `pixels` is uint8 [H, W, 3] sRGB; `topic` what it shows in a word or two, or None where nothing tells."""
+
+    name: str
+    pixels: Pixels
+    topic: str | None = None
+
+    @property
+    def caption(self) -> str:
+        """How a caption mentions it as a background."""
+        return f"a photo of {self.topic}" if self.topic else "a photo"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Something cut out of its background.
+
+    Attributes:
+        name: name of the file, without folder and ending.
+        pixels: uint8 [H, W, 4], the colours multiplied by alpha, cropped to what is visible.
+        en: English name.
+        zh: Chinese name.
+        kind: what it is in general, a key of `vocabulary.KINDS`.
+        colour: the named colour that most of it has, or None.
+    """
+
+    name: str
+    pixels: Pixels
+    en: str
+    zh: str
+    kind: str
+    colour: str | None
+
+
+@dataclass(frozen=True)
+class Materials:
+    """Everything a category draws from.
+
+    Attributes:
+        photographs: at least one.
+        subjects: at least one; what may be pasted, removed, moved or recoloured.
+        known: subjects that may be asked for by name although the source does not show them; at least one.
+        difficulty: 0 for one large subject, 1 for up to several small ones.
+    """
+
+    photographs: Sequence[Photograph]
+    subjects: Sequence[Subject]
+    known: Sequence[Subject]
+    difficulty: float = 1.0
+
+    def crop(self, rng: random.Random, size: int, photograph: Photograph | None = None) -> tuple[Pixels, Photograph]:
+        """Cut a random square of 40 to 100 % of the short side out of a photograph, perhaps mirrored, and scale it.
+
+        Returns:
+            uint8 [size, size, 3], a fresh array, and the photograph it is from.
+        """
+        photo = photograph or rng.choice(self.photographs)
+        height, width = photo.pixels.shape[:2]
+        side = max(8, round(min(height, width) * rng.uniform(0.4, 1.0)))
+        side = min(side, height, width)
+        top, left = int(rng.random() * (height - side + 1)), int(rng.random() * (width - side + 1))
+        square = photo.pixels[top : top + side, left : left + side]
+        if rng.random() < 0.5:
+            square = square[:, ::-1]
+        shrink = side > size
+        return cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC).astype(np.uint8), photo
+
+
+def read_materials(
+    photos: Iterable[str | Path], cutouts: Iterable[str | Path], split: Split, part: Part, difficulty: float = 1.0
+) -> Materials:
+    """Decode the pictures of a part of the split.
+
+    Args:
+        photos: folders of photographs, searched with their subfolders.
+        cutouts: folders of RGBA pictures with a `names.json` in each folder that holds pictures.
+        split: which names belong to which part.
+        part: "train" for everything that is not kept out, "heldout" for only that.
+        difficulty: passed on.
+
+    Raises:
+        UsageError: a folder is missing, or no picture is left.
+        ImageError: a picture cannot be decoded.
+    """
+    paths = _list_files(photos, _PHOTOGRAPHS)
+    chosen = split.select((path.stem for path in paths), part, photographs=True)
+    topics = _read_names(paths)
+    photographs = [_read_photograph(path, topics.get(path)) for path in paths if path.stem in chosen]
+    if not photographs:
+        raise UsageError(f"No {part} photograph in {_name_folders(photos)}; give a folder with pictures that the split allows for {part}.")
+    paths = _list_files(cutouts, _CUTOUTS)
+    chosen = split.select((path.stem for path in paths), part, photographs=False)
+    names = _read_names(paths)
+    subjects = [_read_subject(path, names.get(path)) for path in paths if path.stem in chosen]
+    if not subjects:
+        raise UsageError(f"No {part} cut-out in {_name_folders(cutouts)}; give a folder with RGBA pictures that the split allows for {part}.")
+    known = [subject for subject in subjects if subject.name in split.known] or subjects
+    if part == "heldout":
+        subjects = [subject for subject in subjects if subject.name not in split.known] or subjects
+    return Materials(tuple(photographs), tuple(subjects), tuple(known), difficulty)
+
+
+def _name_folders(folders: Iterable[str | Path]) -> str:
+    return ", ".join(str(folder) for folder in folders) or "no folder"
+
+
+def _list_files(folders: Iterable[str | Path], endings: set[str]) -> list[Path]:
+    files: dict[str, Path] = {}
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise UsageError(f"The folder {folder} does not exist; give an existing folder of pictures.")
+        for path in sorted(folder.rglob("*")):
+            if path.suffix.lower() in endings:
+                files.setdefault(path.stem, path)
+    return [files[stem] for stem in sorted(files)]
+
+
+def _read_names(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
+    """Find each picture's entry in the `names.json` beside it, where there is one."""
+    tables: dict[Path, dict[str, dict[str, Any]]] = {}
+    found = {}
+    for path in paths:
+        if path.parent not in tables:
+            file = path.parent / "names.json"
+            try:
+                tables[path.parent] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+            except ValueError as error:
+                raise UsageError(f"The file {file} is not valid JSON ({error}); correct it.") from error
+        if path.stem in tables[path.parent]:
+            found[path] = tables[path.parent][path.stem]
+    return found
+
+
+def _decode(path: Path, flag: int) -> Pixels:
+    data = np.fromfile(path, np.uint8)
+    pixels = cv2.imdecode(data, flag) if data.size else None
+    if pixels is None:
+        raise ImageError(f"Cannot decode {path}; remove it or replace it by a readable picture.")
+    return pixels.astype(np.uint8)
+
+
+def _read_photograph(path: Path, entry: dict[str, Any] | None) -> Photograph:
+    pixels = cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    factor = PHOTOGRAPH_SIDE / min(pixels.shape[:2])
+    if factor < 1:
+        height, width = pixels.shape[:2]
+        pixels = cv2.resize(pixels, (round(width * factor), round(height * factor)), interpolation=cv2.INTER_AREA)
+    topic = entry["en"] if entry else FLOWERS.get(path.stem.split("-")[0])
+    return Photograph(path.stem, np.ascontiguousarray(pixels, dtype=np.uint8), topic)
+
+
+def _read_subject(path: Path, entry: dict[str, Any] | None) -> Subject:
+    pixels = _decode(path, cv2.IMREAD_UNCHANGED)
+    if pixels.ndim != 3 or pixels.shape[2] != 4:
+        raise ImageError(f"The cut-out {path} has no alpha channel; save it as an RGBA picture.")
+    visible = pixels[..., 3] > 8
+    if not visible.any():
+        raise ImageError(f"The cut-out {path} is wholly transparent; remove it.")
+    rows, columns = np.flatnonzero(visible.any(1)), np.flatnonzero(visible.any(0))
+    pixels = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    straight = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_BGRA2RGBA)
+    alpha = straight[..., 3:].astype(np.float32) / 255
+    premultiplied = np.concatenate([(straight[..., :3] * alpha + 0.5).astype(np.uint8), straight[..., 3:]], axis=2)
+    english, chinese, kind = describe_kind(path.stem, entry or {})
+    return Subject(path.stem, premultiplied, english, chinese, kind, name_colour(straight[straight[..., 3] > 200][:, :3]))

@@ -1,0 +1,151 @@
+"""Scenes: a photograph with subjects pasted onto it, and how they are spoken of."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+from step1x_edit.data.colours import COLOURS
+from step1x_edit.data.compositing import Sprite, cast_shadow, paste, place_box, scale_subject
+from step1x_edit.data.materials import Materials, Photograph, Subject
+from step1x_edit.data.triplet import Mask, Pixels
+from step1x_edit.data.vocabulary import KINDS, PLACES, with_article
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A subject at its place in a frame: `left`, `top` and the sprite's size in pixels; `place` a key of `vocabulary.PLACES`."""
+
+    subject: Subject
+    sprite: Sprite
+    left: int
+    top: int
+    place: str
+    shadow: bool = False
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom in pixels."""
+        height, width = self.sprite.alpha.shape[:2]
+        return self.left, self.top, self.left + width, self.top + height
+
+    def draw(self, canvas: Pixels) -> Mask:
+        """Draw it and its shadow onto the canvas, in place; returns the pixels it changes."""
+        shade = cast_shadow(canvas, self.sprite, self.left, self.top) if self.shadow else None
+        mask = paste(canvas, self.sprite, self.left, self.top)
+        return mask if shade is None else mask | shade
+
+    @property
+    def caption(self) -> str:
+        """Name and place: "a zebra at the top left"."""
+        return f"{with_article(self.subject.en)} {PLACES[self.place][0]}"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """JSON-able facts for `Triplet.parameters`."""
+        return {"subject": self.subject.name, "box": list(self.box), "shadow": self.shadow}
+
+
+def draw_range(rng: random.Random, materials: Materials) -> float:
+    """Draw the longer side of a subject as a share of the frame: 0.5 to 0.75 at difficulty 0, 0.22 to 0.6 at 1."""
+    ease = 1 - materials.difficulty
+    return rng.uniform(0.22 + 0.28 * ease, 0.6 + 0.15 * ease)
+
+
+def name_place(size: int, box: tuple[int, int, int, int]) -> str:
+    """Name the ninth of the frame in which the middle of a box lies."""
+    column = min(2, max(0, int(3 * (box[0] + box[2]) / 2 / size)))
+    row = min(2, max(0, int(3 * (box[1] + box[3]) / 2 / size)))
+    return (("top left", "top", "top right"), ("left", "centre", "right"), ("bottom left", "bottom", "bottom right"))[row][column]
+
+
+def put_subject(
+    rng: random.Random, materials: Materials, background: Pixels, share: float, subject: Subject | None = None, *, plain: bool = False
+) -> Placed:
+    """Choose a subject, its mirror image, light and place, without drawing it.
+
+    Args:
+        rng: source of every choice.
+        materials: where a subject is chosen from, when none is given.
+        background: uint8 [S, S, 3], to whose brightness the subject is matched a little.
+        share: longer side as a share of the frame.
+        subject: the subject, or None for any.
+        plain: neither matched in light nor given a shadow.
+    """
+    size = background.shape[0]
+    subject = subject or rng.choice(materials.subjects)
+    mirrored, shadow, x, y = rng.random() < 0.5, rng.random() < 0.3, rng.random(), rng.random()
+    light = 1.0 if plain else 0.88 + 0.16 * float(background.mean()) / 255
+    sprite = scale_subject(subject.pixels, max(2, round(size * share)), mirrored=mirrored, light=light)
+    height, width = sprite.alpha.shape[:2]
+    left, top = place_box(size, width, height, x, y, 0.02)
+    return Placed(subject, sprite, left, top, name_place(size, (left, top, left + width, top + height)), shadow and not plain)
+
+
+def put_subjects(rng: random.Random, materials: Materials, background: Pixels) -> list[Placed]:
+    """Choose one subject, or with growing difficulty a second one that neither overlaps the first nor shares its name."""
+    first = put_subject(rng, materials, background, draw_range(rng, materials))
+    placed = [first]
+    if rng.random() < 0.5 * materials.difficulty:
+        for _ in range(4):
+            other = put_subject(rng, materials, background, min(0.45, draw_range(rng, materials)))
+            if other.subject.en != first.subject.en and not _overlap(first.box, other.box, background.shape[0] // 20):
+                placed.append(other)
+                break
+    return placed
+
+
+def _overlap(one: tuple[int, int, int, int], two: tuple[int, int, int, int], gap: int) -> bool:
+    return one[0] < two[2] + gap and two[0] < one[2] + gap and one[1] < two[3] + gap and two[1] < one[3] + gap
+
+
+def decorate(rng: random.Random, materials: Materials, background: Pixels, chance: float = 0.3) -> tuple[Pixels, list[Placed]]:
+    """Sometimes paste a subject onto a background, so that edits of the whole picture meet subjects too."""
+    if rng.random() >= chance:
+        return background, []
+    canvas = background.copy()
+    placed = put_subject(rng, materials, background, rng.uniform(0.3, 0.75))
+    placed.draw(canvas)
+    return canvas, [placed]
+
+
+def describe(placed: Sequence[Placed], background: str) -> str:
+    """Caption a scene: the subjects with their places, then the background."""
+    return ", ".join([*(item.caption for item in placed), f"on {background}"]) if placed else background
+
+
+def gather_facts(photograph: Photograph, placed: Sequence[Placed]) -> dict[str, Any]:
+    """Collect what a triplet's parameters say of its scene."""
+    return {"photograph": photograph.name, "subjects": [item.facts for item in placed]}
+
+
+def refer(rng: random.Random, wanted: Placed, others: Sequence[Placed]) -> tuple[str, str, str]:
+    """Choose a way to speak of one subject that fits no other one: by name, place, colour or kind.
+
+    Returns:
+        English with article ("the zebra"), Chinese ("斑马"), and the short form of the closed vocabulary ("zebra").
+    """
+    subject = wanted.subject
+    kind_en, kind_zh = KINDS[subject.kind]
+    ways = [(f"the {subject.en}", subject.zh, subject.en)] * 6
+    if all(other.place != wanted.place for other in others):
+        place_en, place_zh = PLACES[wanted.place][:2]
+        ways.append((f"the {subject.en} {place_en}", f"{place_zh}的{subject.zh}", subject.en))
+        ways.append((f"the {kind_en} {place_en}", f"{place_zh}的{kind_zh}", f"{kind_en} {wanted.place}"))
+        ways.append((f"the thing {place_en}", f"{place_zh}的东西", f"thing {wanted.place}"))
+    if subject.colour and all(other.subject.colour != subject.colour for other in others):
+        colour_zh = COLOURS[subject.colour].zh
+        if subject.colour not in subject.en.split():
+            ways.append((f"the {subject.colour} {subject.en}", f"{colour_zh}的{subject.zh}", subject.en))
+        ways.append((f"the {subject.colour} {kind_en}", f"{colour_zh}的{kind_zh}", f"{subject.colour} {kind_en}"))
+    if all(other.subject.kind != subject.kind for other in others):
+        ways.append((f"the {kind_en}", kind_zh, kind_en))
+    if not others:
+        ways.append(("the sticker", "贴纸", "sticker"))
+        ways.append(("the pasted object", "贴上去的东西", "sticker"))
+    return rng.choice(ways)
+
+

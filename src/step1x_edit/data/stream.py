@@ -1,0 +1,132 @@
+"""An endless stream of exact triplets: sample number i is always the same, whoever asks and in whatever order."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from step1x_edit.data.categories import CATEGORIES
+from step1x_edit.data.compositing import grow
+from step1x_edit.data.instructions import CLAUSES, phrase
+from step1x_edit.data.materials import read_materials
+from step1x_edit.data.split import Part, Split
+from step1x_edit.data.triplet import Draft, Mask, Triplet
+from step1x_edit.errors import UsageError
+from step1x_edit.types import EditCategory
+
+VISIBLE = 8.0
+"""Mean absolute change inside the region, of 255, below which an edit is not worth asking for."""
+
+ATTEMPTS = 64
+
+
+class TripletStream:
+    """Makes triplets from photographs and cut-out subjects that are decoded once and kept in memory.
+
+    `sample` changes nothing, so a stream may be shared by forked workers, and a run resumes by remembering an index.
+    OpenCV's own threads are switched off for the process: one stream uses one core.
+    """
+
+    def __init__(
+        self,
+        photos: Sequence[str | Path],
+        cutouts: Sequence[str | Path],
+        *,
+        split: Split,
+        part: Part,
+        size: int,
+        seed: int,
+        mixture: Mapping[EditCategory, float] | None = None,
+        difficulty: float = 1.0,
+    ) -> None:
+        """Read the pictures.
+
+        Args:
+            photos: folders of photographs, searched with their subfolders.
+            cutouts: folders of named RGBA pictures.
+            split: what is kept out of training.
+            part: which side of the split to draw from.
+            size: side of the triplets in pixels, at least 32.
+            seed: with the index, fixes everything.
+            mixture: share of each category, any positive numbers; None for equal shares.
+            difficulty: 0 for one large subject, 1 for up to several small ones.
+
+        Raises:
+            UsageError: a folder or value cannot be used.
+            ImageError: a picture cannot be decoded.
+        """
+        if not 0 <= difficulty <= 1:
+            raise UsageError(f"Difficulty must lie between 0 and 1, not {difficulty}.")
+        shares = dict.fromkeys(CATEGORIES, 1.0) if mixture is None else {EditCategory(key): share for key, share in mixture.items() if share > 0}
+        if not shares:
+            raise UsageError("The mixture is empty; give at least one category a share above 0.")
+        missing = [key for key in shares if key not in CATEGORIES]
+        if missing:
+            raise UsageError(f"The category {missing[0]} cannot be generated; use {', '.join(CATEGORIES)}.")
+        cv2.setNumThreads(0)
+        self.size = _check_size(size)
+        self.seed = seed
+        self.part: Part = part
+        self.materials = read_materials(photos, cutouts, split, part, difficulty)
+        self._categories = tuple(shares)
+        self._bounds = tuple(accumulate(shares.values()))
+
+    def sample(self, index: int, size: int | None = None) -> Triplet:
+        """Make triplet number `index`; the same edit at every size.
+
+        Args:
+            index: any whole number.
+            size: side in pixels, at least 32, or None for the stream's.
+        """
+        rng = random.Random(f"{self.seed}/{self.part}/{index}")
+        category = rng.choices(self._categories, cum_weights=self._bounds)[0]
+        side = self.size if size is None else _check_size(size)
+        for _ in range(ATTEMPTS):
+            draft = CATEGORIES[category](rng, self.materials, side)
+            if draft is None:
+                continue
+            region = np.ones((side, side), np.bool_) if draft.touched is None else grow(draft.touched)
+            if _measure_change(draft, region) >= VISIBLE:
+                return self._finish(draft, region, category, index, rng)
+        raise UsageError(f"No visible edit of the category {category} can be made from these pictures; add photographs or cut-outs.")
+
+    def _finish(self, draft: Draft, region: Mask, category: EditCategory, index: int, rng: random.Random) -> Triplet:
+        request = draft.request
+        english, chinese = phrase(rng, CLAUSES[request.clauses], request.en, request.zh, self.part)
+        return Triplet(
+            source=draft.source,
+            target=draft.target,
+            region=region,
+            category=category,
+            instruction_en=english,
+            instruction_zh=chinese,
+            source_caption=draft.source_caption,
+            target_caption=draft.target_caption,
+            edit=draft.edit,
+            parameters={"seed": self.seed, "part": self.part, "index": index, "size": len(region), **draft.parameters},
+        )
+
+    def with_difficulty(self, difficulty: float) -> TripletStream:
+        """The same stream and pictures in memory at another difficulty."""
+        other = object.__new__(TripletStream)
+        other.__dict__.update(self.__dict__)
+        other.materials = dataclasses.replace(self.materials, difficulty=difficulty)
+        return other
+
+
+def _check_size(size: int) -> int:
+    if not 32 <= size <= 2048:
+        raise UsageError(f"The size of triplets must lie between 32 and 2048 pixels, not {size}.")
+    return size
+
+
+def _measure_change(draft: Draft, region: Mask) -> float:
+    """Mean absolute difference of source and target inside the region, 0..255; 0 for an empty region."""
+    difference = cv2.absdiff(draft.source, draft.target)
+    return float(np.mean(cv2.mean(difference, mask=region.view(np.uint8))[:3]))

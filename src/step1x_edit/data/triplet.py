@@ -1,0 +1,75 @@
+"""One exact editing example: a picture, what was asked, and the picture that answers it. What the trainers and the scorers read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from step1x_edit.types import EditCategory
+
+Pixels = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Triplet:
+    """A source picture, an instruction in two languages, and the exact target.
+
+    Attributes:
+        source: uint8 [H, W, 3], sRGB.
+        target: uint8 [H, W, 3], sRGB; equal to the source outside `region`.
+        region: bool [H, W], where the edit is meant to act; all True for edits of the whole picture.
+        category: which of the eleven kinds of edit this is.
+        instruction_en: what is asked, in English.
+        instruction_zh: the same request, in Chinese.
+        source_caption: short English description of the source.
+        target_caption: short English description of the target.
+        edit: the request in a closed English vocabulary, for example "remove zebra".
+        parameters: JSON-able facts, enough to make the triplet again and to credit the pictures it is made of.
+    """
+
+    source: Pixels
+    target: Pixels
+    region: Mask
+    category: EditCategory
+    instruction_en: str
+    instruction_zh: str
+    source_caption: str
+    target_caption: str
+    edit: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked, before it is put into words: clause templates and the facts that fill them, language by language.
+
+    Attributes:
+        clauses: a key of `instructions.CLAUSES`: the family of clauses to choose from.
+        en: values for the fields of the English clauses.
+        zh: values for the fields of the Chinese clauses.
+    """
+
+    clauses: str
+    en: dict[str, str] = field(default_factory=dict)
+    zh: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A triplet without its wording, as a category makes it. The fields are those of `Triplet`.
+
+    `touched` is the mask of what was composited, before dilation, or None when the edit acts on the whole picture.
+    """
+
+    source: Pixels
+    target: Pixels
+    touched: Mask | None
+    request: Request
+    source_caption: str
+    target_caption: str
+    edit: str
+    parameters: dict[str, Any] = field(default_factory=dict)

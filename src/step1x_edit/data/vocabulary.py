@@ -1,0 +1,134 @@
+"""Words for what pictures show: kinds of subjects, places in the frame, flowers. Literal tables, English and Chinese."""
+
+from __future__ import annotations
+
+from typing import Any
+
+KINDS: dict[str, tuple[str, str]] = {
+    "animal": ("animal", "动物"),
+    "plant": ("plant", "植物"),
+    "food": ("food", "食物"),
+    "vehicle": ("vehicle", "交通工具"),
+    "building": ("building", "建筑"),
+    "person": ("person", "人"),
+    "clothing": ("piece of clothing", "衣物"),
+    "object": ("object", "物体"),
+}
+"""General word for a kind of subject: name -> (English, Chinese)."""
+
+MEASURES: dict[str, str] = {
+    "animal": "一只",
+    "plant": "一株",
+    "food": "一个",
+    "vehicle": "一辆",
+    "building": "一座",
+    "person": "一个",
+    "clothing": "一件",
+    "object": "一个",
+}
+"""Chinese "one" with the measure word of a kind."""
+
+FLOWERS: dict[str, str] = {
+    "daisy": "daisies",
+    "dandelion": "dandelions",
+    "roses": "roses",
+    "sunflowers": "sunflowers",
+    "tulips": "tulips",
+}
+"""First word of a photograph's file name -> what it shows."""
+
+FLOWERS_ZH: dict[str, str] = {"daisies": "雏菊", "dandelions": "蒲公英", "roses": "玫瑰", "sunflowers": "向日葵", "tulips": "郁金香"}
+
+PLACES: dict[str, tuple[str, str, float, float]] = {
+    "centre": ("in the centre", "中间", 0.5, 0.5),
+    "left": ("on the left", "左边", 0.0, 0.5),
+    "right": ("on the right", "右边", 1.0, 0.5),
+    "top": ("at the top", "上方", 0.5, 0.0),
+    "bottom": ("at the bottom", "下方", 0.5, 1.0),
+    "top left": ("at the top left", "左上角", 0.0, 0.0),
+    "top right": ("at the top right", "右上角", 1.0, 0.0),
+    "bottom left": ("at the bottom left", "左下角", 0.0, 1.0),
+    "bottom right": ("at the bottom right", "右下角", 1.0, 1.0),
+}
+"""Place in the frame: name -> (English, Chinese, horizontal position, vertical position), 0 flush left or top, 1 flush right or bottom."""
+
+_CODEPOINTS: tuple[tuple[int, int, str], ...] = (
+    (0x1F300, 0x1F32C, "object"),
+    (0x1F32D, 0x1F330, "food"),
+    (0x1F331, 0x1F335, "plant"),
+    (0x1F336, 0x1F336, "food"),
+    (0x1F337, 0x1F33C, "plant"),
+    (0x1F33D, 0x1F33D, "food"),
+    (0x1F33E, 0x1F344, "plant"),
+    (0x1F345, 0x1F37F, "food"),
+    (0x1F382, 0x1F382, "food"),
+    (0x1F384, 0x1F384, "plant"),
+    (0x1F3C2, 0x1F3C4, "person"),
+    (0x1F3CA, 0x1F3CC, "person"),
+    (0x1F3CD, 0x1F3CE, "vehicle"),
+    (0x1F3E0, 0x1F3F0, "building"),
+    (0x1F400, 0x1F43F, "animal"),
+    (0x1F451, 0x1F463, "clothing"),
+    (0x1F490, 0x1F490, "plant"),
+    (0x1F5FB, 0x1F5FF, "building"),
+    (0x1F680, 0x1F6A4, "vehicle"),
+    (0x1F6E5, 0x1F6FF, "vehicle"),
+    (0x1F950, 0x1F96F, "food"),
+    (0x1F980, 0x1F9AE, "animal"),
+    (0x1F9C0, 0x1F9CB, "food"),
+    (0x1FA70, 0x1FA74, "clothing"),
+    (0x1FAB0, 0x1FAB3, "animal"),
+    (0x1FAB4, 0x1FAB9, "plant"),
+    (0x1FABC, 0x1FABF, "animal"),
+    (0x1FAD0, 0x1FADC, "food"),
+)
+"""Kinds of emoji by Unicode code point: first, last, kind. Everything else is an object."""
+
+_NAMED: dict[str, tuple[str, str]] = {
+    "banana": ("香蕉", "food"),
+    "bed": ("床", "object"),
+    "book": ("书", "object"),
+    "bus": ("公交车", "vehicle"),
+    "cake": ("蛋糕", "food"),
+    "carrot": ("胡萝卜", "food"),
+    "chair": ("椅子", "object"),
+    "cup": ("杯子", "object"),
+    "dog": ("狗", "animal"),
+    "donut": ("甜甜圈", "food"),
+    "handbag": ("手提包", "object"),
+    "horse": ("马", "animal"),
+    "microwave": ("微波炉", "object"),
+    "motorcycle": ("摩托车", "vehicle"),
+    "oven": ("烤箱", "object"),
+    "potted plant": ("盆栽植物", "plant"),
+    "sink": ("水槽", "object"),
+    "teddy bear": ("泰迪熊", "object"),
+    "tie": ("领带", "clothing"),
+    "toilet": ("马桶", "object"),
+    "tv": ("电视", "object"),
+    "vase": ("花瓶", "object"),
+    "wine glass": ("酒杯", "object"),
+}
+"""Subjects whose entry gives an English name alone: name -> (Chinese, kind)."""
+
+
+def describe_kind(stem: str, entry: dict[str, Any]) -> tuple[str, str, str]:
+    """Name a subject from its entry in `names.json` (`en`, and perhaps `zh`, `kind`, `codepoint`), or else from its file name.
+
+    Returns:
+        English name, Chinese name, kind.
+    """
+    english = str(entry.get("en") or stem.replace("-", " ")).replace("’", "'")
+    chinese, kind = _NAMED.get(english, (english, "object"))
+    chinese = str(entry.get("zh") or chinese)
+    if "codepoint" in entry:
+        point = int(str(entry["codepoint"]).split("-")[0].split("_")[0], 16)
+        kind = next((kind for first, last, kind in _CODEPOINTS if first <= point <= last), "object")
+    return english, chinese, str(entry.get("kind") or kind)
+
+
+def with_article(words: str) -> str:
+    """Put "a" or "an" before an English name: "apple" -> "an apple"; plurals are left as they are."""
+    if words.endswith("s") and not words.endswith(("ss", "us", "is")):
+        return words
+    return ("an " if words[0].lower() in "aeiou" and not words.startswith(("uni", "one")) else "a ") + words
