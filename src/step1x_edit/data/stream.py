@@ -61,6 +61,13 @@ class TripletStream:
             UsageError: a folder or value cannot be used.
             ImageError: a picture cannot be decoded.
         """
+        cv2.setNumThreads(0)
+        self.seed = seed
+        self.part: Part = part
+        self.materials = read_materials(photos, cutouts, split, part, difficulty)
+        self._configure(size, mixture, difficulty)
+
+    def _configure(self, size: int, mixture: Mapping[EditCategory, float] | None, difficulty: float) -> None:
         if not 0 <= difficulty <= 1:
             raise UsageError(f"Difficulty must lie between 0 and 1, not {difficulty}.")
         shares = dict.fromkeys(CATEGORIES, 1.0) if mixture is None else {EditCategory(key): share for key, share in mixture.items() if share > 0}
@@ -69,11 +76,8 @@ class TripletStream:
         missing = [key for key in shares if key not in CATEGORIES]
         if missing:
             raise UsageError(f"The category {missing[0]} cannot be generated; use {', '.join(CATEGORIES)}.")
-        cv2.setNumThreads(0)
         self.size = _check_size(size)
-        self.seed = seed
-        self.part: Part = part
-        self.materials = read_materials(photos, cutouts, split, part, difficulty)
+        self.materials = dataclasses.replace(self.materials, difficulty=difficulty)
         self._categories = tuple(shares)
         self._bounds = tuple(accumulate(shares.values()))
 
@@ -112,11 +116,11 @@ class TripletStream:
             parameters={"seed": self.seed, "part": self.part, "index": index, "size": len(region), **draft.parameters},
         )
 
-    def with_difficulty(self, difficulty: float) -> TripletStream:
-        """The same stream and pictures in memory at another difficulty."""
+    def variant(self, *, size: int, mixture: Mapping[EditCategory, float] | None, difficulty: float) -> TripletStream:
+        """Another stream over the same pictures in memory, as a curriculum needs; the arguments are the constructor's."""
         other = object.__new__(TripletStream)
         other.__dict__.update(self.__dict__)
-        other.materials = dataclasses.replace(self.materials, difficulty=difficulty)
+        other._configure(size, mixture, difficulty)
         return other
 
 
