@@ -52,7 +52,7 @@ def _lab(rgb: tuple[int, int, int]) -> Floats:
 _ANCHORS = {name: _lab(colour.rgb) for name, colour in COLOURS.items()}
 
 
-def _window(low: int, high: int, soft: int = 4) -> npt.NDArray[np.uint8]:
+def _window(low: int, high: int, soft: int = 7) -> npt.NDArray[np.uint8]:
     """Table over hue 0..255: 255 inside low..high, falling to 0 within `soft` steps on either side."""
     hue = np.arange(256, dtype=np.float32)
     middle, half = (low + high) / 2, (high - low) / 2
@@ -94,23 +94,23 @@ def measure_hues(picture: Pixels) -> dict[str, float]:
 
 
 def name_colour(pixels: Pixels) -> str | None:
-    """Name the colour of most of the pixels, uint8 [N, 3], or None where no colour covers 55 % of them."""
+    """Name the colour of most of the pixels, uint8 [N, 3]: a chromatic one of 60 %, black, white or grey of 75 %, or else None."""
     if len(pixels) == 0:
         return None
     hsv = cv2.cvtColor(np.ascontiguousarray(pixels).reshape(-1, 1, 3), cv2.COLOR_RGB2HSV).reshape(-1, 3)
     hue, saturation, value = hsv.T
     chromatic = (saturation > 80) & (value > 70)
     shares = {
-        "black": float(np.mean(value <= 70)),
+        "black": float(np.mean((value <= 70) | ((saturation <= 90) & (value <= 95)))),
         "white": float(np.mean((saturation <= 45) & (value >= 215))),
-        "grey": float(np.mean((saturation <= 55) & (value > 70) & (value < 215))),
+        "grey": float(np.mean((saturation <= 55) & (value > 95) & (value < 215))),
     }
     for name in CHROMATIC:
         low, high = COLOURS[name].hues or (0, 0)
         inside = (hue >= low) & (hue < high) if low >= 0 else (hue >= low % 180) | (hue < high)
         shares[name] = float(np.mean(chromatic & inside))
     best = max(shares, key=lambda name: shares[name])
-    return best if shares[best] >= 0.55 else None
+    return best if shares[best] >= (0.6 if best in CHROMATIC else 0.75) else None
 
 
 def recolour(picture: Floats, name: str) -> Floats:

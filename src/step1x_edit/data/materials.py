@@ -15,7 +15,7 @@ import numpy as np
 from step1x_edit.data.colours import name_colour
 from step1x_edit.data.split import Part, Split
 from step1x_edit.data.triplet import Pixels
-from step1x_edit.data.vocabulary import FLOWERS, describe_kind
+from step1x_edit.data.vocabulary import FLOWERS, UNNAMEABLE, describe_kind
 from step1x_edit.errors import ImageError, UsageError
 
 PHOTOGRAPH_SIDE = 320
@@ -120,6 +120,7 @@ def read_materials(
     chosen = split.select((path.stem for path in paths), part, photographs=False)
     names = _read_names(paths)
     subjects = [_read_subject(path, names.get(path)) for path in paths if path.stem in chosen]
+    subjects = [subject for subject in subjects if subject.en not in UNNAMEABLE]
     if not subjects:
         raise UsageError(f"No {part} cut-out in {_name_folders(cutouts)}; give a folder with RGBA pictures that the split allows for {part}.")
     known = [subject for subject in subjects if subject.name in split.known] or subjects

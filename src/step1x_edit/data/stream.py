@@ -23,6 +23,9 @@ from step1x_edit.types import EditCategory
 VISIBLE = 8.0
 """Mean absolute change inside the region, of 255, below which an edit is not worth asking for."""
 
+VISIBLE_COLOUR = 16.0
+"""The same for colour alterations, where a smaller change means that the colour was there already."""
+
 ATTEMPTS = 64
 
 
@@ -96,7 +99,7 @@ class TripletStream:
             if draft is None:
                 continue
             region = np.ones((side, side), np.bool_) if draft.touched is None else grow(draft.touched)
-            if _measure_change(draft, region) >= VISIBLE:
+            if _measure_change(draft, region) >= (VISIBLE_COLOUR if category is EditCategory.COLOR_ALTERATION else VISIBLE):
                 return self._finish(draft, region, category, index, rng)
         raise UsageError(f"No visible edit of the category {category} can be made from these pictures; add photographs or cut-outs.")
 

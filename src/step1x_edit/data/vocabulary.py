@@ -66,7 +66,8 @@ _CODEPOINTS: tuple[tuple[int, int, str], ...] = (
     (0x1F3C2, 0x1F3C4, "person"),
     (0x1F3CA, 0x1F3CC, "person"),
     (0x1F3CD, 0x1F3CE, "vehicle"),
-    (0x1F3E0, 0x1F3F0, "building"),
+    (0x1F3E0, 0x1F3ED, "building"),
+    (0x1F3EF, 0x1F3F0, "building"),
     (0x1F400, 0x1F43F, "animal"),
     (0x1F451, 0x1F463, "clothing"),
     (0x1F490, 0x1F490, "plant"),
@@ -110,6 +111,16 @@ _NAMED: dict[str, tuple[str, str]] = {
     "wine glass": ("酒杯", "object"),
 }
 """Subjects whose entry gives an English name alone: name -> (Chinese, kind)."""
+
+UNNAMEABLE: frozenset[str] = frozenset(
+    (
+        "airplane arrival, airplane departure, anger symbol, antenna bars, closed mailbox with lowered flag, closed mailbox with raised flag, "
+        "cooking, cricket game, field hockey, fork and knife with plate, heavy dollar sign, horse racing, ice hockey, leaf fluttering in wind, "
+        "mobile phone off, mobile phone with arrow, mount fuji, no mobile phones, open mailbox with lowered flag, "
+        "open mailbox with raised flag, performing arts, pouring liquid, vibration mode, bullseye"
+    ).split(", ")
+)
+"""Names of drawings that nobody would call a picture's subject by; they are left out."""
 
 
 def describe_kind(stem: str, entry: dict[str, Any]) -> tuple[str, str, str]:

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from step1x_edit.data.colours import COLOURS
 from step1x_edit.data.materials import Materials
 from step1x_edit.data.scene import decorate, describe, gather_facts
 from step1x_edit.data.triplet import Draft, Pixels, Request
+
+
+Floats = npt.NDArray[np.float32]
 
 
 def _odd(pixels: float) -> int:
@@ -24,13 +28,12 @@ def _grey(picture: Pixels) -> Pixels:
     return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.uint8)
 
 
-def _edges(grey: Pixels) -> np.ndarray:
-    """Strength of edges at the scale of 1/128 of the side: float32 [H, W], 0..1."""
-    size = grey.shape[0]
-    soft = cv2.GaussianBlur(grey, (0, 0), size / 128).astype(np.float32)
-    scale = size / 128
-    gradient = cv2.magnitude(cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1))
-    return np.clip(gradient * (scale / 200), 0, 1)
+def _ink(grey: Pixels) -> Floats:
+    """Thin lines on the dark side of edges, as the difference of two blurs: float32 [H, W], 0 no ink, 1 full ink."""
+    scale = grey.shape[0] / 128
+    fine = cv2.GaussianBlur(grey, (0, 0), 0.6 * scale).astype(np.float32)
+    coarse = cv2.GaussianBlur(grey, (0, 0), 1.6 * scale).astype(np.float32)
+    return np.clip((coarse - fine - 2) / 7, 0, 1).astype(np.float32)
 
 
 def _pencil(picture: Pixels) -> Pixels:
@@ -41,7 +44,7 @@ def _pencil(picture: Pixels) -> Pixels:
 
 
 def _line_art(picture: Pixels) -> Pixels:
-    ink = 255 * (1 - np.clip(_edges(_grey(picture)) * 3 - 0.25, 0, 1))
+    ink = 255 * (1 - _ink(_grey(picture)))
     return cv2.cvtColor(ink.astype(np.uint8), cv2.COLOR_GRAY2RGB).astype(np.uint8)
 
 
@@ -55,12 +58,12 @@ def _levels(count: int) -> Pixels:
     return (steps * 255).astype(np.uint8)
 
 
-_THREE, _FIVE = _levels(3), _levels(5)
+_FOUR, _SIX = _levels(4), _levels(6)
 
 
 def _posterise(picture: Pixels) -> Pixels:
     soft = cv2.GaussianBlur(picture, (0, 0), picture.shape[0] / 160)
-    return cv2.LUT(soft, _THREE).astype(np.uint8)
+    return cv2.LUT(soft, _FOUR).astype(np.uint8)
 
 
 def _blur(picture: Pixels) -> Pixels:
@@ -82,23 +85,22 @@ def _watercolour(picture: Pixels) -> Pixels:
     width = _odd(picture.shape[0] * 0.04)
     smooth = cv2.blur(cv2.medianBlur(picture, width), (width, width)).astype(np.float32)
     pale = 255 * (smooth / 255) ** 0.55
-    edge = _edges(_grey(smooth.astype(np.uint8)))[..., None]
-    return np.clip(pale * (1 - 0.6 * edge) + 12, 0, 255).astype(np.uint8)
+    edge = _ink(_grey(picture))[..., None]
+    return np.clip(pale * (1 - 0.35 * edge) + 12, 0, 255).astype(np.uint8)
 
 
 def _cartoon(picture: Pixels) -> Pixels:
     smooth = cv2.medianBlur(picture, _odd(picture.shape[0] * 0.03))
-    flat = _saturate(cv2.LUT(smooth, _FIVE).astype(np.uint8), 1.4, 10)
-    ink = np.clip(_edges(_grey(smooth.astype(np.uint8))) * 3.5 - 0.5, 0, 1)[..., None]
-    return (flat * (1 - ink)).astype(np.uint8)
+    flat = cv2.LUT(_saturate(smooth.astype(np.uint8), 1.5, 16), _SIX)
+    return (flat * (1 - _ink(_grey(picture))[..., None])).astype(np.uint8)
 
 
 def _emboss(picture: Pixels) -> Pixels:
     size = picture.shape[0]
-    soft = cv2.GaussianBlur(_grey(picture), (0, 0), size / 128).astype(np.float32)
-    shift = max(1, round(size / 64))
+    soft = cv2.GaussianBlur(_grey(picture), (0, 0), size / 180).astype(np.float32)
+    shift = max(1, round(size / 128))
     padded = cv2.copyMakeBorder(soft, shift, shift, shift, shift, cv2.BORDER_REPLICATE)
-    relief = 128 + 1.4 * (padded[: -2 * shift, : -2 * shift] - padded[2 * shift :, 2 * shift :])
+    relief = 128 + 2.2 * (padded[: -2 * shift, : -2 * shift] - padded[2 * shift :, 2 * shift :])
     return cv2.cvtColor(np.clip(relief, 0, 255).astype(np.uint8), cv2.COLOR_GRAY2RGB).astype(np.uint8)
 
 
