@@ -122,7 +122,9 @@ def read_materials(
     subjects = [_read_subject(path, names.get(path)) for path in paths if path.stem in chosen]
     subjects = [subject for subject in subjects if subject.en not in UNNAMEABLE]
     if not subjects:
-        raise UsageError(f"No {part} cut-out in {_name_folders(cutouts)}; give a folder with RGBA pictures that the split allows for {part}.")
+        raise UsageError(
+            f"No {part} cut-out in {_name_folders(cutouts)}; give a folder with RGBA pictures that the split allows for {part}."
+        )
     known = [subject for subject in subjects if subject.name in split.known] or subjects
     if part == "heldout":
         subjects = [subject for subject in subjects if subject.name not in split.known] or subjects

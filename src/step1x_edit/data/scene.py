@@ -147,5 +147,3 @@ def refer(rng: random.Random, wanted: Placed, others: Sequence[Placed]) -> tuple
         ways.append(("the sticker", "贴纸", "sticker"))
         ways.append(("the pasted object", "贴上去的东西", "sticker"))
     return rng.choice(ways)
-
-

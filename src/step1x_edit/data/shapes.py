@@ -36,7 +36,20 @@ def _polygon(name: str) -> np.ndarray:
     if name == "cross":
         arm = 0.34
         return np.array(
-            [(-arm, -1), (arm, -1), (arm, -arm), (1, -arm), (1, arm), (arm, arm), (arm, 1), (-arm, 1), (-arm, arm), (-1, arm), (-1, -arm), (-arm, -arm)]
+            [
+                (-arm, -1),
+                (arm, -1),
+                (arm, -arm),
+                (1, -arm),
+                (1, arm),
+                (arm, arm),
+                (arm, 1),
+                (-arm, 1),
+                (-arm, arm),
+                (-1, arm),
+                (-1, -arm),
+                (-arm, -arm),
+            ]
         )
     angles = np.linspace(0, 2 * np.pi, 121)[:-1]
     if name == "star":

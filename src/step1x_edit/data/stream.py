@@ -73,7 +73,9 @@ class TripletStream:
     def _configure(self, size: int, mixture: Mapping[EditCategory, float] | None, difficulty: float) -> None:
         if not 0 <= difficulty <= 1:
             raise UsageError(f"Difficulty must lie between 0 and 1, not {difficulty}.")
-        shares = dict.fromkeys(CATEGORIES, 1.0) if mixture is None else {EditCategory(key): share for key, share in mixture.items() if share > 0}
+        shares = (
+            dict.fromkeys(CATEGORIES, 1.0) if mixture is None else {EditCategory(key): share for key, share in mixture.items() if share > 0}
+        )
         if not shares:
             raise UsageError("The mixture is empty; give at least one category a share above 0.")
         missing = [key for key in shares if key not in CATEGORIES]

@@ -52,6 +52,19 @@ PLACES: dict[str, tuple[str, str, float, float]] = {
 }
 """Place in the frame: name -> (English, Chinese, horizontal position, vertical position), 0 flush left or top, 1 flush right or bottom."""
 
+SIDES: dict[str, str] = {
+    "centre": "to the centre",
+    "left": "to the left side",
+    "right": "to the right side",
+    "top": "to the top",
+    "bottom": "to the bottom",
+    "top left": "to the top left corner",
+    "top right": "to the top right corner",
+    "bottom left": "to the bottom left corner",
+    "bottom right": "to the bottom right corner",
+}
+"""Place in the frame -> how English says where something moves."""
+
 _CODEPOINTS: tuple[tuple[int, int, str], ...] = (
     (0x1F300, 0x1F32C, "object"),
     (0x1F32D, 0x1F330, "food"),

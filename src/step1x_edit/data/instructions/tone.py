@@ -65,7 +65,13 @@ _PLAIN: dict[str, Clauses] = {
         ("让颜色变淡", "降低饱和度", "把照片的色彩调淡", "让色彩柔和低调", "把颜色变得灰一些"),
     ),
     "vintage": Clauses(
-        ("make it look vintage", "fade it like an old photo", "give it a retro look", "make it an old faded photograph", "apply a vintage filter"),
+        (
+            "make it look vintage",
+            "fade it like an old photo",
+            "give it a retro look",
+            "make it an old faded photograph",
+            "apply a vintage filter",
+        ),
         ("做成复古风格的照片", "让它像褪色的老照片", "加上怀旧效果", "变成泛黄的旧照片", "使用复古滤镜"),
     ),
     "low contrast": Clauses(
@@ -81,7 +87,13 @@ _PLAIN: dict[str, Clauses] = {
         ("去除雾霾", "给照片去雾", "把雾散去", "清除雾气", "让朦胧的照片变清晰"),
     ),
     "fix exposure": Clauses(
-        ("fix the underexposed photo", "correct the exposure", "restore the dark photo", "repair the underexposure", "recover the dark picture"),
+        (
+            "fix the underexposed photo",
+            "correct the exposure",
+            "restore the dark photo",
+            "repair the underexposure",
+            "recover the dark picture",
+        ),
         ("修复曝光不足", "校正曝光", "把过暗的照片恢复正常", "修正欠曝的照片", "恢复这张太黑的图片"),
     ),
     "sunset": Clauses(
@@ -89,7 +101,13 @@ _PLAIN: dict[str, Clauses] = {
         ("变成日落时分", "加上黄金时刻的光线", "把时间改成傍晚日落", "用夕阳照亮画面", "加上晚霞的光"),
     ),
     "overexposed": Clauses(
-        ("overexpose it", "make it overexposed", "blow out the highlights", "make the photo glaring white", "raise the exposure far too high"),
+        (
+            "overexpose it",
+            "make it overexposed",
+            "blow out the highlights",
+            "make the photo glaring white",
+            "raise the exposure far too high",
+        ),
         ("让照片过曝", "变成曝光过度的效果", "让高光溢出", "让画面亮得发白", "把曝光调到过高"),
     ),
     "lighten shadows": Clauses(
@@ -97,11 +115,23 @@ _PLAIN: dict[str, Clauses] = {
         ("提亮阴影", "把暗部提亮", "让阴影变亮", "提升暗处的亮度", "让黑暗部分露出细节"),
     ),
     "autumn": Clauses(
-        ("make it autumn", "turn the leaves orange", "change the season to fall", "change green leaves to autumn colours", "make the season autumn"),
+        (
+            "make it autumn",
+            "turn the leaves orange",
+            "change the season to fall",
+            "change green leaves to autumn colours",
+            "make the season autumn",
+        ),
         ("变成秋天", "让树叶变成橙色", "把季节改成秋季", "把绿叶变成秋色", "让场景进入秋天"),
     ),
     "winter": Clauses(
-        ("make it winter", "change the season to winter", "make it look snowy and pale", "turn it into a winter scene", "make the season winter"),
+        (
+            "make it winter",
+            "change the season to winter",
+            "make it look snowy and pale",
+            "turn it into a winter scene",
+            "make the season winter",
+        ),
         ("变成冬天", "把季节改成冬季", "让画面变得雪白苍茫", "变成冬日的景色", "让场景进入冬天"),
     ),
     "vignette": Clauses(

@@ -1,0 +1,52 @@
+"""Subject replacement: what is pasted somewhere gives way to something known by name, in the middle of the same box and as large."""
+
+from __future__ import annotations
+
+import random
+
+from step1x_edit.data.colours import COLOURS
+from step1x_edit.data.compositing import scale_subject
+from step1x_edit.data.materials import Materials
+from step1x_edit.data.scene import Placed, describe, gather_facts, put_subject, put_subjects, refer
+from step1x_edit.data.shapes import SHAPES, draw_shape
+from step1x_edit.data.triplet import Draft, Request
+from step1x_edit.data.vocabulary import MEASURES, with_article
+
+
+def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
+    """Paste one or two subjects; in the target another one stands for the first."""
+    background, photograph = materials.crop(rng, size)
+    first, *others = put_subjects(rng, materials, background)
+    if not others:
+        first = put_subject(rng, materials, background, 0.4 + 0.3 * rng.random(), plain=True)
+    first = Placed(first.subject, first.sprite, first.left, first.top, first.place)
+    subject = draw_shape(rng.choice(tuple(SHAPES)), rng.choice(tuple(COLOURS))) if rng.random() < 0.3 else rng.choice(materials.known)
+    if subject.en == first.subject.en or any(subject.en == other.subject.en for other in others):
+        return None
+    left, top, right, bottom = first.box
+    sprite = scale_subject(subject.pixels, max(right - left, bottom - top))
+    height, width = sprite.alpha.shape[:2]
+    second = Placed(
+        subject,
+        sprite,
+        min(max((left + right - width) // 2, 0), size - width),
+        min(max((top + bottom - height) // 2, 0), size - height),
+        first.place,
+    )
+    behind = background.copy()
+    for other in others:
+        other.draw(behind)
+    source, target = behind.copy(), behind.copy()
+    touched = first.draw(source) | second.draw(target)
+    english, chinese, short = refer(rng, first, others)
+    new_zh = f"{MEASURES[subject.kind]}{subject.zh}"
+    return Draft(
+        source=source,
+        target=target,
+        touched=touched,
+        request=Request("replacement", {"subject": english, "new": with_article(subject.en)}, {"subject": chinese, "new": new_zh}),
+        source_caption=describe([first, *others], photograph.caption),
+        target_caption=describe([second, *others], photograph.caption),
+        edit=f"replace {short} with {subject.en}",
+        parameters={**gather_facts(photograph, [first, *others]), "new": second.facts},
+    )

@@ -1,0 +1,44 @@
+"""Words drawn in Pillow's own typeface, kept as coverage masks that scale to any size."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from step1x_edit.data.compositing import Sprite
+
+_HEIGHT = 72
+
+WORDS: tuple[str, ...] = tuple(
+    "A B C X Z OK GO NO YES HI UP ON OFF NEW OLD HOT ICE SUN SEA SKY BIG TOP BUS CAR TAXI STOP OPEN CLOSED SALE FREE EXIT CAFE BAR "
+    "FOOD FISH TEA COFFEE MILK PIZZA BREAD CAKE SWEET HOTEL BANK SHOP BOOKS MUSIC LOVE PEACE HOPE DREAM HAPPY SMILE HELLO BYE THANKS "
+    "WELCOME PARTY FUN GAME PLAY WIN START END NORTH SOUTH EAST WEST RED BLUE GREEN GOLD STAR MOON CITY PARK ROAD RIVER BEACH SUMMER "
+    "WINTER SPRING TIME NOW TODAY 1 2 3 5 7 8 10 12 24 50 99 100 2025 365".split()
+)
+"""Words that text edits read and write: short, in capitals."""
+
+
+@lru_cache(maxsize=512)
+def draw_word(word: str) -> npt.NDArray[np.uint8]:
+    """Draw a word in a bold line: uint8 [h, w], coverage 0..255, cropped to what is drawn."""
+    font = ImageFont.load_default(_HEIGHT)
+    left, top, right, bottom = font.getbbox(word, stroke_width=3)
+    picture = Image.new("L", (int(right - left) + 8, int(bottom - top) + 8))
+    ImageDraw.Draw(picture).text((4 - left, 4 - top), word, fill=255, font=font, stroke_width=3)
+    mask = np.asarray(picture)
+    rows, columns = np.flatnonzero(mask.max(1)), np.flatnonzero(mask.max(0))
+    return np.ascontiguousarray(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+
+
+def letter(word: str, height: int, widest: int, colour: tuple[int, int, int]) -> Sprite:
+    """A word as a sprite of `height` pixels, or less where it would be wider than `widest`."""
+    mask = draw_word(word)
+    factor = min(height / mask.shape[0], widest / mask.shape[1])
+    shape = (max(1, round(mask.shape[1] * factor)), max(1, round(mask.shape[0] * factor)))
+    alpha = cv2.resize(mask, shape, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR).astype(np.float32) / 255
+    rgb = np.broadcast_to(np.array(colour, np.float32) / 255, (*alpha.shape, 3))
+    return Sprite(rgb, alpha[..., None])
