@@ -8,9 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from step1x_edit.data.triplet import Pixels
-
-Floats = npt.NDArray[np.float32]
+from step1x_edit.data.triplet import Floats, Pixels
 
 
 @dataclass(frozen=True)
@@ -35,8 +33,8 @@ COLOURS: dict[str, Colour] = {
     "green": Colour("绿色", (52, 160, 60), (34, 85)),
     "teal": Colour("青色", (30, 160, 160), (85, 98)),
     "blue": Colour("蓝色", (40, 90, 214), (98, 128)),
-    "purple": Colour("紫色", (134, 56, 180), (128, 150)),
-    "pink": Colour("粉色", (244, 128, 178), (150, 172)),
+    "purple": Colour("紫色", (134, 56, 180), (128, 157)),
+    "pink": Colour("粉色", (244, 128, 178), (157, 172)),
     "black": Colour("黑色", (20, 20, 20), None),
     "white": Colour("白色", (250, 250, 250), None),
     "grey": Colour("灰色", (128, 128, 128), None),
@@ -109,6 +107,9 @@ def name_colour(pixels: Pixels) -> str | None:
         low, high = COLOURS[name].hues or (0, 0)
         inside = (hue >= low) & (hue < high) if low >= 0 else (hue >= low % 180) | (hue < high)
         shares[name] = float(np.mean(chromatic & inside))
+    pale = chromatic & ((hue >= 172) | (hue < 8)) & (saturation < 140) & (value > 180)
+    shares["red"] -= float(np.mean(pale))
+    shares["pink"] += float(np.mean(pale))
     best = max(shares, key=lambda name: shares[name])
     return best if shares[best] >= (0.6 if best in CHROMATIC else 0.75) else None
 

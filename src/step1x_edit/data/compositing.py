@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from step1x_edit.data.triplet import Mask, Pixels
+from step1x_edit.data.triplet import Floats, Mask, Pixels
 
-Floats = npt.NDArray[np.float32]
 MARGIN = 0.04
 """Distance of a subject "on the left" from the left border, as a share of the side."""
 

@@ -115,7 +115,7 @@ def read_materials(
     topics = _read_names(paths)
     photographs = [_read_photograph(path, topics.get(path)) for path in paths if path.stem in chosen]
     if not photographs:
-        raise UsageError(f"No {part} photograph in {_name_folders(photos)}; give a folder with pictures that the split allows for {part}.")
+        raise UsageError(f"No {part} photograph in {_name_folders(photos)}; give a folder with pictures that the split allows there.")
     paths = _list_files(cutouts, _CUTOUTS)
     chosen = split.select((path.stem for path in paths), part, photographs=False)
     names = _read_names(paths)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-
 from step1x_edit.data.colours import COLOURS
 from step1x_edit.data.compositing import Sprite, cast_shadow, paste, place_box, scale_subject
 from step1x_edit.data.materials import Materials, Photograph, Subject

@@ -35,22 +35,9 @@ def _polygon(name: str) -> np.ndarray:
         return np.array([(0, -1), (0.75, 0), (0, 1), (-0.75, 0)], float)
     if name == "cross":
         arm = 0.34
-        return np.array(
-            [
-                (-arm, -1),
-                (arm, -1),
-                (arm, -arm),
-                (1, -arm),
-                (1, arm),
-                (arm, arm),
-                (arm, 1),
-                (-arm, 1),
-                (-arm, arm),
-                (-1, arm),
-                (-1, -arm),
-                (-arm, -arm),
-            ]
-        )
+        quarter = np.array([(-arm, -1), (arm, -1), (arm, -arm)])
+        turn = np.array([(0, 1), (-1, 0)])
+        return np.concatenate([quarter @ np.linalg.matrix_power(turn, k) for k in range(4)])
     angles = np.linspace(0, 2 * np.pi, 121)[:-1]
     if name == "star":
         angles = np.arange(10) * np.pi / 5

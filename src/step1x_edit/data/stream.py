@@ -73,21 +73,20 @@ class TripletStream:
     def _configure(self, size: int, mixture: Mapping[EditCategory, float] | None, difficulty: float) -> None:
         if not 0 <= difficulty <= 1:
             raise UsageError(f"Difficulty must lie between 0 and 1, not {difficulty}.")
-        shares = (
-            dict.fromkeys(CATEGORIES, 1.0) if mixture is None else {EditCategory(key): share for key, share in mixture.items() if share > 0}
-        )
+        given: Mapping[EditCategory, float] = dict.fromkeys(CATEGORIES, 1.0) if mixture is None else mixture
+        unknown = [key for key in given if key not in CATEGORIES]
+        if unknown:
+            raise UsageError(f"The category {unknown[0]} cannot be generated; use {', '.join(CATEGORIES)}.")
+        shares = {EditCategory(key): share for key, share in given.items() if share > 0}
         if not shares:
             raise UsageError("The mixture is empty; give at least one category a share above 0.")
-        missing = [key for key in shares if key not in CATEGORIES]
-        if missing:
-            raise UsageError(f"The category {missing[0]} cannot be generated; use {', '.join(CATEGORIES)}.")
         self.size = _check_size(size)
         self.materials = dataclasses.replace(self.materials, difficulty=difficulty)
         self._categories = tuple(shares)
         self._bounds = tuple(accumulate(shares.values()))
 
     def sample(self, index: int, size: int | None = None) -> Triplet:
-        """Make triplet number `index`; the same edit at every size.
+        """Make triplet number `index`. At another size it is the same edit, but for the rare one that is visible at one size only.
 
         Args:
             index: any whole number.

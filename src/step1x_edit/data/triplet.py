@@ -12,6 +12,8 @@ from step1x_edit.types import EditCategory
 
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
+Floats = npt.NDArray[Any]
+"""Float32 arrays; typed loosely, because numpy's and OpenCV's own stubs lose the precision at every step."""
 
 
 @dataclass(frozen=True)

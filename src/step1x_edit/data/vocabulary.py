@@ -16,7 +16,7 @@ KINDS: dict[str, tuple[str, str]] = {
 }
 """General word for a kind of subject: name -> (English, Chinese)."""
 
-MEASURES: dict[str, str] = {
+_MEASURES: dict[str, str] = {
     "animal": "一只",
     "plant": "一株",
     "food": "一个",
@@ -27,6 +27,21 @@ MEASURES: dict[str, str] = {
     "object": "一个",
 }
 """Chinese "one" with the measure word of a kind."""
+
+_MEASURES_BY_ENDING: tuple[tuple[str, str, str], ...] = (
+    ("vehicle", "船艇舟", "一艘"),
+    ("vehicle", "机", "一架"),
+    ("vehicle", "箭", "一枚"),
+    ("vehicle", "碟星", "一个"),
+    ("animal", "鱼蛇豚鲸", "一条"),
+    ("animal", "马", "一匹"),
+    ("animal", "象牛", "一头"),
+    ("plant", "花葵瑰莲", "一朵"),
+    ("plant", "树", "一棵"),
+    ("plant", "叶", "一片"),
+    ("object", "灯", "一盏"),
+)
+"""Exceptions: kind, last characters of the Chinese name, "one" with the measure word."""
 
 FLOWERS: dict[str, str] = {
     "daisy": "daisies",
@@ -125,14 +140,14 @@ _NAMED: dict[str, tuple[str, str]] = {
 }
 """Subjects whose entry gives an English name alone: name -> (Chinese, kind)."""
 
-UNNAMEABLE: frozenset[str] = frozenset(
-    (
-        "airplane arrival, airplane departure, anger symbol, antenna bars, closed mailbox with lowered flag, closed mailbox with raised flag, "
-        "cooking, cricket game, field hockey, fork and knife with plate, heavy dollar sign, horse racing, ice hockey, leaf fluttering in wind, "
-        "mobile phone off, mobile phone with arrow, mount fuji, no mobile phones, open mailbox with lowered flag, "
-        "open mailbox with raised flag, performing arts, pouring liquid, vibration mode, bullseye"
-    ).split(", ")
-)
+_UNNAMEABLE = """
+airplane arrival, airplane departure, anger symbol, antenna bars, bullseye, closed mailbox with lowered flag,
+closed mailbox with raised flag, cooking, cricket game, field hockey, fork and knife with plate, heavy dollar sign, horse racing,
+ice hockey, leaf fluttering in wind, mobile phone off, mobile phone with arrow, mount fuji, no mobile phones,
+open mailbox with lowered flag, open mailbox with raised flag, performing arts, pouring liquid, vibration mode
+"""
+
+UNNAMEABLE: frozenset[str] = frozenset(" ".join(_UNNAMEABLE.split()).split(", "))
 """Names of drawings that nobody would call a picture's subject by; they are left out."""
 
 
@@ -149,6 +164,14 @@ def describe_kind(stem: str, entry: dict[str, Any]) -> tuple[str, str, str]:
         point = int(str(entry["codepoint"]).split("-")[0].split("_")[0], 16)
         kind = next((kind for first, last, kind in _CODEPOINTS if first <= point <= last), "object")
     return english, chinese, str(entry.get("kind") or kind)
+
+
+def count_one(kind: str, chinese: str) -> str:
+    """Put "one" with the right measure word before a Chinese name: ("animal", "马") -> "一匹"."""
+    for other, endings, measure in _MEASURES_BY_ENDING:
+        if kind == other and chinese[-1] in endings:
+            return measure
+    return _MEASURES[kind]
 
 
 def with_article(words: str) -> str:

@@ -73,7 +73,7 @@ def _fill(size: int, colour: str) -> Pixels:
 
 def _mix(cells: np.ndarray, colour: str) -> tuple[Pixels]:
     light = "black" if colour == "white" else "white"
-    return (np.where(cells[..., None] == 1, np.uint8(COLOURS[light].rgb), np.uint8(COLOURS[colour].rgb)),)
+    return (np.where(cells[..., None] == 1, np.array(COLOURS[light].rgb, np.uint8), np.array(COLOURS[colour].rgb, np.uint8)),)
 
 
 def _name(pattern: str, colour: str) -> tuple[str, str]:

@@ -12,14 +12,11 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from step1x_edit.data.compositing import Sprite, paste
 from step1x_edit.data.materials import Materials
 from step1x_edit.data.scene import Placed, describe, gather_facts, put_subjects, refer
-from step1x_edit.data.triplet import Draft, Request
-
-Floats = npt.NDArray[np.float32]
+from step1x_edit.data.triplet import Draft, Floats, Request
 
 
 def _plain(x: Floats, y: Floats) -> Floats:
@@ -71,7 +68,7 @@ class Material:
 MATERIALS: dict[str, Material] = {
     "wood": Material("木头", ((66, 36, 16), (150, 96, 50), (214, 164, 104)), _grain, 0.16),
     "gold": Material("黄金", ((92, 58, 6), (214, 164, 36), (255, 244, 160)), shine=1.7),
-    "silver": Material("银", ((50, 54, 62), (150, 156, 166), (250, 252, 255)), shine=1.7),
+    "silver": Material("银", ((50, 54, 62), (140, 146, 156), (228, 232, 238)), shine=1.7),
     "chrome": Material("铬", ((14, 18, 26), (126, 142, 160), (255, 255, 255)), shine=2.6),
     "bronze": Material("青铜", ((50, 30, 14), (150, 98, 50), (236, 186, 120)), shine=1.7),
     "stone": Material("石头", ((60, 60, 58), (128, 126, 120), (190, 188, 180)), _grit, 0.16),
@@ -83,7 +80,7 @@ MATERIALS: dict[str, Material] = {
     "clay": Material("陶土", ((96, 44, 26), (178, 96, 64), (226, 158, 124)), _grit, 0.05),
     "brick": Material("砖块", ((90, 30, 20), (160, 66, 46), (206, 116, 90)), _courses, 0.3),
     "denim": Material("牛仔布", ((16, 28, 62), (48, 78, 136), (132, 164, 208)), _twill, 0.14),
-    "plastic": Material("塑料", ((150, 10, 20), (226, 40, 50), (255, 190, 190)), shine=1.4),
+    "red plastic": Material("红色塑料", ((150, 10, 20), (226, 40, 50), (255, 190, 190)), shine=1.4),
     "lava": Material("熔岩", ((40, 8, 4), (226, 70, 10), (255, 226, 90)), _veins, 0.2),
 }
 

@@ -19,6 +19,12 @@ GROWTH = 1.6
 """How much larger "larger" is; "smaller" is the inverse."""
 
 _TURNS: dict[str, int] = {"turn left": 1, "turn right": 3, "turn over": 2}
+_SUFFIXES: dict[str, str] = {
+    "mirror": ", mirrored",
+    "turn over": ", upside down",
+    "turn left": ", on its side",
+    "turn right": ", on its side",
+}
 _SHIFTS: dict[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 
 
@@ -38,9 +44,7 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     after, clauses, english, chinese, edit = moved
     source, target = background.copy(), background.copy()
     touched = before.draw(source) | after.draw(target)
-    suffix = {"mirror": ", mirrored", "turn over": ", upside down", "turn left": ", on its side", "turn right": ", on its side"}.get(
-        way, ""
-    )
+    suffix = _SUFFIXES.get(way, "")
     return Draft(
         source=source,
         target=target,

@@ -13,14 +13,11 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from step1x_edit.data.compositing import scale_subject
 from step1x_edit.data.materials import Materials
 from step1x_edit.data.scene import Placed, decorate, describe, gather_facts, put_subject, refer
-from step1x_edit.data.triplet import Draft, Mask, Pixels, Request
-
-Floats = npt.NDArray[np.float32]
+from step1x_edit.data.triplet import Draft, Floats, Mask, Pixels, Request
 
 HATS: dict[str, str] = {"top-hat": "礼帽", "crown": "皇冠"}
 """Known subjects that can be worn: name -> Chinese."""
@@ -51,8 +48,12 @@ def _glow(picture: Pixels) -> Floats:
 _OPERATIONS: dict[str, tuple[Callable[[Pixels], Floats], str, str]] = {
     "smooth": (_smooth, "inside", "smooth in the middle"),
     "brighten": (lambda picture: 255 * (picture.astype(np.float32) / 255) ** 0.5, "inside", "bright in the middle"),
-    "tan": (lambda picture: picture * np.float32([0.95, 0.72, 0.5]), "inside", "tanned in the middle"),
-    "blush": (lambda picture: picture * np.float32([1.0, 0.68, 0.74]) + np.float32([36, 8, 18]), "inside", "rosy in the middle"),
+    "tan": (lambda picture: picture * np.array([0.95, 0.72, 0.5], np.float32), "inside", "tanned in the middle"),
+    "blush": (
+        lambda picture: picture * np.array([1.0, 0.72, 0.78], np.float32) + np.array([18, 0, 6], np.float32),
+        "inside",
+        "rosy in the middle",
+    ),
     "blur around": (_soften, "outside", "blurred around the middle"),
     "darken around": (lambda picture: picture * np.float32(0.2), "outside", "dark around the middle"),
     "glow": (_glow, "everywhere", "in a soft glow"),

@@ -10,7 +10,7 @@ from step1x_edit.data.materials import Materials
 from step1x_edit.data.scene import Placed, describe, gather_facts, put_subject, put_subjects, refer
 from step1x_edit.data.shapes import SHAPES, draw_shape
 from step1x_edit.data.triplet import Draft, Request
-from step1x_edit.data.vocabulary import MEASURES, with_article
+from step1x_edit.data.vocabulary import count_one, with_article
 
 
 def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
@@ -39,7 +39,7 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     source, target = behind.copy(), behind.copy()
     touched = first.draw(source) | second.draw(target)
     english, chinese, short = refer(rng, first, others)
-    new_zh = f"{MEASURES[subject.kind]}{subject.zh}"
+    new_zh = f"{count_one(subject.kind, subject.zh)}{subject.zh}"
     return Draft(
         source=source,
         target=target,

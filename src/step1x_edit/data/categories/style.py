@@ -8,15 +8,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from step1x_edit.data.colours import COLOURS
 from step1x_edit.data.materials import Materials
 from step1x_edit.data.scene import decorate, describe, gather_facts
-from step1x_edit.data.triplet import Draft, Pixels, Request
-
-
-Floats = npt.NDArray[np.float32]
+from step1x_edit.data.triplet import Draft, Floats, Pixels, Request
 
 
 def _odd(pixels: float) -> int:

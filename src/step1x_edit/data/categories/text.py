@@ -29,7 +29,7 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     place = rng.choice(_PLACES)
     height = round(size * (ADDED if way == "add" else rng.uniform(0.2, 0.3 + 0.1 * (1 - materials.difficulty))))
     plate = rng.choice((*_DARK, *_LIGHT)) if rng.random() < 0.5 and way != "add" else None
-    inks = [*_DARK, *_LIGHT] if plate is None else list(_LIGHT if plate in _DARK else _DARK)
+    inks = _choose_inks(background, plate)
     ink, new_ink = rng.sample(inks, 2)
     base, plate_mask = _lay_plate(background, plate, height, place)
     source, target = base.copy(), base.copy()
@@ -65,6 +65,13 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
         edit=edit,
         parameters={"photograph": photograph.name, "subjects": [], "word": word, "ink": ink, "plate": plate, "height": height / size},
     )
+
+
+def _choose_inks(background: Pixels, plate: str | None) -> tuple[str, ...]:
+    """The named colours that can be read on a plate, or else on the photograph."""
+    if plate is not None:
+        return _LIGHT if plate in _DARK else _DARK
+    return _DARK if background.mean() > 120 else _LIGHT
 
 
 def _write(canvas: Pixels, word: str, ink: str, height: int, place: str) -> Mask:

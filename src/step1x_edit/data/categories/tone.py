@@ -16,13 +16,12 @@ import numpy.typing as npt
 from step1x_edit.data.colours import find_colour
 from step1x_edit.data.materials import Materials
 from step1x_edit.data.scene import decorate, describe, gather_facts
-from step1x_edit.data.triplet import Draft, Pixels, Request
+from step1x_edit.data.triplet import Draft, Floats, Pixels, Request
 
-Floats = npt.NDArray[np.float32]
 _LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
 
 
-def _saturate(factor: float) -> npt.NDArray[np.float32]:
+def _saturate(factor: float) -> Floats:
     """Matrix [3, 3] that scales the distance from grey."""
     return (np.eye(3, dtype=np.float32) * factor + np.repeat(_LUMA, 3, 0) * (1 - factor)).astype(np.float32)
 
@@ -53,12 +52,14 @@ def _lift_shadows(picture: Floats) -> Floats:
 
 def _autumn(picture: Floats) -> Floats:
     weight = find_colour((np.clip(picture, 0, 1) * 255).astype(np.uint8), "green")[..., None]
-    return picture + weight * (cv2.transform(picture, np.float32([[0.35, 0.85, 0.1], [0.1, 0.45, 0.0], [0.0, 0.1, 0.3]])) - picture)
+    return picture + weight * (
+        cv2.transform(picture, np.array([[0.35, 0.85, 0.1], [0.1, 0.45, 0.0], [0.0, 0.1, 0.3]], np.float32)) - picture
+    )
 
 
 def _winter(picture: Floats) -> Floats:
     grey = cv2.transform(picture, _LUMA).reshape(*picture.shape[:2], 1)
-    return 0.25 * picture + 0.75 * (0.3 + 0.8 * grey) * np.float32([0.93, 0.98, 1.06])
+    return 0.25 * picture + 0.75 * (0.3 + 0.8 * grey) * np.array([0.93, 0.98, 1.06], np.float32)
 
 
 def _vignette(picture: Floats) -> Floats:

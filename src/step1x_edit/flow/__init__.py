@@ -1,0 +1,1 @@
+"""The mathematics of rectified flow as pure functions: packing, schedule, guidance, sampler, objective."""

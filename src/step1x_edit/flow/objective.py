@@ -1,0 +1,50 @@
+"""The one loss of the editor: how far the predicted velocity is from the straight line between noise and picture.
+
+Shape suffixes: B batch, N tokens, D token size.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def interpolate(latent_BND: Tensor, noise_BND: Tensor, t_B: Tensor) -> Tensor:
+    """The noisy latent at time t: (1 - t) * latent + t * noise."""
+    t = t_B.view(-1, 1, 1)
+    return (1 - t) * latent_BND + t * noise_BND
+
+
+def velocity_target(latent_BND: Tensor, noise_BND: Tensor) -> Tensor:
+    """What the model should predict at every t: noise - latent.
+
+    Source: paper, section on training; reference facts, "rectified-flow loss only (target noise - latent)".
+    """
+    return noise_BND - latent_BND
+
+
+def flow_loss(predicted_BND: Tensor, latent_BND: Tensor, noise_BND: Tensor) -> Tensor:
+    """Mean squared error of the velocity, in float32."""
+    return (predicted_BND.float() - velocity_target(latent_BND, noise_BND).float()).square().mean()
+
+
+def draw_times(
+    count: int, *, low: float, high: float, high_share: float, shift: float, generator: torch.Generator, device: torch.device
+) -> Tensor:
+    """Draw training times [count] in low..1: a share uniformly in high..1, the rest uniform and then moved towards noise.
+
+    Args:
+        count: how many.
+        low: smallest time.
+        high: start of the range near noise.
+        high_share: share of the times drawn from that range.
+        shift: factor s of t -> s t / (1 + (s - 1) t); 1 leaves times as they are, 3.1582 is the published fine-tuning's.
+        generator: source of all randomness, on `device`.
+        device: where the times are wanted.
+
+    Source: reference facts, "timestep shift 3.1582".
+    """
+    u = torch.rand(count, generator=generator, device=device)
+    near = torch.rand(count, generator=generator, device=device) < high_share
+    shifted = shift * u / (1 + (shift - 1) * u)
+    return torch.where(near, high + (1 - high) * u, low + (1 - low) * shifted)

@@ -1,0 +1,57 @@
+"""From noise to picture: Euler steps along the velocity that the model predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from step1x_edit.flow.guidance import combine
+
+Velocity = Callable[[Tensor, Tensor], Tensor]
+"""(noisy tokens [B, N, D], t [B]) -> velocity [B, N, D]."""
+
+
+def sample(
+    velocity: Velocity,
+    noise_BND: Tensor,
+    times: Sequence[float],
+    *,
+    unconditional: Velocity | None = None,
+    guidance: float = 1.0,
+    limit_above: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """Integrate dx/dt = velocity from t = times[0] to times[-1]; returns the latent tokens [B, N, D].
+
+    Args:
+        velocity: the model under the instruction. With `unconditional` None and guidance other than 1 it answers for both at once:
+            given noisy tokens twice [2 B, N, D], it returns the conditional half, then the unconditional half.
+        noise_BND: standard normal noise, float32.
+        times: from 1 to 0, see `schedule`.
+        unconditional: the model under the empty instruction, where it is run apart (less memory).
+        guidance: weight of the instruction, see `combine`; 1 runs the model once a step.
+        limit_above: where t is above this, guidance is limited in length; None never.
+        progress: called after each step with (steps done, steps in all).
+
+    Raises:
+        FloatingPointError: the latent is no longer finite.
+    """
+    x = noise_BND
+    for i, (t, t_next) in enumerate(zip(times[:-1], times[1:], strict=True)):
+        t_B = torch.full((x.shape[0],), t, device=x.device, dtype=x.dtype)
+        if guidance == 1.0:
+            v = velocity(x, t_B)
+        else:
+            if unconditional is None:
+                with_text, without = velocity(torch.cat([x, x]), torch.cat([t_B, t_B])).chunk(2)
+            else:
+                with_text, without = velocity(x, t_B), unconditional(x, t_B)
+            v = combine(with_text, without, guidance, limited=limit_above is not None and t > limit_above)
+        x = x + (t_next - t) * v.to(x.dtype)
+        if progress is not None:
+            progress(i + 1, len(times) - 1)
+    if not torch.isfinite(x).all():
+        raise FloatingPointError("the latent is not finite after sampling")
+    return x

@@ -1,0 +1,198 @@
+"""The DiT's parts: rotary positions, modulation, and the double and single blocks.
+
+Shape suffixes: B batch, L tokens, T text tokens, N picture tokens, D hidden size, H heads, K channels of a head, A rope axes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def embed_time(t_B: Tensor, channels: int = 256, longest: float = 10000.0) -> Tensor:
+    """Sinusoids of 1000 t: cosines first, then sines; float32 [B, channels].
+
+    Args:
+        t_B: times in 0..1.
+        channels: even number of outputs.
+        longest: ratio of the slowest to the fastest wave.
+    """
+    frequencies = torch.exp(-math.log(longest) * torch.arange(channels // 2, device=t_B.device, dtype=torch.float32) / (channels // 2))
+    angles = 1000.0 * t_B.float()[:, None] * frequencies
+    return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+@dataclass(frozen=True)
+class Rope:
+    """Cosines and sines of every token's angles, float32 [B or 1, 1, L, K/2]; computed once a forward pass."""
+
+    cos: Tensor
+    sin: Tensor
+
+    @classmethod
+    def of(cls, ids_BLA: Tensor, axes: tuple[int, ...], theta: float) -> Rope:
+        """Angles position / theta^(2k / axis size), axis after axis. Source: reference facts, "rope axes (16,56,56), theta 10000"."""
+        angles = []
+        for axis, size in enumerate(axes):
+            frequencies = theta ** -(torch.arange(0, size, 2, dtype=torch.float64, device=ids_BLA.device) / size)
+            angles.append(ids_BLA[..., axis, None].double() * frequencies)
+        angle = torch.cat(angles, dim=-1).unsqueeze(1)
+        return cls(angle.cos().float(), angle.sin().float())
+
+    def turn(self, x_BHLK: Tensor) -> Tensor:
+        """Turn each pair of neighbouring channels by its angle."""
+        even, odd = x_BHLK.float().unflatten(-1, (-1, 2)).unbind(-1)
+        turned = torch.stack([even * self.cos - odd * self.sin, even * self.sin + odd * self.cos], dim=-1)
+        return turned.flatten(-2).to(x_BHLK.dtype)
+
+
+class MLPEmbedder(nn.Module):
+    """Linear, SiLU, linear: from a time or a vector to the modulation signal."""
+
+    def __init__(self, size_in: int, size: int) -> None:
+        super().__init__()
+        self.in_layer = nn.Linear(size_in, size)
+        self.out_layer = nn.Linear(size, size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out_layer(F.silu(self.in_layer(x)))
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square normalisation in float32, with the parameter name of the released weights."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x.float(), self.scale.shape, self.scale.float(), eps=1e-6).to(x.dtype)
+
+
+class QKNorm(nn.Module):
+    """Normalises queries and keys, each with its own scale."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.query_norm = RMSNorm(size)
+        self.key_norm = RMSNorm(size)
+
+    def forward(self, q_BHLK: Tensor, k_BHLK: Tensor) -> tuple[Tensor, Tensor]:
+        return self.query_norm(q_BHLK), self.key_norm(k_BHLK)
+
+
+def split_heads(qkv_BL3D: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Fused projection [B, L, 3 H K] -> queries, keys, values [B, H, L, K]."""
+    q, k, v = qkv_BL3D.unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+    return q, k, v
+
+
+def attend(q_BHLK: Tensor, k_BHLK: Tensor, v_BHLK: Tensor, visible: Tensor | None) -> Tensor:
+    """Attention over all tokens, heads joined again: [B, L, H K]. `visible` is a bool mask [B, 1, 1, L] of keys, or None for all."""
+    return F.scaled_dot_product_attention(q_BHLK, k_BHLK, v_BHLK, attn_mask=visible).transpose(1, 2).flatten(2)
+
+
+class SelfAttention(nn.Module):
+    """The attention weights of one stream of a double block; the attention itself is over both streams together."""
+
+    def __init__(self, size: int, heads: int, bias: bool) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(size, 3 * size, bias=bias)
+        self.norm = QKNorm(size // heads)
+        self.proj = nn.Linear(size, size)
+
+    def project(self, x_BLD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Normalised queries and keys, and values, [B, H, L, K] each."""
+        q, k, v = split_heads(self.qkv(x_BLD), self.heads)
+        return *self.norm(q, k), v
+
+
+def modulate(x_BLD: Tensor, shift_B1D: Tensor, scale_B1D: Tensor) -> Tensor:
+    """Normalise each token (no learned scale), then scale by 1 + scale and shift."""
+    x = F.layer_norm(x_BLD.float(), x_BLD.shape[-1:], eps=1e-6).to(x_BLD.dtype)
+    return torch.addcmul(shift_B1D, x, 1 + scale_B1D)
+
+
+class Modulation(nn.Module):
+    """Shifts, scales and gates from the modulation signal: three tensors [B, 1, D] for each of `parts` uses."""
+
+    def __init__(self, size: int, parts: int) -> None:
+        super().__init__()
+        self.parts = parts
+        self.lin = nn.Linear(size, 3 * parts * size)
+
+    def forward(self, vector_BD: Tensor) -> tuple[Tensor, ...]:
+        return self.lin(F.silu(vector_BD))[:, None, :].chunk(3 * self.parts, dim=-1)
+
+
+def feed_forward(size: int, ratio: float) -> nn.Sequential:
+    """Linear, GELU (tanh form), linear."""
+    return nn.Sequential(nn.Linear(size, int(size * ratio)), nn.GELU(approximate="tanh"), nn.Linear(int(size * ratio), size))
+
+
+class DoubleBlock(nn.Module):
+    """Text and picture tokens with weights of their own, and one attention over both."""
+
+    def __init__(self, size: int, heads: int, ratio: float, bias: bool) -> None:
+        super().__init__()
+        self.img_mod = Modulation(size, 2)
+        self.img_attn = SelfAttention(size, heads, bias)
+        self.img_mlp = feed_forward(size, ratio)
+        self.txt_mod = Modulation(size, 2)
+        self.txt_attn = SelfAttention(size, heads, bias)
+        self.txt_mlp = feed_forward(size, ratio)
+
+    def forward(self, image_BND: Tensor, text_BTD: Tensor, vector_BD: Tensor, rope: Rope, visible: Tensor | None) -> tuple[Tensor, Tensor]:
+        i_shift1, i_scale1, i_gate1, i_shift2, i_scale2, i_gate2 = self.img_mod(vector_BD)
+        t_shift1, t_scale1, t_gate1, t_shift2, t_scale2, t_gate2 = self.txt_mod(vector_BD)
+        i_q, i_k, i_v = self.img_attn.project(modulate(image_BND, i_shift1, i_scale1))
+        t_q, t_k, t_v = self.txt_attn.project(modulate(text_BTD, t_shift1, t_scale1))
+
+        q, k, v = (torch.cat(pair, dim=2) for pair in ((t_q, i_q), (t_k, i_k), (t_v, i_v)))
+        attended = attend(rope.turn(q), rope.turn(k), v, visible)
+        t_out, i_out = attended.split([text_BTD.shape[1], image_BND.shape[1]], dim=1)
+
+        image_BND = image_BND + i_gate1 * self.img_attn.proj(i_out)
+        image_BND = image_BND + i_gate2 * self.img_mlp(modulate(image_BND, i_shift2, i_scale2))
+        text_BTD = text_BTD + t_gate1 * self.txt_attn.proj(t_out)
+        text_BTD = text_BTD + t_gate2 * self.txt_mlp(modulate(text_BTD, t_shift2, t_scale2))
+        return image_BND, text_BTD
+
+
+class SingleBlock(nn.Module):
+    """One stream over text and picture tokens; attention and feed-forward side by side."""
+
+    def __init__(self, size: int, heads: int, ratio: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.inner = int(size * ratio)
+        self.linear1 = nn.Linear(size, 3 * size + self.inner)
+        self.linear2 = nn.Linear(size + self.inner, size)
+        self.norm = QKNorm(size // heads)
+        self.modulation = Modulation(size, 1)
+
+    def forward(self, x_BLD: Tensor, vector_BD: Tensor, rope: Rope, visible: Tensor | None) -> Tensor:
+        shift, scale, gate = self.modulation(vector_BD)
+        qkv, inner = self.linear1(modulate(x_BLD, shift, scale)).split([3 * x_BLD.shape[-1], self.inner], dim=-1)
+        q, k, v = split_heads(qkv, self.heads)
+        q, k = self.norm(q, k)
+        attended = attend(rope.turn(q), rope.turn(k), v, visible)
+        return x_BLD + gate * self.linear2(torch.cat([attended, F.gelu(inner, approximate="tanh")], dim=-1))
+
+
+class FinalLayer(nn.Module):
+    """From hidden size to the token size of the latent."""
+
+    def __init__(self, size: int, size_out: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(size, size_out)
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(size, 2 * size))
+
+    def forward(self, x_BLD: Tensor, vector_BD: Tensor) -> Tensor:
+        shift, scale = self.adaLN_modulation(vector_BD)[:, None, :].chunk(2, dim=-1)
+        return self.linear(modulate(x_BLD, shift, scale))

@@ -1,0 +1,103 @@
+"""The figure of the paper, box by box: picture + instruction -> velocity.
+
+    picture, instruction --> MLLM (mllm.py, frozen) --> tokens, mask --.
+                                                                        v
+                                                   t ----> connector (connector.py) --> context tokens, vector --.
+                                                                                                                  v
+    picture --> autoencoder (autoencoder.py, frozen) --> reference latent --.                           t --> DiT (dit.py) --> velocity
+                                                                            v                                     ^
+                                          noise or noisy latent -----> [noisy, reference] along the sequence -----'
+
+The MLLM and the autoencoder run once an edit, outside; what runs at every step, and what is trained, is here. Shape suffixes as in dit.py.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from step1x_edit.model.connector import Connector
+from step1x_edit.model.dit import DiT
+from step1x_edit.model.presets import Preset
+from step1x_edit.model.records import Embedding, Grid
+
+SMALLEST_TIME = 1e-3
+
+
+class Step1XEdit(DiT):
+    """Connector and DiT. The connector lies inside the DiT because the released single file keeps it there, under `connector.`."""
+
+    def __init__(self, preset: Preset) -> None:
+        super().__init__(preset.dit)
+        self.preset = preset
+        self.connector = Connector(preset.connector, preset.dit.vec_in_dim)
+
+    def forward(
+        self,
+        noisy_BNC: Tensor,
+        reference_BMC: Tensor | None,
+        embedding: Embedding,
+        t_B: Tensor,
+        grid: Grid,
+        reference_grid: Grid | None = None,
+    ) -> Tensor:
+        """The velocity of the noisy tokens, [B, N, C].
+
+        Args:
+            noisy_BNC: noisy latent tokens, N = rows * columns of `grid`.
+            reference_BMC: reference latent tokens, or None to make a picture from text alone.
+            embedding: what the MLLM says, [B, L, C] and mask.
+            t_B: times in 0..1.
+            grid: rows and columns of the noisy tokens.
+            reference_grid: those of the reference; None for the same.
+        """
+        noise_tokens = noisy_BNC.shape[1]
+        output = self.decode(
+            noisy_BNC,
+            reference_BMC,
+            self.connector(embedding, t_B),
+            t_B,
+            self.ids(embedding.tokens_BLC.shape[1], grid, None if reference_BMC is None else reference_grid or grid, noisy_BNC.device),
+            None if self.preset.text_padding or bool(embedding.mask_BL.all()) else embedding.mask_BL,
+        )[:, :noise_tokens]
+        if self.preset.prediction == "velocity" or reference_BMC is None:
+            return output
+        return self.velocity_of_change(output, noisy_BNC, reference_BMC, t_B)
+
+    @staticmethod
+    def velocity_of_change(change_BNC: Tensor, noisy_BNC: Tensor, reference_BNC: Tensor, t_B: Tensor) -> Tensor:
+        """The velocity that leads from the noisy latent to reference + change: (noisy - reference - change) / t.
+
+        Choice: not in the paper. A small model learns to copy the reference last of all; here it starts from the copy, while objective,
+        schedule and sampler stay those of velocity prediction.
+        """
+        return (noisy_BNC - (reference_BNC + change_BNC)) / t_B.clamp_min(SMALLEST_TIME).view(-1, 1, 1)
+
+    def ids(self, text_tokens: int, grid: Grid, reference_grid: Grid | None, device: torch.device) -> Tensor:
+        """Rope ids (kind, row, column) of text, noisy and reference tokens, [1, T + N + M, 3]. Source: reference facts, "Rope ids"."""
+        kind, offset = {"shared": (0, 0), "offset": (1, 1), "axis": (1, 0)}[self.preset.reference_ids]
+        parts = [torch.zeros(text_tokens, 3), _grid_ids(grid, 0, 0)]
+        if reference_grid is not None:
+            parts.append(_grid_ids(reference_grid, kind, offset))
+        return torch.cat(parts).unsqueeze(0).to(device)
+
+    def initialise(self, seed: int) -> None:
+        """Fill all weights for training from scratch: linear layers by fan-in, gates, modulations and the last layer with zero.
+
+        So every block starts as the identity, and a model that predicts the change to the reference starts by leaving it as it is.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        for name, module in self.named_modules():
+            if not isinstance(module, nn.Linear):
+                continue
+            nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5, generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+            if name.endswith((".lin", "adaLN_modulation.1", "final_layer.linear")):
+                nn.init.zeros_(module.weight)
+
+
+def _grid_ids(grid: Grid, kind: int, offset: int) -> Tensor:
+    rows = torch.arange(grid.rows).repeat_interleave(grid.columns) + offset
+    columns = torch.arange(grid.columns).repeat(grid.rows) + offset
+    return torch.stack([torch.full_like(rows, kind), rows, columns], dim=-1).float()
