@@ -136,7 +136,7 @@ def recolour(picture: Floats, name: str) -> Floats:
     else:
         lab[..., 0] = lightness * 0.65 + anchor[0] * 0.35
     if COLOURS[name].hues is None:
-        lab[..., 1:] *= 0.1
+        lab[..., 1:] = lab[..., 1:] * 0.1
     else:
         chroma = np.hypot(lab[..., 1], lab[..., 2])
         strength = float(np.hypot(anchor[1], anchor[2]))

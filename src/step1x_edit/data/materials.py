@@ -189,7 +189,7 @@ def _read_subject(path: Path, entry: dict[str, Any] | None) -> Subject:
         raise ImageError(f"The cut-out {path} is wholly transparent; remove it.")
     rows, columns = np.flatnonzero(visible.any(1)), np.flatnonzero(visible.any(0))
     pixels = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    straight = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_BGRA2RGBA)
+    straight = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_BGRA2RGBA).astype(np.uint8)
     alpha = straight[..., 3:].astype(np.float32) / 255
     premultiplied = np.concatenate([(straight[..., :3] * alpha + 0.5).astype(np.uint8), straight[..., 3:]], axis=2)
     english, chinese, kind = describe_kind(path.stem, entry or {})
