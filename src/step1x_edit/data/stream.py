@@ -82,7 +82,7 @@ class TripletStream:
             raise UsageError("The mixture is empty; give at least one category a share above 0.")
         self.size = _check_size(size)
         self.materials = dataclasses.replace(self.materials, difficulty=difficulty)
-        self._categories = tuple(shares)
+        self.categories = tuple(shares)
         self._bounds = tuple(accumulate(shares.values()))
 
     def sample(self, index: int, size: int | None = None) -> Triplet:
@@ -93,7 +93,7 @@ class TripletStream:
             size: side in pixels, at least 32, or None for the stream's.
         """
         rng = random.Random(f"{self.seed}/{self.part}/{index}")
-        category = rng.choices(self._categories, cum_weights=self._bounds)[0]
+        category = rng.choices(self.categories, cum_weights=self._bounds)[0]
         side = self.size if size is None else _check_size(size)
         for _ in range(ATTEMPTS):
             draft = CATEGORIES[category](rng, self.materials, side)

@@ -108,7 +108,7 @@ def phrase(rng: random.Random, clauses: Clauses, english: dict[str, str], chines
     """
     en = _choose(rng, clauses, "en", part).format(**english)
     zh = _choose(rng, clauses, "zh", part).format(**chinese)
-    if rng.random() < 0.04:
+    if rng.random() < 0.04 and '"' not in en:
         en = _mistype(rng, en)
     if rng.random() < 0.5:
         en = en[0].upper() + en[1:]

@@ -50,7 +50,7 @@ VISION = {
     "out_hidden_size": 192,
     "fullatt_block_indexes": [0, 1, 2],
 }
-PIXELS = (2 * 2 * 28 * 28, 4 * 4 * 28 * 28)
+PIXELS = (4 * 4 * 28 * 28, 4 * 4 * 28 * 28)
 VOCABULARY = 4096
 
 

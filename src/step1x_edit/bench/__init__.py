@@ -1,0 +1,1 @@
+"""Measuring editing systems."""

@@ -1,0 +1,122 @@
+"""Score edits whose true result is known: pictures, subjects and wordings that nothing was trained on.
+
+An edit succeeds when its error inside the region that should change is under half of the error of leaving the picture as it is. Outside
+the region nothing should change; how much did is given as PSNR. Both compare 8-bit sRGB pixels at the triplet's size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from statistics import fmean, median
+
+import numpy as np
+
+from step1x_edit.data.stream import TripletStream
+from step1x_edit.data.triplet import Pixels, Triplet
+from step1x_edit.types import EditCategory
+
+BEST_PSNR = 60.0
+"""PSNR in dB that stands for an exact match, so that means stay finite."""
+
+Language = str
+
+
+@dataclass(frozen=True)
+class Case:
+    """One question: a triplet, and the language it is asked in ("en" or "zh")."""
+
+    triplet: Triplet
+    language: Language
+
+    @property
+    def instruction(self) -> str:
+        """What is asked."""
+        return self.triplet.instruction_zh if self.language == "zh" else self.triplet.instruction_en
+
+
+@dataclass(frozen=True)
+class Score:
+    """What came of one case.
+
+    Attributes:
+        category: kind of edit.
+        language: "en" or "zh".
+        squared: mean squared error inside the region, relative to that of leaving the picture as it is; 0 is perfect, 1 is no edit.
+        absolute: the same of the mean absolute error.
+        outside: PSNR in dB outside the region, at most 60; None where the region is the whole picture.
+    """
+
+    category: EditCategory
+    language: Language
+    squared: float
+    absolute: float
+    outside: float | None
+
+    @property
+    def success(self) -> bool:
+        """Whether the squared error is under half of that of leaving the picture as it is."""
+        return self.squared < 0.5
+
+
+def draw_cases(stream: TripletStream, per_category: int) -> Iterator[Case]:
+    """`per_category` cases of each of the stream's categories, by turns English and Chinese, in the order of the stream."""
+    counts: dict[EditCategory, int] = dict.fromkeys(stream.categories, 0)
+    index = 0
+    while min(counts.values()) < per_category:
+        triplet = stream.sample(index)
+        index += 1
+        if counts[triplet.category] < per_category:
+            yield Case(triplet, "zh" if counts[triplet.category] % 2 else "en")
+            counts[triplet.category] += 1
+
+
+def score(case: Case, edited: Pixels) -> Score:
+    """Compare an edited picture, uint8 [H, W, 3] of the triplet's size, with the true result."""
+    triplet = case.triplet
+    source, target, result = (picture.astype(np.float64) for picture in (triplet.source, triplet.target, edited))
+    inside, outside = triplet.region, ~triplet.region
+    left = (source - target)[inside]
+    error = (result - target)[inside]
+    return Score(
+        category=triplet.category,
+        language=case.language,
+        squared=float(np.square(error).mean() / np.square(left).mean()),
+        absolute=float(np.abs(error).mean() / np.abs(left).mean()),
+        outside=_psnr((result - target)[outside]) if outside.any() else None,
+    )
+
+
+def score_cases(cases: Iterable[Case], edit: Callable[[Case], Pixels]) -> list[Score]:
+    """Edit and score each case."""
+    return [score(case, edit(case)) for case in cases]
+
+
+def tabulate(scores: Iterable[Score]) -> str:
+    """A Markdown table with a row a category: cases, success in all and by language, median relative errors, PSNR outside."""
+    rows = [
+        "| category | cases | success | English | Chinese | squared error | absolute error | outside, dB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    groups: dict[str, list[Score]] = {}
+    for one in scores:
+        groups.setdefault(one.category.value, []).append(one)
+    for name in sorted(groups):
+        group = groups[name]
+        outside = [s.outside for s in group if s.outside is not None]
+        rows.append(
+            f"| {name} | {len(group)} | {_share(group)} | {_share([s for s in group if s.language == 'en'])} "
+            f"| {_share([s for s in group if s.language == 'zh'])} | {median(s.squared for s in group):.2f} "
+            f"| {median(s.absolute for s in group):.2f} | {f'{fmean(outside):.1f}' if outside else '-'} |"
+        )
+    return "\n".join(rows)
+
+
+def _share(scores: list[Score]) -> str:
+    return f"{fmean(s.success for s in scores):.2f}" if scores else "-"
+
+
+def _psnr(error: np.ndarray) -> float:
+    mean = float(np.square(error).mean())
+    return min(BEST_PSNR, 10 * math.log10(255**2 / mean)) if mean > 0 else BEST_PSNR
