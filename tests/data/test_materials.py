@@ -1,0 +1,82 @@
+"""Pictures are decoded, named and described as their files say."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from step1x_edit.data.materials import PHOTOGRAPH_SIDE, read_materials
+from step1x_edit.data.split import Split
+from step1x_edit.data.stream import TripletStream
+from step1x_edit.data.vocabulary import KINDS, count_one, describe_kind, with_article
+from step1x_edit.errors import ImageError, UsageError
+
+
+def save_cutout(folder: Path, name: str = "red-box") -> None:
+    pixels = np.zeros((30, 40, 4), np.uint8)
+    pixels[5:25, 10:30] = (220, 20, 20, 255)
+    Image.fromarray(pixels).save(folder / f"{name}.png")
+
+
+def test_cutouts_are_cropped_named_and_coloured(tmp_path: Path) -> None:
+    save_cutout(tmp_path)
+    (tmp_path / "names.json").write_text(json.dumps({"red-box": {"en": "box", "zh": "盒子"}}))
+    Image.new("RGB", (1000, 800), "navy").save(tmp_path / "daisy-1.jpg")
+    materials = read_materials([tmp_path], [tmp_path], Split(photographs=frozenset({"red-box"})), "train")
+    (subject,) = materials.subjects
+    assert (subject.name, subject.en, subject.zh, subject.kind, subject.colour) == ("red-box", "box", "盒子", "object", "red")
+    assert subject.pixels.shape == (20, 20, 4)
+    (photograph,) = materials.photographs
+    assert photograph.caption == "a photo of daisies"
+    assert min(photograph.pixels.shape[:2]) == PHOTOGRAPH_SIDE
+    crop, origin = materials.crop(random.Random(0), 50)
+    assert crop.shape == (50, 50, 3)
+    assert origin is photograph
+
+
+def test_a_cutout_without_alpha_is_explained(tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "flat.png")
+    with pytest.raises(ImageError, match="no alpha"):
+        read_materials([tmp_path], [tmp_path], Split(), "train")
+
+
+def test_a_transparent_cutout_is_explained(tmp_path: Path) -> None:
+    Image.new("RGBA", (9, 9)).save(tmp_path / "empty.png")
+    with pytest.raises(ImageError, match="transparent"):
+        read_materials([tmp_path], [tmp_path], Split(), "train")
+
+
+def test_damaged_names_are_explained(tmp_path: Path) -> None:
+    save_cutout(tmp_path)
+    (tmp_path / "names.json").write_text("{")
+    with pytest.raises(UsageError, match="not valid JSON"):
+        read_materials([tmp_path], [tmp_path], Split(), "train")
+
+
+def test_example_subjects_have_two_names_and_a_kind(stream: TripletStream) -> None:
+    for subject in (*stream.materials.subjects, *stream.materials.known):
+        assert subject.en
+        assert any("\u4e00" <= letter <= "\u9fff" for letter in subject.zh)
+        assert subject.kind in KINDS
+
+
+def test_names_without_an_entry_come_from_the_file() -> None:
+    assert describe_kind("garden-gnome", {}) == ("garden gnome", "garden gnome", "object")
+    assert describe_kind("x", {"en": "horse"}) == ("horse", "马", "animal")
+    assert describe_kind("x", {"en": "zebra", "zh": "斑马", "codepoint": "1f993"})[2] == "animal"
+
+
+def test_articles_and_measure_words() -> None:
+    assert [with_article(word) for word in ("apple", "bus", "glasses", "unicorn", "zebra")] == [
+        "an apple",
+        "a bus",
+        "glasses",
+        "a unicorn",
+        "a zebra",
+    ]
+    assert [count_one(kind, zh) for kind, zh in (("vehicle", "帆船"), ("vehicle", "巴士"), ("animal", "马"))] == ["一艘", "一辆", "一匹"]
