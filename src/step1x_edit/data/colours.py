@@ -117,7 +117,7 @@ def name_colour(pixels: Pixels) -> str | None:
 def recolour(picture: Floats, name: str) -> Floats:
     """Give everything in a picture a named colour and keep its light and shade.
 
-    The hue becomes the colour's, the chroma at least two thirds of it, and the lightness moves a third of the way towards it.
+    The hue becomes the colour's, the chroma at least two thirds of it, and the lightness moves half of the way towards it.
 
     Args:
         picture: float32 [H, W, 3] sRGB 0..1.
@@ -134,7 +134,7 @@ def recolour(picture: Floats, name: str) -> Floats:
     elif name == "white":
         lab[..., 0] = 100 - (100 - lightness) * 0.35
     else:
-        lab[..., 0] = lightness * 0.65 + anchor[0] * 0.35
+        lab[..., 0] = lightness * 0.5 + anchor[0] * 0.5
     if COLOURS[name].hues is None:
         lab[..., 1:] = lab[..., 1:] * 0.1
     else:

@@ -16,7 +16,7 @@ import numpy as np
 
 from step1x_edit.data.compositing import scale_subject
 from step1x_edit.data.materials import Materials
-from step1x_edit.data.scene import Placed, decorate, describe, gather_facts, put_subject, refer
+from step1x_edit.data.scene import Placed, describe, gather_facts, put_subject, refer
 from step1x_edit.data.triplet import Draft, Floats, Mask, Pixels, Request
 
 HATS: dict[str, str] = {"top-hat": "礼帽", "crown": "皇冠"}
@@ -67,7 +67,7 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     if hats and rng.random() < 0.25:
         return _dress(rng, materials, size, rng.choice(hats).name)
     background, photograph = materials.crop(rng, size)
-    picture, placed = decorate(rng, materials, background, 0.5)
+    picture, placed = _seat(rng, materials, background)
     name = rng.choice(tuple(_OPERATIONS))
     operation, where, caption_after = _OPERATIONS[name]
     weight = {"inside": _oval(size), "outside": 1 - _oval(size), "everywhere": np.ones((size, size, 1), np.float32)}[where]
@@ -85,6 +85,20 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
         edit=f"portrait {name}",
         parameters=gather_facts(photograph, placed),
     )
+
+
+def _seat(rng: random.Random, materials: Materials, background: Pixels) -> tuple[Pixels, list[Placed]]:
+    """Half of the time, paste an animal or a person where a portrait has its face."""
+    sitters = [subject for subject in materials.subjects if subject.kind in ("animal", "person")]
+    if not sitters or rng.random() < 0.5:
+        return background, []
+    size = background.shape[0]
+    sitter = put_subject(rng, materials, background, rng.uniform(0.6, 0.85), rng.choice(sitters), plain=True)
+    height, width = sitter.sprite.alpha.shape[:2]
+    sitter = Placed(sitter.subject, sitter.sprite, (size - width) // 2, round(size * 0.47) - height // 2, "centre")
+    canvas = background.copy()
+    sitter.draw(canvas)
+    return canvas, [sitter]
 
 
 def _dress(rng: random.Random, materials: Materials, size: int, hat_name: str) -> Draft | None:

@@ -75,7 +75,7 @@ CLAUSES: dict[str, Clauses] = {
             "turn {subject} into {material}",
             "change the material of {subject} to {material}",
             "make {subject} look like {material}",
-            "give {subject} a {material} texture",
+            "give {subject} the texture of {material}",
             "build {subject} from {material}",
         ),
         (
