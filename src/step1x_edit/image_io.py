@@ -1,0 +1,278 @@
+"""Read and write pictures safely.
+
+Reading gives an upright RGB or RGBA picture in sRGB with 8 bits a channel, whatever the file holds, or an `ImageError` of one sentence.
+Size is checked from the header, before any pixel is decoded. Writing is all or nothing: a picture appears under its name only when it is
+complete and on the disk. Nothing here knows of models.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import secrets
+import stat
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import IO
+
+from PIL import Image, PngImagePlugin, UnidentifiedImageError, features
+
+from step1x_edit.errors import ImageError, Step1XError, UsageError
+from step1x_edit.image_modes import Picture, flatten, to_standard
+
+MAX_PIXELS = 120_000_000
+"""Largest picture that is opened: twelve thousand by ten thousand, beyond the sensors of today's phones."""
+
+# Choice: raster formats that people keep pictures in. Pillow reads more, some of which run other programs (EPS) or hold no photographs.
+READ_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "DIB", "PPM", "JPEG2000", "QOI", "TGA", "ICO")
+
+WRITE_FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".avif": "AVIF",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+}
+_SAVE_OPTIONS: dict[str, dict[str, object]] = {
+    "PNG": {"compress_level": 4},
+    "JPEG": {"quality": 95, "subsampling": "4:4:4", "optimize": True},
+    "WEBP": {"quality": 95},
+    "AVIF": {"quality": 90, "subsampling": "4:4:4"},
+    "TIFF": {"compression": "tiff_deflate"},
+    "BMP": {},
+}
+_WITHOUT_ALPHA = ("JPEG", "BMP")
+_MULTI_PAGE = ("MPO", "ICO")  # more than one picture in the file, yet no animation
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ORIENTATION_TAG = 0x0112
+
+# What Pillow's decoders raise on damaged files; it documents OSError alone, but the others are reached by changing single bytes.
+_DECODE_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    ZeroDivisionError,
+    MemoryError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+_warnings_lock = threading.Lock()
+
+
+def read_image(source: Path | bytes) -> Picture:
+    """Read a picture from a file, or from the bytes of one.
+
+    Raises:
+        ImageError: there is no such file, it is not a picture, it is damaged or cut off, or it is larger than `MAX_PIXELS`.
+    """
+    if isinstance(source, bytes):
+        return _decode(BytesIO(source), "The file", len(source))
+    with _open_regular(source) as file:
+        return _decode(file, str(source), os.fstat(file.fileno()).st_size)
+
+
+def fit_size(width: int, height: int, size: int, cell: int) -> tuple[int, int]:
+    """The size that the model works at: the picture's aspect ratio, an area of about size * size, sides multiples of `cell` pixels.
+
+    Extreme aspect ratios, one side of which would be less than a cell, are squeezed so that the area stays within bounds.
+
+    Source: reference facts, "width and height keep the aspect ratio at area size_level^2, floored to multiples of 16".
+    """
+    longest = max(size * size // cell // cell * cell, cell)
+    scale = size / math.sqrt(width * height)
+    sides = (int(side * scale + 1e-6) // cell * cell for side in (width, height))
+    fitted_width, fitted_height = (min(max(side, cell), longest) for side in sides)
+    return fitted_width, fitted_height
+
+
+def resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Resample to exactly `size` (width, height), without aliasing."""
+    return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS, reducing_gap=4.0)
+
+
+def format_of(path: Path) -> str:
+    """The format that a file name's ending asks for.
+
+    Raises:
+        UsageError: the ending is none that can be written.
+    """
+    name = WRITE_FORMATS.get(path.suffix.lower())
+    if name is None or (name in ("AVIF", "WEBP") and not features.check(name.lower())):
+        raise UsageError(f"Cannot tell the format to write from the name {path}; end it in one of {', '.join(WRITE_FORMATS)}.")
+    return name
+
+
+def check_target(path: Path, overwrite: bool = False) -> None:
+    """Refuse a target that cannot be written, before any work is done for it.
+
+    Raises:
+        UsageError: unknown ending, no such folder, a folder or device of that name, or a file that must not be overwritten.
+    """
+    format_of(path)
+    if not path.parent.is_dir():
+        raise UsageError(f"The folder {path.parent} for the result does not exist; create it first or choose another.")
+    if path.exists() or path.is_symlink():
+        if not path.is_file():
+            raise UsageError(f"{path} is not a regular file and is not written to; choose another name.")
+        if not overwrite:
+            raise UsageError(f"{path} exists already; choose another name or allow it to be replaced with --overwrite.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise UsageError(f"The folder {path.parent} is not writable; choose another place for the result.")
+
+
+def free_name(source: Path, ending: str = "-edited", suffix: str = ".png") -> Path:
+    """A name beside `source` that is not taken: photo-edited.png, photo-edited-2.png, and so on."""
+    number = 1
+    while True:
+        path = source.with_name(f"{source.stem}{ending}{'' if number == 1 else f'-{number}'}{suffix}")
+        if not path.exists() and not path.is_symlink():
+            return path
+        number += 1
+
+
+def write_image(image: Image.Image, path: Path, overwrite: bool = False, record: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Write a picture, complete or not at all; returns notes on what the format could not hold.
+
+    Args:
+        image: RGB or RGBA.
+        path: its ending gives the format.
+        overwrite: replace a file of that name; otherwise one that appears even during the writing is kept.
+        record: how the picture was made, kept as text in PNG files.
+
+    Raises:
+        UsageError: see `check_target`.
+        ImageError: the format cannot hold a picture of this size.
+        Step1XError: the disk is full or refuses.
+    """
+    check_target(path, overwrite)
+    name, notes = format_of(path), []
+    if image.mode == "RGBA" and name in _WITHOUT_ALPHA:
+        image = flatten(image)
+        notes.append(f"{path.suffix.lower()} files hold no transparency: transparent parts were put on white.")
+    options = dict(_SAVE_OPTIONS[name])
+    if name == "PNG" and record:
+        options["pnginfo"] = text = PngImagePlugin.PngInfo()
+        for key, value in record.items():
+            text.add_itxt(key, value)
+    encoded = BytesIO()
+    try:
+        image.save(encoded, name, **options)
+    except (OSError, ValueError, struct.error) as error:
+        raise ImageError(f"A picture of {image.width} x {image.height} pixels cannot be written as {path.suffix} ({error}).") from error
+    try:
+        _publish(encoded.getbuffer(), path, overwrite)
+    except OSError as error:
+        raise Step1XError(f"{path} could not be written ({error.strerror or error}); nothing was left behind.") from error
+    return tuple(notes)
+
+
+def _open_regular(path: Path) -> IO[bytes]:
+    """Open a regular file for reading; never waits, as opening a pipe would."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError as error:
+        raise ImageError(f"There is no file {path}.") from error
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{path} cannot be opened ({getattr(error, 'strerror', None) or error}).") from error
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise ImageError(f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}; give the path of a picture.")
+
+
+def _decode(file: IO[bytes], name: str, size: int) -> Picture:
+    if size == 0:
+        raise ImageError(f"{name} is empty.")
+    try:
+        with _quiet_warnings():
+            image = Image.open(file, formats=READ_FORMATS)
+            if image.width * image.height > MAX_PIXELS:
+                raise Image.DecompressionBombError
+            animated = image.format not in _MULTI_PAGE and getattr(image, "is_animated", False)
+            image.load()
+            upright = _turn_upright(image)
+            picture = to_standard(upright)
+            picture.image.info.clear()  # the profile is applied; what else was there is the original's
+    except Image.DecompressionBombError as error:
+        limit = MAX_PIXELS // 1_000_000
+        raise ImageError(f"{name} declares more than {limit} million pixels, which is not opened; make it smaller first.") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{name} is not a whole picture in a known format ({', '.join(READ_FORMATS[:7])} and others).") from error
+    except _DECODE_ERRORS as error:
+        raise ImageError(f"{name} is damaged or cut off and cannot be read; get a whole copy of it.") from error
+    first = ("Only the first of its frames or pages is edited.",) if animated else ()
+    return Picture(picture.image, first + picture.notes)
+
+
+@contextlib.contextmanager
+def _quiet_warnings() -> Iterator[None]:
+    """Pillow warns of what is checked here anyway. The filters are the whole process's, so one thread at a time changes them."""
+    with _warnings_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _turn_upright(image: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation; damaged EXIF data counts as none, since the pixels are sound."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+    except _DECODE_ERRORS:
+        return image
+    turn = _UPRIGHT.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def _publish(data: memoryview, path: Path, overwrite: bool) -> None:
+    """Write beside the target, flush to the disk, then give it its name in one step."""
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.part")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if overwrite:
+            os.replace(temporary, path)
+        else:
+            _rename_to_new(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _rename_to_new(temporary: Path, path: Path) -> None:
+    try:
+        os.link(temporary, path)  # unlike a rename, fails where the name is taken
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if path.exists():
+            raise
+        os.replace(temporary, path)

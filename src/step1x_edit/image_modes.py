@@ -1,0 +1,97 @@
+"""Bring a picture of any kind that Pillow knows to one kind: RGB or RGBA, sRGB, 8 bits a channel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageCms
+
+_UNMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
+_COLOURS_OF = {"1": "L", "P": "RGB", "PA": "RGB", "LA": "L", "RGBA": "RGB", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
+"""Modes with transparency, a palette or a colour space of their own, and the mode that holds their colours alone."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that was read, RGB or RGBA, and what was done to it that its owner may want to know, a sentence each."""
+
+    image: Image.Image
+    notes: tuple[str, ...] = ()
+
+
+def to_standard(image: Image.Image) -> Picture:
+    """Bring a picture of any Pillow mode to RGB, or RGBA where it has transparency, in sRGB with 8 bits a channel.
+
+    16-bit values keep their upper half. 32-bit integers count as 16-bit, and floats as 0..1 or 0..255, where they fit; others are
+    stretched. An embedded colour profile is applied. An RGB or RGBA picture without a profile comes back as it is.
+    """
+    profile, depth_notes = image.info.get("icc_profile"), ()
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image, depth_notes = _to_eight_bits(image)
+    image = image.convert(_UNMULTIPLIED[image.mode]) if image.mode in _UNMULTIPLIED else image
+    alpha = _alpha_of(image)
+    image = image.convert(_COLOURS_OF[image.mode]) if image.mode in _COLOURS_OF else image
+    colours, profile_notes = _to_srgb(image, profile)
+    if alpha is not None:
+        colours = colours.copy()
+        colours.putalpha(alpha)
+    return Picture(colours, depth_notes + profile_notes)
+
+
+def flatten(image: Image.Image) -> Image.Image:
+    """The picture as RGB, transparent parts on white."""
+    if image.mode == "RGB":
+        return image
+    rgba = image.convert("RGBA")
+    white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+    return Image.alpha_composite(white, rgba).convert("RGB")
+
+
+def _alpha_of(image: Image.Image) -> Image.Image | None:
+    if not image.has_transparency_data:
+        return None
+    return image.getchannel("A") if "A" in image.getbands() else image.convert("RGBA").getchannel("A")
+
+
+def _to_eight_bits(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    values = np.nan_to_num(np.asarray(image).astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(values.min()), float(values.max())
+    notes: tuple[str, ...] = ()
+    if low >= 0 and high <= (65535 if image.mode != "F" else 255):
+        scaled = values / 257 if image.mode != "F" else values * (255 if high <= 1 else 1)
+    else:
+        scaled = (values - low) * (255 / (high - low)) if high > low else np.zeros_like(values)
+        notes = ("Its values are beyond the usual range and were stretched to 0..255.",)
+    return Image.fromarray(np.rint(scaled).astype(np.uint8)), notes
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, tuple[str, ...]]:
+    """Convert an opaque picture from an embedded profile to sRGB; one that does not fit or cannot be read is left aside, with a note."""
+    notes: tuple[str, ...] = ()
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(BytesIO(profile))
+            name = (ImageCms.getProfileDescription(source) or "").strip() or "its own colour profile"
+            if "srgb" not in name.lower():
+                return _transform(image, source), (f"Its colours were converted from {name} to sRGB.",)
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            notes = ("Its colour profile cannot be used; its colours are taken as sRGB.",)
+    if image.mode == "LAB":
+        return _transform(image, ImageCms.createProfile("LAB")), notes
+    return image if image.mode == "RGB" else image.convert("RGB"), notes
+
+
+def _transform(image: Image.Image, source: ImageCms.ImageCmsProfile | ImageCms.core.CmsProfile) -> Image.Image:
+    result = ImageCms.profileToProfile(
+        image,
+        source,
+        ImageCms.createProfile("sRGB"),
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        outputMode="RGB",
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+    if result is None:
+        raise ValueError("no conversion")
+    return result
