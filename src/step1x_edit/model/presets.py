@@ -122,11 +122,11 @@ PRESETS: dict[str, Preset] = {
             depth=2,
             depth_single_blocks=4,
             axes_dim=(16, 24, 24),
-            theta=100,
+            theta=10,
         ),
         connector=ConnectorConfig(in_channels=192, hidden_size=192, heads_num=3, scale_factor=False),
         autoencoder=AutoencoderConfig(
-            resolution=128, ch=12, ch_mult=(1, 2, 3), num_res_blocks=1, z_channels=24, scale_factor=1.0, shift_factor=0.0, groups=4
+            resolution=128, ch=12, ch_mult=(1, 2, 3), num_res_blocks=1, z_channels=24, scale_factor=0.735, shift_factor=0.05, groups=4
         ),
         patch=4,
         text_padding=0,

@@ -85,6 +85,8 @@ class Step1XEdit(DiT):
         """Fill all weights for training from scratch: linear layers by fan-in, gates, modulations and the last layer with zero.
 
         So every block starts as the identity, and a model that predicts the change to the reference starts by leaving it as it is.
+        Queries and keys share a constant part, whose product under rope is largest where positions agree: attention starts out local, and
+        a noisy token finds the reference token of its own place.
         """
         generator = torch.Generator().manual_seed(seed)
         for name, module in self.named_modules():
@@ -95,6 +97,8 @@ class Step1XEdit(DiT):
                 nn.init.zeros_(module.bias)
             if name.endswith((".lin", "adaLN_modulation.1", "final_layer.linear")):
                 nn.init.zeros_(module.weight)
+            if name.endswith(("_attn.qkv", "linear1")):
+                nn.init.ones_(module.bias[: 2 * self.config.hidden_size : 2])  # the first channel of each pair that rope turns
 
 
 def _grid_ids(grid: Grid, kind: int, offset: int) -> Tensor:

@@ -68,8 +68,15 @@ def _batches(task: Task, recipe: Recipe, begin: int) -> Iterator[Any]:
         num_workers=recipe.data.workers,
         prefetch_factor=4 if recipe.data.workers else None,
         multiprocessing_context="fork" if recipe.data.workers else None,
+        worker_init_fn=_leave_stopping_to_the_loop,
     )
     return iter(loader)
+
+
+def _leave_stopping_to_the_loop(worker: int) -> None:
+    """Ctrl-C reaches every process of the terminal; the loop still needs its batches until the step in progress is done."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _to(batch: Any, device: torch.device) -> Any:

@@ -144,6 +144,7 @@ class MLLMTask:
     def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
         """Write `mllm/` in the `save_pretrained` layout."""
         state = {name: weights.get(name, value) for name, value in self.mllm.model.state_dict().items()}
+        del state["lm_head.weight"]  # tied to the embedding
 
         def write(partial: Path) -> None:
             self.mllm.model.save_pretrained(partial, state_dict={k: v.to(torch.bfloat16) for k, v in state.items()})
