@@ -24,5 +24,5 @@ def train(
 
     values = read_recipe(recipe, set_)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    done = run(build_task(values, place), values, out, place, minutes * 60 if minutes is not None else None)
+    done = run(build_task(values, place, out), values, out, place, minutes * 60 if minutes is not None else None)
     typer.echo(f"{done} of {values.steps} steps done; the model is in {out}.")

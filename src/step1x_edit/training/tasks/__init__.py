@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,8 +12,8 @@ if TYPE_CHECKING:
     from step1x_edit.training.trainer import Task
 
 
-def build_task(recipe: Recipe, device: torch.device) -> Task:
-    """The task that a recipe names."""
+def build_task(recipe: Recipe, device: torch.device, out: Path) -> Task:
+    """The task that a recipe names; `out` is the run's folder, where a run that is gone on with finds what it chose at its start."""
     if recipe.task == "autoencoder":
         from step1x_edit.training.tasks.autoencoder import AutoencoderTask
 
@@ -20,7 +21,7 @@ def build_task(recipe: Recipe, device: torch.device) -> Task:
     if recipe.task == "mllm":
         from step1x_edit.training.tasks.mllm import MLLMTask
 
-        return MLLMTask(recipe)
+        return MLLMTask(recipe, out)
     from step1x_edit.training.tasks.edit import EditTask
 
     return EditTask(recipe, device)

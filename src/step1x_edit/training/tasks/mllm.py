@@ -109,10 +109,12 @@ def build_mllm(tokenizer: PreTrainedTokenizerFast, preset_name: str) -> MLLM:
 class MLLMTask:
     """See `trainer.Task`."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, out: Path) -> None:
         torch.manual_seed(recipe.seed)
         self.streams = streams_of(recipe)
-        self.mllm = build_mllm(build_tokenizer(self._corpus(recipe)), recipe.model.preset)
+        saved = out / "mllm"  # a run that is gone on with keeps its tokens, whatever has become of the wordings
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(saved) if saved.exists() else build_tokenizer(self._corpus(recipe))
+        self.mllm = build_mllm(tokenizer, recipe.model.preset)
         self.model: nn.Module = self.mllm.model.requires_grad_(True)
 
     def _corpus(self, recipe: Recipe, samples: int = 6000) -> list[str]:
