@@ -12,8 +12,8 @@ Where colours change but content stays (tone, colour, darkening), r is nearly ze
 content is replaced, the fit makes I + A I flat, which removes the old texture, and b + r draw the new content, as sharp as it was drawn.
 Edges between edited and unedited parts lie where the original's colours differ, so A I + b follows them at full resolution.
 
-Where r is large, at the rim of new content above all, A says nothing of the original's detail. There the drawing itself is enlarged, which is
-the same formula with A = -1, b = 0 and r = I + D; m is 1 there, 0 where the fit is good, and mixes the two.
+Where r is large, at the rim of new content above all, A says nothing of the original's detail. There the drawing itself is enlarged, which
+is the same formula with A = -1, b = 0 and r = I + D; a weight m, 1 there and 0 where the fit is good, mixes the two.
 
 The weight s is 0 wherever the change is within the noise of the model, so that pixels outside the edit come back exactly as they were.
 
@@ -170,10 +170,15 @@ def _shrink(x: Tensor, amount: float) -> Tensor:
 
 
 def _mean(x: Tensor, radius: int) -> Tensor:
-    """Mean over windows of side 2 radius + 1, cut off at the border; [C, h, w]."""
+    """Mean over windows of side 2 radius + 1, cut off at the border; [C, h, w]. Wide windows are moved in steps of a quarter radius."""
+    step = max(1, radius // 4)
+    size, radius = x.shape[1:], radius // step
     side = 2 * radius + 1
+    if step > 1:
+        x = F.interpolate(x[None], [-(-length // step) for length in size], mode="area")[0]
     x = F.avg_pool2d(x, (side, 1), stride=1, padding=(radius, 0), count_include_pad=False)
-    return F.avg_pool2d(x, (1, side), stride=1, padding=(0, radius), count_include_pad=False)
+    x = F.avg_pool2d(x, (1, side), stride=1, padding=(0, radius), count_include_pad=False)
+    return x if step == 1 else F.interpolate(x[None], size, mode="bilinear", align_corners=False)[0]
 
 
 def _widest(x: Tensor, radius: int) -> Tensor:
