@@ -101,18 +101,26 @@ class Refiner(nn.Module):
 
 
 class Connector(nn.Module):
-    """See the module's text. Source: paper, section on the connector; reference facts, "The connector takes t*1000"."""
+    """See the module's text.
+
+    Source: paper, section on the connector; reference facts, "The connector takes t*1000", "v1.1 and v1.2 have no `scale_factor`" and, for
+    `text_token_mapping`, "a Linear from the raw embedding of quoted characters, masked, added to the connector's tokens".
+    """
 
     def __init__(self, config: ConnectorConfig, vector_size: int) -> None:
         super().__init__()
         self.S = Refiner(config)
-        if config.scale_factor:
-            self.scale_factor = nn.Parameter(torch.zeros(1))
+        self.scale_factor = nn.Parameter(torch.zeros(1)) if config.scale_factor else None
         self.global_proj_out = nn.Linear(config.in_channels, vector_size)
+        self.text_token_mapping = nn.Linear(config.in_channels, config.hidden_size) if config.text_token_mapping else None
 
     def forward(self, embedding: Embedding, t_B: Tensor) -> Context:
         """The context at times t_B in 0..1; tokens [B, L, D] and vector [B, V]."""
         mask_BL1 = embedding.mask_BL.unsqueeze(-1).to(embedding.tokens_BLC.dtype)
         mean_BC = (embedding.tokens_BLC * mask_BL1).sum(1) / mask_BL1.sum(1).clamp_min(1)
-        pooled_BC = mean_BC * (1 + self.scale_factor) if hasattr(self, "scale_factor") else mean_BC
-        return Context(self.S(embedding, mean_BC, t_B), self.global_proj_out(pooled_BC))
+        tokens_BLD = self.S(embedding, mean_BC, t_B)
+        if self.text_token_mapping is not None and embedding.quoted_BLC is not None and embedding.quoted_mask_BL is not None:
+            quoted_BLD = self.text_token_mapping(embedding.quoted_BLC)
+            tokens_BLD = tokens_BLD + quoted_BLD * embedding.quoted_mask_BL.unsqueeze(-1).to(quoted_BLD.dtype)
+        pooled_BC = mean_BC if self.scale_factor is None else mean_BC * (1 + self.scale_factor)
+        return Context(tokens_BLD, self.global_proj_out(pooled_BC))

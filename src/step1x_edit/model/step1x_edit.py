@@ -51,18 +51,24 @@ class Step1XEdit(DiT):
             grid: rows and columns of the noisy tokens.
             reference_grid: those of the reference; None for the same.
         """
-        noise_tokens = noisy_BNC.shape[1]
         output = self.decode(
             noisy_BNC,
             reference_BMC,
             self.connector(embedding, t_B),
             t_B,
-            self.ids(embedding.tokens_BLC.shape[1], grid, None if reference_BMC is None else reference_grid or grid, noisy_BNC.device),
-            None if self.preset.text_padding or bool(embedding.mask_BL.all()) else embedding.mask_BL,
-        )[:, :noise_tokens]
+            self.ids(embedding, grid, None if reference_BMC is None else reference_grid or grid),
+            self.hidden_padding(embedding),
+        )[:, : noisy_BNC.shape[1]]
         if self.preset.prediction == "velocity" or reference_BMC is None:
             return output
         return self.velocity_of_change(output, noisy_BNC, reference_BMC, t_B)
+
+    def hidden_padding(self, embedding: Embedding) -> Tensor | None:
+        """The mask that hides padded text from the DiT, or None where the DiT sees all of it.
+
+        Source: reference facts, "the DiT's own attention has NO mask: padded tokens take part. v1.2 does not pad".
+        """
+        return None if self.preset.text_padding or bool(embedding.mask_BL.all()) else embedding.mask_BL
 
     @staticmethod
     def velocity_of_change(change_BNC: Tensor, noisy_BNC: Tensor, reference_BNC: Tensor, t_B: Tensor) -> Tensor:
@@ -73,13 +79,15 @@ class Step1XEdit(DiT):
         """
         return (noisy_BNC - (reference_BNC + change_BNC)) / t_B.clamp_min(SMALLEST_TIME).view(-1, 1, 1)
 
-    def ids(self, text_tokens: int, grid: Grid, reference_grid: Grid | None, device: torch.device) -> Tensor:
-        """Rope ids (kind, row, column) of text, noisy and reference tokens, [1, T + N + M, 3]. Source: reference facts, "Rope ids"."""
+    def ids(self, embedding: Embedding, grid: Grid, reference_grid: Grid | None) -> Tensor:
+        """Rope ids (kind, row, column) of text, noisy and reference tokens, [B or 1, T + N + M, 3]. Source: reference facts, "Rope ids"."""
         kind, offset = {"shared": (0, 0), "offset": (1, 1), "axis": (1, 0)}[self.preset.reference_ids]
-        parts = [torch.zeros(text_tokens, 3), _grid_ids(grid, 0, 0)]
+        pictures = [_grid_ids(grid, 0, 0)]
         if reference_grid is not None:
-            parts.append(_grid_ids(reference_grid, kind, offset))
-        return torch.cat(parts).unsqueeze(0).to(device)
+            pictures.append(_grid_ids(reference_grid, kind, offset))
+        tokens = embedding.tokens_BLC
+        text = torch.zeros(1, tokens.shape[1], 3, device=tokens.device) if embedding.ids_BLA is None else embedding.ids_BLA
+        return torch.cat([text, torch.cat(pictures).to(tokens.device).expand(len(text), -1, -1)], dim=1)
 
     def initialise(self, seed: int) -> None:
         """Fill all weights for training from scratch: linear layers by fan-in, gates, modulations and the last layer with zero.
