@@ -24,8 +24,8 @@ class TimeEmbedder(nn.Module):
         super().__init__()
         self.mlp = nn.Sequential(nn.Linear(256, size), nn.SiLU(), nn.Linear(size, size))
 
-    def forward(self, t_B: Tensor) -> Tensor:
-        return self.mlp(embed_time(t_B).to(self.mlp[0].weight.dtype))
+    def forward(self, t_B: Tensor, dtype: torch.dtype) -> Tensor:
+        return self.mlp(embed_time(t_B).to(dtype))
 
 
 class TextProjection(nn.Module):
@@ -91,7 +91,7 @@ class Refiner(nn.Module):
         self.individual_token_refiner = TokenRefiner(config)
 
     def forward(self, embedding: Embedding, mean_BC: Tensor, t_B: Tensor) -> Tensor:
-        condition = self.t_embedder(t_B) + self.c_embedder(mean_BC)
+        condition = self.t_embedder(t_B, mean_BC.dtype) + self.c_embedder(mean_BC)
         x = self.input_embedder(embedding.tokens_BLC)
         visible = embedding.mask_BL[:, None, :, None] & embedding.mask_BL[:, None, None, :]
         visible[..., 0] = True  # so that padding has something to attend to

@@ -5,12 +5,29 @@ A version is a row of `PRESETS`; no other file asks which version it is. Source 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar, Literal, TypeVar
+
+from step1x_edit.errors import WeightsError
+
+T = TypeVar("T")
+
+
+def _require_positive(record: Any) -> None:
+    for name, value in asdict(record).items():
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, int) and not isinstance(number, bool) and number < 1:
+                raise ValueError(f"{name} must be at least 1, not {number}")
+
+
+class _Strict:
+    """Base of the records that are read from files: a key that no field has is an error."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
 
 @dataclass(frozen=True)
-class DiTConfig:
+class DiTConfig(_Strict):
     """Sizes of the DiT; `axes_dim` splits a head's channels over the three rope axes (kind of token, row, column)."""
 
     in_channels: int = 64
@@ -26,9 +43,14 @@ class DiTConfig:
     theta: int = 10000
     qkv_bias: bool = True
 
+    def __post_init__(self) -> None:
+        _require_positive(self)
+        if self.hidden_size % self.num_heads or self.hidden_size // self.num_heads != sum(self.axes_dim):
+            raise ValueError(f"{self.num_heads} heads of {sum(self.axes_dim)} rope channels do not make {self.hidden_size} hidden ones")
+
 
 @dataclass(frozen=True)
-class ConnectorConfig:
+class ConnectorConfig(_Strict):
     """Sizes of the connector. `scale_factor`: the pooled embedding has a learned scale (v1.0). `text_token_mapping`: raw embeddings of
     quoted characters are added to its tokens (v1.2)."""
 
@@ -39,9 +61,14 @@ class ConnectorConfig:
     scale_factor: bool = True
     text_token_mapping: bool = False
 
+    def __post_init__(self) -> None:
+        _require_positive(self)
+        if self.hidden_size % self.heads_num:
+            raise ValueError(f"{self.heads_num} heads do not divide {self.hidden_size} hidden channels")
+
 
 @dataclass(frozen=True)
-class AutoencoderConfig:
+class AutoencoderConfig(_Strict):
     """Sizes of the autoencoder; it halves the picture len(ch_mult) - 1 times."""
 
     resolution: int = 256
@@ -55,9 +82,14 @@ class AutoencoderConfig:
     shift_factor: float = 0.1159
     groups: int = 32
 
+    def __post_init__(self) -> None:
+        _require_positive(self)
+        if not self.ch_mult or any(self.ch * m % self.groups for m in (1, *self.ch_mult)):
+            raise ValueError(f"groups of {self.groups} do not divide {self.ch} channels times 1 and {list(self.ch_mult)}")
+
 
 @dataclass(frozen=True)
-class Preset:
+class Preset(_Strict):
     """One version of the editor.
 
     Attributes:
@@ -73,6 +105,7 @@ class Preset:
         steps, guidance, size: defaults; size is the side in pixels of the square with the picture's area.
         guidance_limit: guidance is limited in length where t is above this; None never.
         schedule_low, schedule_high: (picture tokens, shift exponent), the line that gives the shift.
+        released_file: name of the single file in which connector and DiT were released, if they were.
     """
 
     name: str
@@ -91,6 +124,13 @@ class Preset:
     guidance_limit: float | None = None
     schedule_low: tuple[int, float] = (256, 0.5)
     schedule_high: tuple[int, float] = (4096, 1.15)
+    released_file: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.connector.hidden_size != self.dit.context_in_dim:
+            raise ValueError(f"the connector gives {self.connector.hidden_size} channels, the DiT takes {self.dit.context_in_dim}")
+        if self.autoencoder.z_channels * self.patch**2 != self.dit.in_channels:
+            raise ValueError(f"a patch holds {self.autoencoder.z_channels * self.patch**2} numbers, the DiT takes {self.dit.in_channels}")
 
     @property
     def cell(self) -> int:
@@ -99,8 +139,14 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    "v1.0": Preset("v1.0"),
-    "v1.1": Preset("v1.1", connector=ConnectorConfig(scale_factor=False), reference_ids="offset", guidance_limit=0.93),
+    "v1.0": Preset("v1.0", released_file="step1x-edit-i1258.safetensors"),
+    "v1.1": Preset(
+        "v1.1",
+        connector=ConnectorConfig(scale_factor=False),
+        reference_ids="offset",
+        guidance_limit=0.93,
+        released_file="step1x-edit-v1p1-official.safetensors",
+    ),
     "v1.2": Preset(
         "v1.2",
         connector=ConnectorConfig(scale_factor=False, text_token_mapping=True),
@@ -138,3 +184,33 @@ PRESETS: dict[str, Preset] = {
         size=128,
     ),
 }
+
+
+def read_record(kind: type[T], values: Any, source: str) -> T:
+    """Values that were read from a file, as a record; unknown keys and values of another type are errors.
+
+    Args:
+        kind: DiTConfig, ConnectorConfig, AutoencoderConfig or Preset.
+        values: what the file holds, usually a dictionary.
+        source: how to call the file in the message.
+
+    Raises:
+        WeightsError: the values do not make such a record.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise WeightsError(f"{source} does not describe a model: {place + ': ' if place else ''}{first['msg']}.") from error
+
+
+def read_preset(values: Any, source: str) -> Preset:
+    """A preset from the contents of a `preset.json`: the name of a row alone, or a whole row; raises as `read_record` does."""
+    if isinstance(values, dict) and values.keys() == {"name"} and values["name"] in list(PRESETS):
+        return PRESETS[values["name"]]
+    if isinstance(values, dict) and values.keys() < {f.name for f in fields(Preset)}:
+        raise WeightsError(f"{source} does not describe a model: give the name of one ({', '.join(PRESETS)}), or all of its values.")
+    return read_record(Preset, values, source)
