@@ -129,8 +129,6 @@ class Preset(_Strict):
     def __post_init__(self) -> None:
         if self.connector.hidden_size != self.dit.context_in_dim:
             raise ValueError(f"the connector gives {self.connector.hidden_size} channels, the DiT takes {self.dit.context_in_dim}")
-        if self.autoencoder.z_channels * self.patch**2 != self.dit.in_channels:
-            raise ValueError(f"a patch holds {self.autoencoder.z_channels * self.patch**2} numbers, the DiT takes {self.dit.in_channels}")
 
     @property
     def cell(self) -> int:
@@ -213,4 +211,8 @@ def read_preset(values: Any, source: str) -> Preset:
         return PRESETS[values["name"]]
     if isinstance(values, dict) and values.keys() < {f.name for f in fields(Preset)}:
         raise WeightsError(f"{source} does not describe a model: give the name of one ({', '.join(PRESETS)}), or all of its values.")
-    return read_record(Preset, values, source)
+    preset = read_record(Preset, values, source)
+    numbers = preset.autoencoder.z_channels * preset.patch**2
+    if numbers != preset.dit.in_channels:
+        raise WeightsError(f"{source} does not describe a model: a patch holds {numbers} numbers, the DiT takes {preset.dit.in_channels}.")
+    return preset

@@ -58,8 +58,8 @@ class Embedding:
         return replace(moved, tokens_BLC=moved.tokens_BLC.to(dtype), quoted_BLC=quoted)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Embedding:
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Embedding(**{name: None if value is None else change(value) for name, value in values.items()})
+        present = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+        return replace(self, **{name: change(value) for name, value in present.items()})
 
 
 @dataclass(frozen=True)

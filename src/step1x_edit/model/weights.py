@@ -1,119 +1,153 @@
-"""Weights on disk: strict loading and saving, through safetensors alone.
+"""Models on disk: where in a folder the parts of a model lie, strict loading into them, and saving.
 
 A model of ours is a folder: `model.safetensors` (connector and DiT, with the key names of the released single file),
-`autoencoder.safetensors`, and `mllm/` in the `save_pretrained` layout. Files are written beside their place and moved there when whole.
+`autoencoder.safetensors`, `mllm/` in the `save_pretrained` layout, and `preset.json`. The folders and files in which the models were
+released load the same way, those of the diffusers layout through the rules of layouts.py.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from step1x_edit.errors import Step1XError, WeightsError
 from step1x_edit.model.autoencoder import Autoencoder
-from step1x_edit.model.presets import Preset
+from step1x_edit.model.layouts import TRANSFORMER, FromDiffusers, Rule, autoencoder_rules, is_diffusers, to_diffusers
+from step1x_edit.model.presets import Preset, read_preset
 from step1x_edit.model.step1x_edit import Step1XEdit
+from step1x_edit.model.tensors import TensorFiles, read_json, write_json, write_tensors
 
 MODEL_FILE = "model.safetensors"
 AUTOENCODER_FILE = "autoencoder.safetensors"
 MLLM_FOLDER = "mllm"
+PRESET_FILE = "preset.json"
+
+MODEL_FILES = (MODEL_FILE, f"{MODEL_FILE}.index.json")
+AUTOENCODER_FILES = (AUTOENCODER_FILE, "vae.safetensors")
+DIFFUSERS_FILES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.safetensors.index.json")
+"""Names that are looked for in a folder, in this order; the last ones in `transformer/` and `vae/`."""
 
 M = TypeVar("M", bound=nn.Module)
 
 
-def load_step1x_edit(folder: Path, preset: Preset, dtype: torch.dtype = torch.float32) -> Step1XEdit:
-    """Connector and DiT from `model.safetensors`, in evaluation mode, without gradients.
+def load_step1x_edit(path: Path, preset: Preset, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Step1XEdit:
+    """Connector and DiT, in evaluation mode, without gradients.
+
+    Args:
+        path: a model folder, or the safetensors file or index itself; single file or diffusers layout.
+        preset: the version; sizes must be those of the weights.
+        dtype: type to compute in; weights in float8 are widened to it.
+        device: where to put it.
 
     Raises:
-        WeightsError: the file is missing, damaged, or belongs to a model of other sizes.
+        WeightsError: weights are missing, damaged, or belong to a model of other sizes.
     """
+    released = () if preset.released_file is None else (preset.released_file,)
+    file = _find_file(path, MODEL_FILES + released + tuple(f"transformer/{name}" for name in DIFFUSERS_FILES))
     with torch.device("meta"):
         model = Step1XEdit(preset)
-    return _fill(model, read_tensors(folder / MODEL_FILE), folder / MODEL_FILE, dtype)
+    return _fill(model, file, TRANSFORMER, dtype, device)
 
 
-def load_autoencoder(folder: Path, preset: Preset, dtype: torch.dtype = torch.float32) -> Autoencoder:
-    """The autoencoder from `autoencoder.safetensors`; raises as `load_step1x_edit` does."""
+def load_autoencoder(path: Path, preset: Preset, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Autoencoder:
+    """The autoencoder, from a model folder or from its file; arguments and errors are those of `load_step1x_edit`."""
+    file = _find_file(path, AUTOENCODER_FILES + tuple(f"vae/{name}" for name in DIFFUSERS_FILES))
     with torch.device("meta"):
         autoencoder = Autoencoder(preset.autoencoder)
-    return _fill(autoencoder, read_tensors(folder / AUTOENCODER_FILE), folder / AUTOENCODER_FILE, dtype)
+    return _fill(autoencoder, file, autoencoder_rules(len(preset.autoencoder.ch_mult)), dtype, device)
+
+
+def load_preset(folder: Path, default: Preset) -> Preset:
+    """What `preset.json` of a model folder says; `default` where there is none.
+
+    Raises:
+        WeightsError: the file does not describe a model.
+    """
+    path = folder / PRESET_FILE
+    return read_preset(read_json(path), str(path)) if path.exists() else default
 
 
 def save_model(folder: Path, preset: Preset, weights: Mapping[str, Tensor], dtype: torch.dtype = torch.bfloat16) -> None:
-    """Write connector and DiT as `model.safetensors`."""
-    write_tensors(folder / MODEL_FILE, weights, dtype, {"preset": preset.name})
-
-
-def save_autoencoder(folder: Path, weights: Mapping[str, Tensor], dtype: torch.dtype = torch.bfloat16) -> None:
-    """Write the autoencoder as `autoencoder.safetensors`."""
-    write_tensors(folder / AUTOENCODER_FILE, weights, dtype)
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file.
-
-    Raises:
-        WeightsError: the file is missing or is not a whole safetensors file.
-    """
-    if not path.is_file():
-        raise WeightsError(f"The weights {path} are missing.")
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError, OverflowError) as error:
-        raise WeightsError(f"The weights {path} are not a whole safetensors file ({error}).") from error
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype, metadata: dict[str, str] | None = None) -> None:
-    """Write a safetensors file whole or not at all.
+    """Write connector and DiT as `model.safetensors`, and beside it `preset.json` with all values of the preset.
 
     Raises:
         Step1XError: the disk is full or the folder cannot be written.
     """
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: t.detach().to("cpu", dtype).contiguous() for name, t in tensors.items()}, partial, metadata)
-        os.replace(partial, path)
-    except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
-        raise Step1XError(f"The weights could not be written to {path} ({error}).") from error
+    write_json(folder / PRESET_FILE, asdict(preset))
+    write_tensors(folder / MODEL_FILE, weights, dtype, {"preset": preset.name})
+
+
+def save_autoencoder(folder: Path, weights: Mapping[str, Tensor], dtype: torch.dtype = torch.bfloat16) -> None:
+    """Write the autoencoder as `autoencoder.safetensors`; raises as `save_model` does."""
+    write_tensors(folder / AUTOENCODER_FILE, weights, dtype)
+
+
+def save_diffusers(folder: Path, model: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> None:
+    """Write connector and DiT as `transformer/` of a diffusers folder, without its configuration; raises as `save_model` does."""
+    write_tensors(folder / "transformer" / DIFFUSERS_FILES[0], to_diffusers(model, TRANSFORMER), dtype)
 
 
 def save_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a new folder, which then takes the place of `folder`."""
+    """Let `write` fill a new folder, which then takes the place of `folder`.
+
+    Raises:
+        Step1XError: the disk is full or the folder cannot be written.
+    """
     partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    write(partial)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.replace(folder)
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        write(partial)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.replace(folder)
+    except OSError as error:
+        raise Step1XError(f"The folder {folder} could not be written ({error}).") from error
 
 
-def _fill(model: M, tensors: dict[str, Tensor], path: Path, dtype: torch.dtype) -> M:
+def _find_file(path: Path, names: tuple[str, ...]) -> Path:
+    if path.is_file():
+        return path
+    found = next((path / name for name in names if (path / name).is_file()), None)
+    if found is None:
+        raise WeightsError(f"{path} holds no weights: there is none of {', '.join(names)}; download them, or choose another folder.")
+    return found
+
+
+def _fill(model: M, file: Path, rules: tuple[Rule, ...], dtype: torch.dtype, device: torch.device | str) -> M:
+    """Give the model, built on the meta device, its weights, one tensor at a time."""
+    tensors: Mapping[str, Tensor] = TensorFiles(file)
+    if is_diffusers(tensors):
+        tensors = FromDiffusers(tensors, rules)
     expected = model.state_dict()
     missing, unexpected = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
     if missing or unexpected:
         raise WeightsError(
-            f"The weights {path} do not fit the model: {_count(missing, 'missing')}, {_count(unexpected, 'unexpected')}; "
+            f"The weights {file} do not fit the model: {_count(missing, 'missing')}, {_count(unexpected, 'unexpected')}; "
             "choose the version that they belong to."
         )
-    for name, tensor in tensors.items():
-        if tensor.shape != expected[name].shape:
-            raise WeightsError(
-                f"The weights {path} do not fit the model: {name} is {list(tensor.shape)} where {list(expected[name].shape)} is expected."
-            )
-        if not torch.isfinite(tensor.float()).all():
-            raise WeightsError(f"The weights {path} are damaged: {name} holds values that are not finite numbers.")
-    model.load_state_dict({name: tensor.to(dtype) for name, tensor in tensors.items()}, assign=True)
+    weights = {name: _check(tensors[name], name, place.shape, file, dtype).to(device) for name, place in expected.items()}
+    model.load_state_dict(weights, assign=True)
     return model.eval().requires_grad_(False)
+
+
+def _check(tensor: Tensor, name: str, shape: torch.Size, file: Path, dtype: torch.dtype) -> Tensor:
+    """The tensor in its type, once it is known to be what the model expects."""
+    if tensor.shape != shape:
+        raise WeightsError(f"The weights {file} do not fit the model: {name} is {list(tensor.shape)} where {list(shape)} is expected.")
+    if not tensor.is_floating_point():
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise WeightsError(f"The weights {file} do not fit the model: {name} holds {kind} where floating-point numbers are expected.")
+    tensor = tensor.to(dtype)
+    low, high = tensor.aminmax()  # both are nan where one value is, and nothing is allocated
+    if not torch.isfinite(low) or not torch.isfinite(high):
+        raise WeightsError(f"The weights {file} are damaged: {name} holds values that are not finite numbers in {str(dtype)[6:]}.")
+    return tensor
 
 
 def _count(names: list[str], kind: str) -> str:

@@ -1,0 +1,143 @@
+"""Named tensors on disk: safetensors files, whole or in shards, read one tensor at a time and written whole or not at all.
+
+This file knows nothing of models. What comes in may be damaged or hostile: everything is checked by name before use, pickles are never
+opened, and whatever is wrong is one `WeightsError`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from step1x_edit.errors import Step1XError, WeightsError
+
+INDEX_SUFFIX = ".index.json"
+
+
+class TensorFiles(Mapping[str, Tensor]):
+    """The tensors of one safetensors file, or of the shards that a `*.index.json` names; each is read when asked for.
+
+    Raises:
+        WeightsError: on construction or reading, if a file is missing or is not a whole safetensors file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._files: dict[str, Any] = {}
+        if path.name.endswith(INDEX_SUFFIX):
+            self._places = _read_index(path)
+            for shard in sorted(set(self._places.values())):
+                self._files[shard] = _open(path.parent / shard)
+            for name, shard in self._places.items():
+                if name not in set(self._files[shard].keys()):
+                    raise WeightsError(f"The weights {path} are incomplete: {shard} does not hold {name}; download it again.")
+        else:
+            self._files[path.name] = _open(path)
+            self._places = dict.fromkeys(self._files[path.name].keys(), path.name)
+
+    def __getitem__(self, name: str) -> Tensor:
+        shard = self._places[name]
+        try:
+            return self._files[shard].get_tensor(name)
+        except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+            raise WeightsError(f"The weights {self.path.parent / shard} are damaged at {name} ({_first_line(error)}).") from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file or index; raises as `TensorFiles` does."""
+    return dict(TensorFiles(path))
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype | None = None, metadata: dict[str, str] | None = None
+) -> None:
+    """Write a safetensors file whole or not at all.
+
+    Args:
+        path: the file; its folder is made if need be.
+        tensors: what to write.
+        dtype: type to write all of them in; None keeps the type of each.
+        metadata: words to store with them.
+
+    Raises:
+        Step1XError: the disk is full or the folder cannot be written.
+    """
+    written = {name: _alone(t.detach().to("cpu", dtype).contiguous()) for name, t in tensors.items()}
+    write_whole(path, lambda partial: save_file(written, partial, metadata))
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write a JSON file whole or not at all; raises as `write_tensors` does."""
+    write_whole(path, lambda partial: partial.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8"))
+
+
+def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` fill a file beside `path`, which then takes its place; raises as `write_tensors` does."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(partial)
+        os.replace(partial, path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise Step1XError(
+            f"{path} could not be written ({_first_line(error)}); is there room, and may the folder be written to?"
+        ) from error
+
+
+def read_json(path: Path) -> Any:
+    """The contents of a JSON file that belongs to weights.
+
+    Raises:
+        WeightsError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path} is missing; download the weights again, or choose the folder that holds them.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(f"{path} is not a JSON file ({_first_line(error)}).") from error
+
+
+def _alone(tensor: Tensor) -> Tensor:
+    """The tensor without the rest of a larger one that it is cut from, which the format does not allow."""
+    return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.clone()
+
+
+def _open(path: Path) -> Any:
+    if not path.is_file():
+        raise WeightsError(f"The weights {path} are missing; download them again, or choose the folder that holds them.")
+    try:
+        return safe_open(path, framework="pt")
+    except (SafetensorError, OSError, ValueError, OverflowError) as error:
+        raise WeightsError(f"The weights {path} are not a whole safetensors file ({_first_line(error)}).") from error
+
+
+def _read_index(path: Path) -> dict[str, str]:
+    index = read_json(path)
+    places = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(places, dict) or not places:
+        raise WeightsError(f"{path} is not an index of weights: it has no weight_map.")
+    for shard in places.values():
+        if not isinstance(shard, str) or shard in ("", ".", "..") or PurePosixPath(shard).name != shard or "\\" in shard:
+            raise WeightsError(f"{path} is not an index of weights: {shard!r} is not the name of a file beside it.")
+    return places
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
