@@ -93,7 +93,8 @@ def _verify_single_file(folder: Path, device: torch.device | str) -> Iterator[Ag
     for case in sorted(name.removesuffix(".prediction") for name in io.values if name.endswith(".prediction")):
         yield from _verify_forward(model, grid, io, case)
     yield from _verify_loop(model, grid, io, config)
-    for name, times in config.table("schedules").items():
+    schedules = config.table("schedules") if "schedules" in config.values else {}
+    for name, times in schedules.items():
         steps, _, tokens = name.partition("x")
         if not (steps.isdecimal() and tokens.isdecimal() and isinstance(times, list)):
             raise UsageError(f"{config.path} is no part of a reference folder: schedules must map STEPSxTOKENS to times.")
@@ -235,7 +236,7 @@ def _read_preset(config: _Contents, scale_factor: bool) -> Preset:
 
 def _read_grid(config: _Contents) -> Grid:
     match config["grid"]:
-        case [int(rows), int(columns)]:
+        case [int(rows), int(columns)] if rows > 0 and columns > 0:
             return Grid(rows, columns)
         case other:
             raise UsageError(f"{config.path} is no part of a reference folder: grid must be [rows, columns], not {other!r}.")
