@@ -8,6 +8,7 @@ complete and on the disk. Nothing here knows of models.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 import secrets
@@ -147,14 +148,10 @@ def check_target(path: Path, overwrite: bool = False) -> None:
         raise UsageError(f"The folder {path.parent} is not writable; choose another place for the result.")
 
 
-def free_name(source: Path, ending: str = "-edited", suffix: str = ".png") -> Path:
-    """A name beside `source` that is not taken: photo-edited.png, photo-edited-2.png, and so on."""
-    number = 1
-    while True:
-        path = source.with_name(f"{source.stem}{ending}{'' if number == 1 else f'-{number}'}{suffix}")
-        if not path.exists() and not path.is_symlink():
-            return path
-        number += 1
+def free_names(source: Path, count: int = 1, ending: str = "-edited", suffix: str = ".png") -> list[Path]:
+    """Names beside `source` that are not taken: photo-edited.png, photo-edited-2.png, and so on."""
+    names = (source.with_name(f"{source.stem}{ending}{'' if i == 1 else f'-{i}'}{suffix}") for i in itertools.count(1))
+    return list(itertools.islice((name for name in names if not name.exists() and not name.is_symlink()), count))
 
 
 def write_image(image: Image.Image, path: Path, overwrite: bool = False, record: Mapping[str, str] | None = None) -> tuple[str, ...]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
+LONGEST_INSTRUCTION = 2000
+
+
 class EditCategory(StrEnum):
     """The eleven kinds of edit of the paper, named as in the paper; the values are GEdit-Bench's task names."""
 
@@ -37,7 +40,7 @@ class EditRequest:
 
     Attributes:
         image: the picture to edit, any mode and size, already upright.
-        instruction: what to change, in English or Chinese; not empty.
+        instruction: what to change, in English or Chinese; not empty, at most `LONGEST_INSTRUCTION` characters.
         seed: fixes the noise, and with it the result on one machine; 0 to 2**63 - 1.
         steps: sampling steps, at least 1; None takes the model's own number.
         guidance: weight of the instruction against the empty instruction; 1 switches guidance off; None takes the model's own.
@@ -57,6 +60,12 @@ class EditRequest:
     def __post_init__(self) -> None:
         if not self.instruction.strip():
             raise UsageError("The instruction is empty; say what to change, for example: make it night.")
+        if len(self.instruction) > LONGEST_INSTRUCTION:
+            raise UsageError(f"The instruction has {len(self.instruction)} characters; say it in at most {LONGEST_INSTRUCTION}.")
+        if not self.instruction.isprintable() and any("\ud800" <= c <= "\udfff" for c in self.instruction):
+            raise UsageError("The instruction is not valid text; write it in UTF-8.")
+        if not all(self.image.size):
+            raise UsageError(f"The picture has no pixels: it is {self.image.width} x {self.image.height}.")
         if self.steps is not None and self.steps < 1:
             raise UsageError(f"Steps must be at least 1, not {self.steps}.")
         if self.guidance is not None and not 0 <= self.guidance <= 100:

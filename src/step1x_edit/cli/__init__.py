@@ -1,0 +1,1 @@
+"""The command `step1x`: one thin file a verb."""

@@ -1,0 +1,78 @@
+"""The command `step1x`: its verbs, and what a user sees when something goes wrong.
+
+Each verb's file imports heavy libraries inside its function, so that asking for help loads none of them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from step1x_edit import __version__
+from step1x_edit.cli import debugging
+from step1x_edit.cli.edit import edit
+from step1x_edit.cli.train import train
+from step1x_edit.errors import Step1XError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="step1x",
+    help="Edit images by instruction, and train, measure and serve the models that do it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"step1x {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def step1x(
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
+    debug: debugging.Debug = False,
+) -> None:
+    """Edit images by instruction, and train, measure and serve the models that do it."""
+
+
+app.command()(edit)
+app.command()(train)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and leave the process with its exit code: 0 done, 1 failed, 2 asked for wrongly, 130 interrupted."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; an error that is the user's or the machine's is one line on stderr, a bug of ours keeps its traceback."""
+    try:
+        code = app(arguments, prog_name="step1x", standalone_mode=False) or 0
+        sys.stdout.flush()
+    except Step1XError as error:
+        return _report(str(error), error.exit_code)
+    except typer.TyperException as error:
+        return _report(f"{error.format_message().rstrip('.')}; see step1x --help.", error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _report("Interrupted.", INTERRUPTED)
+    except BrokenPipeError:
+        # whoever read our output has gone; nothing more is to be said, not even at shutdown
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return _report("Interrupted.", INTERRUPTED) if code == INTERRUPTED else code
+
+
+def _report(message: str, code: int) -> int:
+    if debugging.wanted():
+        traceback.print_exc()
+    print(f"step1x: {' '.join(message.split())}", file=sys.stderr)
+    return code

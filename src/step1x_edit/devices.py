@@ -1,0 +1,48 @@
+"""Which device, and which floating-point type, to compute with."""
+
+from __future__ import annotations
+
+import torch
+
+from step1x_edit.errors import UsageError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose_device(name: str | None = None) -> torch.device:
+    """The device of that name; None takes an NVIDIA or AMD GPU (cuda), else Apple's (mps), else the CPU.
+
+    Raises:
+        UsageError: there is no device of that name here.
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"There is no kind of device {name!r}; choose cpu, cuda, cuda:N or mps.") from error
+    present = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}.get(device.type, 0)
+    if (device.index or 0) >= present:
+        raise UsageError(f"This machine has no device {name}; leave the device out to take the best that is here.")
+    return device
+
+
+def choose_dtype(name: str | None, device: torch.device) -> torch.dtype:
+    """The type of that name; None takes bfloat16 on GPUs and on CPUs that compute with it, else float32.
+
+    Raises:
+        UsageError: no such type, or float16 on a CPU, where it is slow and overflows.
+    """
+    if name is None:
+        return torch.bfloat16 if device.type != "cpu" or _cpu_has_bfloat16() else torch.float32
+    if name not in DTYPES:
+        raise UsageError(f"There is no dtype {name!r}; choose one of {', '.join(DTYPES)}.")
+    if name == "float16" and device.type == "cpu":
+        raise UsageError("float16 is not for CPUs; choose float32 or bfloat16.")
+    return DTYPES[name]
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16 matrices in hardware; emulated, it is several times slower than float32."""
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
