@@ -25,7 +25,7 @@ from step1x_edit.flow.sampler import sample
 from step1x_edit.flow.schedule import schedule, shift_for
 from step1x_edit.model.autoencoder import Autoencoder
 from step1x_edit.model.layouts import read_transformer_config
-from step1x_edit.model.presets import PRESETS, AutoencoderConfig, ConnectorConfig, DiTConfig, Preset, read_record
+from step1x_edit.model.presets import PRESETS, Preset, read_sizes
 from step1x_edit.model.records import Embedding, Grid
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.tensors import TensorFiles, read_json, read_tensors
@@ -225,12 +225,12 @@ def _read_embedding(model: Step1XEdit, io: _Contents, prefix: str, batch: int) -
 
 def _read_preset(config: _Contents, scale_factor: bool) -> Preset:
     """The sizes of config.json, with the behaviours of the version whose connector has such a scale."""
-    source, row = str(config.path), PRESETS["v1.0" if scale_factor else "v1.1"]
-    return replace(
-        row,
-        dit=read_record(DiTConfig, config.table("dit"), source),
-        connector=read_record(ConnectorConfig, {**config.table("connector"), "scale_factor": scale_factor}, source),
-        autoencoder=read_record(AutoencoderConfig, config.table("autoencoder"), source),
+    return read_sizes(
+        PRESETS["v1.0" if scale_factor else "v1.1"],
+        str(config.path),
+        dit=config.table("dit"),
+        connector={**config.table("connector"), "scale_factor": scale_factor},
+        autoencoder=config.table("autoencoder"),
     )
 
 

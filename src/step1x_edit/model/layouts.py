@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from step1x_edit.errors import WeightsError
-from step1x_edit.model.presets import ConnectorConfig, DiTConfig, Preset, read_record
+from step1x_edit.model.presets import Preset, read_sizes
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,7 @@ def read_transformer_config(values: Any, preset: Preset, source: str) -> Preset:
         raise WeightsError(f"{source} does not describe a model: num_attention_heads and attention_head_dim must be whole numbers.")
     dit = {**asdict(preset.dit), "out_channels": values.get("in_channels", preset.dit.out_channels), **dit, "hidden_size": heads * size}
     connector = {ours: values[theirs] for theirs, ours in _CONNECTOR_FIELDS.items() if values.get(theirs) is not None}
-    return replace(
-        preset,
-        dit=read_record(DiTConfig, dit, source),
-        connector=read_record(ConnectorConfig, {**asdict(preset.connector), **connector}, source),
-    )
+    return read_sizes(preset, source, dit=dit, connector={**asdict(preset.connector), **connector})
 
 
 def autoencoder_rules(levels: int) -> tuple[Rule, ...]:

@@ -205,6 +205,11 @@ def read_record(kind: type[T], values: Any, source: str) -> T:
         raise WeightsError(f"{source} does not describe a model: {place + ': ' if place else ''}{first['msg']}.") from error
 
 
+def read_sizes(preset: Preset, source: str, **values: Any) -> Preset:
+    """The preset with other fields, which were read from a file, nested tables included; raises as `read_record` does."""
+    return read_record(Preset, {**vars(preset), **values}, source)
+
+
 def read_preset(values: Any, source: str) -> Preset:
     """A preset from the contents of a `preset.json`: the name of a row alone, or a whole row; raises as `read_record` does."""
     if isinstance(values, dict) and values.keys() == {"name"} and values["name"] in list(PRESETS):

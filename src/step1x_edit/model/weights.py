@@ -94,18 +94,21 @@ def save_diffusers(folder: Path, model: Mapping[str, Tensor], dtype: torch.dtype
 
 
 def save_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a new folder, which then takes the place of `folder`.
+    """Let `write` fill a new folder, which then takes the place of `folder`; the old one is there until the new one is whole.
 
     Raises:
         Step1XError: the disk is full or the folder cannot be written.
     """
-    partial = folder.with_name(f"{folder.name}.partial")
+    partial, old = folder.with_name(f"{folder.name}.partial"), folder.with_name(f"{folder.name}.old")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         write(partial)
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.replace(old)
         partial.replace(folder)
+        shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise Step1XError(f"The folder {folder} could not be written ({error}).") from error
 
