@@ -28,26 +28,28 @@ def embed_time(t_B: Tensor, channels: int = 256, longest: float = 10000.0) -> Te
 
 @dataclass(frozen=True)
 class Rope:
-    """Cosines and sines of every token's angles, float32 [B or 1, 1, L, K/2]; computed once a forward pass."""
+    """Every token's angles as complex numbers of length 1, complex64 [B or 1, 1, L, K/2]; computed once a forward pass.
 
-    cos: Tensor
-    sin: Tensor
+    One complex product turns a pair of channels; on a CPU that is several times faster than the same sums in real numbers.
+    """
+
+    turns: Tensor
 
     @classmethod
     def of(cls, ids_BLA: Tensor, axes: tuple[int, ...], theta: float) -> Rope:
         """Angles position / theta^(2k / axis size), axis after axis. Source: reference facts, "rope axes (16,56,56), theta 10000"."""
+        wide = torch.float32 if ids_BLA.device.type == "mps" else torch.float64  # MPS has no float64
         angles = []
         for axis, size in enumerate(axes):
-            frequencies = theta ** -(torch.arange(0, size, 2, dtype=torch.float64, device=ids_BLA.device) / size)
-            angles.append(ids_BLA[..., axis, None].double() * frequencies)
+            frequencies = theta ** -(torch.arange(0, size, 2, dtype=wide, device=ids_BLA.device) / size)
+            angles.append(ids_BLA[..., axis, None].to(wide) * frequencies)
         angle = torch.cat(angles, dim=-1).unsqueeze(1)
-        return cls(angle.cos().float(), angle.sin().float())
+        return cls(torch.complex(angle.cos().float(), angle.sin().float()))
 
     def turn(self, x_BHLK: Tensor) -> Tensor:
-        """Turn each pair of neighbouring channels by its angle."""
-        even, odd = x_BHLK.float().unflatten(-1, (-1, 2)).unbind(-1)
-        turned = torch.stack([even * self.cos - odd * self.sin, even * self.sin + odd * self.cos], dim=-1)
-        return turned.flatten(-2).to(x_BHLK.dtype)
+        """Turn each pair of neighbouring channels by its angle, in float32; the type of x stays."""
+        pairs = torch.view_as_complex(x_BHLK.float().unflatten(-1, (-1, 2)))
+        return torch.view_as_real(pairs * self.turns).flatten(-2).to(x_BHLK.dtype)
 
 
 class MLPEmbedder(nn.Module):
