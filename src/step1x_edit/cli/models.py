@@ -25,12 +25,14 @@ def verify(
     debug: Debug = False,
 ) -> None:
     """Compute every tensor of a reference folder and print how far it is from the reference; exit code 1 where one is too far."""
+    import torch
     from rich.console import Console
     from rich.table import Table
 
     from step1x_edit.devices import choose_device
     from step1x_edit.verification import verify as run
 
+    torch.set_num_threads(1)  # the tensors are small: on a busy machine more threads wait for each other most of the time
     agreements = list(run(folder, choose_device(device)))
     table = Table("tensor", "difference", "", caption="largest difference, in standard deviations of the reference")
     for each in agreements:
