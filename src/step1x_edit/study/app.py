@@ -1,0 +1,355 @@
+"""The study's web pages: consent, how it works, one comparison after the other, a break, the end, and the way out.
+
+Rendered on the server; every page works without JavaScript. Names of systems never reach this file: what is shown is a case number and
+slots. Pages are read on the event loop, changes wait for the writer's commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, FastAPI
+from sqlalchemy.engine import Connection
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+
+from step1x_edit.study.answers import SKIP_REASONS, Refusal, read_answer, read_position
+from step1x_edit.study.opening import OpenStudy
+from step1x_edit.study.pages import Pages
+from step1x_edit.study.pictures import SOURCE
+from step1x_edit.study.protection import COOKIE, HEADERS, Protection, read_form
+from step1x_edit.study.store import new_secret, scrub
+from step1x_edit.study.texts import LANGUAGES, choose_language
+from step1x_edit.study.voting import Booth, Current, read_current
+from step1x_edit.study.writer import StoreError, Writer
+
+T = TypeVar("T")
+
+LONGEST_WAIT = 10.0
+"""Seconds that a vote may wait for the disk before the person is told that it is not certain."""
+
+COOKIE_SECONDS = 180 * 24 * 3600
+
+router = APIRouter(include_in_schema=False)
+
+
+class Service:
+    """What the pages work with.
+
+    Args:
+        opened: the study.
+        public_url: scheme, host and port that people see; None takes those of the request.
+        seed: fixes the assignment; None lets chance decide.
+    """
+
+    def __init__(self, opened: OpenStudy, public_url: str | None, seed: int | None) -> None:
+        self.study = opened.study
+        self.design = opened.design
+        self.engine = opened.engine
+        self.gallery = opened.gallery
+        self.public_url = public_url
+        self.pages = Pages(opened.study)
+        self.booth = Booth(opened.design, random.Random(seed))
+        self._writer: Writer | None = None
+
+    @property
+    def secure(self) -> bool:
+        """Whether people reach the pages over https."""
+        return (self.public_url or "").startswith("https://")
+
+    @asynccontextmanager
+    async def run(self, _: FastAPI) -> AsyncIterator[None]:
+        """Count what is there, and keep the writer for as long as the server runs."""
+        with self.engine.connect() as connection:
+            self.booth.recount(connection)
+        self._writer = Writer(self.engine, self.booth.recount)
+        yield
+        self._writer.close()
+
+    def find(self, request: Request) -> Current | None:
+        """Who asks, and the comparison before them."""
+        link = request.cookies.get(COOKIE)
+        return self.look_up(link) if link else None
+
+    def look_up(self, link: str) -> Current | None:
+        """Whose private link this is."""
+        with self.engine.connect() as connection:
+            return read_current(connection, link)
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Have a change made, and wait until it is kept."""
+        assert self._writer is not None
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(self._writer.submit(work)), LONGEST_WAIT)
+        except TimeoutError as error:
+            raise Refusal("unsure", 503) from error
+
+
+def create_app(opened: OpenStudy, public_url: str | None = None, seed: int | None = None) -> FastAPI:
+    """The study as an application for an ASGI server. See `Service` for the arguments."""
+    service = Service(opened, public_url, seed)
+    app = FastAPI(title=opened.study.title, docs_url=None, redoc_url=None, openapi_url=None, lifespan=service.run)
+    app.state.service = service
+    app.include_router(router)
+    app.add_middleware(Protection, secure=service.secure)
+    app.add_exception_handler(Refusal, _explain)
+    app.add_exception_handler(StoreError, _explain)
+    app.add_exception_handler(HTTPException, _explain)
+    app.add_exception_handler(500, _explain)
+    return app
+
+
+def _service(request: Request) -> Service:
+    return request.app.state.service
+
+
+def _language(request: Request, current: Current | None) -> str:
+    asked = request.query_params.get("language", "")
+    if current is not None:
+        return current.language
+    return asked if asked in LANGUAGES else choose_language(request.headers.get("accept-language", ""))
+
+
+def _page(request: Request, name: str, current: Current | None, status: int = 200, **values: Any) -> Response:
+    """A page, in the reader's language. Who has no session yet gets one, since forms are tied to it."""
+    service = _service(request)
+    session = request.cookies.get(COOKIE) or new_secret()
+    html = service.pages.render(name, _language(request, current), session, current=current, **values)
+    response = HTMLResponse(html, status)
+    if COOKIE not in request.cookies:
+        _set_cookie(response, service, session, None)
+    return response
+
+
+def _set_cookie(response: Response, service: Service, session: str, seconds: int | None) -> None:
+    response.set_cookie(COOKIE, session, max_age=seconds, httponly=True, samesite="lax", secure=service.secure)
+
+
+def _go(path: str) -> RedirectResponse:
+    return RedirectResponse(path, 303)
+
+
+async def _form(request: Request) -> Mapping[str, str]:
+    service = _service(request)
+    return await read_form(request, service.study.form_key, service.public_url)
+
+
+@router.get("/")
+async def consent(request: Request) -> Response:
+    """What the study is, what it keeps, and the question whether to take part."""
+    current = _service(request).find(request)
+    if current is not None:
+        return _go("/compare")
+    return _page(request, "consent.html", None, screens=_service(request).design.screens)
+
+
+@router.get("/privacy")
+async def privacy(request: Request) -> Response:
+    """What the study keeps, to read again."""
+    current = _service(request).find(request)
+    return _page(request, "consent.html", current, screens=_service(request).design.screens, reading=True)
+
+
+@router.post("/join")
+async def join(request: Request) -> Response:
+    """Take part."""
+    service = _service(request)
+    form = await _form(request)
+    if service.find(request) is not None:
+        return _go("/compare")
+    language = form.get("language", "")
+    if form.get("consent") != "yes":
+        raise Refusal("no_consent", 422)
+    if language not in LANGUAGES:
+        raise Refusal("malformed", 422)
+    link = await service.write(lambda connection: service.booth.join(connection, language))
+    response = _go("/welcome")
+    _set_cookie(response, service, link, COOKIE_SECONDS)
+    return response
+
+
+@router.get("/welcome")
+async def welcome(request: Request) -> Response:
+    """How it works, and the private link."""
+    current = _service(request).find(request)
+    if current is None:
+        return _go("/")
+    return _page(request, "welcome.html", current, private_link=_private_link(request))
+
+
+@router.get("/compare")
+async def compare(request: Request) -> Response:
+    """The comparison before this person, or the end."""
+    current = _service(request).find(request)
+    if current is None:
+        return _go("/")
+    return _comparison(request, current)
+
+
+def _comparison(request: Request, current: Current, status: int = 200, **values: Any) -> Response:
+    if current.finished:
+        return _page(request, "done.html", current)
+    size = _service(request).gallery.size(current.case)
+    return _page(request, "compare.html", current, status, size=size, **{"form": {}, "sentence": None, **values})
+
+
+@router.get("/picture/{token}")
+async def picture(request: Request, token: str) -> Response:
+    """A picture of the comparison before this person, and of no other."""
+    service = _service(request)
+    current = service.find(request)
+    if current is None or current.finished or token not in current.tokens:
+        raise Refusal("not_found", 404)
+    place = current.tokens.index(token)
+    which = SOURCE if place == 0 else current.slots[place - 1]
+    data = await asyncio.to_thread(service.gallery.read, current.case, which)
+    return Response(data, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600, immutable"})
+
+
+@router.post("/vote")
+async def vote(request: Request) -> Response:
+    """Keep an answer. Acknowledged, by sending on to the next comparison, only when it is on the disk."""
+    service = _service(request)
+    form = await _form(request)
+    position, nonce, link = read_position(form.get("position")), form.get("nonce", ""), request.cookies[COOKIE]
+    current = service.find(request)
+    if current is None:
+        raise Refusal("unknown_person", 403)
+    try:
+        answer = read_answer(form, len(current.slots))
+    except Refusal as refusal:
+        if position == current.position and not current.finished:  # what was filled in stays
+            return _comparison(request, current, refusal.http_status, form=form, sentence=refusal.reason)
+        raise
+    await service.write(lambda connection: service.booth.vote(connection, link, position, nonce, answer))
+    return _go("/compare")
+
+
+@router.post("/skip")
+async def skip(request: Request) -> Response:
+    """Leave a comparison unanswered."""
+    service = _service(request)
+    form = await _form(request)
+    position, nonce, link = read_position(form.get("position")), form.get("nonce", ""), request.cookies[COOKIE]
+    reason = form.get("reason", "")
+    if reason not in SKIP_REASONS:
+        raise Refusal("unknown_reason", 422)
+    await service.write(lambda connection: service.booth.skip(connection, link, position, nonce, reason))
+    return _go("/compare")
+
+
+@router.get("/break")
+async def take_break(request: Request) -> Response:
+    """A pause, and the private link to go on elsewhere."""
+    current = _service(request).find(request)
+    if current is None:
+        return _go("/")
+    return _page(request, "break.html", current, private_link=_private_link(request))
+
+
+@router.get("/continue/{link}")
+async def offer_to_continue(request: Request, link: str) -> Response:
+    """Ask before a private link takes over this browser, since another site may have opened it."""
+    service = _service(request)
+    found = service.look_up(link)
+    if found is None:
+        raise Refusal("unknown_link", 404)
+    here = service.find(request)
+    return _page(request, "continue.html", found, link=link, replaces=here is not None and here.person != found.person)
+
+
+@router.post("/continue")
+async def continue_here(request: Request) -> Response:
+    """Go on in this browser."""
+    service = _service(request)
+    link = (await _form(request)).get("link", "")
+    if service.look_up(link) is None:
+        raise Refusal("unknown_link", 404)
+    response = _go("/compare")
+    _set_cookie(response, service, link, COOKIE_SECONDS)
+    return response
+
+
+@router.post("/language")
+async def change_language(request: Request) -> Response:
+    """Read the pages in another language."""
+    service = _service(request)
+    form = await _form(request)
+    language, back, link = form.get("language", ""), form.get("back", ""), request.cookies[COOKIE]
+    if language not in LANGUAGES:
+        raise Refusal("malformed", 422)
+    await service.write(lambda connection: service.booth.change_language(connection, link, language))
+    return _go(back if re.fullmatch(r"/(compare|welcome|break|delete|privacy)", back) else "/compare")
+
+
+@router.get("/delete")
+async def ask_to_delete(request: Request) -> Response:
+    """Ask before everything is deleted."""
+    current = _service(request).find(request)
+    if current is None:
+        raise Refusal("unknown_person", 403)
+    return _page(request, "delete.html", current)
+
+
+@router.post("/delete")
+async def delete(request: Request) -> Response:
+    """Delete this person and everything of theirs."""
+    service = _service(request)
+    await _form(request)
+    link = request.cookies[COOKIE]
+    language = _language(request, service.find(request))
+    await service.write(lambda connection: service.booth.withdraw(connection, link))
+    await asyncio.to_thread(scrub, service.engine)
+    response = _go(f"/deleted?language={language}")
+    response.delete_cookie(COOKIE)
+    return response
+
+
+@router.get("/deleted")
+async def deleted(request: Request) -> Response:
+    """Confirm that nothing is left."""
+    return _page(request, "message.html", None, title="deleted_title", sentence="deleted_text")
+
+
+@router.get("/static/{name}")
+async def static(request: Request, name: str) -> Response:
+    """Style sheet and scripts, whose names change with their contents."""
+    asset = _service(request).pages.assets.get(name)
+    if asset is None:
+        raise Refusal("not_found", 404)
+    return Response(asset.data, media_type=asset.kind, headers={"cache-control": "public, max-age=31536000, immutable"})
+
+
+@router.get("/robots.txt")
+async def robots(_: Request) -> Response:
+    """Ask search engines to stay away."""
+    return PlainTextResponse("User-agent: *\nDisallow: /\n")
+
+
+def _private_link(request: Request) -> str:
+    base = _service(request).public_url or f"{request.url.scheme}://{request.url.netloc}"
+    return f"{base}/continue/{request.cookies[COOKIE]}"
+
+
+async def _explain(request: Request, error: Exception) -> Response:
+    """A page with one sentence that says why not, under the right status."""
+    status, reason = 500, "failure"
+    if isinstance(error, Refusal):
+        status, reason = error.http_status, error.reason
+    elif isinstance(error, StoreError):
+        status, reason = error.http_status, "busy"
+    elif isinstance(error, HTTPException):
+        status, reason = error.status_code, "not_found" if error.status_code == 404 else "not_allowed"
+    current = None if status >= 500 else _service(request).find(request)
+    response = _page(request, "message.html", current, status, title="error_title", sentence=reason)
+    if status == 503:
+        response.headers["retry-after"] = "2"
+    if status == 500:  # answered outside of all middleware
+        response.headers.update(HEADERS | {"cache-control": "no-store"})
+    return response

@@ -1,0 +1,107 @@
+"""What stands between the study and the web: response headers, the origin and the token of forms, and a bound on their size."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from step1x_edit.study.answers import Refusal
+
+COOKIE = "study"
+LARGEST_FORM = 16 * 1024
+FORM_TYPE = "application/x-www-form-urlencoded"
+
+HEADERS = {
+    # everything comes from this server; nothing runs or is styled inside the page; no other site may frame it
+    "content-security-policy": "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    # not no-referrer: browsers would then send forms with the origin "null"
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), interest-cohort=(), browsing-topics=()",
+    "x-robots-tag": "noindex, nofollow",
+}
+
+
+class Protection:
+    """Adds the headers to every response; those that a page sets itself stay.
+
+    Args:
+        app: what answers.
+        secure: the pages are reached over https, and must not be asked for otherwise.
+    """
+
+    def __init__(self, app: ASGIApp, secure: bool) -> None:
+        self._app = app
+        headers = HEADERS | {"cache-control": "no-store"}
+        if secure:
+            headers["strict-transport-security"] = "max-age=31536000"
+        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+
+        async def send_protected(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                own = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(header for header in self._headers if header[0] not in own)]
+            await send(message)
+
+        await self._app(scope, receive, send_protected if scope["type"] == "http" else send)
+
+
+def make_form_token(key: str, session: str) -> str:
+    """What a form of this session's pages carries, and nobody else can make."""
+    return hmac.new(key.encode(), f"form {session}".encode(), hashlib.sha256).hexdigest()[:40]
+
+
+async def read_form(request: Request, key: str, public_url: str | None) -> dict[str, str]:
+    """The fields of a form that one of our own pages sent in this session.
+
+    Args:
+        request: the POST.
+        key: the study's secret for forms.
+        public_url: scheme, host and port that people see, where a proxy stands before the server.
+
+    Raises:
+        Refusal: another site sent it, its token is wrong, it is too large, or it is no form.
+    """
+    if not _is_own_origin(request.headers, public_url):
+        raise Refusal("forged", 403)
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
+        raise Refusal("malformed", 415)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_FORM:
+            raise Refusal("too_large", 413)
+    try:
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=64)
+    except ValueError as error:
+        raise Refusal("malformed", 422) from error
+    form = dict(pairs)
+    session = request.cookies.get(COOKIE, "")
+    token = form.get("form_token", "").encode(errors="replace")
+    if not session or not hmac.compare_digest(token, make_form_token(key, session).encode()):
+        raise Refusal("forged", 403)
+    if len(form) != len(pairs):
+        raise Refusal("malformed", 422)
+    return form
+
+
+def _is_own_origin(headers: Mapping[str, str], public_url: str | None) -> bool:
+    """Whether the browser says that the form came from our own pages; browsers that say nothing are left to the token."""
+    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return False
+    origin = headers.get("origin")
+    if origin is None:
+        return True
+    return urlsplit(origin).netloc == headers.get("host") or origin == public_url
