@@ -53,7 +53,8 @@ def edit(
     from step1x_edit.types import EditRequest
 
     started = time.perf_counter()
-    picture = read_image(image)
+    with _quiet_decoders():
+        picture = read_image(image)
     request = EditRequest(picture.image, instruction, seed=seed, steps=steps, guidance=guidance, size=size)
     targets = number_names(out, count) if out else free_names(image, count)
     if compare in targets:
@@ -82,6 +83,20 @@ def edit(
         write_image(sheet, compare, overwrite)
         _say_path(compare)
     print(f"Done in {time.perf_counter() - started:.1f} s.", file=sys.stderr)
+
+
+@contextmanager
+def _quiet_decoders() -> Iterator[None]:
+    """The TIFF library writes what it thinks of a damaged file straight to the error stream; we say it in one sentence of our own."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def number_names(path: Path, count: int) -> list[Path]:

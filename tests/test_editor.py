@@ -1,0 +1,167 @@
+"""The whole path from picture and instruction to picture, with random weights in the embedded model's architecture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from step1x_edit import Editor, EditRequest
+from step1x_edit.devices import choose_device, choose_dtype
+from step1x_edit.errors import Step1XError, UsageError, WeightsError
+
+
+@pytest.fixture(scope="module")
+def still(still_mini: Path) -> Editor:
+    return Editor.open("mini", device="cpu", dtype="float32", folder=still_mini)
+
+
+@pytest.fixture(scope="module")
+def editor(random_mini: Path) -> Editor:
+    return Editor.open("mini", device="cpu", dtype="float32", folder=random_mini)
+
+
+def pixels(image: Image.Image) -> np.ndarray:
+    return np.asarray(image).astype(int)
+
+
+@pytest.mark.parametrize("size", [(300, 200), (1, 1), (17, 400), (128, 128), (1031, 64)])
+def test_a_model_that_changes_nothing_gives_the_picture_back(still: Editor, size: tuple[int, int], scene: Image.Image) -> None:
+    image = scene.resize(size)
+    result = still.edit(image, "make it night")
+    assert result.image.tobytes() == image.tobytes()
+    assert result.image.mode == "RGB"
+
+
+def test_the_result_says_what_was_done(editor: Editor, scene: Image.Image) -> None:
+    result = editor.edit(scene, "make it night", seed=5, steps=2)
+    assert (result.model, result.image.size, result.raw.size, result.raw.mode) == ("mini", scene.size, (144, 96), "RGB")
+    request = result.request
+    assert (request.seed, request.steps, request.guidance, request.size) == (5, 2, editor.preset.guidance, editor.preset.size)
+    assert list(result.seconds) == ["picture", "mllm", "autoencoder", "sampling", "decoding", "transfer"]
+    assert all(seconds >= 0 for seconds in result.seconds.values())
+
+
+def test_size_is_the_area_that_is_drawn(editor: Editor, scene: Image.Image) -> None:
+    assert editor.edit(scene, "make it night", steps=1, size=64).raw.size == (64, 48)
+    assert editor.edit(scene, "make it night", steps=1, size=256).raw.size == (304, 208)
+
+
+def test_a_seed_gives_the_same_result_again_and_another_seed_another(editor: Editor, scene: Image.Image) -> None:
+    first, again, other = (editor.edit(scene, "make it night", seed=seed) for seed in (1, 1, 2))
+    assert first.image.tobytes() == again.image.tobytes()
+    assert first.raw.tobytes() == again.raw.tobytes()
+    assert np.abs(pixels(first.raw) - pixels(other.raw)).mean() > 1
+
+
+def test_several_seeds_at_once_are_the_same_as_one_by_one(editor: Editor, scene: Image.Image) -> None:
+    request = EditRequest(scene, "make it night", steps=2)
+    for result in editor.edit_seeds(request, [3, 4]):
+        assert result.image.tobytes() == editor.edit(scene, "make it night", seed=result.request.seed, steps=2).image.tobytes()
+
+
+def test_the_callers_random_numbers_are_left_alone(editor: Editor, scene: Image.Image) -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    editor.edit(scene, "make it night", steps=1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_the_instruction_counts_and_guidance_strengthens_it(editor: Editor, scene: Image.Image) -> None:
+    night, beach = (editor.edit(scene, text, steps=1) for text in ("make it night", "把背景换成海滩"))
+    assert night.raw.tobytes() != beach.raw.tobytes()
+    far, without = (editor.edit(scene, "make it night", steps=1, guidance=weight) for weight in (4, 0))
+    step = pixels(night.raw) - pixels(without.raw)
+    assert np.abs(pixels(far.raw) - pixels(without.raw)).mean() > 1.5 * np.abs(step).mean() > 0
+
+
+def test_guidance_is_against_the_empty_instruction(editor: Editor, scene: Image.Image) -> None:
+    """Weight 0 is what the empty instruction alone gives, which the two in one batch must not disturb."""
+    asked: list[list[str]] = []
+    encode = editor.mllm.encode
+
+    def listen(images: list[Image.Image], instructions: list[str]) -> object:
+        asked.append(list(instructions))
+        return encode(images, instructions)
+
+    editor.mllm.encode = listen  # type: ignore[method-assign,assignment]
+    try:
+        editor.edit(scene, "make it night", steps=1, guidance=2)
+        editor.edit(scene, "make it night", steps=1, guidance=1)
+    finally:
+        del editor.mllm.encode
+    assert asked == [["make it night", ""], ["make it night"]]
+
+
+def test_progress_is_told_after_each_step(editor: Editor, scene: Image.Image) -> None:
+    told: list[tuple[int, int]] = []
+    editor.edit(scene, "make it night", steps=3, progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_alpha_is_kept_and_what_is_invisible_is_left_alone(editor: Editor, scene: Image.Image) -> None:
+    rgba = scene.convert("RGBA")
+    alpha = np.zeros((scene.height, scene.width), np.uint8)
+    alpha[:, 100:200], alpha[:, 200:] = 128, 255
+    rgba.putalpha(Image.fromarray(alpha))
+    result = editor.edit(rgba, "make it night").image
+    assert result.mode == "RGBA"
+    assert np.array_equal(np.asarray(result)[..., 3], alpha)
+    assert np.array_equal(np.asarray(result)[:, :100], np.asarray(rgba)[:, :100])
+    assert (np.asarray(result)[:, 200:] != np.asarray(rgba)[:, 200:]).any()
+
+
+def test_still_alpha_comes_back_as_it_was(still: Editor, scene: Image.Image) -> None:
+    rgba = scene.convert("RGBA")
+    rgba.putalpha(Image.linear_gradient("L").resize(scene.size))
+    assert still.edit(rgba, "make it night").image.tobytes() == rgba.tobytes()
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "1", "CMYK", "I;16"])
+def test_any_mode_is_taken(still: Editor, mode: str, scene: Image.Image) -> None:
+    image = Image.fromarray(np.full((20, 30), 257 * 100, np.uint16)) if mode == "I;16" else scene.convert(mode)
+    result = still.edit(image, "make it night", steps=1).image
+    assert (result.mode, result.size) == ("RGB", image.size)
+
+
+def test_bfloat16_is_close_to_float32(editor: Editor, random_mini: Path, scene: Image.Image) -> None:
+    half = Editor.open("mini", device="cpu", dtype="bfloat16", folder=random_mini)
+    a, b = (e.edit(scene, "make it night", steps=1, size=64).raw for e in (half, editor))
+    assert np.abs(pixels(a) - pixels(b)).mean() < 8
+
+
+def test_overflow_is_explained(editor: Editor, scene: Image.Image) -> None:
+    weight = editor.model.final_layer.linear.bias
+    kept = weight.clone()
+    weight.fill_(torch.inf)
+    try:
+        with pytest.raises(Step1XError, match="overflowed in float32"):
+            editor.edit(scene, "make it night", steps=1)
+    finally:
+        weight.copy_(kept)
+
+
+def test_unknown_models_devices_and_types_are_refused(random_mini: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"choose one of v1\.0, .*mini"):
+        Editor.open("maxi")
+    with pytest.raises(UsageError, match="choose cpu"):
+        Editor.open("mini", device="toaster", folder=random_mini)
+    with pytest.raises(UsageError, match="has no device cuda:99"):
+        Editor.open("mini", device="cuda:99", folder=random_mini)
+    with pytest.raises(UsageError, match="float32, bfloat16"):
+        Editor.open("mini", device="cpu", dtype="int8", folder=random_mini)
+    with pytest.raises(UsageError, match="not for CPUs"):
+        Editor.open("mini", device="cpu", dtype="float16", folder=random_mini)
+    with pytest.raises(WeightsError):
+        Editor.open("mini", device="cpu", folder=tmp_path)
+
+
+def test_defaults_suit_the_machine() -> None:
+    assert (choose_device().type == "cuda") == torch.cuda.is_available()
+    assert choose_dtype(None, torch.device("cuda")) is torch.bfloat16
+    assert choose_dtype(None, torch.device("cpu")) in (torch.float32, torch.bfloat16)
+    assert choose_dtype("float16", torch.device("cuda")) is torch.float16
