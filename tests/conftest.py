@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +34,20 @@ def draw_scene(width: int, height: int, seed: int = 0) -> Image.Image:
 def draw_scene_() -> Callable[..., Image.Image]:
     """The function of that name."""
     return draw_scene
+
+
+@pytest.fixture(scope="session")
+def png_with_header() -> Callable[[int, int], bytes]:
+    """A PNG that declares any size, and holds no pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    def make(width: int, height: int) -> bytes:
+        header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+        return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+    return make
 
 
 @pytest.fixture(scope="session")

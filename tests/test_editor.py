@@ -156,6 +156,8 @@ def test_unknown_models_devices_and_types_are_refused(random_mini: Path, tmp_pat
         Editor.open("mini", device="cpu", dtype="int8", folder=random_mini)
     with pytest.raises(UsageError, match="not for CPUs"):
         Editor.open("mini", device="cpu", dtype="float16", folder=random_mini)
+    with pytest.raises(WeightsError, match="are not in"):
+        Editor.open("mini", device="cpu", folder=tmp_path / "nowhere")
     with pytest.raises(WeightsError):
         Editor.open("mini", device="cpu", folder=tmp_path)
 

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from step1x_edit.devices import choose_device, choose_dtype
-from step1x_edit.errors import Step1XError, UsageError
+from step1x_edit.errors import Step1XError, UsageError, WeightsError
 from step1x_edit.flow.packing import pack, unpack
 from step1x_edit.flow.sampler import sample
 from step1x_edit.flow.schedule import schedule, shift_for
@@ -31,7 +31,7 @@ from step1x_edit.model.mllm import MLLM
 from step1x_edit.model.presets import PRESETS, Preset
 from step1x_edit.model.records import Embedding, Grid
 from step1x_edit.model.step1x_edit import Step1XEdit
-from step1x_edit.model.weights import MLLM_FOLDER, load_autoencoder, load_step1x_edit
+from step1x_edit.model.weights import MLLM_FOLDER, load_autoencoder, load_preset, load_step1x_edit
 from step1x_edit.transfer import transfer
 from step1x_edit.types import EditRequest, EditResult
 
@@ -40,6 +40,9 @@ Progress = Callable[[int, int], None]
 
 WEIGHTS = Path(__file__).parent / "weights"
 """Where the embedded model lies, in the installed package too."""
+
+
+RELEASED_MLLM_FOLDER = "Qwen2.5-VL-7B-Instruct"
 
 
 class Editor:
@@ -63,7 +66,7 @@ class Editor:
             model: one of `PRESETS`.
             device: cpu, cuda, cuda:N or mps; None takes the best that is there.
             dtype: float32, bfloat16 or float16; None takes what suits the device.
-            folder: where its weights are; None takes those that come with the package.
+            folder: where its weights are, a preset of their own among them; None takes those that come with the package.
 
         Raises:
             UsageError: unknown model, or a device or dtype that this machine does not have.
@@ -71,14 +74,16 @@ class Editor:
         """
         if model not in PRESETS:
             raise UsageError(f"There is no model {model!r}; choose one of {', '.join(PRESETS)}.")
-        preset, folder = PRESETS[model], folder or WEIGHTS / model
-        place = choose_device(device)
+        folder = folder or WEIGHTS / model
+        if not folder.is_dir():
+            raise WeightsError(f"The weights of {model} are not in {folder}; give the folder that they were downloaded to.")
+        preset, place = load_preset(folder, PRESETS[model]), choose_device(device)
         number = choose_dtype(dtype, place)
         return cls(
             preset,
-            MLLM.open(folder / MLLM_FOLDER, preset, place, number),
-            load_autoencoder(folder, preset, number).to(place),
-            load_step1x_edit(folder, preset, number).to(place),
+            MLLM.open(_find_mllm(folder), preset, place, number),
+            load_autoencoder(folder, preset, number, place),
+            load_step1x_edit(folder, preset, number, place),
             place,
             number,
         )
@@ -180,6 +185,11 @@ class Editor:
     def _to_colours(self, decoded: Tensor) -> Tensor:
         """[3, h, w] in 0..1 on the CPU, from what the autoencoder gives."""
         return ((decoded[0].float() + 1) / 2).clamp(0, 1).cpu()
+
+
+def _find_mllm(folder: Path) -> Path:
+    released = folder / RELEASED_MLLM_FOLDER
+    return released if released.is_dir() else folder / MLLM_FOLDER
 
 
 class _Clock:

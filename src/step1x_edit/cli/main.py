@@ -16,6 +16,7 @@ import typer
 from step1x_edit import __version__
 from step1x_edit.cli import debugging
 from step1x_edit.cli.edit import edit
+from step1x_edit.cli.models import app as models_app
 from step1x_edit.cli.study import app as study_app
 from step1x_edit.cli.train import train
 from step1x_edit.errors import Step1XError
@@ -47,6 +48,7 @@ def step1x(
 
 app.command()(edit)
 app.command()(train)
+app.add_typer(models_app, name="models")
 app.add_typer(study_app, name="study")
 
 

@@ -1,0 +1,197 @@
+"""`step1x edit` as a user meets it: results beside the picture, and a sentence for whatever cannot be done."""
+
+from __future__ import annotations
+
+import os
+import pty
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from step1x_edit import __version__
+from step1x_edit.cli.edit import number_names
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], code: int, sentence: str) -> None:
+    assert sentence in done.stderr
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith("step1x: ") and done.stderr.endswith(".\n") and done.stderr.count("\n") == 1
+
+
+def test_results_lie_beside_the_picture(step1x: Run, photo: Path, random_mini: Path) -> None:
+    done = step1x(
+        "edit", photo, "make it night", "--weights", random_mini, "-n", "2", "--seed", "7", "--compare", photo.with_name("both.jpg")
+    )
+    names = ["photo-edited.png", "photo-edited-2.png", "both.jpg"]
+    assert (done.returncode, done.stdout.split()) == (0, [str(photo.with_name(name)) for name in names]), done.stderr
+    assert done.stderr.startswith("Done in ") and done.stderr.count("\n") == 1
+    assert {path.name for path in photo.parent.iterdir()} == {"photo.png", *names}
+    records = []
+    for name in names[:2]:
+        with Image.open(photo.with_name(name)) as image:
+            assert image.size == (300, 200)
+            records.append(image.text)
+    assert records[0] == {
+        "Software": f"step1x-edit {__version__}",
+        "step1x:instruction": "make it night",
+        "step1x:model": "mini",
+        "step1x:seed": "7",
+        "step1x:steps": "4",
+        "step1x:guidance": "1.0",
+        "step1x:size": "128",
+    }
+    assert records[1] == {**records[0], "step1x:seed": "8"}
+    assert photo.with_name(names[0]).read_bytes() != photo.with_name(names[1]).read_bytes()
+    with Image.open(photo.with_name("both.jpg")) as image:
+        assert image.width > 900
+
+
+def test_raw_is_what_the_model_drew_and_overwrite_replaces(step1x: Run, photo: Path, random_mini: Path) -> None:
+    out = photo.with_name("out.webp")
+    out.write_bytes(b"old")
+    done = step1x("edit", photo, "变成夜晚", "--weights", random_mini, "-o", out, "--overwrite", "--raw", "--size", "64", "--steps", "1")
+    assert (done.returncode, done.stdout) == (0, f"{out}\n"), done.stderr
+    with Image.open(out) as image:
+        assert image.size == (64, 48)
+
+
+def test_bad_pictures(step1x: Run, photo: Path, scene: Image.Image, png_with_header: Callable[[int, int], bytes]) -> None:
+    jpeg, tiff = BytesIO(), BytesIO()
+    scene.save(jpeg, "JPEG")
+    scene.save(tiff, "TIFF", compression="tiff_lzw")
+    pictures = {
+        "empty.png": (b"", "is empty"),
+        "text.png": (b"I am a letter, not a picture.", "is not a whole picture"),
+        "huge.png": (png_with_header(60_000, 60_000), "more than 120 million pixels"),
+        "cut.jpg": (jpeg.getvalue()[:-3000], "is damaged or cut off"),
+        "bad.tiff": (
+            tiff.getvalue()[:8] + bytes(400) + tiff.getvalue()[408:],
+            "is damaged or cut off",
+        ),  # of which the TIFF library complains
+    }
+    for name, (content, sentence) in pictures.items():
+        photo.with_name(name).write_bytes(content)
+        assert_refused(step1x("edit", photo.with_name(name), "make it night"), 1, sentence)
+
+
+def test_what_is_no_picture_file(step1x: Run, photo: Path) -> None:
+    os.mkfifo(photo.with_name("pipe.png"))
+    assert_refused(step1x("edit", photo.with_name("missing.png"), "make it night"), 1, "There is no file")
+    assert_refused(step1x("edit", photo.parent, "make it night"), 1, "is a folder")
+    assert_refused(step1x("edit", photo.with_name("pipe.png"), "make it night"), 1, "is not a regular file")
+    assert_refused(step1x("edit", "/dev/zero", "make it night"), 1, "is not a regular file")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "sentence"),
+    [
+        (["--steps", "0"], 2, "Steps must be at least 1"),
+        (["--guidance", "-1"], 2, "Guidance must lie between"),
+        (["--guidance", "nan"], 2, "Guidance must lie between"),
+        (["--size", "10"], 2, "Size must lie between"),
+        (["--seed", "-1"], 2, "The seed must lie between"),
+        (["-o", "out.xyz"], 2, "end it in one of"),
+        (["-o", "no/such/folder/out.png"], 2, "does not exist"),
+        (["-o", "photo.png"], 2, "exists already"),
+        (["-o", "a.png", "--compare", "a.png"], 2, "would both be written"),
+        (["--compare", "photo.png"], 2, "exists already"),
+        (["-o", "/dev/null"], 2, "end it in one of"),
+        (["--model", "maxi"], 2, "choose one of"),
+        (["--weights", "nowhere"], 1, "The weights of mini are not in nowhere"),
+    ],
+)
+def test_bad_options(step1x: Run, photo: Path, random_mini: Path, options: list[str], code: int, sentence: str) -> None:
+    weights = [] if "--weights" in options else ["--weights", str(random_mini)]
+    assert_refused(step1x("edit", "photo.png", "make it night", *weights, *options, cwd=photo.parent), code, sentence)
+    assert os.listdir(photo.parent) == ["photo.png"]
+
+
+@pytest.mark.parametrize(("instruction", "sentence"), [("", "is empty"), (" \n", "is empty"), ("a" * 2001, "2001 characters")])
+def test_bad_instructions(step1x: Run, photo: Path, instruction: str, sentence: str) -> None:
+    assert_refused(step1x("edit", photo, instruction), 2, sentence)
+
+
+def test_an_instruction_that_is_no_text(photo: Path) -> None:
+    command = [os.fsencode(Path(sys.executable).with_name("step1x")), b"edit", os.fsencode(photo), b"caf\xe9"]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"step1x: The instruction is not valid text") and done.stderr.count(b"\n") == 1
+
+
+def test_a_full_disk_leaves_nothing_behind(step1x: Run, photo: Path, random_mini: Path, full_disk: Path) -> None:
+    done = step1x("edit", photo, "make it night", "--weights", random_mini, "-o", full_disk / "out.png")
+    assert_refused(done, 1, "could not be written (No space left on device); nothing was left behind")
+    assert os.listdir(full_disk) == []
+
+
+def test_a_limit_on_file_sizes_leaves_nothing_behind(step1x: Run, photo: Path, random_mini: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16_000, 16_000))
+
+    out = photo.with_name("out.png")
+    done = step1x("edit", photo, "make it night", "--weights", random_mini, "-o", out, preexec_fn=limit)
+    assert_refused(done, 1, "could not be written (File too large)")
+    assert os.listdir(photo.parent) == ["photo.png"]
+
+
+def test_a_read_only_folder(step1x: Run, photo: Path, read_only: Path) -> None:
+    assert_refused(step1x("edit", photo, "make it night", "-o", read_only / "out.png"), 2, "is not writable")
+
+
+def test_a_damaged_weights_file(step1x: Run, photo: Path, random_mini: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(random_mini, broken)
+    model = broken / "model.safetensors"
+    model.write_bytes(model.read_bytes()[:-1000])
+    assert_refused(step1x("edit", photo, "make it night", "--weights", broken), 1, "model.safetensors")
+
+
+def test_a_note_is_said_once(step1x: Run, photo: Path, still_mini: Path) -> None:
+    path = photo.with_name("moving.gif")
+    Image.open(photo).save(path, save_all=True, append_images=[Image.new("RGB", (300, 200))])
+    done = step1x("edit", path, "make it night", "--weights", still_mini, "-o", photo.with_name("still.jpg"), "--steps", "1")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[0] == "Note: Only the first of its frames or pages is edited."
+    assert len(done.stderr.splitlines()) == 2
+
+
+def test_a_terminal_shows_progress_and_ctrl_c_ends_it(photo: Path, random_mini: Path) -> None:
+    controller, terminal = pty.openpty()
+    command = [Path(sys.executable).with_name("step1x"), "edit", photo, "make it night", "--weights", random_mini, "--steps", "100000"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TERM": "xterm", "COLUMNS": "100"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal, env=environment)
+    os.close(terminal)
+    shown, deadline = b"", time.monotonic() + 120
+    while b"/100000" not in shown:
+        assert time.monotonic() < deadline, shown
+        shown += os.read(controller, 4096)
+    assert b"Loading mini" in shown
+    process.send_signal(signal.SIGINT)
+    rest = b""
+    while True:
+        try:
+            rest += os.read(controller, 4096)
+        except OSError:  # the terminal closes with the process
+            break
+    assert process.wait(60) == 130
+    assert rest.rstrip().endswith(b"step1x: Interrupted.")
+    assert b"Traceback" not in rest
+    assert process.stdout is not None and process.stdout.read() == b""
+    process.stdout.close()
+    os.close(controller)
+    assert os.listdir(photo.parent) == ["photo.png"]
+
+
+def test_numbered_names() -> None:
+    assert [str(path) for path in number_names(Path("a/b.jpg"), 3)] == ["a/b.jpg", "a/b-2.jpg", "a/b-3.jpg"]
