@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 def edit(
-    image: Annotated[Path, typer.Argument(help="The picture to edit.", show_default=False)],
-    instruction: Annotated[str, typer.Argument(help="What to change, in English or Chinese.", show_default=False)],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="The picture to edit.")],
+    instruction: Annotated[str, typer.Argument(metavar="INSTRUCTION", help="What to change, in English or Chinese.")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write; by default beside the picture, NAME-edited.png.", show_default=False)
     ] = None,

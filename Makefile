@@ -1,0 +1,63 @@
+# Two commands on a fresh machine: `make edit`, which edits a photograph with the embedded model, and `make test`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+PHOTO ?= examples/photos/coffee.jpg
+INSTRUCTION ?= make it black and white
+NAME := $(basename $(notdir $(PHOTO)))
+
+# threads that wait asleep: on a busy machine the others get on the sooner
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: help install system edit test check docs clean
+
+help: ## say what can be made
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s $$'\t'
+
+install: $(INSTALLED) ## make .venv with everything that editing, training, measuring and testing need
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || { echo "Making $(VENV)"; $(PYTHON) -m venv $(VENV) \
+		|| { rm -rf $(VENV); echo "Python cannot make environments here; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }; }
+	@echo "Installing PyTorch, then the rest; this takes some minutes once"
+	@$(PIP) install "$$(grep '^torch==' constraints.txt)"
+	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+system: ## install the browser that a few tests use, where that is possible without asking
+	@if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then :; \
+	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo "Installing Chromium for the browser tests"; \
+		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium chromium-driver; } >/dev/null \
+			|| echo "Chromium could not be installed: the browser tests are skipped"; \
+	else \
+		echo "No Chromium here: the browser tests are skipped (Debian and Ubuntu: apt-get install chromium chromium-driver)"; \
+	fi
+
+edit: $(INSTALLED) ## edit an example: make edit PHOTO=picture.jpg INSTRUCTION="make it night"
+	@mkdir -p out/edit
+	@$(BIN)/step1x edit "$(PHOTO)" "$(INSTRUCTION)" --overwrite \
+		--out "out/edit/$(NAME)-edited.png" --compare "out/edit/$(NAME)-before-after.png"
+
+test: $(INSTALLED) system ## run all tests
+	@$(BIN)/python -m pytest
+
+check: $(INSTALLED) ## style, types, layers, and whether the generated pages are up to date
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest tests/test_architecture.py tests/cli/test_docs.py
+
+docs: $(INSTALLED) ## write the generated pages anew
+	@$(BIN)/typer step1x_edit.cli.main utils docs --name step1x --title "The command step1x" --output docs/cli.md
+
+clean: ## remove what was made, but not what was trained or edited
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
