@@ -157,3 +157,45 @@ def test_affine_fit_agrees_with_least_squares() -> None:
     for row in range(4):
         assert torch.allclose(gain[:, row, 0].reshape(3, 3), solution.T, atol=1e-4)
         assert torch.allclose(shift[:, row, 0], y.mean(0) - x.mean(0) @ solution, atol=1e-4)
+
+
+def _patchy(image: Image.Image, edit: Edit) -> np.ndarray:
+    """What comes out when the model draws `edit` unevenly, in patches of 16 pixels."""
+    small = resize(image, fit_size(*image.size, 128, 16))
+    patches = torch.randn(1, 3, small.height // 16, small.width // 16, generator=torch.Generator().manual_seed(0))
+    unevenness = 12 / 255 * torch.nn.functional.interpolate(patches, (small.height, small.width), mode="bicubic")[0]
+    drawn = (colours(resize(edit(image), small.size)) + unevenness).clamp(0, 1)
+    return transfer(np.asarray(image), colours(small), colours(small), drawn)
+
+
+@pytest.mark.parametrize("name", ["darker", "gamma", "sepia"])
+def test_an_uneven_tone_edit_is_made_even(name: str, picture: Image.Image) -> None:
+    wanted = np.asarray(TONES[name](picture))
+    assert psnr(_patchy(picture, TONES[name]), wanted) > 30  # the unevenness alone is 27 dB
+
+
+def test_what_stands_out_of_a_tone_edit_is_kept() -> None:
+    def night_with_moon(image: Image.Image) -> Image.Image:
+        night = TONES["darker"](image)
+        left, top, side = 0.7 * image.width, 0.1 * image.height, 0.06 * image.width
+        ImageDraw.Draw(night).ellipse([left, top, left + side, top + side], "#ffffdd")
+        return night
+
+    picture = Image.open(PHOTOS / "lake-sherburne.jpg").convert("RGB")
+    result = _patchy(picture, night_with_moon)
+    moon = result[round(0.1 * picture.height + 0.03 * picture.width), round(0.73 * picture.width)]
+    assert moon.min() > 180
+
+
+def test_lines_of_a_drawing_are_kept() -> None:
+    """White with thin dark lines: nearly all of the change is one of tone, and the lines are what counts."""
+
+    def draw(image: Image.Image) -> Image.Image:
+        sheet = Image.new("RGB", image.size, "white")
+        for x in range(30, image.width, 60):
+            ImageDraw.Draw(sheet).line([(x, 0), (x, image.height)], "black", 8)
+        return sheet
+
+    picture = Image.open(PHOTOS / "lake-sherburne.jpg").convert("RGB")
+    result = edit_small(picture, draw)
+    assert result[:, 30].mean() < 60 and result[:, 60].mean() > 235

@@ -15,6 +15,8 @@ Edges between edited and unedited parts lie where the original's colours differ,
 Where r is large, at the rim of new content above all, A says nothing of the original's detail. There the drawing itself is enlarged, which
 is the same formula with A = -1, b = 0 and r = I + D; a weight m, 1 there and 0 where the fit is good, mixes the two.
 
+An edit of tone is made even before all this: of what no map of colour explains, patches that do not stand out are dropped (`_steady_tone`).
+
 The weight s is 0 wherever the change is within the noise of the model, so that pixels outside the edit come back exactly as they were.
 
 Choice: the paper resizes the drawing back to the input's size. Nothing of this file is from it; the fit is that of the guided filter
@@ -25,6 +27,7 @@ Shape suffixes: H, W full size, h, w drawn size, C channels; colours are float 0
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +45,10 @@ LEFTOVER = 2 / 255
 """Leftovers r smaller than this are not added: they are grain of the drawing, and would lie over the original's own."""
 POOR = (8 / 255, 24 / 255)
 """Leftover, as length of its colour, up to which a fit is good and from which it says nothing."""
+TONE = (0.8, 0.95)
+"""Share of the change's energy, explained by colour alone, from which an edit counts as one of tone in part and wholly."""
+PATCH, PATCHY = 4, (0.5, 0.7)
+"""Radius above which an unevenness is coarse, and share of coarse energy from which it is taken out in part and wholly."""
 ROWS = 256
 """Rows of the full-size picture that are computed at once, which bounds the memory."""
 
@@ -73,13 +80,13 @@ def transfer(original: np.ndarray, reduced: Tensor, baseline: Tensor, drawn: Ten
 
 def describe_change(reduced: Tensor, baseline: Tensor, drawn: Tensor) -> Change:
     """D = drawn - baseline as local affine maps of `reduced`; see the top of the file. All [3, h, w]."""
-    change, guide = (drawn - baseline).float(), reduced.float()
+    guide = reduced.float()
+    change, tone = _steady_tone((drawn - baseline).float(), guide)
     gain, shift, left = torch.zeros(9, *change.shape[1:]), torch.zeros_like(change), change
     for radius in RADII:
         a, b = _fit_affine(guide, left, radius)
         gain, shift = gain + a, shift + b
         left = change - _affine(gain, shift, guide)
-    tone = _ramp(_explained_by_colour(change, guide), 0.8, 0.95)
     poor = _ramp(_mean(left.square().sum(0, keepdim=True), 1).sqrt(), *POOR) * (1 - tone)
     poor = _mean(_widest(poor, 1), 1)
     return Change(
@@ -145,18 +152,30 @@ def _weigh(change: Tensor, tone: Tensor, poor: Tensor) -> Tensor:
     return _mean((1 - poor) * wide + poor * narrow, 1)
 
 
-def _explained_by_colour(change: Tensor, guide: Tensor) -> Tensor:
-    """Share 0..1 of the change's energy that a quadratic function of the colour explains, the same for the whole picture.
+def _steady_tone(change: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
+    """Take the patchiness out of an edit of tone; returns the change, and how much it is one (0..1).
 
-    It tells edits of tone from the others.
+    An edit of tone is told by one map of colour, cubic and the same for the whole picture, that explains it. Where what the map leaves is
+    coarse, not fine as the lines of a drawing are, it is the model's unevenness: it is shortened by twice its own median length, which
+    keeps what stands out, a moon in a night sky. Other edits stay as they are.
     """
-    r, g, b = guide.reshape(3, -1)
-    terms = torch.stack([torch.ones_like(r), r, g, b, r * r, g * g, b * b, r * g, g * b, b * r], dim=1)
-    values = change.reshape(3, -1).T
-    ridge = 1e-4 * len(r) * torch.eye(terms.shape[1])
-    coefficients = torch.linalg.solve(terms.T @ terms + ridge, terms.T @ values)
-    left = (values - terms @ coefficients).square().sum()
-    return 1 - left / values.square().sum().clamp_min(1e-12)
+    x = guide.reshape(3, -1).T - 0.5
+    powers = [itertools.combinations_with_replacement(range(3), degree) for degree in range(4)]
+    terms = torch.stack([x[:, list(channels)].prod(1) for channels in itertools.chain(*powers)], dim=1).double()
+    values = change.reshape(3, -1).T.double()
+    ridge = 1e-4 * len(terms) * torch.eye(terms.shape[1], dtype=torch.float64)
+    explained = (terms @ torch.linalg.solve(terms.T @ terms + ridge, terms.T @ values)).T.reshape(change.shape).float()
+    rest = change - explained
+    tone = _ramp(1 - _energy(rest) / _energy(change).clamp_min(1e-12), *TONE)
+    coarse = _mean(rest, PATCH)
+    patchy = tone * _ramp(_energy(coarse) / (_energy(coarse) + _energy(rest - coarse)).clamp_min(1e-12), *PATCHY)
+    length = coarse.square().sum(0, keepdim=True).sqrt().clamp_min(1e-6)
+    dropped = (patchy * 2 * length[:, ::2, ::2].median() / length).clamp_max(1)
+    return change - dropped * coarse, tone
+
+
+def _energy(x: Tensor) -> Tensor:
+    return x.square().sum()
 
 
 def _ramp(x: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
