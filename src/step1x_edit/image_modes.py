@@ -27,7 +27,8 @@ def to_standard(image: Image.Image) -> Picture:
     16-bit values keep their upper half. 32-bit integers count as 16-bit, and floats as 0..1 or 0..255, where they fit; others are
     stretched. An embedded colour profile is applied. An RGB or RGBA picture without a profile comes back as it is.
     """
-    profile, depth_notes = image.info.get("icc_profile"), ()
+    profile = image.info.get("icc_profile")
+    depth_notes: tuple[str, ...] = ()
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         image, depth_notes = _to_eight_bits(image)
     image = image.convert(_UNMULTIPLIED[image.mode]) if image.mode in _UNMULTIPLIED else image
