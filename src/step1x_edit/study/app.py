@@ -19,12 +19,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
-from step1x_edit.study.answers import SKIP_REASONS, Refusal, read_answer, read_position
+from step1x_edit.study.answers import SKIP_REASONS, Refusal, read_position
 from step1x_edit.study.opening import OpenStudy
 from step1x_edit.study.pages import Pages
 from step1x_edit.study.pictures import SOURCE
 from step1x_edit.study.protection import COOKIE, HEADERS, Protection, read_form
-from step1x_edit.study.store import new_secret, scrub
+from step1x_edit.study.store import new_secrets, scrub
 from step1x_edit.study.texts import LANGUAGES, choose_language
 from step1x_edit.study.voting import Booth, Current, read_current
 from step1x_edit.study.writer import StoreError, Writer
@@ -52,6 +52,7 @@ class Service:
         self.study = opened.study
         self.design = opened.design
         self.engine = opened.engine
+        self._reader = opened.engine.execution_options(single_read=True)
         self.gallery = opened.gallery
         self.public_url = public_url
         self.pages = Pages(opened.study)
@@ -79,7 +80,7 @@ class Service:
 
     def look_up(self, link: str) -> Current | None:
         """Whose private link this is."""
-        with self.engine.connect() as connection:
+        with self._reader.connect() as connection:
             return read_current(connection, link)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
@@ -119,10 +120,10 @@ def _language(request: Request, current: Current | None) -> str:
 def _page(request: Request, name: str, current: Current | None, status: int = 200, **values: Any) -> Response:
     """A page, in the reader's language. Who has no session yet gets one, since forms are tied to it."""
     service = _service(request)
-    session = request.cookies.get(COOKIE) or new_secret()
+    session = request.cookies.get(COOKIE) or new_secrets(1)[0]
     html = service.pages.render(name, _language(request, current), session, current=current, **values)
     response = HTMLResponse(html, status)
-    if COOKIE not in request.cookies:
+    if not request.cookies.get(COOKIE):
         _set_cookie(response, service, session, None)
     return response
 
@@ -218,16 +219,13 @@ async def vote(request: Request) -> Response:
     service = _service(request)
     form = await _form(request)
     position, nonce, link = read_position(form.get("position")), form.get("nonce", ""), request.cookies[COOKIE]
-    current = service.find(request)
-    if current is None:
-        raise Refusal("unknown_person", 403)
     try:
-        answer = read_answer(form, len(current.slots))
+        await service.write(lambda connection: service.booth.vote(connection, link, position, nonce, form))
     except Refusal as refusal:
-        if position == current.position and not current.finished:  # what was filled in stays
-            return _comparison(request, current, refusal.http_status, form=form, sentence=refusal.reason)
-        raise
-    await service.write(lambda connection: service.booth.vote(connection, link, position, nonce, answer))
+        current = service.find(request)
+        if refusal.http_status != 422 or current is None:
+            raise
+        return _comparison(request, current, 422, form=form, sentence=refusal.reason)  # what was filled in stays
     return _go("/compare")
 
 

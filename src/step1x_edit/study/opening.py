@@ -23,7 +23,7 @@ from step1x_edit.study.store import (
     design_of,
     design_values,
     fingerprint,
-    new_secret,
+    new_secrets,
     open_engine,
     read_study,
     write_study,
@@ -117,7 +117,7 @@ def _begin_or_continue(
         begun = connection.execute(select(STUDY.c.id)).first()
     if begun is None:
         study = Study(
-            format=SCHEMA, title=title, contact=contact, fingerprint=identity, form_key=new_secret(), design=design_values(design)
+            format=SCHEMA, title=title, contact=contact, fingerprint=identity, form_key=new_secrets(1)[0], design=design_values(design)
         )
         numbers = {name: number for number, name in enumerate(collection.systems, 1)}
         cases = [

@@ -45,7 +45,12 @@ class Pages:
             names[file.name] = f"{file.stem}-{hashlib.sha256(data).hexdigest()[:12]}{file.suffix}"
             self.assets[names[file.name]] = Asset(data, mimetypes.guess_type(file.name)[0] or "application/octet-stream")
         self._environment = Environment(
-            loader=PackageLoader("step1x_edit.study"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+            loader=PackageLoader("step1x_edit.study"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
         )
         self._environment.globals |= {
             "asset": lambda name: f"/static/{names[name]}",
@@ -54,7 +59,9 @@ class Pages:
             "ratings": RATINGS,
             "skip_reasons": SKIP_REASONS,
             "html_languages": HTML_LANGUAGE,
+            "blank_answer": self._blank_answer,
         }
+        self._blank: dict[tuple[str, str, int], Markup] = {}
 
     def render(self, name: str, language: str, session: str, **values: Any) -> str:
         """A page as HTML.
@@ -74,6 +81,13 @@ class Pages:
             minutes_per_screen=MINUTES_PER_SCREEN,
             **values,
         )
+
+    def _blank_answer(self, language: str, letter: str, count: int) -> Markup:
+        """What a person fills in about one result, still empty; the same on every page, so drawn once."""
+        if (language, letter, count) not in self._blank:
+            html = self._environment.get_template("answer.html").render(t=_translate(language), letter=letter, count=count, form={})
+            self._blank[language, letter, count] = Markup(html)
+        return self._blank[language, letter, count]
 
 
 def _translate(language: str) -> Callable[..., str]:

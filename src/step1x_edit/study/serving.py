@@ -39,6 +39,7 @@ def serve(
     with claim_database(opened.engine), _listen(host, port) as listening:
         config = uvicorn.Config(
             create_app(opened, public_url, seed),
+            loop="asyncio",  # measured: uvloop lets new connections starve while old ones are busy
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -53,7 +54,7 @@ def serve(
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # with the protocol named, answers are not delayed
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         listening.listen(WAITING_CONNECTIONS)

@@ -12,6 +12,7 @@ import json
 import random
 import secrets
 import sqlite3
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -228,9 +229,10 @@ def digest_link(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def new_secret() -> str:
-    """192 bits that nobody can guess, as text for links and forms."""
-    return secrets.token_urlsafe(24)
+def new_secrets(count: int) -> list[str]:
+    """Texts for links and forms that nobody can guess, of 192 bits each."""
+    random_bytes = secrets.token_bytes(24 * count)
+    return [urlsafe_b64encode(random_bytes[24 * i : 24 * i + 24]).decode() for i in range(count)]
 
 
 def scrub(engine: Engine) -> None:
@@ -289,8 +291,9 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> N
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    immediate = connection.get_execution_options().get("writer", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("single_read"):  # one statement alone needs no transaction to be consistent
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writer") else "BEGIN")
 
 
 def _first_line(error: DBAPIError) -> str:

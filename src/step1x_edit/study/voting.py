@@ -9,14 +9,15 @@ from __future__ import annotations
 import random
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.engine import Connection
 
-from step1x_edit.study.answers import SKIP_REASONS, Answer, Refusal
+from step1x_edit.study.answers import SKIP_REASONS, Refusal, read_answer
 from step1x_edit.study.assignment import Design, Drawn, Kind, Ledger, Seen, plan_session
-from step1x_edit.study.store import CASE, JUDGEMENT, PERSON, SCREEN, VOTE, digest_link, new_secret, read_ledger
+from step1x_edit.study.store import CASE, JUDGEMENT, PERSON, SCREEN, VOTE, digest_link, new_secrets, read_ledger
 
 
 @dataclass(frozen=True)
@@ -73,14 +74,26 @@ _CURRENT = (
     )
     .join_from(PERSON, SCREEN, SCREEN.c.person == PERSON.c.id)
     .join(CASE, CASE.c.id == SCREEN.c.case_id)
+    .where(PERSON.c.link_digest == bindparam("digest"))
     .order_by(SCREEN.c.position.desc())
     .limit(1)
 )
 
+_HISTORY = (
+    select(SCREEN.c.kind, SCREEN.c.case_id, SCREEN.c.slots, VOTE.c.skipped)
+    .join_from(SCREEN, VOTE, VOTE.c.screen == SCREEN.c.id)
+    .where(SCREEN.c.person == bindparam("person"))
+    .order_by(SCREEN.c.position)
+)
+_ADD_PERSON = insert(PERSON).returning(PERSON.c.id)
+_ADD_SCREEN = insert(SCREEN).returning(SCREEN.c.id)
+_ADD_VOTE = insert(VOTE)
+_ADD_JUDGEMENT = insert(JUDGEMENT)
+
 
 def read_current(connection: Connection, link: str) -> Current | None:
     """The person of a private link and the comparison before them; None if the study knows no such person."""
-    row = connection.execute(_CURRENT.where(PERSON.c.link_digest == digest_link(link))).mappings().first()
+    row = connection.execute(_CURRENT, {"digest": digest_link(link)}).mappings().first()
     return None if row is None else Current(**row)
 
 
@@ -107,28 +120,26 @@ class Booth:
         Raises:
             Refusal: the study has all the votes it needs.
         """
-        link = secrets.token_urlsafe(24)
+        (link,) = new_secrets(1)
         plan = [kind.value for kind in plan_session(self._design, self._rng)]
-        person = connection.execute(
-            insert(PERSON).values(link_digest=digest_link(link), language=language, plan=plan, finished=False).returning(PERSON.c.id)
-        ).scalar_one()
+        values = {"link_digest": digest_link(link), "language": language, "plan": plan, "finished": False}
+        person = connection.execute(_ADD_PERSON, values).scalar_one()
         if not self._show_next(connection, person, language, plan):
             raise Refusal("study_complete", 409)
         return link
 
-    def vote(self, connection: Connection, link: str, position: int, nonce: str, answer: Answer) -> None:
-        """Keep an answer, for good, and draw the next comparison.
+    def vote(self, connection: Connection, link: str, position: int, nonce: str, form: Mapping[str, str]) -> None:
+        """Keep what a form says, for good, and draw the next comparison.
 
         Raises:
-            Refusal: the comparison is not the one before this person.
+            Refusal: the comparison is not the one before this person, or the form does not answer it.
         """
         current = self._require(connection, link, position, nonce)
-        if len(answer.places) != len(current.slots):
-            raise Refusal("unknown_result", 422)
+        answer = read_answer(form, len(current.slots))
         self._settle(connection, current, None)
         rows = zip(current.slots, answer.places, answer.overall, answer.identity, strict=True)
         connection.execute(
-            insert(JUDGEMENT),
+            _ADD_JUDGEMENT,
             [
                 {"screen": current.screen, "slot": slot, "system": system, "place": place, "overall": overall, "identity": identity}
                 for slot, (system, place, overall, identity) in enumerate(rows)
@@ -176,16 +187,9 @@ class Booth:
         return current
 
     def _settle(self, connection: Connection, current: Current, skipped: str | None) -> None:
-        connection.execute(
-            insert(VOTE).values(
-                screen=current.screen,
-                person=current.person,
-                case_id=current.case,
-                kind=current.kind,
-                skipped=skipped,
-                seconds=round(max(0.0, time.time() - current.shown), 1),
-            )
-        )
+        values = {"screen": current.screen, "person": current.person, "case_id": current.case, "kind": current.kind}
+        seconds = round(max(0.0, time.time() - current.shown), 1)
+        connection.execute(_ADD_VOTE, values | {"skipped": skipped, "seconds": seconds})
 
     def _go_on(self, connection: Connection, current: Current, voted: bool) -> None:
         self._ledger.settle(current.screen, current.drawn, voted)
@@ -193,26 +197,23 @@ class Booth:
             connection.execute(update(PERSON).where(PERSON.c.id == current.person).values(finished=True))
 
     def _show_next(self, connection: Connection, person: int, language: str, plan: list[str]) -> bool:
-        query = select(SCREEN.c.kind, SCREEN.c.case_id, SCREEN.c.slots, VOTE.c.skipped).order_by(SCREEN.c.position)
-        rows = connection.execute(query.join_from(SCREEN, VOTE, VOTE.c.screen == SCREEN.c.id).where(SCREEN.c.person == person)).all()
+        rows = connection.execute(_HISTORY, {"person": person}).all()
         history = [Seen(Drawn(Kind(row.kind), row.case_id, tuple(row.slots)), row.skipped is None) for row in rows]
         now = time.time()
         drawn = self._ledger.draw(Kind(plan[len(history)]), history, language, now) if len(history) < len(plan) else None
         if drawn is None:
             return False
-        screen = connection.execute(
-            insert(SCREEN)
-            .values(
-                person=person,
-                position=len(history) + 1,
-                kind=drawn.kind.value,
-                case_id=drawn.case,
-                slots=list(drawn.slots),
-                tokens=[new_secret() for _ in range(len(drawn.slots) + 1)],
-                nonce=new_secret(),
-                shown=now,
-            )
-            .returning(SCREEN.c.id)
-        ).scalar_one()
+        nonce, *tokens = new_secrets(len(drawn.slots) + 2)
+        values = {
+            "person": person,
+            "position": len(history) + 1,
+            "kind": drawn.kind.value,
+            "case_id": drawn.case,
+            "slots": list(drawn.slots),
+            "tokens": tokens,
+            "nonce": nonce,
+            "shown": now,
+        }
+        screen = connection.execute(_ADD_SCREEN, values).scalar_one()
         self._ledger.show(screen, drawn, now)
         return True

@@ -6,7 +6,6 @@
   const next = document.getElementById("next");
   const results = [...document.querySelectorAll(".result")];
   const letters = results.map((result) => result.dataset.letter);
-  const list = new Intl.ListFormat(document.documentElement.lang, { type: "unit" });
   let here = null;
   let sent = false;
 
@@ -28,7 +27,7 @@
 
   function check() {
     const parts = missing();
-    status.textContent = parts.length ? form.dataset.missing.replace("%s", list.format(parts)) : form.dataset.ready;
+    status.textContent = parts.length ? form.dataset.missing.replace("%s", parts.join(form.dataset.comma)) : form.dataset.ready;
     next.classList.toggle("ready", !parts.length);
     for (const scale of form.querySelectorAll(".lacking")) if (scale.querySelector(":checked")) scale.classList.remove("lacking");
   }

@@ -117,6 +117,7 @@ const ranking = (() => {
     left.forEach((_, index) => rail.append(...(index || order.length ? [make("span", "gap-slot")] : []), make("span", "hole")));
     rail.append(make("span", "end", text.worst));
     box.querySelector(".rail").replaceWith(rail);
+    box.classList.toggle("complete", !left.length);
     for (const letter of letters) field(letter).value = placeOf(letter) || "";
     document.getElementById("ballot").dispatchEvent(new Event("change"));
   }
