@@ -152,7 +152,9 @@ def count_votes(database: Path) -> tuple[int, int, int]:
     """Votes, judgements, and pairs of person and case with more than one vote."""
     with sqlite3.connect(database) as connection:
         (votes,), (judgements,) = (connection.execute(f"SELECT count(*) FROM {table}").fetchone() for table in ("vote", "judgement"))
-        doubled = connection.execute("SELECT count(*) FROM (SELECT 1 FROM vote GROUP BY person, case_id, kind HAVING count(*) > 1)").fetchone()[0]
+        doubled = connection.execute(
+            "SELECT count(*) FROM (SELECT 1 FROM vote GROUP BY person, case_id, kind HAVING count(*) > 1)"
+        ).fetchone()[0]
     return votes, judgements, doubled
 
 
@@ -176,7 +178,15 @@ def measure_crowd(people: int, screens: int, pause: float) -> dict[str, object]:
             server.stop()
         votes, judgements, doubled = count_votes(Path(server.database))
     assert votes == acknowledged and judgements == 4 * votes and not doubled, (votes, acknowledged, judgements, doubled)
-    result: dict[str, object] = {"people": people, "pause_s": pause, "seconds": round(seconds, 1), "cpu_s": round(cpu, 1), "votes": votes, "lost": 0, "doubled": 0}
+    result: dict[str, object] = {
+        "people": people,
+        "pause_s": pause,
+        "seconds": round(seconds, 1),
+        "cpu_s": round(cpu, 1),
+        "votes": votes,
+        "lost": 0,
+        "doubled": 0,
+    }
     for kind in ("page", "join", "vote"):
         times = [value for visitor in visitors for value in visitor.times[kind]]
         result[kind] = {f"p{share:g}_ms": round(1000 * percentile(times, share / 100), 1) for share in (50, 95, 99, 100)}

@@ -101,7 +101,9 @@ def browser(width: int, height: int, profile: Path, touch: bool = False) -> Iter
 def shoot(driver: webdriver.Chrome, target: Path) -> None:
     """Save what the browser shows, in 256 colours, so that the file stays small."""
     picture = Image.open(BytesIO(driver.get_screenshot_as_png())).convert("RGB")
-    picture.quantize(palette=picture.quantize(256, Image.Quantize.MAXCOVERAGE), dither=Image.Dither.FLOYDSTEINBERG).save(target, optimize=True)
+    picture.quantize(palette=picture.quantize(256, Image.Quantize.MAXCOVERAGE), dither=Image.Dither.FLOYDSTEINBERG).save(
+        target, optimize=True
+    )
 
 
 def fill_in(driver: webdriver.Chrome, letters: str, levels: tuple[int, ...]) -> None:
@@ -135,7 +137,9 @@ def main(target: Path) -> None:
                 driver.execute_script("window.scrollTo(0, 0)")
                 shoot(driver, target / "study-compare.png")
                 driver.find_element(By.CSS_SELECTOR, "#result-A [data-does=zoom]").click()
-                driver.execute_script("const r = document.querySelector('dialog .slide'); r.value = 45; r.dispatchEvent(new Event('input'))")
+                driver.execute_script(
+                    "const r = document.querySelector('dialog .slide'); r.value = 45; r.dispatchEvent(new Event('input'))"
+                )
                 shoot(driver, target / "study-zoom.png")
                 driver.find_element(By.CSS_SELECTOR, "[data-zoom=close]").click()
                 driver.get(f"{url}/break")

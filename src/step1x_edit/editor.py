@@ -133,7 +133,7 @@ class Editor:
 
         # 2. The MLLM reads picture and instruction; beside it the empty instruction, where guidance compares the two.
         instructions = [first.instruction] if first.guidance == 1.0 else [first.instruction, ""]
-        embedding = self._cast(self.mllm.encode([reduced] * len(instructions), instructions))
+        embedding = self.mllm.encode([reduced] * len(instructions), instructions).to(self.device, self.dtype)
         clock.lap("mllm")
 
         # 3. The autoencoder encodes the picture: the reference. What it makes of it unedited is the baseline of step 7.
@@ -174,9 +174,6 @@ class Editor:
             return self.model(noisy.to(self.dtype), references, embedding, t, grid).float()
 
         return velocity
-
-    def _cast(self, embedding: Embedding) -> Embedding:
-        return Embedding(embedding.tokens_BLC.to(self.dtype), embedding.mask_BL)
 
     def _to_range(self, image: Image.Image) -> Tensor:
         """[1, 3, h, w] in -1..1, as the autoencoder takes it."""

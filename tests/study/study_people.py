@@ -88,9 +88,7 @@ def form_token(html: str) -> str:
 def read_page(html: str) -> Page:
     """A comparison's page."""
     pictures = tuple(re.findall(r'<img src="/picture/([^"]+)"', html))
-    return Page(
-        form_token(html), int(find(r'name="position" value="(\d+)"', html)), find(r'name="nonce" value="([^"]+)"', html), pictures
-    )
+    return Page(form_token(html), int(find(r'name="position" value="(\d+)"', html)), find(r'name="nonce" value="([^"]+)"', html), pictures)
 
 
 def fill_in(page: Page, feelings: list[float]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import torch
@@ -39,7 +40,7 @@ def sample(
         FloatingPointError: the latent is no longer finite.
     """
     x = noise_BND
-    for i, (t, t_next) in enumerate(zip(times[:-1], times[1:], strict=True)):
+    for i, (t, t_next) in enumerate(itertools.pairwise(times)):
         t_B = torch.full((x.shape[0],), t, device=x.device, dtype=x.dtype)
         if guidance == 1.0:
             v = velocity(x, t_B)

@@ -18,10 +18,9 @@ def shift_for(tokens: int, low: tuple[int, float] = (256, 0.5), high: tuple[int,
 
 def shift_times(times: torch.Tensor, mu: float) -> torch.Tensor:
     """Move times in 0..1 towards 1: e^mu / (e^mu + 1/t - 1); 0 and 1 stay where they are."""
-    factor = math.exp(mu)
-    return factor * times / (factor * times + 1.0 - times)
+    return times / (times + (1.0 - times) * math.exp(-mu))
 
 
 def schedule(steps: int, mu: float) -> list[float]:
     """steps + 1 times from 1 to 0; equal steps before the shift."""
-    return shift_times(torch.linspace(1, 0, steps + 1), mu).tolist()
+    return shift_times(torch.linspace(1, 0, steps + 1, dtype=torch.float64), mu).tolist()

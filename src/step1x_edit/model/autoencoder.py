@@ -9,7 +9,6 @@ Shape suffixes: B batch, C channels, H, W picture or feature height and width, Z
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -122,8 +121,8 @@ class Encoder(nn.Module):
         h = self.conv_in(x_BCHW)
         for level in self.down:
             h = level(h)
-            if hasattr(level, "downsample"):
-                h = level.downsample(h)
+            if isinstance(step := getattr(level, "downsample", None), Downsample):
+                h = step(h)
         return self.conv_out(F.silu(self.norm_out(self.mid(h))))
 
 
@@ -148,8 +147,8 @@ class Decoder(nn.Module):
         h = self.mid(self.conv_in(z_BZhw))
         for level in reversed(self.up):
             h = level(h)
-            if hasattr(level, "upsample"):
-                h = level.upsample(h)
+            if isinstance(step := getattr(level, "upsample", None), Upsample):
+                h = step(h)
         return self.conv_out(F.silu(self.norm_out(h)))
 
 

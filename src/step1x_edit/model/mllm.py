@@ -72,7 +72,8 @@ class MLLM:
             raise WeightsError(f"The MLLM in {folder} cannot be loaded ({str(error).splitlines()[0]}).") from error
         path = folder / PREFIX_FILE
         prefix = path.read_text(encoding="utf-8") if path.exists() else ""
-        return cls(model.to(device), processor, preset, prefix)
+        model.to(torch.device(device))  # type: ignore[arg-type]  # the wrapper of `to` is typed as if it took the model twice
+        return cls(model, processor, preset, prefix)
 
     def prepare(self, images: Sequence[Image | None], instructions: Sequence[str]) -> dict[str, Tensor]:
         """Messages -> padded token ids and picture patches, on the CPU. None stands for a request without a picture."""
@@ -84,11 +85,12 @@ class MLLM:
 
     def message(self, instruction: str, with_image: bool = True) -> str:
         """The whole text of one request, up to where the answer would begin."""
-        content: list[dict[str, str]] = [{"type": "text", "text": self.prefix}] if self.prefix else []
+        content: list[dict[str, Any]] = [{"type": "text", "text": self.prefix}] if self.prefix else []
         if with_image:
             content.append({"type": "image"})
         content.append({"type": "text", "text": instruction})
-        return self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False)
+        turns: list[dict[str, Any]] = [{"role": "user", "content": content}]
+        return self.processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
 
     @torch.no_grad()
     def embed(self, prepared: dict[str, Tensor]) -> Embedding:

@@ -1,7 +1,7 @@
 """Optimisers: Muon for hidden matrices, AdamW for the rest, one learning-rate shape for both, and a running average of the weights.
 
-torch.optim.Muon orthogonalises in bfloat16 always, which is eight times slower than float32 on a CPU without AVX-512; ours takes the
-dtype as an argument.
+torch.optim.Muon orthogonalises in bfloat16 always, which is eight times slower than float32 on a CPU without bfloat16 in hardware; ours
+does so where it is fast.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from step1x_edit.devices import choose_dtype
 from step1x_edit.training.recipe import Optim
 
 # Quintic Newton-Schulz coefficients of the Muon optimiser (Jordan et al., 2024): fast growth of small singular values, all end near 1.
@@ -66,14 +67,15 @@ class Muon(torch.optim.Optimizer):
                     state["momentum"] = torch.zeros_like(p)
                 state["momentum"].lerp_(p.grad, 1 - group["momentum"])
                 direction = p.grad.lerp(state["momentum"], group["momentum"])
-                update = orthogonalise(direction.flatten(1), dtype=torch.bfloat16 if p.is_cuda else torch.float32)
+                update = orthogonalise(direction.flatten(1), dtype=choose_dtype(None, p.device))
                 p.mul_(1 - group["lr"] * group["weight_decay"])
                 p.add_(update.view_as(p), alpha=-group["lr"] * 0.2 * max(update.shape) ** 0.5)
 
 
 def build_optimizers(model: nn.Module, settings: Optim) -> list[torch.optim.Optimizer]:
     """Share the trainable parameters out: hidden matrices to Muon (where a rate for it is given), the rest to AdamW."""
-    hidden, rest = [], []
+    hidden: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for name, p in model.named_parameters():
         if not p.requires_grad:
             continue

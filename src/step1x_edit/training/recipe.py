@@ -44,10 +44,14 @@ class Data(_Section):
 
 
 class Model(_Section):
-    """The preset to train, and the folder of its frozen parts (written by the earlier recipes)."""
+    """The preset to train, the folder of its frozen parts (written by the earlier recipes), and weights to start from, if any.
+
+    `start` is what `load_step1x_edit` takes: a model folder or a safetensors file. A run that has a state of its own goes on from that.
+    """
 
     preset: str = "mini"
     folder: Path
+    start: Path | None = None
 
 
 class Optim(_Section):

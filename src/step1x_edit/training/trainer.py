@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from step1x_edit.devices import choose_dtype
 from step1x_edit.errors import Step1XError
 from step1x_edit.training.checkpoints import load_state, save_state
 from step1x_edit.training.optim import Average, build_optimizers, rate
@@ -120,7 +121,7 @@ def train(task: Task, recipe: Recipe, out: Path, device: torch.device, seconds: 
     step = load_state(out, task.model, average, optimizers)
     batches = _batches(task, recipe, step)
     loss_of = torch.compile(task.loss) if recipe.compile else task.loss
-    precision = torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda")
+    precision = torch.autocast(device.type, torch.bfloat16, enabled=choose_dtype(None, device) is torch.bfloat16)
     parameters = [p for group in (g for o in optimizers for g in o.param_groups) for p in group["params"]]
     start, logged, interrupt, losses = time.monotonic(), time.monotonic(), _Interrupt(), []
     try:

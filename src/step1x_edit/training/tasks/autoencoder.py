@@ -39,7 +39,7 @@ class AutoencoderTask:
         for name, p in self.autoencoder.named_parameters():
             if name.endswith(("conv2.weight", "conv2.bias", "proj_out.weight", "proj_out.bias")):
                 nn.init.zeros_(p)  # every block starts as the identity, so that learning starts from a linear map
-        self.model: nn.Module = self.autoencoder.to(memory_format=torch.channels_last)
+        self.model: nn.Module = self.autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.streams = streams_of(recipe)
 
     def batch(self, stage: Stage, first: int) -> Tensor:

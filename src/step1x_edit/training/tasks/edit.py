@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from step1x_edit.flow.objective import draw_times, flow_loss, interpolate
 from step1x_edit.flow.packing import pack
+from step1x_edit.model.autoencoder import Autoencoder
 from step1x_edit.model.mllm import MLLM
 from step1x_edit.model.presets import PRESETS
 from step1x_edit.model.records import Grid
 from step1x_edit.model.step1x_edit import Step1XEdit
-from step1x_edit.model.weights import load_autoencoder, save_model
+from step1x_edit.model.weights import load_autoencoder, load_step1x_edit, save_model
 from step1x_edit.training.batches import streams_of, to_range, to_tensor
 from step1x_edit.training.recipe import Recipe, Stage
 from step1x_edit.training.tasks.mllm import instruction_of
@@ -30,10 +31,12 @@ class EditTask:
         self.recipe, self.preset, self.device = recipe, preset, device
         self.streams = streams_of(recipe)
         self.mllm = MLLM.open(recipe.model.folder / "mllm", preset, device)
-        self.autoencoder = load_autoencoder(recipe.model.folder, preset).to(device, memory_format=torch.channels_last)
-        self.autoencoder.eval().requires_grad_(False)
+        autoencoder = load_autoencoder(recipe.model.folder, preset, device=device)
+        self.autoencoder: Autoencoder = autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.editor = Step1XEdit(preset)
         self.editor.initialise(recipe.seed)
+        if recipe.model.start is not None:
+            self.editor.load_state_dict(load_step1x_edit(recipe.model.start, preset).state_dict())
         self.model: nn.Module = self.editor
 
     def batch(self, stage: Stage, first: int) -> dict[str, Any]:

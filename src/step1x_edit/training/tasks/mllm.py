@@ -84,7 +84,9 @@ def build_tokenizer(texts: list[str], size: int = VOCABULARY) -> PreTrainedToken
 
 def build_mllm(tokenizer: PreTrainedTokenizerFast, preset_name: str) -> MLLM:
     """A small Qwen2.5-VL with random weights around a tokenizer."""
-    ids = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("image_pad", "video_pad", "vision_start", "vision_end")}
+    ids: dict[str, Any] = {
+        name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("image_pad", "video_pad", "vision_start", "vision_end")
+    }
     config = Qwen2_5_VLConfig(
         text_config={
             **TEXT,
@@ -131,7 +133,9 @@ class MLLMTask:
         images = [Image.fromarray(t.source) for t in triplets]
         prompts = [self.mllm.message(instruction_of(t, first + i)) for i, t in enumerate(triplets)]
         texts = [f"{prompt}{answer_of(t)}<|im_end|>" for prompt, t in zip(prompts, triplets, strict=True)]
-        batch: dict[str, Any] = dict(self.mllm.processor(text=texts, images=images, padding=True, padding_side="right", return_tensors="pt"))
+        batch: dict[str, Any] = dict(
+            self.mllm.processor(text=texts, images=images, padding=True, padding_side="right", return_tensors="pt")
+        )
         start = self.mllm.processor.tokenizer.convert_tokens_to_ids("<|im_start|>")
         # the answer follows the second (the last) turn mark
         answer = (batch["input_ids"] == start).cumsum(1) >= 2
