@@ -6,11 +6,16 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import Image
+
+if TYPE_CHECKING:
+    from step1x_edit.model.mllm import MLLM
+    from step1x_edit.model.presets import Preset
 
 settings.register_profile("step1x", deadline=None)  # the machine may be busy
 settings.load_profile("step1x")
@@ -66,6 +71,116 @@ def still_mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def random_mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of weights with the embedded model's sizes, all random: it draws nonsense, which depends on everything it is given."""
     return _write_mini(tmp_path_factory.mktemp("random_mini"), strength=0.05)
+
+
+TWIN_TEMPLATE = (
+    "{% set n = namespace(pictures=0) %}{% for m in messages %}<|im_start|>{{ m.role }}\n{% for p in m.content %}"
+    "{% if p.type == 'image' %}{% set n.pictures = n.pictures + 1 %}{% if add_vision_id %}Picture {{ n.pictures }}: {% endif %}"
+    "<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ p.text }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""As the released MLLM's: turns with a role, pictures with a number."""
+
+
+def build_twin_mllm(preset: Preset, prefix: str) -> MLLM:
+    """A Qwen2.5-VL of a few thousand random weights, whose tokens are single bytes."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+    from step1x_edit.model.mllm import MLLM, Processor
+
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+    words = [*special, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    tokenizer = Tokenizer(models.BPE(vocab={word: i for i, word in enumerate(words)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=special[0],
+        eos_token=special[2],
+        additional_special_tokens=special[1:],
+        chat_template=TWIN_TEMPLATE,
+        model_max_length=4096,
+    )
+    config = Qwen2_5_VLConfig(
+        text_config={
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 1,
+            "max_position_embeddings": 4096,
+            "rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0},
+            "vocab_size": len(words),
+            "pad_token_id": 0,
+            "bos_token_id": None,
+            "eos_token_id": 2,
+        },
+        vision_config={
+            "depth": 1,
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "num_heads": 2,
+            "out_hidden_size": 32,
+            "fullatt_block_indexes": [0],
+        },
+        vision_start_token_id=3,
+        vision_end_token_id=4,
+        image_token_id=5,
+        video_token_id=6,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Qwen2_5_VLForConditionalGeneration(config)
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
+    return MLLM(model, Processor(Qwen2VLImageProcessorPil(), fast, TWIN_TEMPLATE), preset, prefix)
+
+
+def twin_preset(name: str, prefix: str) -> Preset:
+    """The row of that name with tiny sizes; how it asks the MLLM, and all else that is not a size, stay."""
+    from dataclasses import replace
+
+    from step1x_edit.model.presets import PRESETS, AutoencoderConfig, DiTConfig
+
+    row = PRESETS[name]
+    drop = len("1user\n") + len(prefix.encode())
+    return replace(
+        row,
+        dit=DiTConfig(
+            in_channels=16,
+            out_channels=16,
+            vec_in_dim=10,
+            context_in_dim=24,
+            hidden_size=32,
+            num_heads=2,
+            depth=1,
+            depth_single_blocks=2,
+            axes_dim=(4, 6, 6),
+        ),
+        connector=replace(row.connector, in_channels=32, hidden_size=24, heads_num=3, depth=1),
+        autoencoder=AutoencoderConfig(resolution=64, ch=8, ch_mult=(1, 1, 1, 1), num_res_blocks=1, z_channels=4, groups=4),
+        text_padding=96 if row.text_padding else 0,
+        text_limit=96 if row.text_padding else 2048,
+        prompt_drop=drop,
+        message=replace(row.message, quotes_from=len("<|im_start|>user\n") + len(prefix), pixels=(4 * 784, 6 * 784)),
+        steps=2,
+        size=64,
+    )
+
+
+@pytest.fixture(scope="session", name="build_twin_mllm")
+def build_twin_mllm_() -> Callable[..., MLLM]:
+    """The function of that name."""
+    return build_twin_mllm
+
+
+@pytest.fixture(scope="session", name="twin_preset")
+def twin_preset_() -> Callable[..., Preset]:
+    """The function of that name."""
+    return twin_preset
 
 
 def _write_mini(folder: Path, strength: float) -> Path:

@@ -1,7 +1,8 @@
 """Picture + instruction -> tokens and mask: Qwen2.5-VL, frozen, whose last hidden states are the editor's condition.
 
-The message is one user turn: prefix text, picture, instruction. The tokens of the prefix are dropped from the result, since they are the
-same for every request; those of the picture stay. The small MLLM of the embedded model is the same class with its own tokenizer.
+The message is one user turn of prefix text, pictures and instruction, in the order of the version; message.py says how it is cut into
+tokens. The tokens of the prefix are dropped from the result, since they are the same for every request; those of the picture stay. The
+small MLLM of the embedded model is the same class with its own tokenizer.
 
 Shape suffixes: B batch, L tokens, C the MLLM's hidden size.
 """
@@ -9,6 +10,8 @@ Shape suffixes: B batch, L tokens, C the MLLM's hidden size.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +20,16 @@ from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from step1x_edit.errors import WeightsError
+from step1x_edit.errors import UsageError, WeightsError
+from step1x_edit.model.message import Special, Tokenise, place, tokenise
 from step1x_edit.model.presets import Preset
-from step1x_edit.model.records import Embedding
+from step1x_edit.model.records import Embedding, Grid
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    Shown = Image | Sequence[Image] | None
+    """What one request shows: a picture, several, or none."""
 
 PREFIX_FILE = "mllm_prefix.txt"
 
@@ -55,6 +62,9 @@ class MLLM:
         self.processor = processor
         self.preset = preset
         self.prefix = prefix
+        if preset.message.pixels is not None:
+            least, most = preset.message.pixels
+            processor.image_processor.size = {"shortest_edge": least, "longest_edge": most}
 
     @classmethod
     def open(cls, folder: Path, preset: Preset, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> MLLM:
@@ -75,22 +85,56 @@ class MLLM:
         model.to(torch.device(device))  # type: ignore[arg-type]  # the wrapper of `to` is typed as if it took the model twice
         return cls(model, processor, preset, prefix)
 
-    def prepare(self, images: Sequence[Image | None], instructions: Sequence[str]) -> dict[str, Tensor]:
-        """Messages -> padded token ids and picture patches, on the CPU. None stands for a request without a picture."""
-        texts = [self.message(instruction, image is not None) for image, instruction in zip(images, instructions, strict=True)]
-        pictures = [image.convert("RGB") for image in images if image is not None]
-        return dict(
-            self.processor(text=texts, images=pictures or None, padding=True, padding_side="right", return_tensors="pt"),
-        )
+    def prepare(self, images: Sequence[Shown], instructions: Sequence[str]) -> dict[str, Tensor]:
+        """Messages -> padded token ids and picture patches, on the CPU, and for v1.2 what is quoted and how large the pictures are.
 
-    def message(self, instruction: str, with_image: bool = True) -> str:
-        """The whole text of one request, up to where the answer would begin."""
-        content: list[dict[str, Any]] = [{"type": "text", "text": self.prefix}] if self.prefix else []
-        if with_image:
-            content.append({"type": "image"})
-        content.append({"type": "text", "text": instruction})
+        Raises:
+            UsageError: an instruction holds one of the special tokens.
+        """
+        shown = [_listed(image) for image in images]
+        for instruction in instructions:
+            if found := next((token for token in self._special.texts if token in instruction), None):
+                raise UsageError(f"The instruction holds {found}, which has a meaning of its own to the model; leave it out.")
+        texts = [self.message(instruction, len(pictures)) for pictures, instruction in zip(shown, instructions, strict=True)]
+        pictures = [picture.convert("RGB") for each in shown for picture in each]
+        if self.preset.message.quotes == "none":
+            return dict(self.processor(text=texts, images=pictures or None, padding=True, padding_side="right", return_tensors="pt"))
+        return self._prepare_quoted(texts, shown, pictures)
+
+    def _prepare_quoted(self, texts: list[str], shown: list[list[Image]], pictures: list[Image]) -> dict[str, Tensor]:
+        patches = dict(self.processor.image_processor(images=pictures, return_tensors="pt")) if pictures else {}
+        grids = iter(self._grids(patches.get("image_grid_thw")))
+        tokenizer, layout = self.processor.tokenizer, self.preset.message
+        messages = [
+            tokenise(text, layout, self.prefix, _plain(tokenizer), self._special, [next(grids) for _ in each])
+            for text, each in zip(texts, shown, strict=True)
+        ]
+        longest = max(len(message.ids) for message in messages)
+
+        def padded(rows: Sequence[Sequence[int]], value: int) -> Tensor:
+            return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])
+
+        ids = padded([m.ids for m in messages], tokenizer.pad_token_id)
+        attended = padded([[1] * len(m.ids) for m in messages], 0)
+        return {
+            "input_ids": ids,
+            "attention_mask": attended,
+            "mm_token_type_ids": ((ids == self._special.picture) & (attended == 1)).int(),
+            "quoted": padded([m.quoted for m in messages], 0).bool(),
+            **patches,
+            **({"sizes": torch.tensor([p.size for p in pictures])} if pictures else {}),
+        }
+
+    def message(self, instruction: str, pictures: int = 1) -> str:
+        """The whole text of one request that shows so many pictures, up to where the answer would begin."""
+        images: list[dict[str, Any]] = [{"type": "image"}] * pictures
+        if self.preset.message.instruction_first:
+            content: list[dict[str, Any]] = [{"type": "text", "text": f"{self.prefix} {instruction}"}, *images]
+        else:
+            before: list[dict[str, Any]] = [{"type": "text", "text": self.prefix}] if self.prefix else []
+            content = [*before, *images, {"type": "text", "text": instruction}]
         turns: list[dict[str, Any]] = [{"role": "user", "content": content}]
-        return self.processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        return self.processor.apply_chat_template(turns, add_generation_prompt=True, add_vision_id=True, tokenize=False)
 
     @torch.no_grad()
     def embed(self, prepared: dict[str, Tensor]) -> Embedding:
@@ -99,15 +143,54 @@ class MLLM:
         L is the longest of the batch, or the preset's fixed number of tokens.
         """
         inputs = {key: value.to(self.model.device) for key, value in prepared.items()}
+        quoted, sizes = inputs.pop("quoted", None), inputs.pop("sizes", None)
         hidden = self.model.model(**inputs, use_cache=False).last_hidden_state
-        drop, limit, pad = self.preset.prompt_drop, self.preset.text_limit, self.preset.text_padding
-        tokens_BLC = hidden[:, drop : drop + limit]
-        mask_BL = inputs["attention_mask"][:, drop : drop + limit].bool()
-        if missing := max(0, pad - tokens_BLC.shape[1]):
-            tokens_BLC = torch.nn.functional.pad(tokens_BLC, (0, 0, 0, missing))
-            mask_BL = torch.nn.functional.pad(mask_BL, (0, missing))
-        return Embedding(tokens_BLC * mask_BL.unsqueeze(-1), mask_BL)
+        kept = slice(self.preset.prompt_drop, self.preset.prompt_drop + self.preset.text_limit)
+        mask_BL = inputs["attention_mask"][:, kept].bool()
+        embedding = Embedding(hidden[:, kept] * mask_BL.unsqueeze(-1), mask_BL)
+        if self.preset.message.positions:
+            embedding = replace(embedding, ids_BLA=self._place(inputs, sizes, kept).to(hidden.device))
+        if self.preset.connector.text_token_mapping and quoted is not None:
+            raw = self.model.get_input_embeddings()(inputs["input_ids"][:, kept])
+            embedding = replace(embedding, quoted_BLC=raw * quoted[:, kept].unsqueeze(-1), quoted_mask_BL=quoted[:, kept])
+        return embedding.padded(self.preset.text_padding)
 
-    def encode(self, images: Sequence[Image | None], instructions: Sequence[str]) -> Embedding:
+    def encode(self, images: Sequence[Shown], instructions: Sequence[str]) -> Embedding:
         """`prepare` and `embed` in one."""
         return self.embed(self.prepare(images, instructions))
+
+    def _place(self, inputs: dict[str, Tensor], sizes: Tensor | None, kept: slice) -> Tensor:
+        """Rope ids of the kept tokens, [B, L, 3], zero for padding."""
+        grids = self._grids(inputs.get("image_grid_thw"))
+        shapes = [(int(width), int(height)) for width, height in sizes.tolist()] if sizes is not None else []
+        rows, used = [], 0
+        for ids, attended in zip(inputs["input_ids"].tolist(), inputs["attention_mask"].tolist(), strict=True):
+            real = ids[: sum(attended)]
+            placed = place(real, self._special.picture, grids[used:], shapes[used:], kept)
+            left = real.count(self._special.picture)
+            while left:
+                left, used = left - grids[used].tokens, used + 1
+            rows.append(placed)
+        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+
+    def _grids(self, thw: Tensor | None) -> list[Grid]:
+        """Rows and columns of vision tokens of each picture."""
+        side = self.processor.image_processor.merge_size
+        return [] if thw is None else [Grid(rows // side, columns // side) for _, rows, columns in thw.tolist()]
+
+    @cached_property
+    def _special(self) -> Special:
+        tokenizer = self.processor.tokenizer
+        texts = {token.content for token in tokenizer.added_tokens_decoder.values()}
+        picture, end = tokenizer.convert_tokens_to_ids(["<|image_pad|>", "<|vision_end|>"])
+        return Special(picture, end, tuple(sorted(texts)))
+
+
+def _plain(tokenizer: Any) -> Tokenise:
+    return lambda text: tokenizer(text, add_special_tokens=False).input_ids
+
+
+def _listed(shown: Shown) -> list[Image]:
+    if shown is None:
+        return []
+    return list(shown) if isinstance(shown, Sequence) else [shown]

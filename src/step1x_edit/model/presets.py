@@ -89,6 +89,25 @@ class AutoencoderConfig(_Strict):
 
 
 @dataclass(frozen=True)
+class MessageConfig(_Strict):
+    """How the MLLM is asked; see message.py.
+
+    Attributes:
+        instruction_first: prefix and instruction are one text before the picture; else the picture stands between them.
+        quotes: how quoted text is cut into tokens: "none" as it comes, "toggled" (v1.0, v1.1) or "paired" (v1.2).
+        quotes_from: quotation marks count from this character of the whole message on ("toggled"), or after the prefix ("paired").
+        positions: the text tokens carry rope ids of their own, and those of a picture its rows and columns.
+        pixels: least and most pixels of a picture as the MLLM sees it; None leaves it to the MLLM's own processor.
+    """
+
+    instruction_first: bool = False
+    quotes: Literal["none", "toggled", "paired"] = "toggled"
+    quotes_from: int = 156
+    positions: bool = False
+    pixels: tuple[int, int] | None = (256 * 28 * 28, 324 * 28 * 28)
+
+
+@dataclass(frozen=True)
 class Preset(_Strict):
     """One version of the editor.
 
@@ -101,6 +120,9 @@ class Preset(_Strict):
             makes necessary is hidden from the DiT.
         text_limit: at most this many text tokens are kept.
         prompt_drop: tokens of the message that come before the picture and are dropped.
+        message: how the MLLM is asked.
+        references: how many pictures one request may show.
+        text_to_image: whether it makes pictures from text alone.
         prediction: what the network's output means: "velocity", or "reference_change", the difference of picture and reference.
         steps, guidance, size: defaults; size is the side in pixels of the square with the picture's area.
         guidance_limit: guidance is limited in length where t is above this; None never.
@@ -117,6 +139,9 @@ class Preset(_Strict):
     text_padding: int = 640
     text_limit: int = 640
     prompt_drop: int = 217
+    message: MessageConfig = field(default_factory=MessageConfig)
+    references: int = 1
+    text_to_image: bool = False
     prediction: Literal["velocity", "reference_change"] = "velocity"
     steps: int = 28
     guidance: float = 6.0
@@ -136,6 +161,14 @@ class Preset(_Strict):
         return 2 ** (len(self.autoencoder.ch_mult) - 1) * self.patch
 
 
+EVERY_STEP = 0.93 / 1000
+"""The guidance limit of the published diffusers pipelines, which compare times in 0..1000 with 0.93: it acts at every step."""
+MOST_REFERENCES = 4
+"""Choice: the versions that tell reference tokens from noise by the first rope id tell several pictures apart by counting it up."""
+
+_ADDED = ("message", "references", "text_to_image")
+"""Fields that a `preset.json` may lack, since older ones do; the row of its name has them."""
+
 PRESETS: dict[str, Preset] = {
     "v1.0": Preset("v1.0", released_file="step1x-edit-i1258.safetensors"),
     "v1.1": Preset(
@@ -143,6 +176,8 @@ PRESETS: dict[str, Preset] = {
         connector=ConnectorConfig(scale_factor=False),
         reference_ids="offset",
         guidance_limit=0.93,
+        references=MOST_REFERENCES,
+        text_to_image=True,
         released_file="step1x-edit-v1p1-official.safetensors",
     ),
     "v1.2": Preset(
@@ -152,7 +187,11 @@ PRESETS: dict[str, Preset] = {
         text_padding=0,
         text_limit=2048,
         prompt_drop=90,
+        message=MessageConfig(instruction_first=True, quotes="paired", positions=True, pixels=(256 * 28 * 28, 400 * 28 * 28)),
+        references=MOST_REFERENCES,
+        text_to_image=True,
         steps=50,
+        guidance_limit=EVERY_STEP,
     ),
     "mini": Preset(
         "mini",
@@ -176,6 +215,7 @@ PRESETS: dict[str, Preset] = {
         text_padding=0,
         text_limit=128,
         prompt_drop=2,
+        message=MessageConfig(quotes="none", pixels=None),
         prediction="reference_change",
         steps=4,
         guidance=1.0,
@@ -214,6 +254,9 @@ def read_preset(values: Any, source: str) -> Preset:
     """A preset from the contents of a `preset.json`: the name of a row alone, or a whole row; raises as `read_record` does."""
     if isinstance(values, dict) and values.keys() == {"name"} and values["name"] in list(PRESETS):
         return PRESETS[values["name"]]
+    if isinstance(values, dict):
+        row = PRESETS.get(values["name"]) if isinstance(values.get("name"), str) else None
+        values = {**{name: getattr(row or PRESETS["mini"], name) for name in _ADDED}, **values}
     if isinstance(values, dict) and values.keys() < {f.name for f in fields(Preset)}:
         raise WeightsError(f"{source} does not describe a model: give the name of one ({', '.join(PRESETS)}), or all of its values.")
     preset = read_record(Preset, values, source)
