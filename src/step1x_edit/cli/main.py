@@ -15,6 +15,7 @@ import typer
 
 from step1x_edit import __version__
 from step1x_edit.cli import debugging
+from step1x_edit.cli.bench import app as bench_app
 from step1x_edit.cli.edit import edit
 from step1x_edit.cli.models import app as models_app
 from step1x_edit.cli.study import app as study_app
@@ -48,6 +49,7 @@ def step1x(
 
 app.command()(edit)
 app.command()(train)
+app.add_typer(bench_app, name="bench")
 app.add_typer(models_app, name="models")
 app.add_typer(study_app, name="study")
 

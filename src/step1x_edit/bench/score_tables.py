@@ -1,0 +1,137 @@
+"""Published score tables, in and out: one CSV file a system and task, with the columns and the spelling of the published ones.
+
+A missing judgement is an empty cell. Source: reference facts, "GEdit-Bench facts".
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from step1x_edit.bench.gedit import TASKS, read_flag, write_text
+from step1x_edit.bench.scores import CaseScore
+from step1x_edit.errors import UsageError
+
+COLUMNS = (
+    "source_image",
+    "edited_image",
+    "instruction",
+    "sementics_score",
+    "quality_score",
+    "intersection_exist",
+    "instruction_language",
+)
+ENDING = "_score.csv"
+
+
+def name_table(system: str, task: str) -> str:
+    """The published name of a table."""
+    return f"{system}_{task}_gpt{ENDING}"
+
+
+@dataclass(frozen=True)
+class TableSet:
+    """The tables of one system by one judge, which lie in one folder."""
+
+    system: str
+    folder: Path
+    tables: tuple[tuple[str, Path], ...]
+
+    @property
+    def judge(self) -> str:
+        """The folder's name: who judged."""
+        return self.folder.resolve().name
+
+
+def find_tables(folder: Path) -> list[TableSet]:
+    """Score tables in a folder and below it, by system and judge."""
+    found: dict[tuple[str, Path], list[tuple[str, Path]]] = {}
+    for path in sorted(folder.rglob(f"*{ENDING}")):
+        stem = path.name.removesuffix(ENDING)
+        for task in TASKS:
+            system, mark, _judge = stem.rpartition(f"_{task}_")
+            if mark and system:
+                found.setdefault((system, path.parent), []).append((task, path))
+                break
+    return [TableSet(system, parent, tuple(tables)) for (system, parent), tables in found.items()]
+
+
+def read_tables(tables: Iterable[tuple[str, Path]]) -> list[CaseScore]:
+    """Read the tables of one system.
+
+    Raises:
+        UsageError: a file is no such table, a score is out of range, or a case appears twice.
+    """
+    cases: dict[tuple[str, str, str], CaseScore] = {}
+    for task, path in tables:
+        for case in _read_table(task, path):
+            if case.name in cases:
+                raise UsageError(f"{path} holds the case {'/'.join(case.name)} a second time; score one table of each task.")
+            cases[case.name] = case
+    return sorted(cases.values(), key=lambda case: case.name)
+
+
+def write_tables(folder: Path, system: str, cases: Sequence[CaseScore]) -> list[Path]:
+    """Write one table a task; each appears whole."""
+    written = []
+    for task in TASKS:
+        rows = [case for case in cases if case.task == task]
+        if not rows:
+            continue
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for case in rows:
+            edited = case.edited or f"{system}/fullset/{task}/{case.language}/{case.key}.png"
+            scores = ("" if value is None else repr(float(value)) for value in (case.sc, case.pq))
+            writer.writerow([case.source, edited, case.instruction, *scores, case.intersection, case.language])
+        path = folder / name_table(system, task)
+        write_text(path, text.getvalue())
+        written.append(path)
+    return written
+
+
+def _read_table(task: str, path: Path) -> list[CaseScore]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.DictReader(lines)
+            absent = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+            if absent:
+                raise UsageError(f"{path} lacks the column {absent[0]}; it is not a published score table.")
+            return [_read_row(task, path, row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path} is not a CSV file in UTF-8; save it as one.") from error
+
+
+def _read_row(task: str, path: Path, row: Mapping[str, str]) -> CaseScore:
+    edited = PurePosixPath(row["edited_image"].replace("\\", "/"))
+    sc, pq = (_read_score(row[column], path) for column in ("sementics_score", "quality_score"))
+    reason = "" if sc is not None and pq is not None else "no score in the table"
+    return CaseScore(
+        task=task,
+        language=row["instruction_language"],
+        key=edited.stem,
+        sc=sc,
+        pq=pq,
+        intersection=bool(read_flag(row["intersection_exist"])),
+        instruction=row["instruction"],
+        reason=reason,
+        source=row["source_image"],
+        edited=row["edited_image"],
+    )
+
+
+def _read_score(text: str | None, path: Path) -> float | None:
+    if text is None or text.strip().lower() in ("", "nan", "none", "null"):
+        return None
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise UsageError(f"{path} has the score {text!r}, which is no number.") from error
+    if not math.isfinite(value) or not 0 <= value <= 10:
+        raise UsageError(f"{path} has the score {text}, which is not within 0 and 10.")
+    return value

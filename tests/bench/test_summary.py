@@ -1,0 +1,77 @@
+"""What `step1x bench score` and `compare` compute from tables, through the command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from step1x_edit.bench.score_tables import write_tables
+from step1x_edit.bench.scores import CaseScore
+from step1x_edit.bench.summary import compare_systems, read_scores
+from step1x_edit.cli.main import run
+from step1x_edit.errors import UsageError
+
+
+def scores(value: float, missing: int = 0) -> list[CaseScore]:
+    cases = [
+        CaseScore(task, language, f"k{i}", min(10, value + i), min(10, value + i), intersection=i % 2 == 0)
+        for task in ("ps_human", "text_change")
+        for language in ("en", "cn")
+        for i in range(6)
+    ]
+    return [CaseScore(c.task, c.language, c.key, None, c.pq, reason="refused") if i < missing else c for i, c in enumerate(cases)]
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    write_tables(tmp_path / "one" / "scores" / "judge-a", "one", scores(2.0, missing=1))
+    write_tables(tmp_path / "two" / "scores" / "judge-a", "two", scores(3.0))
+    write_tables(tmp_path / "two" / "scores" / "judge-b", "two", scores(4.0))
+    return tmp_path
+
+
+def test_the_command_prints_published_averages_as_json(tables: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "score", str(tables), "--judge", "judge-a", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["systems"]
+    english = found["two"]["views"]["en/full"]
+    assert english["o"] == pytest.approx(5.5)
+    assert english["interval"]["o"][0] < 5.5 < english["interval"]["o"][1]
+    assert (english["cases"], len(english["absent_tasks"])) == (12, 9)
+    assert found["one"]["views"]["en/full"]["missing"] == 1
+    assert found["one"]["views"]["en/full"]["tasks"]["ps_human"]["o"] == pytest.approx((3 + 4 + 5 + 6 + 7) / 5)
+    assert found["one"]["missing"] == {"no score in the table": 1}
+    assert not found["two"]["whole_benchmark"]
+
+
+def test_the_command_prints_tables_with_the_papers_beside(
+    tables: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run(["bench", "score", str(tables)]) == 0
+    text = capsys.readouterr().out
+    assert "two (judge-b)" in text
+    assert "2 of 11" in text
+    assert "7.494" in text
+
+
+def test_pairs_are_compared_on_what_both_have(tables: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "compare", str(tables), "--judge", "judge-a", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["first"], row["second"], row["difference"]) == ("one", "two", pytest.approx(-1.0))
+    assert (row["wins"], row["ties"], row["losses"]) == (0, 0, 23)
+    assert row["p"] < 0.01
+    common = compare_systems(read_scores([tables], "judge-a"), subset="intersection")
+    assert common[0]["losses"] == 23
+
+
+def test_what_cannot_be_scored_is_said_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "score", str(tmp_path)]) == 2
+    assert "no score tables" in capsys.readouterr().err
+    write_tables(tmp_path, "one", scores(2.0))
+    assert run(["bench", "compare", str(tmp_path)]) == 2
+    assert "at least two systems" in capsys.readouterr().err
+    write_tables(tmp_path / "copy" / tmp_path.name, "one", scores(2.0))
+    with pytest.raises(UsageError, match="Two folders"):
+        read_scores([tmp_path])
