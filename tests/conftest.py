@@ -1,10 +1,15 @@
-"""Pictures and models for the tests: photographs drawn from formulas, and the embedded model's architecture with random weights."""
+"""Pictures and models for the tests: photographs drawn from formulas, and the embedded model's architecture with random weights.
+
+And file systems on which writing fails.
+"""
 
 from __future__ import annotations
 
+import os
 import struct
+import subprocess
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -212,3 +217,31 @@ def _write_mini(folder: Path, strength: float) -> Path:
                     torch.nn.init.normal_(parameter, std=strength)
         save_model(folder, preset, model.state_dict())
     return folder
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of 16 KiB."""
+    yield from _mount(tmp_path / "full", "size=16k")
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A folder that nobody may write to."""
+    if os.geteuid() == 0:
+        yield from _mount(tmp_path / "read_only", "ro,size=16k")  # root may write to any folder whose disk lets it
+    else:
+        folder = tmp_path / "read_only"
+        folder.mkdir(mode=0o555)
+        yield folder
+
+
+def _mount(folder: Path, options: str) -> Iterator[Path]:
+    folder.mkdir()
+    mounted = os.geteuid() == 0 and subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True)
+    if not mounted or mounted.returncode:
+        pytest.skip("mounting a small disk needs more rights than this user has")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)

@@ -1,11 +1,11 @@
-"""The installed command in a process of its own, and file systems on which writing fails."""
+"""The installed command in a process of its own."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -35,31 +35,3 @@ def photo(tmp_path: Path, scene: Image.Image) -> Path:
     path = tmp_path / "photo.png"
     scene.save(path)
     return path
-
-
-@pytest.fixture
-def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk of 16 KiB."""
-    yield from _mount(tmp_path / "full", "size=16k")
-
-
-@pytest.fixture
-def read_only(tmp_path: Path) -> Iterator[Path]:
-    """A folder that nobody may write to."""
-    if os.geteuid() == 0:
-        yield from _mount(tmp_path / "read_only", "ro,size=16k")  # root may write to any folder whose disk lets it
-    else:
-        folder = tmp_path / "read_only"
-        folder.mkdir(mode=0o555)
-        yield folder
-
-
-def _mount(folder: Path, options: str) -> Iterator[Path]:
-    folder.mkdir()
-    mounted = os.geteuid() == 0 and subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True)
-    if not mounted or mounted.returncode:
-        pytest.skip("mounting a small disk needs more rights than this user has")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)

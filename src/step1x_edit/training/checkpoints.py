@@ -62,5 +62,6 @@ def load_state(folder: Path, model: nn.Module, average: Average, optimizers: lis
         for optimizer, values in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(values)
     except (RuntimeError, KeyError, EOFError, ValueError) as error:
-        raise WeightsError(f"The state in {path} cannot be taken up ({str(error).splitlines()[0]}); give the run a new folder.") from error
+        reason = str(error).partition("\n")[0] or "it ends too early"
+        raise WeightsError(f"The state in {path} cannot be taken up ({reason}); give the run a new folder with --out.") from error
     return int(state["step"])

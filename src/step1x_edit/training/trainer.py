@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from step1x_edit.devices import choose_dtype
 from step1x_edit.errors import Step1XError
+from step1x_edit.model.tensors import write_json
 from step1x_edit.training.checkpoints import load_state, save_state
 from step1x_edit.training.optim import Average, build_optimizers, rate
 from step1x_edit.training.recipe import Recipe, Stage
@@ -111,8 +112,7 @@ def train(task: Task, recipe: Recipe, out: Path, device: torch.device, seconds: 
     Raises:
         Step1XError: the loss is not finite, or the disk is full; the last good state stays.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "recipe.json").write_text(recipe.model_dump_json(indent=1), encoding="utf-8")
+    write_json(out / "recipe.json", recipe.model_dump(mode="json"))
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     task.model.to(device).train()
@@ -167,7 +167,10 @@ def _log(out: Path, step: int, recipe: Recipe, loss: float, norm: float, pace: f
         "samples_per_second": round(pace, 2),
         "seconds": round(elapsed, 1),
     }
-    with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+    try:
+        with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+    except OSError as error:
+        raise Step1XError(f"The metrics could not be written to {out} ({error.strerror}); the last saved state is still there.") from error
     left = (first_sample(recipe, recipe.steps) - row["samples"]) / max(pace, 1e-9)
     print(f"step {step}/{recipe.steps}  loss {loss:.4f}  {pace:.1f} samples/s  {left / 60:.0f} min left", flush=True)

@@ -1,0 +1,82 @@
+"""How often the embedded model does what it was asked, on photographs, subjects and wordings that nothing was trained on.
+
+    python benchmarks/heldout.py                      # the table of the README and of the model card
+    python benchmarks/heldout.py --cases 10 --raw     # quicker, and of the drawing itself
+
+The cases are made from examples/photos and examples/cutouts, so their true results are known. The subjects are pasted: easier than those
+that were photographed where they stand. See step1x_edit.bench.heldout for what is counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="mini", help="model to measure")
+    parser.add_argument("--weights", type=Path, help="folder of its weights, where they are not in their usual place")
+    parser.add_argument("--photos", type=Path, default=ROOT / "examples/photos")
+    parser.add_argument("--cutouts", type=Path, default=ROOT / "examples/cutouts")
+    parser.add_argument("--split", type=Path, default=ROOT / "recipes/mini_heldout.toml")
+    parser.add_argument("--cases", type=int, default=40, help="cases a category, half of them in Chinese (default 40)")
+    parser.add_argument("--size", type=int, default=128, help="side of the pictures in pixels (default 128)")
+    parser.add_argument("--difficulty", type=float, default=0.3, help="0 for one large subject to 1 for several small ones (default 0.3)")
+    parser.add_argument("--steps", type=int, help="sampling steps; the model's own number by default")
+    parser.add_argument("--raw", action="store_true", help="score what the model drew, not the edit laid over the picture")
+    parser.add_argument("--pictures", type=Path, help="folder to write source, true result and edit side by side to")
+    arguments = parser.parse_args()
+
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import numpy as np
+    from PIL import Image
+    from transformers.utils import logging
+
+    from step1x_edit.bench.heldout import Case, draw_cases, score, tabulate
+    from step1x_edit.comparison import side_by_side
+    from step1x_edit.data.split import Split
+    from step1x_edit.data.stream import TripletStream
+    from step1x_edit.editor import Editor
+
+    logging.disable_progress_bar()
+    stream = TripletStream(
+        [arguments.photos],
+        [arguments.cutouts],
+        split=Split.read(arguments.split),
+        part="heldout",
+        size=arguments.size,
+        seed=0,
+        difficulty=arguments.difficulty,
+    )
+    editor = Editor.open(arguments.model, folder=arguments.weights)
+
+    def edit(case: Case) -> np.ndarray:
+        result = editor.edit(Image.fromarray(case.triplet.source), case.instruction, steps=arguments.steps, size=arguments.size)
+        picture = result.raw if arguments.raw else result.image
+        if arguments.pictures:
+            arguments.pictures.mkdir(parents=True, exist_ok=True)
+            triplet = case.triplet
+            sheet = side_by_side([Image.fromarray(triplet.source), Image.fromarray(triplet.target), picture], case.instruction)
+            sheet.save(arguments.pictures / f"{triplet.category}-{triplet.parameters['index']:05}.png")
+        return np.asarray(picture)
+
+    scores, started = [], time.perf_counter()
+    total = arguments.cases * len(stream.categories)
+    for done, case in enumerate(draw_cases(stream, arguments.cases), start=1):
+        scores.append(score(case, edit(case)))
+        if done % 20 == 0 or done == total:
+            print(f"\r{done} of {total} cases", end="", file=sys.stderr, flush=True)
+    seconds = (time.perf_counter() - started) / max(1, len(scores))
+    print(file=sys.stderr)
+    print(tabulate(scores))
+    print(f"\n{len(scores)} cases at {arguments.size} x {arguments.size} pixels; {seconds:.2f} s a case.")
+
+
+if __name__ == "__main__":
+    main()

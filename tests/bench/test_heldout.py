@@ -1,0 +1,90 @@
+"""Scores of edits whose true result is known, against values worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from step1x_edit.bench.heldout import BEST_PSNR, Case, Score, draw_cases, score, score_cases, tabulate
+from step1x_edit.data.split import Split
+from step1x_edit.data.stream import TripletStream
+from step1x_edit.data.triplet import Triplet
+from step1x_edit.types import EditCategory
+
+
+def make_case(language: str = "en") -> Case:
+    """2 x 2 pixels, black; the left column is to become 100."""
+    source = np.zeros((2, 2, 3), np.uint8)
+    region = np.array([[True, False], [True, False]])
+    target = source.copy()
+    target[region] = 100
+    return Case(Triplet(source, target, region, EditCategory.COLOR_ALTERATION, "english", "中文", "", "", ""), language)
+
+
+def test_the_true_result_is_perfect() -> None:
+    case = make_case()
+    made = score(case, case.triplet.target)
+    assert (made.squared, made.absolute, made.outside, made.success) == (0, 0, BEST_PSNR, True)
+
+
+def test_leaving_the_picture_is_no_edit() -> None:
+    case = make_case()
+    made = score(case, case.triplet.source)
+    assert (made.squared, made.absolute, made.outside, made.success) == (1, 1, BEST_PSNR, False)
+
+
+def test_an_edit_half_done_and_spilled() -> None:
+    case = make_case()
+    edited = case.triplet.source.copy()
+    edited[:, 0] = 50  # half of the way: a quarter of the squared error
+    edited[:, 1] = 51  # a fifth of the range: 20 log10 5 dB
+    made = score(case, edited)
+    assert made.squared == 0.25 and made.absolute == 0.5 and made.success
+    assert made.outside == pytest.approx(20 * np.log10(5))
+
+
+def test_whole_picture_edits_have_no_outside() -> None:
+    triplet = make_case().triplet
+    whole = Triplet(triplet.source, triplet.target, np.ones((2, 2), np.bool_), EditCategory.TONE_TRANSFORMATION, "a", "b", "", "", "")
+    assert score(Case(whole, "en"), triplet.target).outside is None
+
+
+def test_the_instruction_is_in_the_language_asked() -> None:
+    assert make_case("en").instruction == "english"
+    assert make_case("zh").instruction == "中文"
+
+
+def test_cases_are_drawn_evenly_and_always_the_same(stream_of_three: TripletStream) -> None:
+    cases = list(draw_cases(stream_of_three, 4))
+    counts = {c: [k.language for k in cases if k.triplet.category is c] for c in stream_of_three.categories}
+    assert all(sorted(languages) == ["en", "en", "zh", "zh"] for languages in counts.values())
+    again = list(draw_cases(stream_of_three, 4))
+    assert [c.triplet.parameters for c in cases] == [c.triplet.parameters for c in again]
+
+
+@pytest.fixture
+def stream_of_three() -> TripletStream:
+    from pathlib import Path
+
+    examples = Path(__file__).parents[2] / "examples"
+    split = Split.read(examples.parent / "recipes/mini_heldout.toml")
+    mixture = {EditCategory.TONE_TRANSFORMATION: 1.0, EditCategory.STYLE_TRANSFER: 1.0, EditCategory.SUBJECT_REMOVAL: 1.0}
+    return TripletStream([examples / "photos"], [examples / "cutouts"], split=split, part="heldout", size=48, seed=3, mixture=mixture)
+
+
+def test_the_table_counts_shares_and_means() -> None:
+    tone, colour = EditCategory.TONE_TRANSFORMATION, EditCategory.COLOR_ALTERATION
+    table = tabulate(
+        [Score(tone, "en", 0.1, 0.3, None), Score(tone, "zh", 0.5, 0.7, None), Score(tone, "en", 0.3, 0.5, None)]
+        + [Score(colour, "zh", 0.49, 0.9, 20.0), Score(colour, "zh", 2.0, 1.1, 30.0)]
+    )
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    assert rows == [
+        ["color_alter", "2", "0.50", "-", "0.50", "1.25", "1.00", "25.0"],
+        ["tone_transfer", "3", "0.67", "1.00", "0.00", "0.30", "0.50", "-"],
+    ]
+
+
+def test_score_cases_edits_each() -> None:
+    case = make_case()
+    assert [s.squared for s in score_cases([case, case], lambda c: c.triplet.target)] == [0, 0]

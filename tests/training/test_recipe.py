@@ -1,0 +1,67 @@
+"""Recipes: the ones in the repository are whole, settings lie over them, and what is wrong is said in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from step1x_edit.errors import UsageError
+from step1x_edit.training.recipe import read_recipe
+
+ROOT = Path(__file__).parents[2]
+TRAINED = sorted((ROOT / "recipes").glob("mini_[aem][udl]*.toml"))
+
+
+def test_there_is_a_recipe_for_each_part_of_the_embedded_model() -> None:
+    assert {read_recipe(path).task for path in TRAINED} == {"autoencoder", "mllm", "edit"}
+
+
+@pytest.mark.parametrize("path", TRAINED, ids=lambda path: path.stem)
+def test_stages_follow_one_another(path: Path) -> None:
+    recipe = read_recipe(path)
+    begin = 0
+    for stage in recipe.stages:
+        assert recipe.stage_at(begin) is stage
+        assert recipe.stage_at(stage.until - 1) is stage
+        begin = stage.until
+    assert recipe.steps == begin
+
+
+def test_settings_lie_over_the_file() -> None:
+    path = ROOT / "recipes/mini_edit.toml"
+    recipe = read_recipe(path, ["optim.lr=5e-5", 'data.photos=["a", "b"]', "model.folder=some/where", "compile=true"])
+    assert recipe.optim.lr == 5e-5
+    assert recipe.data.photos == [Path("a"), Path("b")]
+    assert recipe.model.folder == Path("some/where")
+    assert recipe.compile
+    assert recipe.optim.muon_lr == read_recipe(path).optim.muon_lr
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("optim.learning_rate=1", "optim.learning_rate"),
+        ("optim.lr=-1", "optim.lr"),
+        ("timesteps.low=1.5", "timesteps.low"),
+        ("task=everything", "task"),
+        ("optim", "key=value"),
+        ("task.name=edit", "not a section"),
+        ("stages=[]", "stages"),
+        ('stages=[{until=5, size=64, batch=1}, {until=5, size=64, batch=1}]', "each stage must end after"),
+        ('stages=[{until=5, size=64, batch=1, mixture={dragons=1}}]', "mixture"),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_is_one_sentence(setting: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        read_recipe(ROOT / "recipes/mini_edit.toml", [setting])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "said"), [(b"task = ", "not valid TOML"), (b"\xff\xfe", "not valid TOML"), (None, "cannot be read")])
+def test_a_file_that_is_no_recipe(tmp_path: Path, text: bytes | None, said: str) -> None:
+    path = tmp_path / "recipe.toml"
+    if text is not None:
+        path.write_bytes(text)
+    with pytest.raises(UsageError, match=said):
+        read_recipe(path)

@@ -1,0 +1,145 @@
+"""A run learns, can be stopped at any step and go on as if nothing had happened, and never leaves half a state."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from step1x_edit.errors import Step1XError, WeightsError
+from step1x_edit.model.tensors import TensorFiles
+from step1x_edit.training.recipe import Recipe
+from step1x_edit.training.trainer import first_sample, train
+
+CPU = torch.device("cpu")
+Make = Callable[..., Any]
+MakeRecipe = Callable[..., Recipe]
+
+
+def read_rows(out: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def read_weights(out: Path) -> dict[str, Tensor]:
+    return dict(TensorFiles(out / "line.safetensors"))
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_run_learns_and_says_so(tmp_path: Path, line_task: Make, line_recipe: MakeRecipe) -> None:
+    recipe = line_recipe(stages=[{"until": 300, "size": 32, "batch": 16}], log_every=10, save_every=100)
+    assert train(line_task(), recipe, tmp_path / "run", CPU) == 300
+    rows = read_rows(tmp_path / "run")
+    assert [row["step"] for row in rows] == list(range(10, 301, 10))
+    assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
+    assert Recipe.model_validate_json((tmp_path / "run/recipe.json").read_text()) == recipe
+
+
+def test_samples_are_counted_over_stages(line_recipe: MakeRecipe) -> None:
+    recipe = line_recipe()
+    counted = [first_sample(recipe, step) for step in range(13)]
+    assert counted == [4 * step for step in range(6)] + [20 + 2 * step for step in range(1, 8)]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path, line_task: Make, line_recipe: MakeRecipe, workers: int) -> None:
+    data = line_recipe().data.model_copy(update={"workers": workers}).model_dump()
+    recipe = line_recipe(data=data)
+    train(line_task(), recipe, tmp_path / "whole", CPU)
+    for stop in (3, 7, 12):  # within a stage, in the next one, at the end; each time in a new task, as in a new process
+        assert train(_StopAfter(line_task(), stop), recipe, tmp_path / "parts", CPU) == stop
+    assert same(read_weights(tmp_path / "whole"), read_weights(tmp_path / "parts"))
+
+
+class _StopAfter:
+    """The task, during whose step number `last` (from 1, in all of the run) the process is asked to stop."""
+
+    def __init__(self, task: Any, last: int) -> None:
+        self.task, self.model, self.last = task, task.model, last
+
+    def batch(self, stage: Any, first: int) -> Tensor:
+        return self.task.batch(stage, first)
+
+    def loss(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        if generator.initial_seed() + 1 == self.last:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return self.task.loss(batch, generator)
+
+    def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
+        self.task.save(folder, weights)
+
+
+def test_a_killed_run_goes_on_from_its_last_saved_step(tmp_path: Path, line_task: Make, line_recipe: MakeRecipe) -> None:
+    recipe = line_recipe()
+    train(line_task(), recipe, tmp_path / "whole", CPU)
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(_Cut(line_task(), 7), recipe, tmp_path / "cut", CPU)
+    task = line_task()
+    train(task, recipe, tmp_path / "cut", CPU)
+    assert task.seen[0] == 16  # step 4, the last that was saved
+    assert same(read_weights(tmp_path / "whole"), read_weights(tmp_path / "cut"))
+
+
+class _Cut(_StopAfter):
+    """The task, in which the power is cut in a step."""
+
+    def loss(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        if generator.initial_seed() + 1 == self.last:
+            raise RuntimeError("power cut")
+        return self.task.loss(batch, generator)
+
+
+def test_signals_work_as_before_after_a_run(tmp_path: Path, line_task: Make, line_recipe: MakeRecipe) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    train(line_task(), line_recipe(), tmp_path / "run", CPU)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_last_good_state(
+    tmp_path: Path, line_task: Make, line_recipe: MakeRecipe
+) -> None:
+    with pytest.raises(Step1XError, match="step 5 is not a finite number"):
+        train(line_task(bad_from=20), line_recipe(), tmp_path / "run", CPU)
+    assert all(torch.isfinite(value).all() for value in read_weights(tmp_path / "run").values())
+    task = line_task()
+    assert train(task, line_recipe(), tmp_path / "run", CPU) == 12
+    assert task.seen[0] == 16
+
+
+def test_a_time_limit_stops_early_and_keeps_what_was_done(tmp_path: Path, line_task: Make, line_recipe: MakeRecipe) -> None:
+    assert train(line_task(), line_recipe(), tmp_path / "run", CPU, seconds=0) == 0
+    assert train(line_task(), line_recipe(), tmp_path / "run", CPU, seconds=600) == 12
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "of another model"])
+def test_a_state_that_cannot_be_taken_up_is_one_sentence(tmp_path: Path, line_task: Make, line_recipe: MakeRecipe, damage: str) -> None:
+    out = tmp_path / "run"
+    train(line_task(), line_recipe(), out, CPU)
+    state, task = out / "state.pt", line_task()
+    if damage == "of another model":
+        task.model = torch.nn.Linear(3, 3)
+    else:
+        state.write_bytes(state.read_bytes()[: 1000 if damage == "truncated" else 0])
+    with pytest.raises(WeightsError, match="state") as caught:
+        train(task, line_recipe(), out, CPU)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_full_disk_leaves_no_half_state(full_disk: Path, line_task: Make, line_recipe: MakeRecipe) -> None:
+    out = full_disk / "run"
+    train(line_task(), line_recipe(), out, CPU, seconds=0)
+    before = (out / "state.pt").read_bytes()
+    (full_disk / "filler").write_bytes(bytes(4096 * os.statvfs(full_disk).f_bavail))
+    with pytest.raises(Step1XError, match="could not be written"):
+        train(line_task(), line_recipe(), out, CPU)
+    assert (out / "state.pt").read_bytes() == before
+    assert not list(out.glob("*.partial"))
