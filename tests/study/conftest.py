@@ -27,9 +27,9 @@ DESIGN = Design(systems_per_screen=3, people_per_case=3, cases_per_person=5, che
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four systems, sixteen cases in each of two languages; draco has left one unanswered."""
+    """Four systems, twelve cases in each of two languages; draco has left one unanswered."""
     folder = tmp_path_factory.mktemp("results")
-    make_results(folder, SYSTEMS, languages=("en", "cn"), unanswered={"draco": ["case0000"]}, size=(96, 64))
+    make_results(folder, SYSTEMS, cases_per_task=3, languages=("en", "cn"), unanswered={"draco": ["case0000"]}, size=(96, 64))
     return folder
 
 

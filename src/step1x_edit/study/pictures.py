@@ -74,14 +74,15 @@ class Gallery:
         self._sizes: dict[int, tuple[int, int]] = {}
 
     def render(self, progress: Callable[[], None] = lambda: None, workers: int | None = None) -> None:
-        """Draw what is missing; `progress` is called once a case.
+        """Draw what is missing; `progress` is called once a case that has pictures of its own.
 
         Raises:
             ImageError: a picture cannot be read.
         """
         with ThreadPoolExecutor(workers or min(4, os.cpu_count() or 1)) as pool:
+            distinct = {case.digest: case for case in self._cases.values()}  # one edit may be asked for in two languages
             try:
-                for _ in pool.map(self._render_case, self._cases.values()):
+                for _ in pool.map(self._render_case, distinct.values()):
                     progress()
             finally:
                 pool.shutdown(cancel_futures=True)
