@@ -74,15 +74,8 @@ def stream_of_three() -> TripletStream:
 
 def test_the_table_counts_shares_and_means() -> None:
     tone, colour = EditCategory.TONE_TRANSFORMATION, EditCategory.COLOR_ALTERATION
-    table = tabulate(
-        [
-            Score(tone, "en", 0.1, 0.3, None),
-            Score(tone, "zh", 0.5, 0.7, None),
-            Score(tone, "en", 0.3, 0.5, None),
-            Score(colour, "zh", 0.49, 0.9, 20.0),
-            Score(colour, "zh", 2.0, 1.1, 30.0),
-        ]
-    )
+    tones = [Score(tone, "en", 0.1, 0.3, None), Score(tone, "zh", 0.5, 0.7, None), Score(tone, "en", 0.3, 0.5, None)]
+    table = tabulate([*tones, Score(colour, "zh", 0.49, 0.9, 20.0), Score(colour, "zh", 2.0, 1.1, 30.0)])
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
     assert rows == [
         ["color_alter", "2", "0.50", "-", "0.50", "1.25", "1.00", "25.0"],
