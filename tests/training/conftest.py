@@ -48,7 +48,7 @@ def line_recipe(tmp_path: Path) -> Callable[..., Recipe]:
             "log_every": 3,
             "save_every": 4,
             "data": {"photos": [tmp_path], "cutouts": [tmp_path], "heldout": tmp_path / "none.toml", "workers": 0},
-            "model": {"folder": tmp_path},
+            "model": {"autoencoder": tmp_path, "mllm": tmp_path},
             "optim": {"lr": 1e-2, "muon_lr": 1e-2, "warmup": 2, "decay": 4, "ema": 0.9},
             "stages": [{"until": 5, "size": 32, "batch": 4}, {"until": 12, "size": 32, "batch": 2}],
         }

@@ -30,10 +30,10 @@ def test_stages_follow_one_another(path: Path) -> None:
 
 def test_settings_lie_over_the_file() -> None:
     path = ROOT / "recipes/mini_edit.toml"
-    recipe = read_recipe(path, ["optim.lr=5e-5", 'data.photos=["a", "b"]', "model.folder=some/where", "compile=true"])
+    recipe = read_recipe(path, ["optim.lr=5e-5", 'data.photos=["a", "b"]', "model.mllm=some/where", "compile=true"])
     assert recipe.optim.lr == 5e-5
     assert recipe.data.photos == [Path("a"), Path("b")]
-    assert recipe.model.folder == Path("some/where")
+    assert recipe.model.mllm == Path("some/where")
     assert recipe.compile
     assert recipe.optim.muon_lr == read_recipe(path).optim.muon_lr
 
@@ -48,6 +48,7 @@ def test_settings_lie_over_the_file() -> None:
         ("optim", "key=value"),
         ("task.name=edit", "not a section"),
         ("stages=[]", "stages"),
+        ("model={}", "model.autoencoder and model.mllm must name"),
         ('stages=[{until=5, size=64, batch=1}, {until=5, size=64, batch=1}]', "each stage must end after"),
         ('stages=[{until=5, size=64, batch=1, mixture={dragons=1}}]', "mixture"),
     ],

@@ -45,11 +45,14 @@ def read(name: str, pictures: list[str], *settings: str) -> Recipe:
     return read_recipe(ROOT / f"recipes/mini_{name}.toml", [*pictures, stages, *settings])
 
 
+def frozen(folder: Path) -> list[str]:
+    """Settings that take the editor's frozen parts from a model folder."""
+    return [f'model.autoencoder="{folder}"', f'model.mllm="{folder}"']
+
+
 def test_editor_and_its_weights(tmp_path: Path, random_mini: Path, pictures: list[str]) -> None:
-    recipe = read("edit", pictures, f'model.folder="{random_mini}"')
+    recipe = read("edit", pictures, *frozen(random_mini))
     out = tmp_path / "out"
-    shutil.copytree(random_mini / "mllm", out / "mllm")
-    shutil.copy(random_mini / "autoencoder.safetensors", out)
     assert train(build_task(recipe, CPU, out), recipe, out, CPU) == 2
     result = Editor.open("mini", "cpu", folder=out).edit(Image.new("RGB", (40, 30), "red"), "make it blue", size=64)
     assert result.image.size == (40, 30)
@@ -57,14 +60,14 @@ def test_editor_and_its_weights(tmp_path: Path, random_mini: Path, pictures: lis
 
 
 def test_training_may_start_from_given_weights(tmp_path: Path, random_mini: Path, pictures: list[str]) -> None:
-    recipe = read("edit", pictures, f'model.folder="{random_mini}"', f'model.start="{random_mini}"')
+    recipe = read("edit", pictures, *frozen(random_mini), f'model.start="{random_mini}"')
     started = build_task(recipe, CPU, tmp_path / "out").model.state_dict()
     given = load_step1x_edit(random_mini, PRESETS["mini"]).state_dict()
     assert all(torch.equal(started[name], given[name]) for name in given)
 
 
 def test_instructions_are_dropped_for_guidance(tmp_path: Path, random_mini: Path, pictures: list[str]) -> None:
-    recipes = [read("edit", pictures, f'model.folder="{random_mini}"', f"dropout={share}") for share in (0.0, 1.0)]
+    recipes = [read("edit", pictures, *frozen(random_mini), f"dropout={share}") for share in (0.0, 1.0)]
     asked, dropped = (build_task(recipe, CPU, tmp_path).batch(recipe.stages[0], 0)["message"]["input_ids"] for recipe in recipes)
     assert dropped.shape[1] < asked.shape[1]
     assert torch.equal(dropped[0], dropped[1])

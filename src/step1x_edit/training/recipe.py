@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from step1x_edit.errors import UsageError
 from step1x_edit.types import EditCategory
@@ -44,13 +44,15 @@ class Data(_Section):
 
 
 class Model(_Section):
-    """The preset to train, the folder of its frozen parts (written by the earlier recipes), and weights to start from, if any.
+    """What to train, and what it is trained with.
 
-    `start` is what `load_step1x_edit` takes: a model folder or a safetensors file. A run that has a state of its own goes on from that.
+    `autoencoder` and `mllm` are the model folders that hold the editor's frozen parts, for instance those of the runs that trained them.
+    `start` gives weights to start from, a model folder or a safetensors file; a run that has a state of its own goes on from that.
     """
 
     preset: str = "mini"
-    folder: Path
+    autoencoder: Path | None = None
+    mllm: Path | None = None
     start: Path | None = None
 
 
@@ -97,6 +99,15 @@ class Recipe(_Section):
     timesteps: Timesteps = Timesteps()
     stages: list[Stage] = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _check(self) -> Recipe:
+        if self.task == "edit" and (self.model.autoencoder is None or self.model.mllm is None):
+            raise ValueError("model.autoencoder and model.mllm must name the folders of the editor's frozen parts")
+        ends = [stage.until for stage in self.stages]
+        if ends != sorted(set(ends)):
+            raise ValueError(f"each stage must end after the one before it, not {ends}")
+        return self
+
     @property
     def steps(self) -> int:
         """Optimiser steps in all."""
@@ -122,15 +133,11 @@ def read_recipe(path: Path, settings: list[str] | None = None) -> Recipe:
     for setting in settings or []:
         _lay_over(values, setting)
     try:
-        recipe = Recipe.model_validate(values)
+        return Recipe.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"The recipe {path} is wrong at {place}: {first['msg']}.") from error
-    ends = [stage.until for stage in recipe.stages]
-    if ends != sorted(set(ends)):
-        raise UsageError(f"The recipe {path} is wrong at stages: each stage must end after the one before it, not {ends}.")
-    return recipe
+        place = f" at {'.'.join(map(str, first['loc']))}" if first["loc"] else ""
+        raise UsageError(f"The recipe {path} is wrong{place}: {first['msg'].removeprefix('Value error, ')}.") from error
 
 
 def _lay_over(values: dict[str, Any], setting: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from step1x_edit.model.mllm import MLLM
 from step1x_edit.model.presets import PRESETS
 from step1x_edit.model.records import Grid
 from step1x_edit.model.step1x_edit import Step1XEdit
-from step1x_edit.model.weights import load_autoencoder, load_step1x_edit, save_model
+from step1x_edit.model.tensors import write_whole
+from step1x_edit.model.weights import AUTOENCODER_FILE, MLLM_FOLDER, load_autoencoder, load_step1x_edit, save_folder, save_model
 from step1x_edit.training.batches import streams_of, to_range, to_tensor
 from step1x_edit.training.recipe import Recipe, Stage
 from step1x_edit.training.tasks.mllm import instruction_of
@@ -30,8 +33,11 @@ class EditTask:
         preset = PRESETS[recipe.model.preset]
         self.recipe, self.preset, self.device = recipe, preset, device
         self.streams = streams_of(recipe)
-        self.mllm = MLLM.open(recipe.model.folder / "mllm", preset, device)
-        autoencoder = load_autoencoder(recipe.model.folder, preset, device=device)
+        assert recipe.model.mllm is not None and recipe.model.autoencoder is not None  # the recipe has seen to it
+        self.mllm_folder = recipe.model.mllm / MLLM_FOLDER
+        self.autoencoder_file = recipe.model.autoencoder / AUTOENCODER_FILE
+        self.mllm = MLLM.open(self.mllm_folder, preset, device)
+        autoencoder = load_autoencoder(self.autoencoder_file, preset, device=device)
         self.autoencoder: Autoencoder = autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.editor = Step1XEdit(preset)
         self.editor.initialise(recipe.seed)
@@ -74,5 +80,9 @@ class EditTask:
         return flow_loss(predicted, latent, noise)
 
     def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
-        """Write `model.safetensors`."""
+        """Write `model.safetensors`, and copy the frozen parts beside it once: the folder is a whole model."""
         save_model(folder, self.preset, weights)
+        if not (folder / AUTOENCODER_FILE).exists():
+            write_whole(folder / AUTOENCODER_FILE, partial(shutil.copyfile, self.autoencoder_file))
+        if not (folder / MLLM_FOLDER).exists():
+            save_folder(folder / MLLM_FOLDER, partial(shutil.copytree, self.mllm_folder, dirs_exist_ok=True))
