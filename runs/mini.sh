@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# The embedded model from nothing: autoencoder, small MLLM, editor, scores. A run that is there already is gone on with, so after a kill the
+# same command goes on. On two cores that compute with bfloat16 it takes about two and a quarter hours.
+#
+#   runs/mini.sh PHOTOS CUTOUTS [OUT]
+#
+# PHOTOS is a folder of photographs, CUTOUTS one of named RGBA subjects with a names.json, as in examples/; OUT is out/ by default.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+[ $# -ge 2 ] || { sed -n '2,8s/^# \?//p' "$0"; exit 2; }
+photos=$(realpath "$1") cutouts=$(realpath "$2") out=${3:-out}
+
+train() { # NAME FOLDER [--set ...]
+	local name=$1 folder=$2
+	shift 2
+	.venv/bin/step1x train "recipes/mini_$name.toml" --out "$folder" \
+		--set "data.photos=[\"$photos\"]" --set "data.cutouts=[\"$cutouts\"]" "$@"
+}
+
+train autoencoder "$out/mini_autoencoder"
+train mllm "$out/mini_mllm"
+train edit "$out/mini" --set "model.autoencoder=$out/mini_autoencoder" --set "model.mllm=$out/mini_mllm"
+.venv/bin/python benchmarks/heldout.py --weights "$out/mini"
+echo "step1x edit PHOTO INSTRUCTION --weights $out/mini   edits with it"
