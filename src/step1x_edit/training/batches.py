@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import random
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,6 +14,7 @@ from torch import Tensor
 from step1x_edit.data.split import Split
 from step1x_edit.data.stream import TripletStream
 from step1x_edit.data.triplet import Triplet
+from step1x_edit.image_io import fit_size
 from step1x_edit.training.recipe import Data, Recipe, Stage
 
 
@@ -37,10 +41,27 @@ class Streams:
                 stream = first.variant(size=stage.size, mixture=stage.mixture, difficulty=stage.difficulty)
             self._streams[stage.until] = stream
 
-    def triplets(self, stage: Stage, first: int) -> list[Triplet]:
-        """The stage's samples `first`, `first + 1`, ... as many as its batch holds."""
+    def triplets(self, stage: Stage, first: int, shape: tuple[int, int] | None = None) -> list[Triplet]:
+        """The stage's samples `first`, `first + 1`, ... as many as its batch holds; squares, or squeezed to `shape` (width, height)."""
         stream = self._streams[stage.until]
-        return [stream.sample(first + i) for i in range(stage.batch)]
+        if shape is None:
+            return [stream.sample(first + i) for i in range(stage.batch)]
+        return [squeeze(stream.sample(first + i, size=max(shape)), shape) for i in range(stage.batch)]
+
+
+def draw_shape(stage: Stage, seed: int, first: int, cell: int) -> tuple[int, int]:
+    """Width and height of the batch that begins with sample `first`: one of the stage's aspect ratios, multiples of `cell` pixels."""
+    aspect = random.Random(f"{seed}/shape/{first}").choice(stage.aspects)
+    return fit_size(round(1000 * aspect), 1000, stage.size, cell)
+
+
+def squeeze(triplet: Triplet, shape: tuple[int, int]) -> Triplet:
+    """The triplet at another aspect ratio. Choice: squeezed, not cut, so that what is asked for stays in the picture and in place."""
+    if triplet.source.shape[1::-1] == shape:
+        return triplet
+    source, target = (cv2.resize(picture, shape, interpolation=cv2.INTER_AREA) for picture in (triplet.source, triplet.target))
+    region = cv2.resize(triplet.region.view(np.uint8), shape, interpolation=cv2.INTER_NEAREST).view(np.bool_)
+    return dataclasses.replace(triplet, source=source.astype(np.uint8), target=target.astype(np.uint8), region=region)
 
 
 def to_tensor(pictures: Sequence[np.ndarray]) -> Tensor:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -22,8 +22,9 @@ class _Section(BaseModel):
 class Stage(_Section):
     """One stretch of the curriculum, until `until` steps are done in all.
 
-    `mixture` gives the share of each category (any positive numbers); `size` the side of the pictures in pixels; `difficulty` 0..1
-    goes from one large subject to several small ones.
+    `mixture` gives the share of each category (any positive numbers); `size` the side in pixels of the square with the pictures' area;
+    `difficulty` 0..1 goes from one large subject to several small ones; `aspects` are widths over heights, of which each batch of the
+    editor takes one by chance.
     """
 
     until: int = Field(gt=0)
@@ -31,6 +32,7 @@ class Stage(_Section):
     batch: int = Field(gt=0)
     difficulty: float = Field(default=1.0, ge=0, le=1)
     mixture: dict[EditCategory, float] | None = None
+    aspects: list[Annotated[float, Field(ge=0.25, le=4)]] = Field(default=[1.0], min_length=1)
 
 
 class Data(_Section):

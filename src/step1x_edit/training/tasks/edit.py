@@ -21,7 +21,7 @@ from step1x_edit.model.records import Grid
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.tensors import write_whole
 from step1x_edit.model.weights import AUTOENCODER_FILE, MLLM_FOLDER, load_autoencoder, load_step1x_edit, save_folder, save_model
-from step1x_edit.training.batches import streams_of, to_range, to_tensor
+from step1x_edit.training.batches import draw_shape, streams_of, to_range, to_tensor
 from step1x_edit.training.recipe import Recipe, Stage
 from step1x_edit.training.tasks.mllm import instruction_of
 
@@ -47,7 +47,7 @@ class EditTask:
 
     def batch(self, stage: Stage, first: int) -> dict[str, Any]:
         """uint8 pictures [B, 3, H, W] and the MLLM's inputs; the share `dropout` of the instructions is empty."""
-        triplets = self.streams.triplets(stage, first)
+        triplets = self.streams.triplets(stage, first, draw_shape(stage, self.recipe.seed, first, self.preset.cell))
         instructions = [instruction_of(t, first + i) for i, t in enumerate(triplets)]
         dropped = np.random.default_rng((self.recipe.seed, first)).random(len(triplets)) < self.recipe.dropout
         instructions = ["" if drop else text for drop, text in zip(dropped, instructions, strict=True)]
