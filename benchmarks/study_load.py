@@ -16,7 +16,6 @@ import random
 import re
 import signal
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,30 +28,7 @@ from urllib.parse import urlencode
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "study"))
 
 from study_material import make_results
-
-START = "import sys; from step1x_edit.cli.main import main; main(sys.argv[1:])"
-
-
-class Server:
-    """The study's server as a user starts it."""
-
-    def __init__(self, folder: Path, *options: str, database: str | None = None) -> None:
-        self.database = database or str(folder / "study.db")
-        command = [sys.executable, "-c", START, "study", "serve", str(folder), "--db", self.database, "--cache", str(folder / "pictures")]
-        self.process = subprocess.Popen([*command, "--port", "0", *options], stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        lines = iter(self.process.stdout)
-        self.port = next(int(found[1]) for line in lines if (found := re.search(r"http://127\.0\.0\.1:(\d+)", line)))
-
-    def cpu_seconds(self) -> float:
-        """Processor time that the server has used, on all cores."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End the server, politely or not."""
-        self.process.send_signal(how)
-        self.process.wait()
+from study_server import Server
 
 
 @dataclass

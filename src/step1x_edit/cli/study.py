@@ -14,11 +14,13 @@ import typer
 from step1x_edit.cli.debugging import Debug
 
 if TYPE_CHECKING:
+    from step1x_edit.study.ballots import Record
     from step1x_edit.study.opening import OpenStudy
 
 app = typer.Typer(help="Ask people, blindly, which system's edits they prefer.", no_args_is_help=True)
 
 Database = Annotated[str, typer.Option("--db", help="SQLite file, or the URL of a PostgreSQL database.")]
+AllowedFailures = Annotated[int, typer.Option("--allowed-failures", min=0, help="Attention checks that a person may fail.")]
 
 
 class Subset(StrEnum):
@@ -26,13 +28,6 @@ class Subset(StrEnum):
 
     FULL = "full"
     INTERSECTION = "intersection"
-
-
-class TableFormat(StrEnum):
-    """What an export is written as."""
-
-    CSV = "csv"
-    PARQUET = "parquet"
 
 
 @app.callback()
@@ -84,6 +79,83 @@ def serve(
         run(opened, host, port, public_url and public_url.rstrip("/"), seed, lambda url: typer.echo(f"People can take part at {url}"))
     except KeyboardInterrupt:
         typer.echo("Stopped. Every vote that was acknowledged is kept; start again the same way to go on.")
+
+
+@app.command()
+def report(
+    db: Database = "study.db",
+    out: Annotated[Path, typer.Option("--out", help="HTML file to write.")] = Path("study.html"),
+    allowed_failures: AllowedFailures = 0,
+    resamples: Annotated[int, typer.Option("--resamples", help="Bootstrap samples behind the intervals.")] = 2000,
+    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = 0,
+    debug: Debug = False,
+) -> None:
+    """Write what people said as one HTML file: means, order, agreement, and how certain it all is. Works while the study runs."""
+    from step1x_edit.study.analysis import find_all
+    from step1x_edit.study.report import format_interval, write_report
+
+    record = _read(db)
+    findings = find_all(record, allowed_failures, resamples, seed)
+    write_report(record, findings, out)
+    result = findings.attentive
+    for number, estimate in zip(result.systems, result.means["overall"].full, strict=True):
+        typer.echo(f"{record.systems[number]}: {format_interval(estimate)}")
+    typer.echo(f"{out}: {result.votes} comparisons by {result.people} people; {findings.conduct.inattentive} left out.")
+
+
+@app.command()
+def export(
+    db: Database = "study.db",
+    out: Annotated[Path, typer.Option("--out", help="Table to write, .csv or .parquet.")] = Path("study.csv"),
+    allowed_failures: AllowedFailures = 0,
+    debug: Debug = False,
+) -> None:
+    """Write every single answer as a table, with nothing that identifies a person. Works while the study runs."""
+    from step1x_edit.study.export import export as write
+
+    rows = write(_read(db), out, allowed_failures)
+    typer.echo(f"{out}: {rows} rows.")
+
+
+@app.command()
+def plan(
+    difference: Annotated[float, typer.Option("--difference", help="Of two systems' means, in points of the scale 2 to 10.")] = 0.5,
+    candidates: Annotated[int, typer.Option("--candidates", help="Systems in the study.")] = 4,
+    systems: Annotated[int | None, typer.Option("--systems", help="Results to compare at once, 2 to 6; all, up to 4.")] = None,
+    cases_per_person: Annotated[int, typer.Option("--cases-per-person", help="Comparisons that count, per person.")] = 20,
+    cases: Annotated[int | None, typer.Option("--cases", help="Cases in the study; gives the votes per case to ask for.")] = None,
+    power: Annotated[float, typer.Option("--power", help="Chance of seeing the difference.")] = 0.8,
+    error: Annotated[float, typer.Option("--error", help="Chance of seeing one where there is none.")] = 0.05,
+    pilot: Annotated[str | None, typer.Option("--pilot", help="Database of an earlier study, to take the scatter from.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Say how many people it takes to see a difference between two systems, before the study starts."""
+    from step1x_edit.study.planning import Spread, count_meetings, measure_spread, plan_people
+
+    together = min(candidates, 4) if systems is None else systems
+    meetings = count_meetings(cases_per_person, together, candidates)
+    spread = measure_spread(_read(pilot).votes()) if pilot else Spread()
+    found = plan_people(difference, meetings, spread, power, error)
+    source = "as in the pilot" if pilot else "assumed; --pilot measures it"
+    typer.echo(f"{found.people} people see a difference of {difference:g} points with a chance of {100 * found.power:.0f} % (simulated).")
+    typer.echo(
+        f"Each compares {together} of {candidates} systems on {cases_per_person} cases, so two given systems on {meetings:.3g}. "
+        f"Two ratings differ by {spread.case:.2g} from case to case, and by {spread.person:.2g} between people ({source})."
+    )
+    if cases is not None:
+        wanted = max(1, -(-found.people * cases_per_person // cases))
+        typer.echo(f"With {cases} cases that is: step1x study serve --people-per-case {wanted} --cases-per-person {cases_per_person}")
+
+
+def _read(database: str) -> Record:
+    from step1x_edit.study.ballots import read_record
+    from step1x_edit.study.store import open_engine
+
+    engine = open_engine(database)
+    try:
+        return read_record(engine, database)
+    finally:
+        engine.dispose()
 
 
 def _tell(opened: OpenStudy, systems: int, cases: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,19 @@ def gather_units(ballots: Sequence[Ballot], scale: Scale) -> list[list[float]]:
     for ballot in ballots:
         for system, rating in zip(ballot.systems, getattr(ballot, scale), strict=True):
             units[ballot.case, system].append(rating)
+    return list(units.values())
+
+
+def gather_preferences(ballots: Sequence[Ballot]) -> list[list[float]]:
+    """Of each two results of each case, who preferred the first (-1), called them equal (0), or preferred the second (1).
+
+    Which of the two counts as the first alternates from case to case: alpha must not depend on how systems are numbered.
+    """
+    units: dict[Hashable, list[float]] = defaultdict(list)
+    for ballot in ballots:
+        for (first, one), (second, other) in combinations(sorted(zip(ballot.systems, ballot.places, strict=True)), 2):
+            turned = -1 if (ballot.case + first + second) % 2 else 1
+            units[ballot.case, first, second].append(turned * float(np.sign(one - other)))
     return list(units.values())
 
 

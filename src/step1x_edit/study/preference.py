@@ -80,11 +80,20 @@ def fit_strengths(counts: Array, systems: int, prior: float = PRIOR) -> tuple[Ar
     return strengths.reshape(*counts.shape[:-2], systems), delta.reshape(counts.shape[:-2])
 
 
-def predict_wins(strengths: Array, delta: float) -> Array:
-    """The chance that the row's system beats the column's, a tie counting half: [systems, systems], 0.5 on the diagonal."""
-    weight = np.exp(strengths - strengths.max())
-    tie = np.sqrt(np.outer(weight, weight)) * np.exp(delta)
-    return (weight[:, None] + tie / 2) / (weight[:, None] + weight[None, :] + tie)
+def predict_wins(strengths: Array, delta: Array) -> Array:
+    """The chance that the row's system beats the column's, a tie counting half.
+
+    Args:
+        strengths: [..., systems].
+        delta: [...].
+
+    Returns:
+        [..., systems, systems], 0.5 on the diagonal.
+    """
+    weight = np.exp(strengths - strengths.max(axis=-1, keepdims=True))
+    row, column = weight[..., :, None], weight[..., None, :]
+    tie = np.sqrt(row * column) * np.exp(delta)[..., None, None]
+    return (row + tie / 2) / (row + column + tie)
 
 
 def _features(systems: int) -> Array:

@@ -78,8 +78,8 @@ def average_by_task(ratings: Array, weights: Array | None = None) -> Array:
 
 
 def draw_weights(units: int, resamples: int, seed: int) -> Array:
-    """How often each unit counts in each bootstrap sample: [resamples, units], rows sum to `units`."""
-    return np.random.default_rng(seed).multinomial(units, np.full(units, 1 / max(units, 1)), size=resamples).astype(float)
+    """How often each unit, of at least one, counts in each bootstrap sample: [resamples, units], rows sum to `units`."""
+    return np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), size=resamples).astype(float)
 
 
 def estimate(value: float, resampled: Array) -> Estimate:
