@@ -170,7 +170,7 @@ def twin_preset(name: str, prefix: str) -> Preset:
         text_padding=96 if row.text_padding else 0,
         text_limit=96 if row.text_padding else 2048,
         prompt_drop=drop,
-        message=replace(row.message, quotes_from=len("<|im_start|>user\n") + len(prefix), pixels=(4 * 784, 6 * 784)),
+        message=replace(row.message, quotes_from=len("<|im_start|>user\n") + len(prefix), pixels=(4 * 784, 6 * 784), prefix=None),
         steps=2,
         size=64,
     )

@@ -19,19 +19,22 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from step1x_edit.alignment import realign
 from step1x_edit.devices import choose_device, choose_dtype
 from step1x_edit.errors import Step1XError, UsageError, WeightsError
+from step1x_edit.flow.objective import interpolate
 from step1x_edit.flow.packing import pack, unpack
 from step1x_edit.flow.sampler import sample
 from step1x_edit.flow.schedule import schedule, shift_for
 from step1x_edit.image_io import fit_size, resize
 from step1x_edit.image_modes import flatten, to_standard
 from step1x_edit.model.autoencoder import Autoencoder
+from step1x_edit.model.lora import Attached, merge_adapters, read_adapter
 from step1x_edit.model.mllm import MLLM
 from step1x_edit.model.presets import PRESETS, Preset
 from step1x_edit.model.records import Embedding, Grid
 from step1x_edit.model.step1x_edit import Step1XEdit
-from step1x_edit.model.weights import MLLM_FOLDER, load_autoencoder, load_preset, load_step1x_edit
+from step1x_edit.model.weights import MLLM_FOLDERS, find_mllm, load_autoencoder, load_preset, load_step1x_edit
 from step1x_edit.transfer import transfer
 from step1x_edit.types import EditRequest, EditResult
 
@@ -40,9 +43,6 @@ Progress = Callable[[int, int], None]
 
 WEIGHTS = Path(__file__).parent / "weights"
 """Where the embedded model lies, in the installed package too."""
-
-
-RELEASED_MLLM_FOLDER = "Qwen2.5-VL-7B-Instruct"
 
 
 class Editor:
@@ -57,6 +57,7 @@ class Editor:
         self.model = model
         self.device = device
         self.dtype = dtype
+        self._attached: Attached | None = None
 
     @classmethod
     def open(cls, model: str = "mini", device: str | None = None, dtype: str | None = None, folder: Path | None = None) -> Editor:
@@ -76,17 +77,43 @@ class Editor:
             raise UsageError(f"There is no model {model!r}; choose one of {', '.join(PRESETS)}.")
         folder = folder or WEIGHTS / model
         if not folder.is_dir():
-            raise WeightsError(f"The weights of {model} are not in {folder}; give the folder that they were downloaded to.")
+            raise WeightsError(
+                f"The weights of {model} are not in {folder}; step1x models pull fetches them, or give the folder they are in."
+            )
         preset, place = load_preset(folder, PRESETS[model]), choose_device(device)
         number = choose_dtype(dtype, place)
+        found = find_mllm(folder)
+        if found is None:
+            raise WeightsError(
+                f"{folder} holds no MLLM: there is none of {', '.join(MLLM_FOLDERS)}; download it, or choose another folder."
+            )
         return cls(
             preset,
-            MLLM.open(_find_mllm(folder), preset, place, number),
+            MLLM.open(found[0], preset, place, number, found[1]),
             load_autoencoder(folder, preset, number, place),
             load_step1x_edit(folder, preset, number, place),
             place,
             number,
         )
+
+    def use_adapters(self, adapters: Sequence[tuple[Path, float]], merge: bool = True) -> None:
+        """Put low-rank adapters on the model, each with a weight; those that were kept apart before are taken off.
+
+        Args:
+            adapters: files in kohya's or peft's naming, and how strongly each acts.
+            merge: add them to the weights for good, which costs nothing afterwards; else keep them beside.
+
+        Raises:
+            WeightsError: an adapter is damaged or belongs to another model.
+        """
+        found = [(read_adapter(path, self.model), weight) for path, weight in adapters]
+        if self._attached is not None:
+            self._attached.remove()
+            self._attached = None
+        if merge:
+            merge_adapters(self.model, found)
+        else:
+            self._attached = Attached(self.model, found)
 
     def edit(
         self,
@@ -109,69 +136,109 @@ class Editor:
         return next(self.edit_seeds(request, [seed], progress))
 
     def edit_seeds(self, request: EditRequest, seeds: Sequence[int], progress: Progress | None = None) -> Iterator[EditResult]:
-        """One result a seed, as they are done; picture and instruction are read once. The request's own seed does not count."""
+        """One result a seed, as they are done; picture and instruction are read once. The request's own seed does not count.
+
+        Raises:
+            UsageError: the model does not do what is asked: it makes no pictures from text alone, or takes fewer references.
+            Step1XError: as for `edit`.
+        """
+        preset = self.preset
+        if request.image is None and not preset.text_to_image:
+            able = ", ".join(name for name, row in PRESETS.items() if row.text_to_image)
+            raise UsageError(f"{preset.name} makes no pictures from text alone; choose one of {able}, or give a picture.")
+        if len(request.references) + 1 > preset.references:
+            raise UsageError(f"{preset.name} takes {preset.references} picture{'s' * (preset.references > 1)} in one request.")
         request = replace(
             request,
-            steps=self.preset.steps if request.steps is None else request.steps,
-            guidance=self.preset.guidance if request.guidance is None else request.guidance,
-            size=self.preset.size if request.size is None else request.size,
+            steps=preset.steps if request.steps is None else request.steps,
+            guidance=preset.guidance if request.guidance is None else request.guidance,
+            size=preset.size if request.size is None else request.size,
+            guidance_limit=_first(request.guidance_limit, preset.guidance_limit, 1.0),
         )
         requests = [replace(request, seed=seed) for seed in seeds]
         with _explain_failures(self.dtype), torch.inference_mode():
             yield from self._edit(requests, progress)
 
+    def edit_turns(self, request: EditRequest, instructions: Sequence[str], progress: Progress | None = None) -> Iterator[EditResult]:
+        """One result an instruction, each an edit of the one before it; the request's own instruction does not count."""
+        for instruction in instructions:
+            request = replace(request, instruction=instruction)
+            result = next(self.edit_seeds(request, [request.seed], progress))
+            yield result
+            request = replace(request, image=result.image, shape=None)
+
     def _edit(self, requests: Sequence[EditRequest], progress: Progress | None) -> Iterator[EditResult]:
         preset, first, clock = self.preset, requests[0], _Clock()
-        assert first.steps is not None and first.guidance is not None and first.size is not None
+        assert first.steps is not None and first.guidance is not None and first.size is not None and first.guidance_limit is not None
 
-        # 1. The picture: 8-bit RGB, at the area that the model works at.
-        original = to_standard(first.image).image
-        opaque = flatten(original)
-        reduced = resize(opaque, fit_size(*opaque.size, first.size, preset.cell))
-        grid = Grid(reduced.height // preset.cell, reduced.width // preset.cell)
+        # 1. The pictures: 8-bit RGB, at the area that the model works at. From text alone, the MLLM is shown a black one.
+        original = None if first.image is None else to_standard(first.image).image
+        opaque = None if original is None else flatten(original)
+        sources = [flatten(to_standard(each).image) for each in first.references]
+        reduced = [self._reduce(each, first.size) for each in ([opaque, *sources] if opaque else sources)]
+        width, height = reduced[0].size if reduced else fit_size(*(first.shape or (1, 1)), first.size, preset.cell)
+        grid = Grid(height // preset.cell, width // preset.cell)
+        shown = reduced or [Image.new("RGB", (first.size, first.size))]
         clock.lap("picture")
 
-        # 2. The MLLM reads picture and instruction; beside it the empty instruction, where guidance compares the two.
-        instructions = [first.instruction] if first.guidance == 1.0 else [first.instruction, ""]
-        embedding = self.mllm.encode([reduced] * len(instructions), instructions).to(self.device, self.dtype)
+        # 2. The MLLM reads pictures and instruction; beside it the empty instruction, where guidance compares the two.
+        instructions = [first.instruction] if first.guidance == 1.0 else [first.instruction, first.negative]
+        messages = [shown if len(shown) > 1 else shown[0]] * len(instructions)
+        embedding = self.mllm.encode(messages, instructions).to(self.device, self.dtype)
         clock.lap("mllm")
 
-        # 3. The autoencoder encodes the picture: the reference. What it makes of it unedited is the baseline of step 7.
-        reference_latent = self.autoencoder.encode(self._to_range(reduced))
-        baseline = self._to_colours(self.autoencoder.decode(reference_latent))
-        reference = pack(reference_latent, preset.patch)
+        # 3. The autoencoder encodes the pictures: the references. What it makes of the first one unedited is the baseline of step 7.
+        latents = [self.autoencoder.encode(self._to_range(each)) for each in reduced]
+        baseline = self._to_colours(self.autoencoder.decode(latents[0])) if latents else None
+        tokens = [pack(each, preset.patch) for each in latents]
+        grids = [Grid(each.height // preset.cell, each.width // preset.cell) for each in reduced]
         clock.lap("autoencoder")
 
+        times = schedule(first.steps, shift_for(grid.tokens, preset.schedule_low, preset.schedule_high))
+        times = times[first.steps - max(1, round(first.steps * first.strength)) :]
         for request in requests:
-            # 4. Noise, from the seed alone: drawn on the CPU, so that it is the same for every device.
+            # 4. Noise, from the seed alone: drawn on the CPU, so that it is the same for every device. At less than full strength, the
+            #    way begins at the picture with as much noise as belongs there.
             generator = torch.Generator().manual_seed(request.seed)
-            noise = torch.randn(reference.shape, generator=generator).to(self.device)
+            noise = torch.randn((1, grid.tokens, preset.dit.in_channels), generator=generator).to(self.device)
+            if times[0] < 1:
+                noise = interpolate(tokens[0].float(), noise, torch.tensor(times[:1], device=self.device))
 
             # 5. From noise to the edited latent, along the velocity that connector and DiT predict.
             latent = sample(
-                self._velocity(reference, embedding, grid),
+                self._velocity(torch.cat(tokens, dim=1) if tokens else None, embedding, grid, grids),
                 noise,
-                schedule(first.steps, shift_for(grid.tokens, preset.schedule_low, preset.schedule_high)),
+                times,
                 guidance=first.guidance,
-                limit_above=preset.guidance_limit,
+                limit_above=first.guidance_limit,
                 progress=progress,
             )
             clock.lap("sampling")
 
             # 6. The autoencoder decodes it.
             drawn = self._to_colours(self.autoencoder.decode(unpack(latent.to(self.dtype), grid.rows, grid.columns, preset.patch)))
+            raw = Image.fromarray((drawn * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
             clock.lap("decoding")
 
-            # 7. The change is laid over the original, at its own size.
-            edited = _lay_over(original, opaque, transfer(np.asarray(opaque), _colours(reduced), baseline, drawn))
-            raw = Image.fromarray((drawn * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
+            # 7. The change is laid over the original, at its own size, within the mask where there is one.
+            edited = raw
+            if original is not None and opaque is not None and baseline is not None:
+                full = transfer(np.asarray(opaque), _colours(reduced[0]), baseline, realign(drawn, baseline))
+                edited = _lay_over(original, opaque, full, request.mask)
+            elif first.shape is not None:
+                edited = resize(raw, first.shape)
             clock.lap("transfer")
             yield EditResult(edited, raw, request, preset.name, clock.read())
 
-    def _velocity(self, reference: Tensor, embedding: Embedding, grid: Grid) -> Callable[[Tensor, Tensor], Tensor]:
+    def _reduce(self, image: Image.Image, size: int) -> Image.Image:
+        return resize(image, fit_size(*image.size, size, self.preset.cell))
+
+    def _velocity(
+        self, references: Tensor | None, embedding: Embedding, grid: Grid, grids: Sequence[Grid]
+    ) -> Callable[[Tensor, Tensor], Tensor]:
         def velocity(noisy: Tensor, t: Tensor) -> Tensor:
-            references = reference.expand(len(noisy), -1, -1)
-            return self.model(noisy.to(self.dtype), references, embedding, t, grid).float()
+            beside = None if references is None else references.expand(len(noisy), -1, -1)
+            return self.model(noisy.to(self.dtype), beside, embedding, t, grid, grids or None).float()
 
         return velocity
 
@@ -182,11 +249,6 @@ class Editor:
     def _to_colours(self, decoded: Tensor) -> Tensor:
         """[3, h, w] in 0..1 on the CPU, from what the autoencoder gives."""
         return ((decoded[0].float() + 1) / 2).clamp(0, 1).cpu()
-
-
-def _find_mllm(folder: Path) -> Path:
-    released = folder / RELEASED_MLLM_FOLDER
-    return released if released.is_dir() else folder / MLLM_FOLDER
 
 
 class _Clock:
@@ -223,15 +285,22 @@ def _colours(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
 
 
-def _lay_over(original: Image.Image, opaque: Image.Image, edited: np.ndarray) -> Image.Image:
-    """The edited colours under the original's alpha.
+def _lay_over(original: Image.Image, opaque: Image.Image, edited: np.ndarray, mask: Image.Image | None) -> Image.Image:
+    """The edited colours under the original's alpha, and outside the mask the original.
 
     The model saw transparent parts on white. What it changed is added to the original's own colours, except where nothing is visible.
     """
-    if original.mode == "RGB":
-        return Image.fromarray(edited)
-    pixels = np.array(original)
     change = edited.astype(np.int16) - np.asarray(opaque)
-    visible = pixels[..., 3:] > 0
-    pixels[..., :3] = np.clip(pixels[..., :3] + change * visible, 0, 255)
+    if mask is not None:
+        share = np.asarray(mask.convert("L"), dtype=np.float32)[..., None] / 255
+        change = np.rint(change * share).astype(np.int16)
+    pixels = np.array(original)
+    if original.mode == "RGBA":
+        change *= pixels[..., 3:] > 0
+    pixels[..., :3] = np.clip(pixels[..., :3] + change, 0, 255)
     return Image.fromarray(pixels)
+
+
+def _first(*values: float | None) -> float:
+    """The first of them that is given."""
+    return next(value for value in values if value is not None)

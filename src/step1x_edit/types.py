@@ -39,33 +39,46 @@ class EditRequest:
     """One edit to make.
 
     Attributes:
-        image: the picture to edit, any mode and size, already upright.
+        image: the picture to edit, any mode and size, already upright; None makes one from the instruction alone.
         instruction: what to change, in English or Chinese; not empty, at most `LONGEST_INSTRUCTION` characters.
         seed: fixes the noise, and with it the result on one machine; 0 to 2**63 - 1.
         steps: sampling steps, at least 1; None takes the model's own number.
         guidance: weight of the instruction against the empty instruction; 1 switches guidance off; None takes the model's own.
         size: side in pixels of the square whose area the model works at; None takes the model's own.
+        negative: what guidance leads away from; empty is the published way.
+        guidance_limit: guidance is limited in length where t is above this, 0 at every step, 1 never; None takes the model's own.
+        strength: share of the way from noise that is gone, from the picture on; 1 begins with noise alone.
+        mask: where the edit may be, of the picture's size: white is edited, black stays as it is to the last bit.
+        references: more pictures that the instruction speaks of, where the model takes them.
+        shape: width and height of a picture made from the instruction alone; None is a square.
 
     Raises:
-        UsageError: a value is out of its range.
+        UsageError: a value is out of its range, or they do not go together.
     """
 
-    image: Image
+    image: Image | None
     instruction: str
     seed: int = 0
     steps: int | None = None
     guidance: float | None = None
     size: int | None = None
+    negative: str = ""
+    guidance_limit: float | None = None
+    strength: float = 1.0
+    mask: Image | None = None
+    references: tuple[Image, ...] = ()
+    shape: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
+        self._check_pictures()
         if not self.instruction.strip():
             raise UsageError("The instruction is empty; say what to change, for example: make it night.")
         if len(self.instruction) > LONGEST_INSTRUCTION:
             raise UsageError(f"The instruction has {len(self.instruction)} characters; say it in at most {LONGEST_INSTRUCTION}.")
         if not self.instruction.isprintable() and any("\ud800" <= c <= "\udfff" for c in self.instruction):
             raise UsageError("The instruction is not valid text; write it in UTF-8.")
-        if not all(self.image.size):
-            raise UsageError(f"The picture has no pixels: it is {self.image.width} x {self.image.height}.")
+        if len(self.negative) > LONGEST_INSTRUCTION or any("\ud800" <= c <= "\udfff" for c in self.negative):
+            raise UsageError(f"The negative instruction must be text of at most {LONGEST_INSTRUCTION} characters.")
         if self.steps is not None and self.steps < 1:
             raise UsageError(f"Steps must be at least 1, not {self.steps}.")
         if self.guidance is not None and not 0 <= self.guidance <= 100:
@@ -74,6 +87,26 @@ class EditRequest:
             raise UsageError(f"Size must lie between 64 and 4096 pixels, not {self.size}.")
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"The seed must lie between 0 and 2**63 - 1, not {self.seed}.")
+        if self.guidance_limit is not None and not 0 <= self.guidance_limit <= 1:
+            raise UsageError(f"The guidance limit must lie between 0 and 1, not {self.guidance_limit}.")
+        if not 0 < self.strength <= 1:
+            raise UsageError(f"Strength must be above 0 and at most 1, not {self.strength}.")
+
+    def _check_pictures(self) -> None:
+        for picture in (self.image, *self.references):
+            if picture is not None and not all(picture.size):
+                raise UsageError(f"The picture has no pixels: it is {picture.width} x {picture.height}.")
+        if self.image is None:
+            given = {"a mask": self.mask, "references": self.references, "strength": self.strength < 1}
+            if named := [name for name, value in given.items() if value]:
+                raise UsageError(f"Without a picture to edit there is no use for {' or '.join(named)}; give a picture too.")
+        elif self.shape is not None:
+            raise UsageError("A picture that is edited keeps its own shape; leave the shape out.")
+        if self.shape is not None and not all(1 <= side <= 65536 for side in self.shape):
+            raise UsageError(f"The shape must be two sides of 1 to 65536 pixels, not {self.shape[0]} x {self.shape[1]}.")
+        if self.mask is not None and self.image is not None and self.mask.size != self.image.size:
+            mask, image = (f"{p.width} x {p.height}" for p in (self.mask, self.image))
+            raise UsageError(f"The mask is {mask} pixels and the picture {image}; make the mask of the picture's size.")
 
 
 @dataclass(frozen=True)

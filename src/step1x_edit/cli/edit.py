@@ -1,32 +1,45 @@
-"""`step1x edit`: edit one picture by one instruction."""
+"""`step1x edit`: edit one picture, or a batch of them, or make one from a text."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from step1x_edit import __version__
+from step1x_edit.cli.batch import Job, read_batch
 from step1x_edit.cli.debugging import Debug
+from step1x_edit.cli.folders import find_version, find_weights
+from step1x_edit.cli.regions import read_region
 from step1x_edit.errors import UsageError
 
 if TYPE_CHECKING:
-    from step1x_edit.types import EditResult
+    from step1x_edit.editor import Editor
+    from step1x_edit.image_modes import Picture
+    from step1x_edit.types import EditRequest, EditResult
 
 
 def edit(
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="The picture to edit.")],
-    instruction: Annotated[str, typer.Argument(metavar="INSTRUCTION", help="What to change, in English or Chinese.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File to write; by default beside the picture, NAME-edited.png.", show_default=False)
+    image: Annotated[
+        Path | None, typer.Argument(metavar="[IMAGE]", help="The picture to edit, or a JSON file of pictures and instructions.")
     ] = None,
-    model: Annotated[str, typer.Option("--model", help="Model to use; see step1x models.")] = "mini",
+    instruction: Annotated[
+        str | None, typer.Argument(metavar="[INSTRUCTION]", help="What to change, in English or Chinese.", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="File to write, or folder for a batch; by default beside the picture, NAME-edited.png.", show_default=False
+        ),
+    ] = None,
+    model: Annotated[str, typer.Option("--model", help="Model to use; see step1x models list.")] = "mini",
     weights: Annotated[
         Path | None, typer.Option("--weights", help="Folder of the model's weights, where they are not in their usual place.")
     ] = None,
@@ -39,50 +52,220 @@ def edit(
         int | None, typer.Option("--size", help="Side in pixels of the square whose area the model works at; its own by default.")
     ] = None,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many results, with seeds counting up.")] = 1,
+    then: Annotated[
+        list[str] | None, typer.Option("--then", help="A further instruction for the result; may be repeated.", show_default=False)
+    ] = None,
+    mask: Annotated[
+        Path | None, typer.Option("--mask", help="Picture of the same size; the edit stays where it is white.", show_default=False)
+    ] = None,
+    box: Annotated[
+        str | None, typer.Option("--box", metavar="X,Y,W,H", help="The edit stays in this box of pixels.", show_default=False)
+    ] = None,
+    reference: Annotated[
+        list[Path] | None, typer.Option("--reference", help="A further picture; may be repeated (v1.1, v1.2).", show_default=False)
+    ] = None,
+    strength: Annotated[float, typer.Option("--strength", help="How far to go from the picture; under 1 keeps more of it.")] = 1.0,
+    negative: Annotated[str, typer.Option("--negative", help="What guidance leads away from.", show_default=False)] = "",
+    guidance_limit: Annotated[
+        float | None,
+        typer.Option("--guidance-limit", help="Limit guidance above this time, 0 always, 1 never; the model's own by default."),
+    ] = None,
+    text_to_image: Annotated[
+        str | None,
+        typer.Option("--text-to-image", metavar="TEXT", help="Make a picture from a text alone (v1.1, v1.2).", show_default=False),
+    ] = None,
+    shape: Annotated[
+        str | None, typer.Option("--shape", metavar="WxH", help="Pixels of a picture made from text alone.", show_default=False)
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Folder of a batch's pictures; by default the JSON file's.", show_default=False)
+    ] = None,
+    lora: Annotated[
+        list[str] | None, typer.Option("--lora", metavar="FILE[:WEIGHT]", help="Adapter to use; may be repeated.", show_default=False)
+    ] = None,
+    lora_apart: Annotated[bool, typer.Option("--lora-apart", help="Keep adapters beside the weights instead of merging them.")] = False,
     device: Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:N or mps; the best there is by default.")] = None,
     dtype: Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16; what suits the device by default.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
-    raw: Annotated[bool, typer.Option("--raw", help="Write what the model drew, at its own size, instead of the full-size edit.")] = False,
+    strict_size: Annotated[
+        str, typer.Option("--strict-size", help="on: the picture's own size, what was not edited untouched; off: what the model drew.")
+    ] = "on",
+    raw: Annotated[bool, typer.Option("--raw", help="The same as --strict-size off.")] = False,
     compare: Annotated[
         Path | None, typer.Option("--compare", help="Also write a picture of before and after side by side.", show_default=False)
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Edit a picture by an instruction. The path of each result is printed."""
-    from step1x_edit.image_io import check_target, free_names, read_image, write_image
+    """Edit a picture by an instruction, or many by a batch file. The path of each result is printed."""
     from step1x_edit.types import EditRequest
 
     started = time.perf_counter()
-    with _quiet_decoders():
-        picture = read_image(image)
-    request = EditRequest(picture.image, instruction, seed=seed, steps=steps, guidance=guidance, size=size)
-    targets = number_names(out, count) if out else free_names(image, count)
-    if compare in targets:
-        raise UsageError(f"The comparison and a result would both be written to {compare}; give them different names.")
-    for target in [*targets, compare] if compare else targets:
-        check_target(target, overwrite)
-    _say_notes(picture.notes)
+    if strict_size not in ("on", "off"):
+        raise UsageError(f"--strict-size is on or off, not {strict_size!r}.")
+    options: dict[str, Any] = {"seed": seed, "steps": steps, "guidance": guidance, "size": size, "strength": strength}
+    options |= {"negative": negative, "guidance_limit": guidance_limit}
+    task = _Task(
+        model,
+        weights or find_weights(model),
+        device,
+        dtype,
+        count,
+        tuple(then or ()),
+        overwrite,
+        raw or strict_size == "off",
+        tuple(read_lora(each) for each in lora or ()),
+        lora_apart,
+    )
+    if text_to_image is not None:
+        if image is not None or images is not None or mask or box or reference:
+            raise UsageError("--text-to-image takes no picture, mask or batch; leave them out, or leave the option out.")
+        request = EditRequest(None, text_to_image, shape=None if shape is None else read_shape(shape), **options)
+        task.one(request, Path("picture.png"), out, compare)
+    elif image is None:
+        raise UsageError("Give a picture and an instruction, a batch file, or --text-to-image.")
+    elif image.suffix.lower() == ".json":
+        if instruction is not None or compare or mask or box or reference or then:
+            raise UsageError("A batch file holds its own instructions and takes no mask, box, reference, turn or comparison.")
+        jobs = read_batch(image, images, out or image.with_name(f"{image.stem}-edited"))
+        task.many(jobs, options)
+    elif instruction is None:
+        raise UsageError("The instruction is missing; say what to change, for example: make it night.")
+    else:
+        picture = _read(image)
+        references = tuple(_read(each).image for each in reference or ())
+        region = read_region(mask, box, picture.image.size)
+        request = EditRequest(picture.image, instruction, mask=region, references=references, **options)
+        task.one(request, image, out, compare, picture.notes)
+    print(f"Done in {time.perf_counter() - started:.1f} s.", file=sys.stderr)
 
-    written: list[EditResult] = []
-    with _progress(count) as (say, advance):
-        say(f"Loading {model}")
+
+@dataclass(frozen=True)
+class _Task:
+    """What is the same for all edits of a run: the model, and how results are written."""
+
+    model: str
+    weights: Path | None
+    device: str | None
+    dtype: str | None
+    count: int
+    then: tuple[str, ...]
+    overwrite: bool
+    raw: bool
+    adapters: tuple[tuple[Path, float], ...]
+    adapters_apart: bool
+
+    def open(self) -> Editor:
+        """Load the model."""
         _prepare_libraries()
         from step1x_edit.editor import Editor
 
-        editor = Editor.open(model, device, dtype, weights)
-        say("Editing")
-        for target, result in zip(targets, editor.edit_seeds(request, range(seed, seed + count), advance), strict=True):
-            notes = write_image(result.raw if raw else result.image, target, overwrite, _record(result))
-            _say_notes(notes)
-            _say_path(target)
-            written.append(result)
-    if compare:
-        from step1x_edit.comparison import side_by_side
+        editor = Editor.open(find_version(self.model), self.device, self.dtype, self.weights)
+        if self.adapters:
+            editor.use_adapters(self.adapters, merge=not self.adapters_apart)
+        return editor
 
-        sheet = side_by_side([picture.image, *(r.raw if raw else r.image for r in written)], instruction)
-        write_image(sheet, compare, overwrite)
-        _say_path(compare)
-    print(f"Done in {time.perf_counter() - started:.1f} s.", file=sys.stderr)
+    def one(self, request: EditRequest, image: Path, out: Path | None, compare: Path | None, notes: Iterable[str] = ()) -> None:
+        """One picture: as many results as are asked for, and of the last one the further turns."""
+        from dataclasses import replace
+
+        from step1x_edit.image_io import check_target, free_names, write_image
+
+        turns = len(self.then)
+        if turns and self.count > 1:
+            raise UsageError("Several turns are made of one result; leave out either --then or --count.")
+        for text in self.then:
+            replace(request, instruction=text)
+        results = self.count + turns
+        targets = number_names(out, results) if out else free_names(image, results)
+        if compare in targets:
+            raise UsageError(f"The comparison and a result would both be written to {compare}; give them different names.")
+        for target in [*targets, compare] if compare else targets:
+            check_target(target, self.overwrite)
+        _say_notes(notes)
+        written: list[EditResult] = []
+        with _progress(results) as (say, advance):
+            say(f"Loading {self.model}")
+            editor = self.open()
+            say("Editing")
+            seeds = range(request.seed, request.seed + self.count)
+            made = (
+                editor.edit_turns(request, [request.instruction, *self.then], advance)
+                if turns
+                else editor.edit_seeds(request, seeds, advance)
+            )
+            for target, result in zip(targets, made, strict=True):
+                self._write(result, target)
+                written.append(result)
+        if compare:
+            from step1x_edit.comparison import side_by_side
+
+            before = [] if request.image is None else [request.image]
+            sheet = side_by_side(
+                [*before, *(r.raw if self.raw else r.image for r in written)], " → ".join([request.instruction, *self.then])
+            )
+            write_image(sheet, compare, self.overwrite)
+            _say_path(compare)
+
+    def many(self, jobs: Sequence[Job], options: dict[str, Any]) -> None:
+        """All jobs of a batch file with the model loaded once; results that are there are kept, so that a run can be taken up again."""
+        from step1x_edit.types import EditRequest
+
+        waiting = [job for job in jobs if self.overwrite or not job.target.exists()]
+        if kept := len(jobs) - len(waiting):
+            _say_notes([f"{kept} of {len(jobs)} results are there already and are kept."])
+        for job in waiting:
+            for text in job.instructions:
+                EditRequest(_read(job.image).image, text, **options)  # whatever is wrong is said before any work is done
+            job.target.parent.mkdir(parents=True, exist_ok=True)
+        if not waiting:
+            return
+        with _progress(sum(len(job.instructions) for job in waiting) * self.count) as (say, advance):
+            say(f"Loading {self.model}")
+            editor = self.open()
+            for job in waiting:
+                say(job.image.name)
+                request = EditRequest(_read(job.image).image, job.instructions[0], **options)
+                if len(job.instructions) > 1:
+                    *_, last = editor.edit_turns(request, job.instructions, advance)
+                    self._write(last, job.target)
+                    continue
+                names = number_names(job.target, self.count)
+                for result, target in zip(
+                    editor.edit_seeds(request, range(request.seed, request.seed + self.count), advance), names, strict=True
+                ):
+                    self._write(result, target)
+
+    def _write(self, result: EditResult, target: Path) -> None:
+        from step1x_edit.image_io import write_image
+
+        _say_notes(write_image(result.raw if self.raw else result.image, target, self.overwrite, _record(result)))
+        _say_path(target)
+
+
+def read_shape(text: str) -> tuple[int, int]:
+    """WxH in pixels; raises UsageError where it is not that."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise UsageError(f"The shape must be two whole numbers WxH, as 1024x768, not {text!r}.")
+    return int(width), int(height)
+
+
+def read_lora(text: str) -> tuple[Path, float]:
+    """FILE or FILE:WEIGHT; raises UsageError where the weight is no number."""
+    name, _, weight = text.rpartition(":")
+    if not name or Path(text).exists():
+        return Path(text), 1.0
+    try:
+        return Path(name), float(weight)
+    except ValueError as error:
+        raise UsageError(f"The weight of the adapter must be a number, as in {name}:0.8, not {weight!r}.") from error
+
+
+def _read(path: Path) -> Picture:
+    from step1x_edit.image_io import read_image
+
+    with _quiet_decoders():
+        return read_image(path)
 
 
 @contextmanager

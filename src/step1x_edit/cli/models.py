@@ -1,20 +1,105 @@
-"""`step1x models`: what the models are made of, and whether they are what they claim to be."""
+"""`step1x models`: which models there are, fetching and converting them, and whether they are what they claim to be."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from step1x_edit.cli.debugging import Debug
+from step1x_edit.cli.folders import find_weights, models_folder
+from step1x_edit.errors import UsageError
 
-app = typer.Typer(help="Check models against the published implementations.", no_args_is_help=True)
+app = typer.Typer(help="List, fetch, convert and check models.", no_args_is_help=True)
 
 
 @app.callback()
 def models() -> None:
-    """Check models against the published implementations."""
+    """List, fetch, convert and check models."""
+
+
+@app.command("list")
+def list_models(debug: Debug = False) -> None:
+    """List the models: what they can do, how much is to be fetched, and where they lie."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from step1x_edit.hub import RELEASES
+    from step1x_edit.model.presets import PRESETS
+
+    table = Table("model", "steps", "size", "pictures", "from text", "to fetch", "folder")
+    for name in ("mini", *RELEASES):
+        release = RELEASES.get(name)
+        preset = PRESETS[release.preset if release else name]
+        folder = find_weights(name)
+        fetched = "comes with the package" if release is None else f"{release.gigabytes:g} GB, {release.note}"
+        can = "yes" if preset.text_to_image else "no"
+        table.add_row(name, str(preset.steps), str(preset.size), str(preset.references), can, fetched, str(folder or "-"))
+    Console().print(table)
+
+
+@app.command()
+def pull(
+    name: Annotated[str, typer.Argument(help="The release; see step1x models list.")],
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help="Where to put it; by default where step1x edit looks for it.", show_default=False)
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option("--endpoint", envvar="HF_ENDPOINT", help="Address of the hub or of a mirror.", show_default=False)
+    ] = None,
+    token: Annotated[str | None, typer.Option("--token", envvar="HF_TOKEN", help="Your token at the hub.", show_default=False)] = None,
+    prefix: Annotated[
+        Path | None,
+        typer.Option("--prefix", help="The published file with the prefix text, where GitHub cannot be reached.", show_default=False),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Fetch released weights. What is there already is checked and kept; a download that was cut off goes on where it stopped."""
+    from huggingface_hub.utils import disable_progress_bars
+
+    from step1x_edit import hub
+
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    target = folder or models_folder() / name
+
+    def say(file: str, size: int) -> None:
+        print(f"{file} ({size / 1e6:,.1f} MB)", file=sys.stderr)
+
+    hub.pull(name, target, endpoint=endpoint, token=token, prefix_file=prefix, progress=say)
+    typer.echo(str(target))
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="Folder of a model, in either layout.")],
+    target: Annotated[Path, typer.Argument(help="The new folder.")],
+    to: Annotated[str, typer.Option("--to", help="diffusers (a folder of parts) or single (the released single files).")],
+    model: Annotated[str, typer.Option("--model", help="Which version it is, where the folder does not say so itself.")] = "v1.1",
+    debug: Debug = False,
+) -> None:
+    """Write a model in the other layout, bit for bit."""
+    from step1x_edit.model.conversion import convert as run
+    from step1x_edit.model.presets import PRESETS
+    from step1x_edit.model.weights import load_preset
+
+    if model not in PRESETS:
+        raise UsageError(f"There is no model {model!r}; choose one of {', '.join(PRESETS)}.")
+    said: set[str] = set()
+
+    def say(part: str, done: int, total: int) -> None:
+        if part not in said:
+            said.add(part)
+            print(f"Writing {part} ({total / 1e6:,.1f} MB)", file=sys.stderr)
+
+    match to:
+        case "diffusers" | "single":
+            run(source, target, load_preset(source, PRESETS[model]), to, say)
+        case _:
+            raise UsageError(f"There is no layout {to!r}; choose diffusers or single.")
+    typer.echo(str(target))
 
 
 @app.command()

@@ -207,6 +207,20 @@ def to_diffusers(ours: Mapping[str, Tensor], rules: tuple[Rule, ...]) -> dict[st
     return result
 
 
+def locate(theirs: str, rules: tuple[Rule, ...]) -> tuple[str, int, bool]:
+    """Our name for theirs, which part of ours it is, and whether halves change places; a name that no rule knows stays as it is."""
+    ours, rule, parts = _find(theirs, rules)
+    return ours, parts.index(theirs), rule is not None and rule.swapped
+
+
+def split_names(ours: str, rules: tuple[Rule, ...]) -> tuple[tuple[str, ...], bool]:
+    """Their names for the parts of ours, and whether halves change places; raises KeyError for a name that no rule knows."""
+    for rule in rules:
+        if found := _pattern(rule.ours).fullmatch(ours):
+            return tuple(_fill(pattern, found.groups()) for pattern in rule.theirs), rule.swapped
+    raise KeyError(ours)
+
+
 def _find(name: str, rules: tuple[Rule, ...]) -> tuple[str, Rule | None, tuple[str, ...]]:
     """Our name for theirs, the rule, and all of their names that the rule joins."""
     for rule in rules:

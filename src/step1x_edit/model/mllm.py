@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
@@ -54,6 +56,24 @@ class Processor(Qwen2_5_VLProcessor):
         return cls(Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True), tokenizer, tokenizer.chat_template)
 
 
+def read_prefix(folder: Path, preset: Preset) -> str:
+    """The prefix text beside the MLLM's weights or in the folder above; empty where there is none and none is needed.
+
+    Raises:
+        WeightsError: it is missing or another one.
+    """
+    expected = preset.message.prefix
+    path = next((place / PREFIX_FILE for place in (folder, folder.parent) if (place / PREFIX_FILE).is_file()), None)
+    if path is None:
+        if expected is None:
+            return ""
+        raise WeightsError(f"The prefix text {PREFIX_FILE} is missing beside {folder}; step1x models pull {preset.name} fetches it.")
+    text = path.read_bytes().decode("utf-8", errors="replace")
+    if expected is not None and sha256(text.encode()).hexdigest() != expected.sha256:
+        raise WeightsError(f"{path} is not the prefix text of {preset.name}; step1x models pull {preset.name} fetches the right one.")
+    return text
+
+
 class MLLM:
     """The frozen Qwen2.5-VL with its processor and the preset's message layout."""
 
@@ -67,22 +87,41 @@ class MLLM:
             processor.image_processor.size = {"shortest_edge": least, "longest_edge": most}
 
     @classmethod
-    def open(cls, folder: Path, preset: Preset, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> MLLM:
-        """Load from a folder in the `save_pretrained` layout; the prefix text lies beside the weights in `mllm_prefix.txt`.
+    def open(
+        cls,
+        folder: Path,
+        preset: Preset,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        processor_folder: Path | None = None,
+    ) -> MLLM:
+        """Load from a folder in the `save_pretrained` layout.
+
+        Args:
+            folder: the weights; the prefix text lies beside them in `mllm_prefix.txt`, or in the folder above.
+            preset: the version, whose prefix text it must be.
+            device: where to put it.
+            dtype: type to compute in.
+            processor_folder: tokenizer and image processor, where they are not with the weights.
 
         Raises:
-            WeightsError: the folder is missing, incomplete or damaged.
+            WeightsError: the folder is missing, incomplete or damaged, or the prefix text is missing or another one.
         """
         try:
-            model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
-                folder, dtype=dtype, local_files_only=True, use_safetensors=True, attn_implementation="sdpa"
+            opened: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+                folder, dtype=dtype, local_files_only=True, use_safetensors=True, attn_implementation="sdpa", output_loading_info=True
             )
-            processor = Processor.open(folder)
-        except (OSError, ValueError, KeyError) as error:
-            raise WeightsError(f"The MLLM in {folder} cannot be loaded ({str(error).splitlines()[0]}).") from error
-        path = folder / PREFIX_FILE
-        prefix = path.read_text(encoding="utf-8") if path.exists() else ""
-        model.to(torch.device(device))  # type: ignore[arg-type]  # the wrapper of `to` is typed as if it took the model twice
+            model, loaded = opened  # typed as if it gave the model alone
+            processor = Processor.open(processor_folder or folder)
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            raise WeightsError(f"The MLLM in {folder} cannot be loaded ({(str(error).splitlines() or ['no reason given'])[0]}).") from error
+        if absent := sorted(loaded["missing_keys"]):
+            raise WeightsError(f"The MLLM in {folder} is incomplete: {len(absent)} missing ({', '.join(absent[:3])}).")
+        for name, tensor in model.state_dict().items():
+            if tensor.is_floating_point() and not all(torch.isfinite(bound) for bound in tensor.aminmax()):
+                raise WeightsError(f"The MLLM in {folder} is damaged: {name} holds values that are not finite numbers.")
+        prefix = read_prefix(folder, preset)
+        model.to(torch.device(device))
         return cls(model, processor, preset, prefix)
 
     def prepare(self, images: Sequence[Shown], instructions: Sequence[str]) -> dict[str, Tensor]:
@@ -97,6 +136,8 @@ class MLLM:
                 raise UsageError(f"The instruction holds {found}, which has a meaning of its own to the model; leave it out.")
         texts = [self.message(instruction, len(pictures)) for pictures, instruction in zip(shown, instructions, strict=True)]
         pictures = [picture.convert("RGB") for each in shown for picture in each]
+        if self.preset.message.square:
+            pictures = [picture.resize((max(picture.size), max(picture.size))) for picture in pictures]
         if self.preset.message.quotes == "none":
             return dict(self.processor(text=texts, images=pictures or None, padding=True, padding_side="right", return_tensors="pt"))
         return self._prepare_quoted(texts, shown, pictures)
@@ -134,7 +175,10 @@ class MLLM:
             before: list[dict[str, Any]] = [{"type": "text", "text": self.prefix}] if self.prefix else []
             content = [*before, *images, {"type": "text", "text": instruction}]
         turns: list[dict[str, Any]] = [{"role": "user", "content": content}]
-        return self.processor.apply_chat_template(turns, add_generation_prompt=True, add_vision_id=True, tokenize=False)
+        template = self.processor.chat_template  # given to the tokenizer: the processor warns of options that only the template knows
+        return self.processor.tokenizer.apply_chat_template(
+            turns, chat_template=template, add_generation_prompt=True, add_vision_id=True, tokenize=False
+        )
 
     @torch.no_grad()
     def embed(self, prepared: dict[str, Tensor]) -> Embedding:

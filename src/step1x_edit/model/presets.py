@@ -89,6 +89,34 @@ class AutoencoderConfig(_Strict):
 
 
 @dataclass(frozen=True)
+class PrefixText(_Strict):
+    """Where a prefix text is published, and how it is known to be the right one. It is the constant `name` of a Python file."""
+
+    repository: str
+    path: str
+    name: str
+    characters: int
+    sha256: str
+
+
+PREFIX_V1 = PrefixText(
+    repository="stepfun-ai/Step1X-Edit/main",
+    path="modules/conditioner.py",
+    name="Qwen25VL_7b_PREFIX",
+    characters=1058,
+    sha256="40882ddca94ca6971c8d5713d42464afa31dad09236dfacafe3ee26b4b44aa82",
+)
+PREFIX_V1P2 = PrefixText(
+    repository="Peyton-Chen/diffusers/step1xedit_v1p2",
+    path="src/diffusers/pipelines/step1x_edit/pipeline_step1x_edit_v1p2.py",
+    name="EDIT_PREFIX",
+    characters=449,
+    sha256="2d7e7837b2aacef89f7ebf5d3241e0ca3e16a130e9f59805f3a6ede207822a72",
+)
+"""Source: reference facts, "The prefix texts belong to the released weights"."""
+
+
+@dataclass(frozen=True)
 class MessageConfig(_Strict):
     """How the MLLM is asked; see message.py.
 
@@ -98,6 +126,8 @@ class MessageConfig(_Strict):
         quotes_from: quotation marks count from this character of the whole message on ("toggled"), or after the prefix ("paired").
         positions: the text tokens carry rope ids of their own, and those of a picture its rows and columns.
         pixels: least and most pixels of a picture as the MLLM sees it; None leaves it to the MLLM's own processor.
+        prefix: the published prefix text that belongs to the weights; None where there is none, or any will do.
+        square: pictures are squeezed to squares before the MLLM sees them, for one that knows no others.
     """
 
     instruction_first: bool = False
@@ -105,6 +135,8 @@ class MessageConfig(_Strict):
     quotes_from: int = 156
     positions: bool = False
     pixels: tuple[int, int] | None = (256 * 28 * 28, 324 * 28 * 28)
+    prefix: PrefixText | None = field(default_factory=lambda: PREFIX_V1)
+    square: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,6 +160,7 @@ class Preset(_Strict):
         guidance_limit: guidance is limited in length where t is above this; None never.
         schedule_low, schedule_high: (picture tokens, shift exponent), the line that gives the shift.
         released_file: name of the single file in which connector and DiT were released, if they were.
+        other_files: other names of such files, those in float8 among them.
     """
 
     name: str
@@ -150,6 +183,7 @@ class Preset(_Strict):
     schedule_low: tuple[int, float] = (256, 0.5)
     schedule_high: tuple[int, float] = (4096, 1.15)
     released_file: str | None = None
+    other_files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.connector.hidden_size != self.dit.context_in_dim:
@@ -166,11 +200,11 @@ EVERY_STEP = 0.93 / 1000
 MOST_REFERENCES = 4
 """Choice: the versions that tell reference tokens from noise by the first rope id tell several pictures apart by counting it up."""
 
-_ADDED = ("message", "references", "text_to_image")
+_ADDED = ("message", "references", "text_to_image", "other_files")
 """Fields that a `preset.json` may lack, since older ones do; the row of its name has them."""
 
 PRESETS: dict[str, Preset] = {
-    "v1.0": Preset("v1.0", released_file="step1x-edit-i1258.safetensors"),
+    "v1.0": Preset("v1.0", released_file="step1x-edit-i1258.safetensors", other_files=("step1x-edit-i1258-FP8.safetensors",)),
     "v1.1": Preset(
         "v1.1",
         connector=ConnectorConfig(scale_factor=False),
@@ -179,6 +213,7 @@ PRESETS: dict[str, Preset] = {
         references=MOST_REFERENCES,
         text_to_image=True,
         released_file="step1x-edit-v1p1-official.safetensors",
+        other_files=("step1x-edit-v1p1-official-FP8.safetensors",),
     ),
     "v1.2": Preset(
         "v1.2",
@@ -187,7 +222,9 @@ PRESETS: dict[str, Preset] = {
         text_padding=0,
         text_limit=2048,
         prompt_drop=90,
-        message=MessageConfig(instruction_first=True, quotes="paired", positions=True, pixels=(256 * 28 * 28, 400 * 28 * 28)),
+        message=MessageConfig(
+            instruction_first=True, quotes="paired", positions=True, pixels=(256 * 28 * 28, 400 * 28 * 28), prefix=PREFIX_V1P2
+        ),
         references=MOST_REFERENCES,
         text_to_image=True,
         steps=50,
@@ -215,7 +252,7 @@ PRESETS: dict[str, Preset] = {
         text_padding=0,
         text_limit=128,
         prompt_drop=2,
-        message=MessageConfig(quotes="none", pixels=None),
+        message=MessageConfig(quotes="none", pixels=None, prefix=None, square=True),
         prediction="reference_change",
         steps=4,
         guidance=1.0,

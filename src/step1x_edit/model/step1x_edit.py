@@ -13,6 +13,8 @@ The MLLM and the autoencoder run once an edit, outside; what runs at every step,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -39,7 +41,7 @@ class Step1XEdit(DiT):
         embedding: Embedding,
         t_B: Tensor,
         grid: Grid,
-        reference_grid: Grid | None = None,
+        reference_grid: Grid | Sequence[Grid] | None = None,
     ) -> Tensor:
         """The velocity of the noisy tokens, [B, N, C].
 
@@ -49,7 +51,7 @@ class Step1XEdit(DiT):
             embedding: what the MLLM says, [B, L, C] and mask.
             t_B: times in 0..1.
             grid: rows and columns of the noisy tokens.
-            reference_grid: those of the reference; None for the same.
+            reference_grid: those of the reference, or of several, whose tokens then follow one another; None for the same.
         """
         output = self.decode(
             noisy_BNC,
@@ -79,12 +81,14 @@ class Step1XEdit(DiT):
         """
         return (noisy_BNC - (reference_BNC + change_BNC)) / t_B.clamp_min(SMALLEST_TIME).view(-1, 1, 1)
 
-    def ids(self, embedding: Embedding, grid: Grid, reference_grid: Grid | None) -> Tensor:
-        """Rope ids (kind, row, column) of text, noisy and reference tokens, [B or 1, T + N + M, 3]. Source: reference facts, "Rope ids"."""
+    def ids(self, embedding: Embedding, grid: Grid, reference_grid: Grid | Sequence[Grid] | None) -> Tensor:
+        """Rope ids (kind, row, column) of text, noisy and reference tokens, [B or 1, T + N + M, 3].
+
+        Source: reference facts, "Rope ids". Choice: of several references, the second is of kind 2, and so on.
+        """
         kind, offset = {"shared": (0, 0), "offset": (1, 1), "axis": (1, 0)}[self.preset.reference_ids]
-        pictures = [_grid_ids(grid, 0, 0)]
-        if reference_grid is not None:
-            pictures.append(_grid_ids(reference_grid, kind, offset))
+        references = [] if reference_grid is None else [reference_grid] if isinstance(reference_grid, Grid) else reference_grid
+        pictures = [_grid_ids(grid, 0, 0), *(_grid_ids(each, kind * (i + 1), offset) for i, each in enumerate(references))]
         tokens = embedding.tokens_BLC
         text = torch.zeros(1, tokens.shape[1], 3, device=tokens.device) if embedding.ids_BLA is None else embedding.ids_BLA
         return torch.cat([text, torch.cat(pictures).to(tokens.device).expand(len(text), -1, -1)], dim=1)

@@ -80,6 +80,82 @@ def write_tensors(
     write_whole(path, lambda partial: save_file(written, partial, metadata))
 
 
+def stream_tensors(path: Path, tensors: Mapping[str, Tensor], progress: Callable[[int, int], None] | None = None) -> None:
+    """Write a safetensors file as `write_tensors` does, but one tensor at a time, whatever its type, so that memory stays small.
+
+    Args:
+        path: the file.
+        tensors: what to write; each is asked for twice, and is let go of after it is written.
+        progress: told (bytes done, bytes in all) after each tensor.
+    """
+    described = {name: (t.dtype, list(t.shape), t.nbytes) for name, t in tensors.items()}
+    header: dict[str, Any] = {}
+    end = 0
+    order = sorted(described, key=lambda name: (-described[name][0].itemsize, name))  # wide types first, so that all are aligned
+    for name in order:
+        dtype, shape, size = described[name]
+        if dtype not in _FORMAT_NAMES:
+            raise WeightsError(f"{name} holds {str(dtype).removeprefix('torch.')}, which a safetensors file does not.")
+        header[name] = {"dtype": _FORMAT_NAMES[dtype], "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+
+    def write(partial: Path) -> None:
+        with partial.open("wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            for name in order:
+                flat = tensors[name].detach().cpu().contiguous().flatten().view(torch.uint8)
+                file.write(flat.numpy().data)
+                if progress is not None:
+                    progress(header[name]["data_offsets"][1], end)
+
+    write_whole(path, write)
+
+
+def stream_shards(path: Path, tensors: Mapping[str, Tensor], most: int, progress: Callable[[int, int], None] | None = None) -> None:
+    """`stream_tensors` into one file, or, where that would be over `most` bytes, into numbered shards and an index beside them."""
+    shards: list[dict[str, Tensor]] = [{}]
+    total, size = 0, 0
+    for name, tensor in tensors.items():
+        if size + tensor.nbytes > most and shards[-1]:
+            shards.append({})
+            size = 0
+        shards[-1][name] = tensor
+        size, total = size + tensor.nbytes, total + tensor.nbytes
+    if len(shards) == 1:
+        return stream_tensors(path, tensors, progress)
+    names = [f"{path.stem}-{i:05d}-of-{len(shards):05d}{path.suffix}" for i in range(1, len(shards) + 1)]
+    before = 0
+    for file, part in zip(names, shards, strict=True):
+
+        def told(done: int, _: int, before: int = before) -> None:
+            if progress is not None:
+                progress(before + done, total)
+
+        stream_tensors(path.with_name(file), part, told)
+        before += sum(t.nbytes for t in part.values())
+    places = {name: file for file, part in zip(names, shards, strict=True) for name in part}
+    write_json(path.with_name(path.name + INDEX_SUFFIX), {"metadata": {"total_size": total}, "weight_map": places})
+    return None
+
+
+_FORMAT_NAMES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e5m2: "F8_E5M2",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+
+
 def write_json(path: Path, values: Any) -> None:
     """Write a JSON file whole or not at all; raises as `write_tensors` does."""
     write_whole(path, lambda partial: partial.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8"))

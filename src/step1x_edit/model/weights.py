@@ -18,7 +18,16 @@ from torch import Tensor, nn
 
 from step1x_edit.errors import Step1XError, WeightsError
 from step1x_edit.model.autoencoder import Autoencoder
-from step1x_edit.model.layouts import TRANSFORMER, FromDiffusers, Rule, autoencoder_rules, is_diffusers, to_diffusers
+from step1x_edit.model.folder_configs import read_vae_config
+from step1x_edit.model.layouts import (
+    TRANSFORMER,
+    FromDiffusers,
+    Rule,
+    autoencoder_rules,
+    is_diffusers,
+    read_transformer_config,
+    to_diffusers,
+)
 from step1x_edit.model.presets import Preset, read_preset
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.tensors import TensorFiles, read_json, write_json, write_tensors
@@ -26,6 +35,8 @@ from step1x_edit.model.tensors import TensorFiles, read_json, write_json, write_
 MODEL_FILE = "model.safetensors"
 AUTOENCODER_FILE = "autoencoder.safetensors"
 MLLM_FOLDER = "mllm"
+MLLM_FOLDERS = ("Qwen2.5-VL-7B-Instruct", MLLM_FOLDER, "text_encoder")
+"""Names that are looked for in a folder, in this order; the processor of the last one lies in `processor/`."""
 PRESET_FILE = "preset.json"
 
 MODEL_FILES = (MODEL_FILE, f"{MODEL_FILE}.index.json")
@@ -48,8 +59,7 @@ def load_step1x_edit(path: Path, preset: Preset, dtype: torch.dtype = torch.floa
     Raises:
         WeightsError: weights are missing, damaged, or belong to a model of other sizes.
     """
-    released = () if preset.released_file is None else (preset.released_file,)
-    file = _find_file(path, MODEL_FILES + released + tuple(f"transformer/{name}" for name in DIFFUSERS_FILES))
+    file = find_model(path, preset)
     with torch.device("meta"):
         model = Step1XEdit(preset)
     return _fill(model, file, TRANSFORMER, dtype, device)
@@ -57,20 +67,51 @@ def load_step1x_edit(path: Path, preset: Preset, dtype: torch.dtype = torch.floa
 
 def load_autoencoder(path: Path, preset: Preset, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Autoencoder:
     """The autoencoder, from a model folder or from its file; arguments and errors are those of `load_step1x_edit`."""
-    file = _find_file(path, AUTOENCODER_FILES + tuple(f"vae/{name}" for name in DIFFUSERS_FILES))
+    file = find_autoencoder(path)
     with torch.device("meta"):
         autoencoder = Autoencoder(preset.autoencoder)
     return _fill(autoencoder, file, autoencoder_rules(len(preset.autoencoder.ch_mult)), dtype, device)
 
 
+def find_model(path: Path, preset: Preset) -> Path:
+    """The file or index that holds connector and DiT; raises as `load_step1x_edit` does."""
+    released = (preset.released_file, *preset.other_files) if preset.released_file else preset.other_files
+    return _find_file(path, MODEL_FILES + released + tuple(f"transformer/{name}" for name in DIFFUSERS_FILES))
+
+
+def find_autoencoder(path: Path) -> Path:
+    """The file or index that holds the autoencoder; raises as `load_autoencoder` does."""
+    return _find_file(path, AUTOENCODER_FILES + tuple(f"vae/{name}" for name in DIFFUSERS_FILES))
+
+
+def find_mllm(folder: Path) -> tuple[Path, Path] | None:
+    """The folders of the MLLM's weights and of its processor, often one; None where there is no MLLM."""
+    found = next((folder / name for name in MLLM_FOLDERS if (folder / name).is_dir()), None)
+    if found is None:
+        return None
+    return found, folder / "processor" if (folder / "processor").is_dir() else found
+
+
 def load_preset(folder: Path, default: Preset) -> Preset:
-    """What `preset.json` of a model folder says; `default` where there is none.
+    """What `preset.json` of a model folder says, or else the configuration files of a diffusers folder; `default` where there are none.
 
     Raises:
         WeightsError: the file does not describe a model.
     """
     path = folder / PRESET_FILE
-    return read_preset(read_json(path), str(path)) if path.exists() else default
+    if path.exists():
+        return read_preset(read_json(path), str(path))
+    preset = default
+    for name, read in (("transformer", read_transformer_config), ("vae", read_vae_config)):
+        config = folder / name / "config.json"
+        if config.is_file():
+            preset = read(read_json(config), preset, str(config))
+    return preset
+
+
+def save_preset(folder: Path, preset: Preset) -> None:
+    """Write `preset.json` with all values of the preset; raises as `save_model` does."""
+    write_json(folder / PRESET_FILE, asdict(preset))
 
 
 def save_model(folder: Path, preset: Preset, weights: Mapping[str, Tensor], dtype: torch.dtype = torch.bfloat16) -> None:
@@ -79,7 +120,7 @@ def save_model(folder: Path, preset: Preset, weights: Mapping[str, Tensor], dtyp
     Raises:
         Step1XError: the disk is full or the folder cannot be written.
     """
-    write_json(folder / PRESET_FILE, asdict(preset))
+    save_preset(folder, preset)
     write_tensors(folder / MODEL_FILE, weights, dtype, {"preset": preset.name})
 
 
@@ -128,15 +169,24 @@ def _fill(model: M, file: Path, rules: tuple[Rule, ...], dtype: torch.dtype, dev
     if is_diffusers(tensors):
         tensors = FromDiffusers(tensors, rules)
     expected = model.state_dict()
+    check_names(tensors, expected, file)
+    weights = {name: _check(tensors[name], name, place.shape, file, dtype).to(device) for name, place in expected.items()}
+    model.load_state_dict(weights, assign=True)
+    return model.eval().requires_grad_(False)
+
+
+def check_names(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], file: Path) -> None:
+    """Whether these are exactly the tensors that a model has.
+
+    Raises:
+        WeightsError: some are missing or too many; the message names the first of them.
+    """
     missing, unexpected = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
     if missing or unexpected:
         raise WeightsError(
             f"The weights {file} do not fit the model: {_count(missing, 'missing')}, {_count(unexpected, 'unexpected')}; "
             "choose the version that they belong to."
         )
-    weights = {name: _check(tensors[name], name, place.shape, file, dtype).to(device) for name, place in expected.items()}
-    model.load_state_dict(weights, assign=True)
-    return model.eval().requires_grad_(False)
 
 
 def _check(tensor: Tensor, name: str, shape: torch.Size, file: Path, dtype: torch.dtype) -> Tensor:

@@ -1,0 +1,202 @@
+"""Fetching by name, with huggingface_hub as it is, from a small server that speaks the hub's protocol."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from step1x_edit import hub
+from step1x_edit.errors import Step1XError, UsageError, WeightsError
+from step1x_edit.model.presets import PRESETS, PrefixText
+
+REVISION = "a" * 40
+PREFIX = "Look at it.\nThen: "
+SOURCE = f'import torch\nOTHER = "x"\nGREETING = {PREFIX!r}\nraise SystemExit("this file must not be run")\n'
+TEXT = PrefixText("owner/repo/main", "modules/conditioner.py", "GREETING", len(PREFIX), hashlib.sha256(PREFIX.encode()).hexdigest())
+
+
+@dataclass
+class Hub:
+    """The repositories of the server, and what it was asked."""
+
+    files: dict[str, dict[str, bytes]]
+    address: str = ""
+    ranges: list[str] = field(default_factory=list)
+    fetched: list[str] = field(default_factory=list)
+    break_after: int | None = None
+    lie: bool = False
+
+
+class Handler(BaseHTTPRequestHandler):
+    hub: Hub
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def _answer(self, code: int, body: bytes, **headers: str) -> None:
+        self.send_response(code)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/raw/owner/repo/main/modules/conditioner.py"):
+            return self._answer(200, SOURCE.encode())
+        if found := re.fullmatch(r"/api/models/([^/?]+/[^/?]+)(\?.*)?", self.path):
+            return self._list(found[1])
+        if (found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.path)) and found[2] == REVISION:
+            return self._send(found[1], found[3])
+        return self._answer(404, b"{}", X_Error_Code="RepoNotFound")
+
+    def _list(self, repository: str) -> None:
+        if repository not in self.hub.files:
+            return self._answer(404, b"{}", X_Error_Code="RepoNotFound")
+        siblings = []
+        for name, content in self.hub.files[repository].items():
+            stated = content[::-1] if self.hub.lie else content
+            git = hashlib.sha1(b"blob %d\0" % len(stated) + stated).hexdigest()
+            entry = {"rfilename": name, "size": len(content), "blobId": git}
+            if name.endswith(".safetensors"):
+                entry["lfs"] = {"sha256": hashlib.sha256(stated).hexdigest(), "size": len(content), "pointerSize": 130}
+            siblings.append(entry)
+        return self._answer(200, json.dumps({"id": repository, "sha": REVISION, "siblings": siblings}).encode())
+
+    def _send(self, repository: str, name: str) -> None:
+        content = self.hub.files[repository][name]
+        start = 0
+        if asked := self.headers.get("Range"):
+            self.hub.ranges.append(asked)
+            start = int(asked.removeprefix("bytes=").rstrip("-"))
+        self.hub.fetched.append(name)
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self.end_headers()
+        body = content[start:]
+        if self.hub.break_after is not None and name.endswith(".safetensors"):
+            self.wfile.write(body[: self.hub.break_after])
+            self.wfile.flush()
+            self.connection.close()
+            return
+        self.wfile.write(body)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    one = Hub(
+        {"lab/model": {"big.safetensors": bytes(range(256)) * 4000, "README.md": b"no"}, "lab/mllm": {"config.json": b"{}", "x.bin": b"!"}}
+    )
+    handler = type("One", (Handler,), {"hub": one})
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    one.address = f"http://127.0.0.1:{httpd.server_port}"
+    thread = threading.Thread(target=httpd.serve_forever, daemon=True)
+    thread.start()
+    sources = (hub.Source("lab/model", ("*.safetensors",)), hub.Source("lab/mllm", ("*.json",), "mllm"))
+    monkeypatch.setitem(hub.RELEASES, "small", hub.Release("v1.1", sources, 0.001, "for tests"))
+    row = PRESETS["v1.1"]
+    monkeypatch.setitem(PRESETS, "v1.1", replace(row, message=replace(row.message, prefix=TEXT)))
+    yield one
+    httpd.shutdown()
+    httpd.server_close()
+    thread.join()
+
+
+def pull(server: Hub, folder: Path, **options: object) -> None:
+    hub.pull("small", folder, endpoint=server.address, token="hf_test", **{"github": f"{server.address}/raw", **options})  # type: ignore[arg-type]
+
+
+def names(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_release_is_fetched_whole(server: Hub, tmp_path: Path) -> None:
+    told: list[tuple[str, int]] = []
+    pull(server, tmp_path, progress=lambda name, size: told.append((name, size)))
+    assert names(tmp_path) == {"big.safetensors", "mllm/config.json", "mllm_prefix.txt", "preset.json"}
+    assert (tmp_path / "big.safetensors").read_bytes() == server.files["lab/model"]["big.safetensors"]
+    assert (tmp_path / "mllm_prefix.txt").read_text(encoding="utf-8") == PREFIX
+    assert json.loads((tmp_path / "preset.json").read_text()) == {"name": "v1.1"}
+    assert told == [("big.safetensors", 1_024_000), ("config.json", 2)]
+    server.fetched.clear()
+    (tmp_path / "mllm" / "config.json").write_text("[]")  # of the same size, but changed
+    pull(server, tmp_path)
+    assert server.fetched == ["config.json"]
+
+
+def test_a_download_goes_on_where_it_stopped(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import file_download
+
+    monkeypatch.setattr(file_download.time, "sleep", lambda _: None)
+    server.break_after = 0
+    partial = tmp_path / f".big.safetensors.{hashlib.sha256(server.files['lab/model']['big.safetensors']).hexdigest()[:12]}.incomplete"
+    partial.write_bytes(server.files["lab/model"]["big.safetensors"][:600_000])  # what a killed process left
+    with pytest.raises(
+        Step1XError, match=r"big.safetensors of lab/model cannot be fetched .*; the same command goes on where it stopped\.$"
+    ):
+        pull(server, tmp_path)
+    assert partial.stat().st_size == 600_000 and not (tmp_path / "big.safetensors").exists()
+    server.break_after = None
+    server.ranges.clear()
+    pull(server, tmp_path)
+    assert server.ranges == ["bytes=600000-"]
+    assert (tmp_path / "big.safetensors").read_bytes() == server.files["lab/model"]["big.safetensors"]
+    assert not partial.exists()
+
+
+def test_what_is_not_as_published_is_deleted(server: Hub, tmp_path: Path) -> None:
+    server.lie = True
+    with pytest.raises(WeightsError, match="did not come as it was published"):
+        pull(server, tmp_path)
+    assert names(tmp_path) == set()
+
+
+def test_a_name_that_leads_out_of_the_folder_is_refused(server: Hub, tmp_path: Path) -> None:
+    server.files["lab/model"] = {"../evil.safetensors": b"x"}
+    with pytest.raises(WeightsError, match="leads out of its folder"):
+        pull(server, tmp_path / "in")
+
+
+def test_what_cannot_be_had_is_one_sentence(server: Hub, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no release 'v9'; choose one of v1\.0"):
+        hub.pull("v9", tmp_path)
+    del server.files["lab/mllm"]
+    with pytest.raises(Step1XError, match="The files of lab/mllm cannot be listed") as raised:
+        pull(server, tmp_path)
+    assert "\n" not in str(raised.value)
+    server.files["lab/mllm"] = {"other.txt": b""}
+    with pytest.raises(WeightsError, match=r"lab/mllm holds none of \*\.json"):
+        pull(server, tmp_path)
+
+
+def test_the_prefix_text_is_read_and_never_run(server: Hub, tmp_path: Path) -> None:
+    assert hub.read_prefix_text(SOURCE, TEXT) == PREFIX
+    with pytest.raises(WeightsError, match="not the prefix text"):
+        hub.read_prefix_text(SOURCE.replace("Look", "Loot"), TEXT)
+    with pytest.raises(WeightsError, match="holds no text GREETING"):
+        hub.read_prefix_text("GREETING = 1 + 1", TEXT)
+    with pytest.raises(WeightsError, match="is not Python"):
+        hub.read_prefix_text("<html>", TEXT)
+    with pytest.raises(Step1XError, match=r"/nowhere/.* cannot be fetched .*pass it with --prefix"):
+        pull(server, tmp_path, github=f"{server.address}/nowhere")
+    file = tmp_path / "conditioner.py"
+    file.write_text(SOURCE)
+    pull(server, tmp_path, github=f"{server.address}/nowhere", prefix_file=file)
+    assert (tmp_path / "mllm_prefix.txt").read_text(encoding="utf-8") == PREFIX
+
+
+def test_every_release_is_of_a_row() -> None:
+    assert {release.preset for release in hub.RELEASES.values()} == {"v1.0", "v1.1", "v1.2"}
+    files = [PRESETS["v1.0"].released_file, *PRESETS["v1.0"].other_files, PRESETS["v1.1"].released_file]
+    wanted = {pattern for release in hub.RELEASES.values() for source in release.sources for pattern in source.patterns}
+    assert set(files) <= wanted
