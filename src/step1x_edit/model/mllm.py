@@ -136,8 +136,8 @@ class MLLM:
                 raise UsageError(f"The instruction holds {found}, which has a meaning of its own to the model; leave it out.")
         texts = [self.message(instruction, len(pictures)) for pictures, instruction in zip(shown, instructions, strict=True)]
         pictures = [picture.convert("RGB") for each in shown for picture in each]
-        if self.preset.message.square:
-            pictures = [picture.resize((max(picture.size), max(picture.size))) for picture in pictures]
+        if side := self.preset.message.square:
+            pictures = [picture.resize((side, side)) for picture in pictures]
         if self.preset.message.quotes == "none":
             return dict(self.processor(text=texts, images=pictures or None, padding=True, padding_side="right", return_tensors="pt"))
         return self._prepare_quoted(texts, shown, pictures)
@@ -202,6 +202,17 @@ class MLLM:
     def encode(self, images: Sequence[Shown], instructions: Sequence[str]) -> Embedding:
         """`prepare` and `embed` in one."""
         return self.embed(self.prepare(images, instructions))
+
+    @torch.no_grad()
+    def answer(self, text: str, images: Sequence[Image], most_tokens: int) -> str:
+        """What the MLLM says of pictures when it is asked, without the prefix, by its most likely words."""
+        content: list[dict[str, Any]] = [*({"type": "image"} for _ in images), {"type": "text", "text": text}]
+        turns: list[dict[str, Any]] = [{"role": "user", "content": content}]
+        asked = self.processor.apply_chat_template(turns, add_generation_prompt=True, add_vision_id=True, tokenize=False)
+        pictures = [image.convert("RGB") for image in images]
+        inputs = self.processor(text=[asked], images=pictures or None, return_tensors="pt").to(self.model.device)
+        made: Any = self.model.generate(**inputs, max_new_tokens=most_tokens, do_sample=False, temperature=None, top_p=None, top_k=None)
+        return self.processor.tokenizer.decode(made[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
 
     def _place(self, inputs: dict[str, Tensor], sizes: Tensor | None, kept: slice) -> Tensor:
         """Rope ids of the kept tokens, [B, L, 3], zero for padding."""

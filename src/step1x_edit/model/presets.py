@@ -127,7 +127,7 @@ class MessageConfig(_Strict):
         positions: the text tokens carry rope ids of their own, and those of a picture its rows and columns.
         pixels: least and most pixels of a picture as the MLLM sees it; None leaves it to the MLLM's own processor.
         prefix: the published prefix text that belongs to the weights; None where there is none, or any will do.
-        square: pictures are squeezed to squares before the MLLM sees them, for one that knows no others.
+        square: side in pixels of the square that a picture is squeezed to for an MLLM that knows no others; None keeps its proportions.
     """
 
     instruction_first: bool = False
@@ -136,7 +136,7 @@ class MessageConfig(_Strict):
     positions: bool = False
     pixels: tuple[int, int] | None = (256 * 28 * 28, 324 * 28 * 28)
     prefix: PrefixText | None = field(default_factory=lambda: PREFIX_V1)
-    square: bool = False
+    square: int | None = None
 
 
 @dataclass(frozen=True)
@@ -155,6 +155,7 @@ class Preset(_Strict):
         message: how the MLLM is asked.
         references: how many pictures one request may show.
         text_to_image: whether it makes pictures from text alone.
+        thinks: whether its MLLM also answers questions, as thinking and reflection ask it to.
         prediction: what the network's output means: "velocity", or "reference_change", the difference of picture and reference.
         steps, guidance, size: defaults; size is the side in pixels of the square with the picture's area.
         guidance_limit: guidance is limited in length where t is above this; None never.
@@ -175,6 +176,7 @@ class Preset(_Strict):
     message: MessageConfig = field(default_factory=MessageConfig)
     references: int = 1
     text_to_image: bool = False
+    thinks: bool = False
     prediction: Literal["velocity", "reference_change"] = "velocity"
     steps: int = 28
     guidance: float = 6.0
@@ -200,7 +202,7 @@ EVERY_STEP = 0.93 / 1000
 MOST_REFERENCES = 4
 """Choice: the versions that tell reference tokens from noise by the first rope id tell several pictures apart by counting it up."""
 
-_ADDED = ("message", "references", "text_to_image", "other_files")
+_ADDED = ("message", "references", "text_to_image", "thinks", "other_files")
 """Fields that a `preset.json` may lack, since older ones do; the row of its name has them."""
 
 PRESETS: dict[str, Preset] = {
@@ -227,6 +229,7 @@ PRESETS: dict[str, Preset] = {
         ),
         references=MOST_REFERENCES,
         text_to_image=True,
+        thinks=True,
         steps=50,
         guidance_limit=EVERY_STEP,
     ),
@@ -252,7 +255,7 @@ PRESETS: dict[str, Preset] = {
         text_padding=0,
         text_limit=128,
         prompt_drop=2,
-        message=MessageConfig(quotes="none", pixels=None, prefix=None, square=True),
+        message=MessageConfig(quotes="none", pixels=None, prefix=None, square=112),
         prediction="reference_change",
         steps=4,
         guidance=1.0,
