@@ -52,7 +52,7 @@ class Opinion:
         if not self.taste.attentive:
             return self.rng.uniform(1, 11)
         if value == UNRELATED or value & 7 == 0:
-            return self.rng.uniform(0, 1.5)
+            return self.rng.uniform(-4, -3)  # no answer at all
         system, task = value & 7, value >> 3
         mean = self.own.setdefault(system, self.taste.means[system] + self.rng.gauss(0, self.taste.person_spread))
         return mean + self.taste.task_effects[task] + self.rng.gauss(0, self.taste.noise)

@@ -32,6 +32,9 @@ SCHEMA = 1
 RATINGS = (2, 4, 6, 8, 10)
 """Worst, poor, fair, good, excellent. Source: reference facts, "User study"."""
 
+ADVISORY_LOCK = 20250417761
+"""What a server of a study holds in PostgreSQL while it runs."""
+
 
 class Study(SQLModel, table=True):
     """What the study is; one row."""
@@ -254,10 +257,13 @@ def claim_database(engine: Engine) -> Iterator[None]:
     """
     busy = "Another server is running this study; stop it first, or give another database."
     if engine.dialect.name == "postgresql":
-        with engine.connect() as connection:
-            if not connection.exec_driver_sql("SELECT pg_try_advisory_lock(20250417761)").scalar():
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:  # no transaction stays open meanwhile
+            if not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({ADVISORY_LOCK})").scalar():
                 raise UsageError(busy)
-            yield
+            try:
+                yield
+            finally:
+                connection.exec_driver_sql(f"SELECT pg_advisory_unlock({ADVISORY_LOCK})")
         return
     import fcntl
 

@@ -1,0 +1,87 @@
+"""`step1x study` from the command line: what it says, and one sentence when it cannot."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from study_material import make_results
+from study_server import Server
+
+from conftest import Hall
+from step1x_edit.cli.main import run
+from step1x_edit.study.opening import OpenStudy
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Exit code, output and complaints."""
+    code = run(["study", *map(str, arguments)])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_report_and_export(hall: Hall, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(3):
+        person = hall.enter()
+        person.join()
+        person.finish()
+    code, said, complaint = call(
+        capsys, "report", "--db", tmp_path / "study.db", "--out", tmp_path / "r.html", "--resamples", 100, "--allowed-failures", 1
+    )
+    assert (code, complaint) == (0, "") and "15 comparisons by 3 people; 0 left out." in said
+    assert len(said.splitlines()) == 5 and (tmp_path / "r.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    code, said, _ = call(capsys, "export", "--db", tmp_path / "study.db", "--out", tmp_path / "votes.parquet")
+    assert code == 0 and said.endswith("votes.parquet: 63 rows.\n")
+
+
+def test_plan_says_how_many_people(capsys: pytest.CaptureFixture[str]) -> None:
+    code, said, _ = call(capsys, "plan", "--difference", "0.5", "--cases", "600")
+    assert code == 0 and said.startswith("25 people see a difference of 0.5 points") and "--people-per-case 1 " in said
+    code, fewer, _ = call(capsys, "plan", "--difference", "1", "--candidates", "5", "--systems", "2", "--cases-per-person", "30")
+    assert code == 0 and "Each compares 2 of 5 systems on 30 cases, so two given systems on 3." in fewer
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["report", "--db", "none.db"], "There is no database none.db"),
+        (["export", "--db", "none.db"], "There is no database none.db"),
+        (["plan", "--difference", "0"], "cannot be planned for"),
+        (["plan", "--candidates", "3", "--systems", "4"], "4 of 3 cannot be"),
+        (["plan", "--pilot", "none.db"], "There is no database none.db"),
+        (["serve", "none"], "There is no folder none"),
+        (["serve", ".", "--public-url", "study.example.org"], "not of the form https://HOST"),
+        (["report", "--allowed-failures", "-1"], "--allowed-failures"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(
+    arguments: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, said, complaint = call(capsys, *arguments)
+    assert code == 2 and said == "" and sentence in complaint and complaint.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_to_report_yet(begin: Callable[..., OpenStudy], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    begin()
+    code, _, complaint = call(capsys, "report", "--db", tmp_path / "study.db", "--out", tmp_path / "r.html")
+    assert code == 2 and "no votes yet" in complaint and not (tmp_path / "r.html").exists()
+
+
+def test_serve_stops_when_asked_to_and_says_what_it_left_out(tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    make_results(folder, ["one", "two"], cases_per_task=2, size=(32, 32))
+    lines = (folder / "cases.jsonl").read_text().splitlines()
+    (folder / "cases.jsonl").write_text("\n".join(lines[1:]))
+    assert json.loads(lines[0])["key"] == "case0000"
+    server = Server(folder, "--cases-per-person", "5", "--checks", "1")
+    answer = httpx.get(server.url, headers={"user-agent": "Telltale/9"})
+    assert answer.status_code == 200 and "server" not in answer.headers
+    with pytest.raises(AssertionError, match="Another server is running this study"):
+        Server(folder, "--cases-per-person", "5", "--checks", "1")
+    assert "Stopped. Every vote that was acknowledged is kept" in server.stop(signal.SIGINT)

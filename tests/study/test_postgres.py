@@ -1,0 +1,106 @@
+"""The same study in PostgreSQL, on a server of its own, where one is installed."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+from study_people import form_token
+
+from conftest import DESIGN, Hall, Visitor
+from step1x_edit.cli.main import run
+from step1x_edit.errors import UsageError
+from step1x_edit.study.store import JUDGEMENT, PERSON, SCREEN, VOTE, claim_database
+
+pytest.importorskip("psycopg", reason="the [postgres] extra is not installed")
+PROGRAMS = [shutil.which(name) for name in ("initdb", "postgres")]
+if None in PROGRAMS:
+    pytest.skip("PostgreSQL's server is not installed", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    """URL of an empty database of a server that answers on a socket in its own folder alone."""
+    user = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name  # the server refuses to run as root
+    options = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+    with tempfile.TemporaryDirectory(prefix="pg") as name:
+        folder = Path(name)
+        if options:
+            os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+        data = folder / "data"
+        subprocess.run(
+            [PROGRAMS[0], "-D", data, "-A", "trust", "-U", "study", "-E", "UTF8", "--no-sync", "--locale=C"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd=folder,
+            **options,
+        )
+        server = subprocess.Popen(
+            [PROGRAMS[1], "-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "shared_buffers=8MB"],
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=folder,
+            **options,
+        )
+        assert server.stderr is not None
+        assert any("ready to accept connections" in line for line in server.stderr), "the server did not start"
+        yield f"postgresql://study@/postgres?host={folder}"
+        server.terminate()
+        server.communicate(timeout=60)
+
+
+@pytest.fixture
+def hall(open_hall: Callable[..., Hall], postgres: str) -> Hall:
+    """A study in PostgreSQL; the tests that follow go on with it."""
+    return open_hall(database=postgres)
+
+
+def count(hall: Hall, table) -> int:
+    with hall.engine.connect() as connection:
+        return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def test_people_take_part_vote_once_and_leave(hall: Hall) -> None:
+    people = [hall.enter() for _ in range(3)]
+    for person in people:
+        assert person.join().status_code == 303
+    forms = [person.form() for person in people]
+
+    def press_twice(pair: tuple[Visitor, dict[str, str]]) -> list[int]:
+        return [pair[0].post("/vote", pair[1]).status_code for _ in range(2)]
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(press_twice, zip(people, forms, strict=True))) == [[303, 409]] * 3
+    assert people[0].vote(overall_A="7").status_code == 422
+    assert [person.finish() for person in people] == [DESIGN.screens - 1] * 3
+    assert (count(hall, PERSON), count(hall, VOTE), count(hall, JUDGEMENT)) == (3, 21, 63)
+    leaver = people[2]
+    leaver.post("/delete", {"form_token": form_token(leaver.get("/delete").text)})
+    assert [count(hall, table) for table in (PERSON, SCREEN, VOTE, JUDGEMENT)] == [2, 14, 14, 42]
+
+
+def test_the_study_goes_on_and_is_reported_from_its_url(hall: Hall, postgres: str, tmp_path: Path) -> None:
+    person = hall.enter()
+    person.join()
+    assert person.finish() == DESIGN.screens
+    before = count(hall, VOTE)
+    options = ["--db", postgres, "--allowed-failures", "1"]
+    assert run(["study", "report", *options, "--resamples", "100", "--out", str(tmp_path / "r.html")]) == 0
+    assert run(["study", "export", *options, "--out", str(tmp_path / "v.csv")]) == 0
+    assert len((tmp_path / "v.csv").read_text().splitlines()) == 3 * before + 1
+
+
+def test_a_database_has_one_server(hall: Hall, begin: Callable, postgres: str) -> None:
+    second = begin(database=postgres)
+    with claim_database(hall.engine), pytest.raises(UsageError, match="Another server"), claim_database(second.engine):
+        pass
+    with claim_database(second.engine):
+        pass
