@@ -23,6 +23,7 @@ LAYERS: tuple[set[str], ...] = (
     {"model", "flow", "devices", "image_modes"},
     {"image_io", "comparison", "alignment", "transfer"},
     {"editor", "verification", "hub"},
+    {"thinking", "endpoint"},
     {"training", "bench", "study", "data"},
     {"serve"},
     {"cli"},

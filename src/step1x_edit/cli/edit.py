@@ -18,6 +18,7 @@ from step1x_edit.cli.batch import Job, read_batch
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.folders import find_version, find_weights
 from step1x_edit.cli.regions import read_region
+from step1x_edit.cli.thought import Thought
 from step1x_edit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -84,6 +85,14 @@ def edit(
         list[str] | None, typer.Option("--lora", metavar="FILE[:WEIGHT]", help="Adapter to use; may be repeated.", show_default=False)
     ] = None,
     lora_apart: Annotated[bool, typer.Option("--lora-apart", help="Keep adapters beside the weights instead of merging them.")] = False,
+    think: Annotated[
+        bool, typer.Option("--think", help="Let the MLLM say the instruction clearer, judge the result, and try again (v1.2).")
+    ] = False,
+    thinker: Annotated[
+        str | None, typer.Option("--thinker", metavar="URL", help="OpenAI-compatible server that thinks instead.", show_default=False)
+    ] = None,
+    thinker_model: Annotated[str | None, typer.Option("--thinker-model", help="Name of the model there.", show_default=False)] = None,
+    tries: Annotated[int, typer.Option("--tries", min=1, max=10, help="Most tries when thinking.")] = 3,
     device: Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:N or mps; the best there is by default.")] = None,
     dtype: Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16; what suits the device by default.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
@@ -115,6 +124,7 @@ def edit(
         raw or strict_size == "off",
         tuple(read_lora(each) for each in lora or ()),
         lora_apart,
+        Thought(thinker, thinker_model, tries, 512) if think or thinker else None,
     )
     if text_to_image is not None:
         if image is not None or images is not None or mask or box or reference:
@@ -153,6 +163,7 @@ class _Task:
     raw: bool
     adapters: tuple[tuple[Path, float], ...]
     adapters_apart: bool
+    thought: Thought | None
 
     def open(self) -> Editor:
         """Load the model."""
@@ -170,6 +181,8 @@ class _Task:
 
         from step1x_edit.image_io import check_target, free_names, write_image
 
+        if self.thought is not None and (self.then or self.count > 1 or request.image is None):
+            raise UsageError("Thinking makes one result of one picture; leave out --then, --count and --text-to-image.")
         turns = len(self.then)
         if turns and self.count > 1:
             raise UsageError("Several turns are made of one result; leave out either --then or --count.")
@@ -179,7 +192,8 @@ class _Task:
         targets = number_names(out, results) if out else free_names(image, results)
         if compare in targets:
             raise UsageError(f"The comparison and a result would both be written to {compare}; give them different names.")
-        for target in [*targets, compare] if compare else targets:
+        beside = [*([compare] if compare else []), *(self.thought.names(targets[0]) if self.thought else [])]
+        for target in [*targets, *beside]:
             check_target(target, self.overwrite)
         _say_notes(notes)
         written: list[EditResult] = []
@@ -187,12 +201,13 @@ class _Task:
             say(f"Loading {self.model}")
             editor = self.open()
             say("Editing")
-            seeds = range(request.seed, request.seed + self.count)
-            made = (
-                editor.edit_turns(request, [request.instruction, *self.then], advance)
-                if turns
-                else editor.edit_seeds(request, seeds, advance)
-            )
+            made: Iterable[EditResult]
+            if self.thought is not None:
+                made = [self.thought.run(editor, request, targets[0], self._write, advance)]
+            elif turns:
+                made = editor.edit_turns(request, [request.instruction, *self.then], advance)
+            else:
+                made = editor.edit_seeds(request, range(request.seed, request.seed + self.count), advance)
             for target, result in zip(targets, made, strict=True):
                 self._write(result, target)
                 written.append(result)
