@@ -8,6 +8,8 @@ Shape suffixes: B batch, L text tokens, C the MLLM's hidden size, D context size
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -90,14 +92,34 @@ class Refiner(nn.Module):
         self.c_embedder = TextProjection(config.in_channels, config.hidden_size)
         self.individual_token_refiner = TokenRefiner(config)
 
-    def forward(self, embedding: Embedding, mean_BC: Tensor, t_B: Tensor) -> Tensor:
-        condition = self.t_embedder(t_B, mean_BC.dtype) + self.c_embedder(mean_BC)
-        x = self.input_embedder(embedding.tokens_BLC)
-        visible = embedding.mask_BL[:, None, :, None] & embedding.mask_BL[:, None, None, :]
-        visible[..., 0] = True  # so that padding has something to attend to
+    def forward(self, still: Still, t_B: Tensor) -> Tensor:
+        condition = self.t_embedder(t_B, still.condition_BD.dtype) + still.condition_BD
+        x = still.tokens_BLD
         for block in self.individual_token_refiner.blocks:
-            x = block(x, condition, visible)
+            x = block(x, condition, still.visible_B1LL)
         return x
+
+
+@dataclass(frozen=True)
+class Still:
+    """What of the connector's work does not depend on t, and is done once an edit: embedded tokens, the part of the condition that comes
+    from the mean, who may attend to whom, what quoted characters add (None where there are none), and the vector."""
+
+    tokens_BLD: Tensor
+    condition_BD: Tensor
+    visible_B1LL: Tensor
+    quoted_BLD: Tensor | None
+    vector_BV: Tensor
+
+    def rows(self, count: int) -> Still:
+        """The first so many of the batch."""
+        return Still(
+            self.tokens_BLD[:count],
+            self.condition_BD[:count],
+            self.visible_B1LL[:count],
+            None if self.quoted_BLD is None else self.quoted_BLD[:count],
+            self.vector_BV[:count],
+        )
 
 
 class Connector(nn.Module):
@@ -114,13 +136,24 @@ class Connector(nn.Module):
         self.global_proj_out = nn.Linear(config.in_channels, vector_size)
         self.text_token_mapping = nn.Linear(config.in_channels, config.hidden_size) if config.text_token_mapping else None
 
-    def forward(self, embedding: Embedding, t_B: Tensor) -> Context:
-        """The context at times t_B in 0..1; tokens [B, L, D] and vector [B, V]."""
+    def forward(self, embedding: Embedding | Still, t_B: Tensor) -> Context:
+        """The context at times t_B in 0..1; tokens [B, L, D] and vector [B, V]. Of an edit's many times, `prepare` serves all."""
+        still = self.prepare(embedding) if isinstance(embedding, Embedding) else embedding
+        tokens_BLD = self.S(still, t_B)
+        if still.quoted_BLD is not None:
+            tokens_BLD = tokens_BLD + still.quoted_BLD
+        return Context(tokens_BLD, still.vector_BV)
+
+    def prepare(self, embedding: Embedding) -> Still:
+        """What is the same at all times."""
         mask_BL1 = embedding.mask_BL.unsqueeze(-1).to(embedding.tokens_BLC.dtype)
         mean_BC = (embedding.tokens_BLC * mask_BL1).sum(1) / mask_BL1.sum(1).clamp_min(1)
-        tokens_BLD = self.S(embedding, mean_BC, t_B)
+        visible = embedding.mask_BL[:, None, :, None] & embedding.mask_BL[:, None, None, :]
+        visible[..., 0] = True  # so that padding has something to attend to
+        quoted_BLD = None
         if self.text_token_mapping is not None and embedding.quoted_BLC is not None and embedding.quoted_mask_BL is not None:
-            quoted_BLD = self.text_token_mapping(embedding.quoted_BLC)
-            tokens_BLD = tokens_BLD + quoted_BLD * embedding.quoted_mask_BL.unsqueeze(-1).to(quoted_BLD.dtype)
+            mapped = self.text_token_mapping(embedding.quoted_BLC)
+            quoted_BLD = mapped * embedding.quoted_mask_BL.unsqueeze(-1).to(mapped.dtype)
         pooled_BC = mean_BC if self.scale_factor is None else mean_BC * (1 + self.scale_factor)
-        return Context(tokens_BLD, self.global_proj_out(pooled_BC))
+        tokens = self.S.input_embedder(embedding.tokens_BLC)
+        return Still(tokens, self.S.c_embedder(mean_BC), visible, quoted_BLD, self.global_proj_out(pooled_BC))

@@ -46,6 +46,10 @@ class Rope:
         angle = torch.cat(angles, dim=-1).unsqueeze(1)
         return cls(torch.complex(angle.cos().float(), angle.sin().float()))
 
+    def part(self, start: int, end: int | None = None) -> Rope:
+        """The angles of some of the tokens."""
+        return Rope(self.turns[:, :, start:end])
+
     def turn(self, x_BHLK: Tensor) -> Tensor:
         """Turn each pair of neighbouring channels by its angle, in float32; the type of x stays."""
         pairs = torch.view_as_complex(x_BHLK.float().unflatten(-1, (-1, 2)))

@@ -14,16 +14,34 @@ The MLLM and the autoencoder run once an edit, outside; what runs at every step,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from step1x_edit.model.connector import Connector
-from step1x_edit.model.dit import DiT
+from step1x_edit.model.connector import Connector, Still
+from step1x_edit.model.dit import BlockCache, DiT
+from step1x_edit.model.layers import Rope
 from step1x_edit.model.presets import Preset
 from step1x_edit.model.records import Embedding, Grid
 
 SMALLEST_TIME = 1e-3
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is the same at every step of an edit; see `Step1XEdit.prepare`."""
+
+    still: Still
+    rope: Rope
+    hidden_BT: Tensor | None
+
+    def rows(self, count: int) -> Prepared:
+        """The first so many of the batch."""
+        if len(self.still.vector_BV) <= count:
+            return self
+        rope = self.rope if len(self.rope.turns) == 1 else Rope(self.rope.turns[:count])
+        return Prepared(self.still.rows(count), rope, None if self.hidden_BT is None else self.hidden_BT[:count])
 
 
 class Step1XEdit(DiT):
@@ -42,6 +60,7 @@ class Step1XEdit(DiT):
         t_B: Tensor,
         grid: Grid,
         reference_grid: Grid | Sequence[Grid] | None = None,
+        cache: BlockCache | None = None,
     ) -> Tensor:
         """The velocity of the noisy tokens, [B, N, C].
 
@@ -52,15 +71,25 @@ class Step1XEdit(DiT):
             t_B: times in 0..1.
             grid: rows and columns of the noisy tokens.
             reference_grid: those of the reference, or of several, whose tokens then follow one another; None for the same.
+            cache: see `DiT.decode`.
         """
-        output = self.decode(
-            noisy_BNC,
-            reference_BMC,
-            self.connector(embedding, t_B),
-            t_B,
-            self.ids(embedding, grid, None if reference_BMC is None else reference_grid or grid),
-            self.hidden_padding(embedding),
-        )[:, : noisy_BNC.shape[1]]
+        return self.predict(noisy_BNC, reference_BMC, t_B, self.prepare(embedding, grid, reference_BMC is not None, reference_grid), cache)
+
+    def prepare(
+        self, embedding: Embedding, grid: Grid, with_reference: bool, reference_grid: Grid | Sequence[Grid] | None = None
+    ) -> Prepared:
+        """All that is the same at every step of an edit: what the connector makes without t, rope's angles, and what is hidden."""
+        ids = self.ids(embedding, grid, reference_grid or grid if with_reference else None)
+        rope = Rope.of(ids, self.config.axes_dim, self.config.theta)
+        return Prepared(self.connector.prepare(embedding), rope, self.hidden_padding(embedding))
+
+    def predict(
+        self, noisy_BNC: Tensor, reference_BMC: Tensor | None, t_B: Tensor, prepared: Prepared, cache: BlockCache | None = None
+    ) -> Tensor:
+        """`forward` with what `prepare` made; a smaller batch takes the first rows of it."""
+        prepared = prepared.rows(len(noisy_BNC))
+        context = self.connector(prepared.still, t_B)
+        output = self.decode(noisy_BNC, reference_BMC, context, t_B, prepared.rope, prepared.hidden_BT, cache)[:, : noisy_BNC.shape[1]]
         if self.preset.prediction == "velocity" or reference_BMC is None:
             return output
         return self.velocity_of_change(output, noisy_BNC, reference_BMC, t_B)
