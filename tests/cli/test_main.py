@@ -47,8 +47,8 @@ def test_help_takes_little_longer_than_starting_python(step1x: Run) -> None:
     [
         (["paint"], "No such command 'paint'"),
         (["--colour"], "No such option: --colour"),
-        (["edit"], "Missing argument 'IMAGE'"),
-        (["edit", "a.png"], "Missing argument 'INSTRUCTION'"),
+        (["edit"], "Give a picture and an instruction"),
+        (["edit", "a.png"], "The instruction is missing"),
         (["edit", "a.png", "make it night", "--steps", "many"], "Invalid value for '--steps'"),
         (["edit", "a.png", "make it night", "-n", "0"], "Invalid value for '--count'"),
         (["edit", "a.png", "make", "it", "night"], "unexpected extra argument"),
