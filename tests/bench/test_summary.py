@@ -33,7 +33,7 @@ def tables(tmp_path: Path) -> Path:
 
 
 def test_the_command_prints_published_averages_as_json(tables: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["bench", "score", str(tables), "--judge", "judge-a", "--json"]) == 0
+    assert run(["bench", "score", str(tables), "--by", "judge-a", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["systems"]
     english = found["two"]["views"]["en/full"]
     assert english["o"] == pytest.approx(5.5)
@@ -57,7 +57,7 @@ def test_the_command_prints_tables_with_the_papers_beside(
 
 
 def test_pairs_are_compared_on_what_both_have(tables: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["bench", "compare", str(tables), "--judge", "judge-a", "--json"]) == 0
+    assert run(["bench", "compare", str(tables), "--by", "judge-a", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["first"], row["second"], row["difference"]) == ("one", "two", pytest.approx(-1.0))
     assert (row["wins"], row["ties"], row["losses"]) == (0, 0, 23)

@@ -15,7 +15,7 @@ from typing import Any
 from step1x_edit.bench import statistics
 from step1x_edit.bench.gedit import LANGUAGES, TASK_SIZES, TASKS
 from step1x_edit.bench.published import published
-from step1x_edit.bench.score_tables import find_tables, read_tables
+from step1x_edit.bench.score_tables import TableSet, find_tables, read_tables
 from step1x_edit.bench.scores import METRICS, CaseScore, Means, Metric, Subset, average, choose, mark_intersection, values_of
 from step1x_edit.errors import UsageError
 
@@ -35,18 +35,27 @@ def read_scores(folders: Sequence[Path], judge: str | None = None) -> Scores:
     Raises:
         UsageError: there is none, or one of them cannot be read.
     """
+    return {name: read_tables(each.tables) for name, each in _find(folders, judge).items()}
+
+
+def find_folders(folders: Sequence[Path], judge: str | None = None) -> dict[str, Path]:
+    """The result folder of every system that `read_scores` finds, where its tables lie in `scores/<judge>` of it."""
+    return {name: each.folder.parent.parent for name, each in _find(folders, judge).items()}
+
+
+def _find(folders: Sequence[Path], judge: str | None) -> dict[str, TableSet]:
     sets = [each for folder in folders for each in find_tables(folder) if judge in (None, each.judge)]
     if not sets:
         which = f" by {judge}" if judge else ""
         raise UsageError(f"There are no score tables{which} in {', '.join(map(str, folders))}; make them with step1x bench score --judge.")
     names = [each.system for each in sets]
-    scores: Scores = {}
+    found: dict[str, TableSet] = {}
     for each in sets:
         name = each.system if names.count(each.system) == 1 else f"{each.system} ({each.judge})"
-        if name in scores:
+        if name in found:
             raise UsageError(f"Two folders hold tables of {name}; give one of them.")
-        scores[name] = read_tables(each.tables)
-    return scores
+        found[name] = each
+    return found
 
 
 def summarise(scores: Mapping[str, Sequence[CaseScore]], common: bool = False, seed: int = 0) -> dict[str, Any]:

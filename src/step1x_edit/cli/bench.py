@@ -10,6 +10,26 @@ from typing import Annotated, Any
 
 import typer
 
+from step1x_edit.cli.bench_options import (
+    Attempts,
+    Budget,
+    Concurrency,
+    Json,
+    Options,
+    PriceIn,
+    PriceOut,
+    PricePicture,
+    Rate,
+    Timeout,
+    Url,
+    note_command,
+    own_editor,
+    progress_line,
+    read_commands,
+    read_key,
+    read_options,
+)
+from step1x_edit.cli.bench_reference import mini
 from step1x_edit.cli.debugging import Debug
 
 app = typer.Typer(help="Measure editing systems.", no_args_is_help=True)
@@ -39,7 +59,6 @@ class MetricName(StrEnum):
 
 
 Folders = Annotated[list[Path], typer.Argument(help="Folders with results or score tables.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.callback()
@@ -48,17 +67,113 @@ def bench() -> None:
 
 
 @app.command()
+def run(
+    system: Annotated[
+        str,
+        typer.Argument(
+            help="leave-as-is, step1x:MODEL, openai:MODEL, gemini:MODEL, seededit:MODEL, endpoint:MODEL, diffusers:MODEL, folder:PATH."
+        ),
+    ],
+    cases: Annotated[str, typer.Option("--cases", help="hf:DATASET, a Parquet, CSV or JSON Lines file, or a folder of such.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of result folders; a run that is there is gone on with.")],
+    name: Annotated[str | None, typer.Option("--name", help="Name of the result folder; the system's own by default.")] = None,
+    tasks: Annotated[list[str] | None, typer.Option("--task", help="Only this task; may be repeated.")] = None,
+    languages: Annotated[list[Language] | None, typer.Option("--language", help="Only this language; may be repeated.")] = None,
+    per_task: Annotated[int | None, typer.Option("--per-task", min=1, help="Only the first questions of each task.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Every case's seed.")] = 0,
+    again: Annotated[bool, typer.Option("--again", help="Ask once more for what was refused.")] = False,
+    weights: Annotated[Path | None, typer.Option("--weights", help="Folder of our own model's weights.")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:N or mps, for models in this process.")] = None,
+    options: Options = None,
+    url: Url = None,
+    concurrency: Concurrency = None,
+    rate: Rate = None,
+    attempts: Attempts = 6,
+    timeout: Timeout = 180.0,
+    budget: Budget = None,
+    price_in: PriceIn = 0.0,
+    price_out: PriceOut = 0.0,
+    price_picture: PricePicture = 0.0,
+    debug: Debug = False,
+) -> None:
+    """Edit every case with a system. The same command goes on where it stopped; a finished case is never asked again."""
+    from step1x_edit.bench.calls import Limits, Prices
+    from step1x_edit.bench.gedit import read_cases, select_cases
+    from step1x_edit.bench.running import run_system
+    from step1x_edit.bench.systems import Settings, open_system
+
+    chosen = select_cases(read_cases(cases), tasks or (), [each.value for each in languages or ()], per_task)
+    limits = Limits(concurrency, rate, attempts, timeout=timeout, budget=budget)
+    settings = Settings(
+        url=url,
+        key=read_key(system),
+        timeout=timeout,
+        options=read_options(options),
+        device=device,
+        open_editor=own_editor(weights, device),
+    )
+    opened = open_system(system, settings)
+    folder = out / (name or opened.name)
+    with progress_line(opened.name) as tell:
+        state = run_system(
+            opened,
+            chosen,
+            folder,
+            limits=limits,
+            prices=Prices(price_in, price_out, price_picture),
+            seed=seed,
+            again=again,
+            progress=lambda s: tell(s.edited + s.refused, s.total, f"{s.refused} refused, {s.failed} failed, {s.spent:.2f} dollars"),
+        )
+    typer.echo(
+        f"{state.edited} of {state.total} cases are edited, {state.refused} refused, {state.failed} failed; {state.spent:.4f} dollars."
+    )
+    note_command([folder])
+    typer.echo(f"Results: {folder}")
+    if state.failed:
+        typer.echo("The failed ones are asked again by the same command.")
+        raise typer.Exit(1)
+
+
+@app.command()
 def score(
     folders: Folders,
-    judge: Annotated[str | None, typer.Option("--judge", help="Only the tables in folders of this name.")] = None,
+    judge: Annotated[
+        str | None, typer.Option("--judge", help="Have results judged first: openai:MODEL, endpoint:MODEL, local:FOLDER, or reference.")
+    ] = None,
+    cases: Annotated[str | None, typer.Option("--cases", help="What was asked; needed to judge.")] = None,
+    by: Annotated[str | None, typer.Option("--by", help="Only score tables in folders of this name.")] = None,
     common: Annotated[bool, typer.Option("--common", help="Intersection: what all of these systems answered.")] = False,
+    prompts: Annotated[Path | None, typer.Option("--prompts", help="File of the published prompts, instead of our own rubric.")] = None,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, max=50, help="How often each question is asked.")] = 1,
+    swap: Annotated[bool, typer.Option("--swap", help="Also ask with the pictures in the other order, to measure what it does.")] = False,
+    options: Options = None,
+    url: Url = None,
+    concurrency: Concurrency = None,
+    rate: Rate = None,
+    attempts: Attempts = 6,
+    timeout: Timeout = 180.0,
+    budget: Budget = None,
+    price_in: PriceIn = 0.0,
+    price_out: PriceOut = 0.0,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Compute the published averages of score tables: SC, PQ and O by task, language and subset."""
+    """Have results judged, where --judge says by whom, and compute the published averages: SC, PQ and O by task, language and subset."""
     from step1x_edit.bench.summary import read_scores, summarise
 
-    summary = summarise(read_scores(folders, judge), common)
+    if judge is not None:
+        from step1x_edit.bench.calls import Limits, Prices
+        from step1x_edit.cli.bench_judges import judge_folders
+
+        limits = Limits(concurrency, rate, attempts, timeout=timeout, budget=budget)
+        by = judge_folders(
+            judge, folders, cases, prompts, limits, Prices(price_in, price_out), repeats, swap, url, read_options(options), as_json
+        )
+        if by is None:
+            return
+        note_command(folders)
+    summary = summarise(read_scores(folders, by), common)
     if as_json:
         typer.echo(json.dumps(summary, ensure_ascii=False, indent=1))
     else:
@@ -66,9 +181,22 @@ def score(
 
 
 @app.command()
+def prompts(
+    out: Annotated[Path, typer.Option("--out", help="File to write.")],
+    url: Url = None,
+    debug: Debug = False,
+) -> None:
+    """Fetch the published judging prompts, which belong to their authors and do not come with this package."""
+    from step1x_edit.bench.judges.rubric import PUBLISHED_URL, fetch_published
+
+    fetch_published(out, url or PUBLISHED_URL)
+    typer.echo(f"The published prompts are in {out}; use them with step1x bench score --prompts {out}.")
+
+
+@app.command()
 def compare(
     folders: Folders,
-    judge: Annotated[str | None, typer.Option("--judge", help="Only the tables in folders of this name.")] = None,
+    by: Annotated[str | None, typer.Option("--by", help="Only score tables in folders of this name.")] = None,
     metric: Annotated[MetricName, typer.Option("--metric", help="The figure to compare.")] = MetricName.O,
     language: Annotated[Language, typer.Option("--language", help="Language of the instructions.")] = Language.ALL,
     subset: Annotated[SubsetName, typer.Option("--subset", help="All cases, or those that all systems answered.")] = SubsetName.FULL,
@@ -78,11 +206,36 @@ def compare(
     """Test every pair of systems on the cases that both have a judgement of."""
     from step1x_edit.bench.summary import compare_systems, read_scores
 
-    rows = compare_systems(read_scores(folders, judge), metric.value, language.value, subset.value)
+    rows = compare_systems(read_scores(folders, by), metric.value, language.value, subset.value)
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=1))
     else:
         _print_pairs(rows)
+
+
+@app.command()
+def report(
+    folders: Folders,
+    out: Annotated[Path, typer.Option("--out", help="HTML file to write.")],
+    by: Annotated[str | None, typer.Option("--by", help="Only score tables in folders of this name.")] = None,
+    title: Annotated[str, typer.Option("--title", help="Heading of the page.")] = "GEdit-Bench",
+    debug: Debug = False,
+) -> None:
+    """Write one HTML file with figures, charts, pictures before and after, worst and missing cases, and the commands."""
+    import shlex
+
+    from step1x_edit.bench.gedit import FULL_SET, write_text
+    from step1x_edit.bench.report import write_report
+    from step1x_edit.bench.summary import find_folders, read_scores
+
+    scores = read_scores(folders, by)
+    places = {system: place for system, place in find_folders(folders, by).items() if (place / FULL_SET).is_dir()}
+    command = ["step1x", "bench", "report", *map(str, folders), "--out", str(out), *(["--by", by] if by else [])]
+    write_text(out, write_report(scores, places, [*read_commands(places.values()), shlex.join(command)], title))
+    typer.echo(f"The report is in {out}.")
+
+
+app.command()(mini)
 
 
 def _print_summary(summary: Mapping[str, Any]) -> None:

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# gedit-mini from nothing to figures, offline: the embedded model against leaving pictures as they are.
+#   runs/gedit/mini.sh [FOLDER [WEIGHTS]]
+set -euo pipefail
+out=${1:-out/gedit-mini}
+weights=()
+if [ -n "${2:-}" ]; then weights=(--weights "$2"); fi
+step1x bench mini "$out/cases"
+step1x bench run leave-as-is --cases "$out/cases" --out "$out/results"
+step1x bench run step1x:mini "${weights[@]}" --cases "$out/cases" --out "$out/results"
+step1x bench score "$out/results" --cases "$out/cases" --judge reference

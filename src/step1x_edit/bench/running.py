@@ -1,0 +1,228 @@
+"""Run a system over cases: resumable case by case, with progress and cost.
+
+A case is done when its result lies under its name; it is then never asked again. What happened to every case is a line of `run.jsonl` in
+the system's folder, and what was run is in `run.json`; nothing of the key is written.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from step1x_edit import __version__
+from step1x_edit.bench.calls import Limits, Pace, Passing, Prices, Purse, Refused, Stopped, Usage, call
+from step1x_edit.bench.gedit import BenchCase, CaseName, find_picture, place_result, place_source, write_cases, write_text
+from step1x_edit.bench.systems.system import System
+from step1x_edit.errors import ImageError, Step1XError, UsageError
+from step1x_edit.image_io import read_image, write_image
+
+LOG = "run.jsonl"
+RECORD = "run.json"
+SPARE = 2
+"""Cases that wait in line for each worker, so that none waits for work and few are lost on Ctrl-C."""
+
+
+@dataclass(frozen=True)
+class RunState:
+    """How far a run is: cases in all, edited, refused, failed for now, and dollars spent, earlier runs included."""
+
+    total: int
+    edited: int
+    refused: int
+    failed: int
+    spent: float
+
+    @property
+    def left(self) -> int:
+        """Cases without an answer."""
+        return self.total - self.edited - self.refused
+
+
+class Journal:
+    """Lines of JSON that several threads append to; a line torn by a kill is passed over when it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._torn = self._ends_torn()
+
+    def read(self) -> list[dict[str, Any]]:
+        """Every whole line."""
+        rows = []
+        if self.path.exists():
+            for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+                try:
+                    row = json.loads(line)
+                except ValueError:
+                    continue
+                if isinstance(row, dict):
+                    rows.append(row)
+        return rows
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Append a line; a new one begins even where the last was torn."""
+        text = json.dumps(row, ensure_ascii=False)
+        with self._lock:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(("\n" if self._torn else "") + text + "\n")
+            self._torn = False
+
+    def _ends_torn(self) -> bool:
+        if not self.path.exists() or not self.path.stat().st_size:
+            return False
+        with self.path.open("rb") as file:
+            file.seek(-1, 2)
+            return file.read() != b"\n"
+
+
+def run_system(
+    system: System,
+    cases: Sequence[BenchCase],
+    folder: Path,
+    *,
+    limits: Limits,
+    prices: Prices,
+    seed: int = 0,
+    again: bool = False,
+    progress: Callable[[RunState], None] = lambda state: None,
+) -> RunState:
+    """Edit every case that has no result yet.
+
+    Args:
+        system: who edits.
+        cases: what to edit.
+        folder: the system's result folder; made where it is missing.
+        limits: rate, attempts, time-outs and cost cap.
+        prices: what calls cost.
+        seed: every case's seed.
+        again: ask once more for the cases that were refused.
+        progress: told after each case.
+
+    Raises:
+        UsageError: the folder belongs to another run, or the limits cannot be kept.
+        BudgetReached: the cost cap is reached; what is done is kept.
+        Step1XError: the service turns all cases down.
+    """
+    limits.check(prices)
+    _claim(folder, system, seed)
+    write_cases(cases, folder / "cases.jsonl")
+    journal = Journal(folder / LOG)
+    earlier = journal.read()
+    refused = {tuple(row["case"]) for row in earlier if row.get("outcome") == "refused"} if not again else set()
+    done = {case.name for case in cases if find_picture(place_result(folder, case.name))}
+    turned_down = {case.name for case in cases if case.name in refused and case.name not in done}
+    costs = [float(row.get("cost") or 0) for row in earlier]
+    purse = Purse(prices, limits.budget, sum(costs), max(costs, default=0.0))
+    worker = _Worker(system, folder, journal, limits, purse, Pace(limits.per_minute), seed)
+    counts = Counter(edited=len(done), refused=len(turned_down), failed=0)
+
+    def state() -> RunState:
+        return RunState(len(cases), counts["edited"], counts["refused"], counts["failed"], purse.spent)
+
+    progress(state())
+    waiting = [case for case in cases if case.name not in done and case.name not in turned_down]
+    problem: Step1XError | None = None
+    workers = limits.concurrency or system.concurrency
+    with ThreadPoolExecutor(workers) as pool:
+        under_way: set[Future[str]] = set()
+        try:
+            while (waiting and problem is None) or under_way:
+                while waiting and problem is None and len(under_way) < workers * SPARE:
+                    under_way.add(pool.submit(worker.answer, waiting.pop(0)))
+                finished, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    try:
+                        counts[future.result()] += 1
+                    except Stopped:
+                        continue
+                    except Step1XError as error:
+                        problem = problem or error
+                        worker.pace.stop()
+                    progress(state())
+        finally:
+            worker.pace.stop()
+            pool.shutdown(cancel_futures=True)
+    if problem is not None:
+        raise problem
+    return state()
+
+
+@dataclass(frozen=True)
+class _Worker:
+    system: System
+    folder: Path
+    journal: Journal
+    limits: Limits
+    purse: Purse
+    pace: Pace
+    seed: int
+
+    def answer(self, case: BenchCase) -> str:
+        """Edit one case and write what came of it; returns the outcome."""
+        started = time.perf_counter()
+        row: dict[str, Any] = {"case": list(case.name)}
+        usage: Usage | None = None
+        try:
+            picture = read_image(case.source.read()).image
+        except ImageError as error:
+            return self._note(row, "refused", f"the source cannot be read: {error}", started)
+        self.purse.begin()
+        try:
+            edited, attempts = call(lambda: self.system.edit(case, picture, self.seed), self.limits, self.pace)
+            usage = edited.usage
+            row |= {"attempts": attempts, "model": edited.model, "usage": asdict(edited.usage)}
+            self._write(case, edited.image)
+        except Refused as error:
+            return self._note(row, "refused", str(error), started)
+        except Passing as error:
+            return self._note(row, "failed", str(error), started)
+        finally:
+            row["cost"] = self.purse.end(usage)
+        return self._note(row, "edited", "", started)
+
+    def _write(self, case: BenchCase, image: Any) -> None:
+        result, source = place_result(self.folder, case.name), place_source(self.folder, case.name)
+        result.parent.mkdir(parents=True, exist_ok=True)
+        if not source.exists():
+            write_image(read_image(case.shown.read()).image, source, overwrite=True)
+        write_image(image if image.mode in ("RGB", "RGBA") else image.convert("RGB"), result, overwrite=True)
+
+    def _note(self, row: dict[str, Any], outcome: str, reason: str, started: float) -> str:
+        seconds = round(time.perf_counter() - started, 3)
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        self.journal.add({**row, "outcome": outcome, "reason": reason, "seconds": seconds, "when": when})
+        return outcome
+
+
+def read_missing(folder: Path, cases: Sequence[CaseName]) -> dict[CaseName, str]:
+    """Cases without a result, and why, as the last run told."""
+    reasons = {tuple(row["case"]): str(row.get("reason") or "") for row in Journal(folder / LOG).read() if "case" in row}
+    return {name: reasons.get(name) or "no result" for name in cases if not find_picture(place_result(folder, name))}
+
+
+def _claim(folder: Path, system: System, seed: int) -> None:
+    record = {"system": system.name, **dict(system.facts), "seed": seed}
+    path = folder / RECORD
+    if path.exists():
+        try:
+            earlier = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UsageError(f"{path} is damaged; choose another folder.") from error
+        for key, value in json.loads(json.dumps(record)).items():
+            if earlier.get(key) != value:
+                raise UsageError(
+                    f"{folder} holds a run with {key} {earlier.get(key)!r} and this one has {value!r}; choose another --out or --name."
+                )
+        return
+    if (folder / "fullset").exists():
+        raise UsageError(f"{folder} holds results that no run of this command made; choose another --out or --name.")
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    write_text(path, json.dumps({**record, "version": __version__, "started": started}, ensure_ascii=False, indent=1) + "\n")

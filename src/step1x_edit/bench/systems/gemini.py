@@ -1,0 +1,92 @@
+"""Gemini's image editing, through Google's own client."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from PIL import Image
+
+from step1x_edit.bench.calls import Passing, Refused, Usage
+from step1x_edit.bench.gedit import BenchCase
+from step1x_edit.bench.systems.openai_images import sort_out
+from step1x_edit.bench.systems.system import Edited, Settings, decode, encode_png, name_folder
+from step1x_edit.errors import Step1XError, UsageError
+
+DEFAULT_MODEL = "gemini-2.5-flash-image"
+
+
+class Gemini:
+    """One `generateContent` with instruction and picture in, and a picture among the parts that come out."""
+
+    concurrency = 4
+
+    def __init__(self, settings: Settings) -> None:
+        from google import genai
+        from google.genai import types
+
+        if not settings.key:
+            raise UsageError("Gemini needs a key; set GEMINI_API_KEY.")
+        options = types.HttpOptions(
+            base_url=settings.url, timeout=round(settings.timeout * 1000), retry_options=types.HttpRetryOptions(attempts=1)
+        )
+        self.client = genai.Client(api_key=settings.key, http_options=options)
+        self.model = settings.model or DEFAULT_MODEL
+        self.options = dict(settings.options)
+        self.name = name_folder(self.model)
+        self.facts: Mapping[str, Any] = {"model": self.model, "url": settings.url or "Google", "options": self.options}
+
+    def edit(self, case: BenchCase, picture: Image.Image, seed: int) -> Edited:
+        """One call."""
+        from google.genai import types
+
+        parts = [types.Part.from_text(text=case.instruction), types.Part.from_bytes(data=encode_png(picture), mime_type="image/png")]
+        values = {"response_modalities": ["TEXT", "IMAGE"], "seed": seed % 2**31, **self.options}
+        answer = self._ask([types.Content(role="user", parts=parts)], types.GenerateContentConfig(**values))
+        if answer.prompt_feedback and answer.prompt_feedback.block_reason:
+            raise Refused(f"blocked: {_name(answer.prompt_feedback.block_reason)}")
+        said = []
+        for candidate in answer.candidates or []:
+            for part in (candidate.content.parts if candidate.content else None) or []:
+                if part.inline_data and part.inline_data.data:
+                    count = answer.usage_metadata
+                    used = Usage((count and count.prompt_token_count) or 0, (count and count.candidates_token_count) or 0, 1)
+                    return Edited(decode(part.inline_data.data, "Gemini"), used, answer.model_version or self.model)
+                said.append(part.text or "")
+            if candidate.finish_reason and _name(candidate.finish_reason) != "STOP":
+                raise Refused(f"stopped: {_name(candidate.finish_reason)}")
+        raise Refused(f"it answered in words alone: {' '.join(said)[:200]}" if any(said) else "the answer holds no picture")
+
+    def _ask(self, contents: Any, config: Any) -> Any:
+        import httpx
+        import httpx2
+        from google.genai import errors
+
+        try:
+            return self.client.models.generate_content(model=self.model, contents=contents, config=config)
+        except errors.APIError as error:
+            raise _sort_out(error) from error
+        except (httpx.TimeoutException, httpx2.TimeoutException) as error:
+            raise Passing("it took too long") from error
+        except (httpx.HTTPError, httpx2.HTTPError) as error:
+            raise Passing("Gemini is out of reach") from error
+        except ValueError as error:  # what the client raises on an answer that is not of its form
+            raise Passing("the answer cannot be read") from error
+
+
+def _sort_out(error: Any) -> Step1XError:
+    text = str(error.message or error)[:300]
+    wait = re.search(r"'retryDelay': '([0-9.]+)s'", str(error.details))
+    if error.code == 400 and "API key" in text:
+        return Step1XError(f"Gemini refuses the key ({text}); check GEMINI_API_KEY.")
+    return sort_out(error.code, "", text, wait[1] if wait else None, "Gemini")
+
+
+def _name(value: Any) -> str:
+    return str(getattr(value, "value", value))
+
+
+def gemini(settings: Settings) -> Gemini:
+    """See `Gemini`."""
+    return Gemini(settings)

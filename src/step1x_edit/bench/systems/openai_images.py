@@ -1,0 +1,134 @@
+"""OpenAI's image editing (GPT-4o's images and later), and any service that speaks the same protocol."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from step1x_edit.bench.calls import Passing, Refused, Usage, read_retry_after
+from step1x_edit.bench.gedit import BenchCase
+from step1x_edit.bench.systems.system import Edited, Settings, decode, encode_png, name_folder
+from step1x_edit.errors import Step1XError, UsageError
+
+if TYPE_CHECKING:
+    import openai
+
+DEFAULT_MODEL = "gpt-image-1"
+_PASSING = (408, 409, 425, 429, 500, 502, 503, 504, 529)
+_OUT_OF_MONEY = ("insufficient_quota", "billing_hard_limit_reached")
+
+
+class OpenAIImages:
+    """POST images/edits, through OpenAI's own client; its retries are off, since `bench.calls` makes them."""
+
+    concurrency = 4
+
+    def __init__(self, model: str, url: str | None, key: str | None, timeout: float, options: Mapping[str, Any]) -> None:
+        self.client = open_client(url, key, timeout)
+        self.model = model
+        self.options = dict(options)
+        self.name = name_folder(model)
+        self.facts: Mapping[str, Any] = {"model": model, "url": str(self.client.base_url), "options": self.options}
+
+    def edit(self, case: BenchCase, picture: Image.Image, seed: int) -> Edited:
+        """One call. The protocol has no seed."""
+        with explain(str(self.client.base_url)):
+            answer = self.client.images.edit(
+                model=self.model, image=("source.png", encode_png(picture), "image/png"), prompt=case.instruction, extra_body=self.options
+            )
+        if isinstance(answer, str):
+            raise Passing("the answer cannot be read")
+        found = answer.data[0] if answer.data else None
+        if found is None or not (found.b64_json or found.url):
+            raise Refused("the answer holds no picture")
+        data = _unpack(found.b64_json) if found.b64_json else self._fetch(str(found.url))
+        usage = answer.usage
+        used = Usage(usage.input_tokens, usage.output_tokens, 1) if usage else Usage(pictures=1)
+        return Edited(decode(data, "the service"), used, getattr(answer, "model", None) or self.model)
+
+    def _fetch(self, url: str) -> bytes:
+        return fetch(url, float(self.client.timeout) if isinstance(self.client.timeout, int | float) else 60.0)
+
+
+def open_client(url: str | None, key: str | None, timeout: float) -> openai.OpenAI:
+    """A client without retries of its own.
+
+    Raises:
+        UsageError: there is no key for OpenAI itself.
+    """
+    import openai
+
+    if key is None and url is None:
+        raise UsageError("OpenAI needs a key; set OPENAI_API_KEY, or give the --url of another service.")
+    return openai.OpenAI(api_key=key or "none", base_url=url, timeout=timeout, max_retries=0)
+
+
+@contextmanager
+def explain(service: str) -> Iterator[None]:
+    """The client's errors as those of `bench.calls`."""
+    import openai
+
+    try:
+        yield
+    except openai.APITimeoutError as error:
+        raise Passing("it took too long") from error
+    except openai.APIConnectionError as error:
+        raise Passing(f"{service} is out of reach") from error
+    except openai.APIStatusError as error:
+        raise sort_out(
+            error.status_code, str(error.code or ""), _message(error), error.response.headers.get("retry-after"), service
+        ) from error
+    except (openai.APIError, ValueError) as error:  # the latter for an answer that claims to be JSON and is not
+        raise Passing(f"the answer of {service} cannot be read") from error
+
+
+def sort_out(status: int, code: str, message: str, retry_after: str | None, service: str) -> Step1XError:
+    """What an HTTP status means for the run."""
+    if code in _OUT_OF_MONEY:
+        return Step1XError(f"{service} says that the account's money is used up ({message}).")
+    if status in _PASSING or status >= 500:
+        return Passing(f"status {status}", read_retry_after(retry_after))
+    if status in (401, 403, 404, 405):
+        return Step1XError(f"{service} answered with status {status} ({message}); check the key, the model and the address.")
+    return Refused(message or f"status {status}")
+
+
+def fetch(url: str, timeout: float) -> bytes:
+    """The picture at an address that a service named."""
+    import httpx
+
+    try:
+        answer = httpx.get(url, timeout=timeout, follow_redirects=True)
+    except httpx.HTTPError as error:
+        raise Passing("the picture's address is out of reach") from error
+    if answer.status_code != 200:
+        raise Passing(f"the picture's address answered with status {answer.status_code}")
+    return answer.content
+
+
+def _message(error: openai.APIStatusError) -> str:
+    body = error.body if isinstance(error.body, dict) else {}
+    return str(body.get("message") or error.message)[:300]
+
+
+def _unpack(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise Refused("the answer holds no whole picture") from error
+
+
+def openai_images(settings: Settings) -> OpenAIImages:
+    """OpenAI itself."""
+    return OpenAIImages(settings.model or DEFAULT_MODEL, settings.url, settings.key, settings.timeout, settings.options)
+
+
+def endpoint(settings: Settings) -> OpenAIImages:
+    """Any service with the protocol's images/edits."""
+    if not settings.url:
+        raise UsageError("The system endpoint needs the service's address; give --url, ending in /v1 with most services.")
+    return OpenAIImages(settings.model or "default", settings.url, settings.key, settings.timeout, settings.options)

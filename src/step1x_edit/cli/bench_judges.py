@@ -1,0 +1,134 @@
+"""Judges for `step1x bench score`: opened by name, and put to work on result folders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from step1x_edit.cli.bench_options import progress_line, read_key
+from step1x_edit.errors import UsageError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from step1x_edit.bench.calls import Limits, Prices
+    from step1x_edit.bench.judges.judge import Judge
+
+KINDS = ("openai", "endpoint", "local", "reference")
+
+
+def judge_folders(
+    name: str,
+    folders: Sequence[Path],
+    cases: str | None,
+    prompts: Path | None,
+    limits: Limits,
+    prices: Prices,
+    repeats: int,
+    swap: bool,
+    url: str | None,
+    options: Mapping[str, Any],
+    as_json: bool,
+) -> str | None:
+    """Judge every system in some folders; returns the name of the folders that the tables are in, None where there are no tables."""
+    from step1x_edit.bench.gedit import find_systems, read_cases
+    from step1x_edit.bench.judges.judging import judge_results
+    from step1x_edit.bench.judges.rubric import OWN, read_published
+
+    if cases is None:
+        raise UsageError("To judge results it must be known what was asked; give --cases.")
+    questions, systems = read_cases(cases), find_systems(folders)
+    if name == "reference":
+        from step1x_edit.cli.bench_reference import score_reference
+
+        score_reference(questions, systems, as_json)
+        return None
+    rubric = read_published(prompts) if prompts else OWN
+    judge = open_judge(name, url, limits.timeout, options)
+    for system, folder in systems.items():
+        with progress_line(f"{judge.name} on {system}") as tell:
+            judged = judge_results(
+                judge,
+                rubric,
+                questions,
+                folder,
+                limits=limits,
+                prices=prices,
+                repeats=repeats,
+                swap=swap,
+                progress=lambda s: tell(s.answered, s.total, f"{s.failed} failed, {s.spent:.2f} dollars"),
+            )
+        typer.echo(
+            f"{system}: {judged.state.answered} of {judged.state.total} questions answered, {judged.state.spent:.4f} dollars.", err=True
+        )
+        if judged.ended:
+            typer.echo(f"{system}: {judged.ended} The same command with a larger --budget goes on.", err=True)
+    return judge.name
+
+
+def open_judge(name: str, url: str | None, timeout: float, options: Mapping[str, Any]) -> Judge:
+    """A judge by name.
+
+    Raises:
+        UsageError: there is no such judge, or it needs something that is missing.
+    """
+    kind, _, model = name.partition(":")
+    if kind not in KINDS or not model:
+        raise UsageError(f"There is no judge {name!r}; choose from openai:MODEL, endpoint:MODEL, local:FOLDER and reference.")
+    if kind == "local":
+        return open_local(Path(model))
+    from step1x_edit.bench.judges.openai_chat import ChatJudge
+
+    if kind == "endpoint" and not url:
+        raise UsageError("The judge endpoint needs the service's address; give --url, ending in /v1 with most services.")
+    return ChatJudge(model, url, read_key(name), timeout, options)
+
+
+def open_local(folder: Path) -> Judge:
+    """A Qwen2.5-VL in a folder."""
+    from step1x_edit.bench.judges.local import LocalJudge
+    from step1x_edit.bench.systems.system import name_folder
+
+    speaker = Qwen(folder)
+    return LocalJudge(name_folder(folder.name), speaker, {"folder": str(folder), "device": str(speaker.model.device)})
+
+
+class Qwen:
+    """A Qwen2.5-VL that answers in words."""
+
+    def __init__(self, folder: Path) -> None:
+        import torch
+        from transformers import Qwen2_5_VLForConditionalGeneration
+        from transformers.utils import logging
+
+        from step1x_edit.devices import choose_device
+        from step1x_edit.model.mllm import Processor
+
+        logging.disable_progress_bar()
+        place = choose_device(None)
+        try:
+            model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, dtype=torch.float32 if place.type == "cpu" else torch.bfloat16
+            )
+            self.processor = Processor.open(folder)
+        except (OSError, ValueError, KeyError) as error:
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise UsageError(f"The judge in {folder} cannot be loaded ({reason}).") from error
+        self.model: Any = model.eval().to(place)  # type: ignore[arg-type]  # typed as if it took the model twice
+
+    def speak(self, pictures: Sequence[Image], text: str, most_tokens: int) -> tuple[str, int, int]:
+        """See `bench.judges.local.Speaker`."""
+        import torch
+
+        content = [*({"type": "image"} for _ in pictures), {"type": "text", "text": text}]
+        turns: list[dict[str, Any]] = [{"role": "user", "content": content}]
+        message = self.processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        inputs = dict(self.processor(text=[message], images=list(pictures), return_tensors="pt"))
+        inputs = {key: value.to(self.model.device) for key, value in inputs.items()}
+        with torch.inference_mode():
+            made = self.model.generate(**inputs, max_new_tokens=most_tokens, do_sample=False)
+        given = inputs["input_ids"].shape[1]
+        return self.processor.tokenizer.decode(made[0, given:], skip_special_tokens=True), given, made.shape[1] - given

@@ -1,0 +1,102 @@
+"""Options that several verbs of `step1x bench` share, and what they become."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from step1x_edit.errors import UsageError
+
+if TYPE_CHECKING:
+    from step1x_edit.bench.systems import LocalEditor
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Options = Annotated[list[str] | None, typer.Option("--option", help="Passed on as it is: name=value; may be repeated.")]
+Url = Annotated[str | None, typer.Option("--url", help="Address of the service, where it is not the usual one.")]
+Concurrency = Annotated[int | None, typer.Option("--concurrency", min=1, help="Calls under way at once.")]
+Rate = Annotated[float | None, typer.Option("--rate", help="Calls begun in a minute, at most.")]
+Attempts = Annotated[int, typer.Option("--attempts", min=1, help="How often a call is made before it counts as failed.")]
+Timeout = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that one call may take.")]
+Budget = Annotated[float | None, typer.Option("--budget", min=0, help="Stop before this many dollars are exceeded, earlier runs included.")]
+PriceIn = Annotated[float, typer.Option("--price-in", min=0, help="Dollars for a million tokens in.")]
+PriceOut = Annotated[float, typer.Option("--price-out", min=0, help="Dollars for a million tokens out.")]
+PricePicture = Annotated[float, typer.Option("--price-picture", min=0, help="Dollars for a picture.")]
+
+KEYS = {"openai": "OPENAI_API_KEY", "endpoint": "STEP1X_BENCH_KEY", "gemini": "GEMINI_API_KEY", "seededit": "ARK_API_KEY"}
+"""Where the key of a service is read from."""
+
+
+def read_key(name: str) -> str | None:
+    """The key of a system or judge, from the environment alone."""
+    variable = KEYS.get(name.partition(":")[0])
+    return os.environ.get(variable) or None if variable else None
+
+
+def read_options(given: Sequence[str] | None) -> dict[str, Any]:
+    """name=value pairs; a value that is JSON is taken as such."""
+    options: dict[str, Any] = {}
+    for text in given or ():
+        name, mark, value = text.partition("=")
+        if not mark or not name:
+            raise UsageError(f"The option {text!r} is not of the form name=value.")
+        try:
+            options[name] = json.loads(value)
+        except ValueError:
+            options[name] = value
+    return options
+
+
+def own_editor(weights: Path | None, device: str | None) -> Callable[[str], tuple[LocalEditor, Mapping[str, Any]]]:
+    """Opens our own editor when it is wanted."""
+
+    def open_(model: str) -> tuple[LocalEditor, Mapping[str, Any]]:
+        from transformers.utils import logging
+
+        from step1x_edit.editor import Editor
+
+        logging.disable_progress_bar()
+        editor = Editor.open(model, device, None, weights)
+        return editor, {"weights": str(weights or "embedded"), "device": str(editor.device), "dtype": str(editor.dtype)}
+
+    return open_
+
+
+COMMANDS = "commands.txt"
+
+
+def note_command(folders: Iterable[Path]) -> None:
+    """Keep this process's command line beside results, once; keys are never part of it."""
+    command = shlex.join(["step1x", *sys.argv[1:]])
+    for folder in folders:
+        path = folder / COMMANDS
+        known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        if command not in known:
+            write = "\n".join([*known, command]) + "\n"
+            path.write_text(write, encoding="utf-8")
+
+
+def read_commands(folders: Iterable[Path]) -> list[str]:
+    """The kept command lines, in order, each once."""
+    places = [place for folder in folders for place in (folder / COMMANDS, folder.parent / COMMANDS) if place.exists()]
+    return list(dict.fromkeys(line for place in places for line in place.read_text(encoding="utf-8").splitlines()))
+
+
+@contextmanager
+def progress_line(what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """A line on stderr where that is a terminal: done, of how many, and a remark."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total, remark: bar.update(task, completed=done, total=total, description=f"{what}: {remark}")

@@ -1,0 +1,173 @@
+"""Judging through an OpenAI-compatible server: cache, repeats, refusals, cost cap, noise, and tables that hold no guess."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from bench_services import Service
+
+from step1x_edit.bench.calls import Limits, Prices
+from step1x_edit.bench.gedit import BenchCase
+from step1x_edit.bench.judges.judging import judge_results
+from step1x_edit.bench.judges.openai_chat import ChatJudge
+from step1x_edit.bench.judges.rubric import OWN, fetch_published, read_published
+from step1x_edit.bench.running import run_system
+from step1x_edit.bench.score_tables import find_tables, read_tables
+from step1x_edit.bench.systems import Settings, open_system
+from step1x_edit.cli.main import run
+from step1x_edit.errors import UsageError
+
+FAST = Limits(concurrency=4, first_wait=0.01, attempts=2)
+PRICES = Prices(input=2, output=8)
+
+
+@pytest.fixture(scope="module")
+def cases(make_cases: Callable[..., list[BenchCase]]) -> list[BenchCase]:
+    return make_cases(2)
+
+
+@pytest.fixture
+def results(cases: list[BenchCase], tmp_path: Path) -> Path:
+    folder = tmp_path / "leave-as-is"
+    run_system(open_system("leave-as-is", Settings()), cases, folder, limits=FAST, prices=Prices())
+    return folder
+
+
+def judge(service: Service) -> ChatJudge:
+    return ChatJudge("judge", f"{service.url}/v1", "key", 20, {})
+
+
+def judged(service: Service, cases: list[BenchCase], results: Path, limits: Limits = FAST, **options):
+    return judge_results(judge(service), OWN, cases, results, limits=limits, prices=PRICES, **options)
+
+
+def answer_by_part(body: dict) -> str:
+    content = body["messages"][0]["content"]
+    return json.dumps({"score": [9, 4] if len(content) == 3 else [8, 9]})
+
+
+def test_every_case_is_scored_once_and_kept(service: Service, cases: list[BenchCase], results: Path) -> None:
+    service.answer = answer_by_part
+    found = judged(service, cases, results)
+    assert [(case.sc, case.pq) for case in found.cases] == [(4, 8)] * 8
+    assert found.cases[0].o == pytest.approx(32**0.5)
+    assert found.state.answered == 16
+    assert len(service.calls) == 12  # both languages left the picture as it is, so they share one question of quality
+    assert found.state.spent == pytest.approx(12 * (1000 * 2 + 100 * 8) / 1e6)
+    texts = [call["body"]["messages"][0]["content"][0]["text"] for call in service.calls]
+    assert sum("make it night 0" in text for text in texts) == 2
+    again = judged(service, cases, results)
+    assert len(service.calls) == 12
+    assert (again.cases, again.state.spent) == (found.cases, found.state.spent)
+    (tables,) = find_tables(results)
+    assert (tables.system, tables.judge) == ("leave-as-is", "judge")
+    assert [(c.sc, c.pq) for c in read_tables(tables.tables)] == [(4, 8)] * 8
+    record = json.loads((results / "scores" / "judge" / "judge.json").read_text())
+    assert record["models_that_answered"] == {"judge-2026-11-01": 16}
+    assert record["first_answer"].startswith("20")
+    assert "key" not in record
+
+
+def test_refusals_and_nonsense_are_missing_and_never_a_number(service: Service, cases: list[BenchCase], results: Path) -> None:
+    service.answer = answer_by_part
+    service.script = ["refuse", "words", "filter", "503", "503"]
+    found = judged(service, cases, results, Limits(concurrency=1, first_wait=0.01, attempts=2))
+    missing = [case for case in found.cases if not case.known]
+    assert 3 <= len(missing) <= 8
+    reasons = " ".join(case.reason for case in missing)
+    for words in ("refused", "no scores", "filtered", "503"):
+        assert words in reasons
+    assert all(case.sc in (4, None) and case.pq in (8, None) for case in found.cases)
+    calls = len(service.calls)
+    later = judged(service, cases, results)
+    assert len(service.calls) == calls + 1  # what passes is asked again, what was refused is not
+    assert sum(not case.known for case in later.cases) <= len(missing)
+
+
+def test_a_cost_cap_holds_and_the_same_call_goes_on(service: Service, cases: list[BenchCase], results: Path) -> None:
+    one = (1000 * 2 + 100 * 8) / 1e6
+    found = judged(service, cases, results, Limits(concurrency=1, budget=5.5 * one))
+    assert "cost cap" in found.ended
+    assert len(service.calls) == 5
+    assert found.state.spent <= 5.5 * one
+    assert any("cost cap" in case.reason for case in found.cases)
+    rest = judged(service, cases, results)
+    assert (len(service.calls), rest.ended) == (12, "")
+    assert all(case.known for case in rest.cases)
+
+
+def test_the_noise_of_repeats_and_of_the_order_is_measured(service: Service, cases: list[BenchCase], results: Path) -> None:
+    counter = iter(range(10_000))
+
+    def answer(body: dict) -> str:
+        content = body["messages"][0]["content"]
+        if "other order" in content[0]["text"]:
+            return json.dumps({"score": [2, 9]})
+        return json.dumps({"score": [6 + 2 * (next(counter) % 2), 10]} if len(content) == 3 else {"score": [5, 5]})
+
+    service.answer = answer
+    found = judged(service, cases[:2], results, Limits(concurrency=1), repeats=2, swap=True)
+    assert len(service.calls) == 2 * (4 + 1)
+    assert [case.sc for case in found.cases] == [7, 7]  # the other order never enters the score
+    assert found.noise["sc_repeats"]["mean_deviation"] == 1
+    assert found.noise["pq_repeats"]["same"] == 1
+    assert found.noise["sc_position"]["mean_shift"] == -5
+
+
+def test_a_changed_result_or_rubric_is_asked_anew(service: Service, cases: list[BenchCase], results: Path) -> None:
+    from PIL import Image
+
+    from step1x_edit.bench.gedit import place_result
+    from step1x_edit.bench.judges.rubric import Rubric
+
+    judged(service, cases, results)
+    Image.new("RGB", (48, 32)).save(place_result(results, cases[0].name))
+    judged(service, cases, results)
+    assert len(service.calls) == 14
+    other = Rubric("other", OWN.sc + " ", OWN.pq)
+    judge_results(judge(service), other, cases, results, limits=FAST, prices=PRICES)
+    assert len(service.calls) == 14 + 13
+
+
+def test_the_published_prompts_are_read_and_never_run(tmp_path: Path, service: Service) -> None:
+    names = ("_context_no_delimit", "_prompts_0shot_two_image_edit_rule", "_prompts_0shot_tie_rule_SC", "_prompts_0shot_rule_PQ")
+    path = tmp_path / "vie_prompts.py"
+    trap = tmp_path / "trap"
+    path.write_text("\n".join(f'{name} = """{name} <instruction>"""' for name in names) + f"\nopen({str(trap)!r}, 'w')\n")
+    rubric = read_published(path)
+    assert rubric.fill("sc", "smile").startswith("_context_no_delimit smile\n_prompts_0shot_two_image")
+    assert rubric.fill("pq", "x").endswith("_prompts_0shot_rule_PQ x")
+    assert not trap.exists()
+    for text in ("x = 1", "def broken("):
+        path.write_text(text)
+        with pytest.raises(UsageError):
+            read_published(path)
+    with pytest.raises(UsageError):
+        fetch_published(tmp_path / "new.py", f"{service.url}/file.png")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_command_judges_and_prints(service: Service, cases: list[BenchCase], results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    service.answer = answer_by_part
+    place = str(cases[0].source.path.parent)
+    arguments = ["bench", "score", str(results), "--cases", place, "--judge", "endpoint:judge", "--url", f"{service.url}/v1", "--json"]
+    assert run(arguments) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["systems"]["leave-as-is"]["views"]["en/full"]["o"] == pytest.approx(32**0.5)
+    assert run(["bench", "score", str(results), "--judge", "endpoint:judge"]) == 2
+    assert run(["bench", "score", str(results), "--judge", "oracle", "--cases", place]) == 2
+
+
+def test_a_local_qwen_judges(random_mini: Path, cases: list[BenchCase], results: Path) -> None:
+    from step1x_edit.cli.bench_judges import open_judge
+    from step1x_edit.model.weights import MLLM_FOLDER
+
+    local = open_judge(f"local:{random_mini / MLLM_FOLDER}", None, 10, {})
+    local.most_tokens = 4
+    found = judge_results(local, OWN, cases[:1], results, limits=Limits(), prices=Prices())
+    assert found.state.answered == 2
+    assert found.cases[0].sc is None  # random weights speak nonsense
+    assert "no scores" in found.cases[0].reason

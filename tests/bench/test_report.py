@@ -1,0 +1,63 @@
+"""The report: one file, nothing loaded from elsewhere, nothing of a case's text taken for markup, nothing missing hidden."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from step1x_edit.bench.calls import Limits, Prices
+from step1x_edit.bench.gedit import BenchCase
+from step1x_edit.bench.radar import draw_radar
+from step1x_edit.bench.running import run_system
+from step1x_edit.bench.score_tables import write_tables
+from step1x_edit.bench.scores import CaseScore
+from step1x_edit.bench.systems import Settings, open_system
+from step1x_edit.cli.main import run
+
+HOSTILE = '<script>alert("x")</script> & more'
+
+
+class Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for name, value in attrs if name in ("src", "href")]
+
+
+@pytest.fixture
+def page(make_cases: Callable[..., list[BenchCase]], tmp_path: Path) -> str:
+    cases = make_cases(1)
+    for system, value in (("one", 3.0), ("two", 6.0)):
+        opened = open_system("leave-as-is", Settings())
+        run_system(opened, cases, tmp_path / system, limits=Limits(), prices=Prices())
+        scores = [CaseScore(c.task, c.language, c.key, value, value, True, HOSTILE) for c in cases[1:]]
+        scores.append(CaseScore(*cases[0].name, None, 5.0, True, HOSTILE, "it refused"))
+        write_tables(tmp_path / system / "scores" / "judge", system, scores)
+    assert run(["bench", "report", str(tmp_path), "--out", str(tmp_path / "report.html"), "--title", HOSTILE]) == 0
+    return (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_page_is_whole_and_stands_alone(page: str) -> None:
+    reader = Reader()
+    reader.feed(page)
+    assert reader.tags.count("script") == 1
+    assert all(link.startswith("data:image/jpeg;base64,") for link in reader.links)
+    assert "http" not in re.sub(r"http://www\.w3\.org/2000/svg", "", page)
+    assert reader.tags.count("svg") == 4
+    assert reader.tags.count("input") >= 4
+    for words in ("Worst cases of one", "Missing cases", "no score in the table", "step1x bench report", "3.000", "6.000", "7.494"):
+        assert words in page
+
+
+def test_a_gap_is_not_a_zero() -> None:
+    chart = draw_radar(["a", "b", "c"], {"s": {"a": 5.0, "c": 10.0}})
+    assert chart.count("<circle") == 2
+    assert chart.count('stroke-width="2"') == 1

@@ -1,0 +1,130 @@
+"""Runs that are stopped, killed, refused, too dear, and gone on with."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from bench_services import Service
+
+from step1x_edit.bench.calls import BudgetReached, Limits, Prices
+from step1x_edit.bench.gedit import BenchCase, walk_results
+from step1x_edit.bench.running import LOG, RunState, read_missing, run_system
+from step1x_edit.bench.systems import Settings, open_system
+from step1x_edit.cli.main import run
+from step1x_edit.errors import Step1XError, UsageError
+
+FAST = Limits(concurrency=3, first_wait=0.01, attempts=2)
+FREE = Prices()
+
+
+@pytest.fixture(scope="module")
+def cases(make_cases: Callable[..., list[BenchCase]]) -> list[BenchCase]:
+    return make_cases(2)
+
+
+def remote(service: Service):
+    return open_system("endpoint:m", Settings(url=f"{service.url}/v1"))
+
+
+def asked(service: Service) -> Counter[str]:
+    return Counter(call["body"]["prompt"] for call in service.calls)
+
+
+def test_a_run_goes_on_where_it_stopped(service: Service, cases: list[BenchCase], tmp_path: Path) -> None:
+    service.script = ["ok", "refuse", "503", "503", "ok", "ok", "ok", "ok", "ok"]
+    states: list[RunState] = []
+    one = Limits(concurrency=1, first_wait=0.01, attempts=2)
+    first = run_system(remote(service), cases, tmp_path / "m", limits=one, prices=FREE, progress=states.append)
+    assert (first.edited, first.refused, first.failed, first.left) == (6, 1, 1, 1)
+    assert [state.edited + state.refused for state in states] == [0, 1, 2, 2, 3, 4, 5, 6, 7]
+    missing = read_missing(tmp_path / "m", [case.name for case in cases])
+    assert sorted(missing.values()) == ["Your request was rejected by the safety system.", "no answer in 2 attempts: status 503"]
+    with (tmp_path / "m" / LOG).open("a") as file:
+        file.write('{"case": ["torn')  # as a kill leaves it
+    before = asked(service)
+    second = run_system(remote(service), cases, tmp_path / "m", limits=FAST, prices=FREE)
+    assert (second.edited, second.refused, second.failed) == (7, 1, 0)
+    assert sum((asked(service) - before).values()) == 1
+    third = run_system(remote(service), cases, tmp_path / "m", limits=FAST, prices=FREE, again=True)
+    assert (third.edited, third.refused) == (8, 0)
+    assert len(list(walk_results(tmp_path / "m"))) == 8
+
+
+def test_a_cost_cap_ends_the_run_before_it_is_exceeded(service: Service, cases: list[BenchCase], tmp_path: Path) -> None:
+    limits, prices = Limits(concurrency=2, budget=0.35), Prices(picture=0.1)
+    with pytest.raises(BudgetReached):
+        run_system(remote(service), cases, tmp_path / "m", limits=limits, prices=prices)
+    rows = [json.loads(line) for line in (tmp_path / "m" / LOG).read_text().splitlines()]
+    assert 0.2 <= sum(row["cost"] for row in rows) <= 0.35
+    with pytest.raises(BudgetReached):
+        run_system(remote(service), cases, tmp_path / "m", limits=limits, prices=prices)
+    assert len(service.calls) <= 3
+    with pytest.raises(UsageError, match="prices"):
+        run_system(remote(service), cases, tmp_path / "n", limits=limits, prices=FREE)
+
+
+def test_a_wrong_key_ends_the_run_at_once(service: Service, cases: list[BenchCase], tmp_path: Path) -> None:
+    service.script = ["401"] * 20
+    with pytest.raises(Step1XError, match="key"):
+        run_system(remote(service), cases, tmp_path / "m", limits=Limits(concurrency=1), prices=FREE)
+    assert len(service.calls) <= 2
+
+
+def test_calls_run_side_by_side_at_a_bounded_rate(service: Service, cases: list[BenchCase], tmp_path: Path) -> None:
+    service.delay = 0.3
+    run_system(remote(service), cases, tmp_path / "m", limits=Limits(concurrency=4, per_minute=1200), prices=FREE)
+    starts = sorted(call["when"] for call in service.calls)
+    assert 2 <= service.most_at_once <= 4
+    assert starts[-1] - starts[0] >= 7 * 0.05 * 0.7
+
+
+def test_a_folder_belongs_to_one_run(cases: list[BenchCase], tmp_path: Path) -> None:
+    system = open_system("leave-as-is", Settings())
+    run_system(system, cases[:1], tmp_path / "m", limits=FAST, prices=FREE)
+    with pytest.raises(UsageError, match="seed"):
+        run_system(system, cases, tmp_path / "m", limits=FAST, prices=FREE, seed=1)
+    (tmp_path / "other" / "fullset").mkdir(parents=True)
+    with pytest.raises(UsageError, match="no run of this command"):
+        run_system(system, cases, tmp_path / "other", limits=FAST, prices=FREE)
+
+
+def test_killed_at_random_no_finished_case_is_asked_twice(service: Service, cases: list[BenchCase], tmp_path: Path) -> None:
+    service.delay = 0.3
+    place = cases[0].source.path.parent
+    arguments = [
+        "bench",
+        "run",
+        "endpoint:m",
+        "--url",
+        f"{service.url}/v1",
+        "--cases",
+        str(place),
+        "--out",
+        str(tmp_path),
+        "--concurrency",
+        "1",
+    ]
+    code = "import sys; from step1x_edit.cli.main import main; main(sys.argv[1:])"
+    finished = 0
+    for _ in range(2):
+        process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        known = len(service.calls)
+        limit = time.monotonic() + 120
+        while len(service.calls) < known + 2 and time.monotonic() < limit:
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert finished <= (finished := len(list(walk_results(tmp_path / "m"))))
+    before = len(service.calls)
+    assert run(arguments) == 0
+    assert len(service.calls) - before == len(cases) - finished
+    assert len(list(walk_results(tmp_path / "m"))) == len(cases)

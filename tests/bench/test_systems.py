@@ -1,0 +1,169 @@
+"""Every system against a server that speaks its protocol, through the client library that is used in earnest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bench_services import Service
+from PIL import Image
+
+from step1x_edit.bench.calls import Limits, Pace, Passing, Refused, call, read_retry_after
+from step1x_edit.bench.gedit import BenchCase
+from step1x_edit.bench.systems import SYSTEMS, Settings, System, open_system
+from step1x_edit.errors import Step1XError, UsageError
+from step1x_edit.image_io import read_image
+
+HOSTED = {"openai": "/v1", "endpoint": "/v1", "gemini": "", "seededit": "/api/v3"}
+
+
+@pytest.fixture(scope="module")
+def case(make_cases: Callable[..., list[BenchCase]]) -> BenchCase:
+    return make_cases(1, ("subject-add",))[1]
+
+
+def hosted(name: str, service: Service, timeout: float = 30.0, **options: object) -> System:
+    return open_system(f"{name}:some-model", Settings(url=service.url + HOSTED[name], key="secret-key", timeout=timeout, options=options))
+
+
+def edit(system: System, case: BenchCase, seed: int = 3):
+    return system.edit(case, read_image(case.source.read()).image, seed)
+
+
+@pytest.mark.parametrize("name", HOSTED)
+def test_a_hosted_system_sends_the_picture_and_takes_the_result(name: str, service: Service, case: BenchCase) -> None:
+    system = hosted(name, service)
+    found = edit(system, case)
+    source = read_image(case.source.read()).image
+    assert np.array_equal(np.asarray(found.image), 255 - np.asarray(source))
+    assert found.usage.pictures == 1
+    assert found.usage.output_tokens in (1000, 1290, 5000)
+    sent = service.calls[0]
+    assert "make it night 0" in str(sent["body"]) or "变成夜晚0" in str(sent["body"])
+    assert "some-model" in str(sent["body"]) + sent["route"]
+    assert "secret-key" in sent["headers"].get("authorization", "") + sent["headers"].get("x-goog-api-key", "")
+    assert "secret-key" not in str(system.facts)
+    if name == "seededit":
+        assert (sent["body"]["seed"], found.model) == (3, "seededit-dated")
+    if name == "gemini":
+        assert (sent["body"]["generationConfig"]["seed"], found.model) == (3, "gemini-x-001")
+
+
+def test_options_go_to_the_service_as_they_are(service: Service, case: BenchCase) -> None:
+    edit(hosted("endpoint", service, quality="high"), case)
+    assert service.calls[0]["body"]["quality"] == "high"
+
+
+@pytest.mark.parametrize("name", HOSTED)
+@pytest.mark.parametrize("word", ["429", "500", "503", "garbage"])
+def test_what_passes_is_asked_again(name: str, word: str, service: Service, case: BenchCase) -> None:
+    service.script = [word]
+    system = hosted(name, service)
+    with pytest.raises(Passing):
+        edit(system, case)
+    assert len(service.calls) == 1  # the client itself must not try again, else attempts and costs are hidden
+    _, attempts = call(lambda: edit(system, case), Limits(first_wait=0.01), Pace())
+    assert attempts == 1
+
+
+@pytest.mark.parametrize("name", HOSTED)
+def test_a_slow_service_times_out(name: str, service: Service, case: BenchCase) -> None:
+    service.script = ["slow"]
+    with pytest.raises(Passing, match="too long"):
+        edit(hosted(name, service, timeout=0.4), case)
+
+
+@pytest.mark.parametrize("name", HOSTED)
+@pytest.mark.parametrize("word", ["refuse", "nopicture"])
+def test_a_refusal_is_this_cases_answer(name: str, word: str, service: Service, case: BenchCase) -> None:
+    service.script = [word]
+    with pytest.raises(Refused):
+        edit(hosted(name, service), case)
+
+
+@pytest.mark.parametrize(("name", "word"), [("openai", "broken"), ("gemini", "stopped")])
+def test_other_answers_without_a_picture(name: str, word: str, service: Service, case: BenchCase) -> None:
+    service.script = [word]
+    with pytest.raises(Refused):
+        edit(hosted(name, service), case)
+
+
+def test_a_picture_behind_an_address_is_fetched(service: Service, case: BenchCase) -> None:
+    service.script = ["url"]
+    assert edit(hosted("openai", service), case).image.size == (20, 10)
+
+
+@pytest.mark.parametrize(("name", "word"), [*((name, "401") for name in HOSTED), ("openai", "quota"), ("seededit", "quota-ark")])
+def test_a_wrong_key_or_an_empty_account_ends_the_run(name: str, word: str, service: Service, case: BenchCase) -> None:
+    service.script = [word]
+    with pytest.raises(Step1XError) as caught:
+        edit(hosted(name, service), case)
+    assert not isinstance(caught.value, Passing | Refused)
+
+
+@pytest.mark.parametrize("name", HOSTED)
+def test_a_service_that_is_not_there_passes(name: str, case: BenchCase) -> None:
+    with pytest.raises(Passing, match="out of reach"):
+        edit(hosted(name, Service(url="http://127.0.0.1:9")), case)
+
+
+def test_the_time_that_the_service_names_is_waited(service: Service, case: BenchCase) -> None:
+    for name in ("openai", "gemini"):
+        service.calls.clear()
+        service.script = ["429-after"]
+        system = hosted(name, service)
+        _, attempts = call(lambda system=system: edit(system, case), Limits(first_wait=0.001), Pace())
+        first, second = (each["when"] for each in service.calls)
+        assert attempts == 2
+        assert second - first >= 1.0
+
+
+def test_attempts_are_bounded(service: Service, case: BenchCase) -> None:
+    service.script = ["503"] * 10
+    system = hosted("openai", service)
+    with pytest.raises(Passing, match="3 attempts"):
+        call(lambda: edit(system, case), Limits(attempts=3, first_wait=0.01), Pace())
+    assert len(service.calls) == 3
+
+
+def test_retry_after_is_a_number_or_a_date() -> None:
+    from datetime import UTC, datetime, timedelta
+    from email.utils import format_datetime
+
+    assert read_retry_after("7") == 7
+    assert read_retry_after(format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)) == pytest.approx(29.5, abs=1.5)
+    assert read_retry_after("soon") is None
+    assert read_retry_after(None) is None
+
+
+def test_leaving_it_and_a_folder(case: BenchCase, tmp_path: Path) -> None:
+    source = read_image(case.source.read()).image
+    assert np.array_equal(np.asarray(edit(open_system("leave-as-is", Settings()), case).image), np.asarray(source))
+    folder = open_system(f"folder:{tmp_path}", Settings())
+    with pytest.raises(Refused):
+        edit(folder, case)
+    Image.new("RGB", (5, 5), "red").save(tmp_path / f"{case.key}_{case.language}.png")
+    assert edit(folder, case).image.size == (5, 5)
+    (tmp_path / f"{case.key}_{case.language}.png").write_bytes(b"broken")
+    with pytest.raises(Refused):
+        edit(folder, case)
+
+
+def test_our_own_editor_is_passed_in(case: BenchCase, random_mini: Path) -> None:
+    from step1x_edit.editor import Editor
+
+    system = open_system(
+        "step1x:mini", Settings(open_editor=lambda model: (Editor.open(model, "cpu", folder=random_mini), {"weights": "random"}))
+    )
+    found = edit(system, case)
+    assert (system.name, found.image.size) == ("step1x-mini", (48, 32))
+    assert np.asarray(found.image).std() > 0
+
+
+def test_every_system_says_what_it_lacks(tmp_path: Path) -> None:
+    assert len(SYSTEMS) == 8
+    for name in ("openai", "gemini", "seededit", "endpoint:m", "diffusers", f"folder:{tmp_path / 'none'}", "unknown"):
+        with pytest.raises(UsageError):
+            open_system(name, Settings())
