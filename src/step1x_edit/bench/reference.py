@@ -121,12 +121,9 @@ def summarise_reference(systems: Mapping[str, ReferenceScores], seed: int = 0) -
 
 def open_reader() -> Reader:
     """Text recognition that needs no network: PP-OCR's models, which come with the library rapidocr."""
-    import logging
-
     from rapidocr import RapidOCR
 
-    logging.getLogger("RapidOCR").setLevel(logging.ERROR)
-    engine: Any = RapidOCR()  # typed by the library as the union of all that its parts return
+    engine: Any = RapidOCR(params={"Global.log_level": "error"})  # typed by the library as the union of all that its parts return
 
     def read(pixels: Pixels) -> str:
         import cv2

@@ -102,7 +102,7 @@ def _view(view: str, summary: Mapping[str, Any]) -> list[str]:
         _table("Mean over tasks", ["system", "SC", "PQ", "O", "95 %", "cases", "missing"], rows),
         _table("O by task", ["task", *systems], by_task),
         draw_radar(TASKS, figures),
-        _table("Published", ["system", "SC", "PQ", "O", "judge"], published) if published else "",
+        _table("Published, for GEdit-Bench itself", ["system", "SC", "PQ", "O", "judge"], published) if published else "",
     ]
 
 

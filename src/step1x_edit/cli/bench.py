@@ -253,7 +253,7 @@ def _print_summary(summary: Mapping[str, Any]) -> None:
                 table.add_row(name, *(_figure(found[m]) for m in ("sc", "pq", "o")), _range(found["interval"]["o"]), *_counts(found))
         console.print(table)
         if rows := beside(language, subset):
-            printed = Table("published", "SC", "PQ", "O", "judge")
+            printed = Table("published for GEdit-Bench itself", "SC", "PQ", "O", "judge")
             for row in rows:
                 printed.add_row(row["system"], *(_figure(row[m]) for m in ("sc", "pq", "o")), row["judge"])
             console.print(printed)
