@@ -257,7 +257,7 @@ PRESETS: dict[str, Preset] = {
         prompt_drop=2,
         message=MessageConfig(quotes="none", pixels=None, prefix=None, square=112),
         prediction="reference_change",
-        steps=4,
+        steps=1,
         guidance=1.0,
         size=128,
     ),
