@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
-PHOTO ?= examples/photos/coffee.jpg
-INSTRUCTION ?= make it black and white
+PHOTO ?= examples/photos/roman-colosseum.jpg
+INSTRUCTION ?= make it night
 NAME := $(basename $(notdir $(PHOTO)))
 
 # threads that wait asleep: on a busy machine the others get on the sooner
