@@ -46,6 +46,7 @@ edit: $(INSTALLED) ## edit an example: make edit PHOTO=picture.jpg INSTRUCTION="
 	@mkdir -p out/edit
 	@$(BIN)/step1x edit "$(PHOTO)" "$(INSTRUCTION)" --overwrite \
 		--out "out/edit/$(NAME)-edited.png" --compare "out/edit/$(NAME)-before-after.png"
+	@echo "The edited picture is out/edit/$(NAME)-edited.png; out/edit/$(NAME)-before-after.png shows both."
 
 test: $(INSTALLED) system ## run all tests
 	@$(BIN)/python -m pytest
