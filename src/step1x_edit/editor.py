@@ -236,9 +236,11 @@ class Editor:
     def _velocity(
         self, references: Tensor | None, embedding: Embedding, grid: Grid, grids: Sequence[Grid]
     ) -> Callable[[Tensor, Tensor], Tensor]:
+        prepared = self.model.prepare(embedding, grid, references is not None, grids or None)
+
         def velocity(noisy: Tensor, t: Tensor) -> Tensor:
             beside = None if references is None else references.expand(len(noisy), -1, -1)
-            return self.model(noisy.to(self.dtype), beside, embedding, t, grid, grids or None).float()
+            return self.model.predict(noisy.to(self.dtype), beside, t, prepared).float()
 
         return velocity
 

@@ -1,0 +1,46 @@
+"""What is computed once an edit, and what block caching leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from step1x_edit.model.dit import BlockCache
+from step1x_edit.model.records import Embedding, Grid
+from step1x_edit.model.step1x_edit import Step1XEdit
+
+Model = Callable[..., Step1XEdit]
+Draw = Callable[..., Tensor]
+GRID = Grid(2, 3)
+T = torch.tensor([0.8, 0.8])
+
+
+@pytest.mark.parametrize("name", ["v1.0", "v1.1", "v1.2", "mini"])
+def test_what_is_prepared_gives_the_same_to_the_last_bit(tiny_model: Model, embedding: Embedding, draw: Draw, name: str) -> None:
+    model, noisy, reference = tiny_model(name), draw(2, 6, 16), draw(2, 6, 16, seed=2)
+    full = replace(embedding, quoted_BLC=draw(2, 7, 14, seed=3), quoted_mask_BL=embedding.mask_BL, ids_BLA=draw(2, 7, 3, seed=4))
+    prepared = model.prepare(full, GRID, True)
+    for t in (T, T / 2):
+        assert torch.equal(model.predict(noisy, reference, t, prepared), model(noisy, reference, full, t, GRID))
+
+
+def test_a_smaller_batch_takes_the_first_rows(tiny_model: Model, embedding: Embedding, draw: Draw) -> None:
+    model, noisy = tiny_model("v1.2"), draw(2, 6, 16)
+    both = model.predict(noisy, None, T, model.prepare(embedding, GRID, False))
+    torch.testing.assert_close(model.predict(noisy[:1], None, T[:1], model.prepare(embedding, GRID, False)), both[:1])
+
+
+def test_the_cache_leaves_blocks_out_where_little_changes(tiny_model: Model, embedding: Embedding, draw: Draw) -> None:
+    model, noisy = tiny_model("v1.0"), draw(2, 6, 16)
+    prepared = model.prepare(embedding, GRID, False)
+    exact, near, far = (model.predict(x, None, T, prepared) for x in (noisy, noisy * 1.001, noisy * -1))
+    never, sometimes = BlockCache(0.0), BlockCache(0.05)
+    for cache in (never, sometimes):
+        torch.testing.assert_close(model.predict(noisy, None, T, prepared, cache), exact)
+        torch.testing.assert_close(model.predict(noisy * 1.001, None, T, prepared, cache), near, rtol=0.05, atol=0.05)
+        torch.testing.assert_close(model.predict(noisy * -1, None, T, prepared, cache), far)
+    assert (never.left_out, sometimes.left_out) == (0, 1)
