@@ -1,0 +1,91 @@
+"""The pages in a real browser: zoom and slider, what was filled in after a reload, a phone's width, and nobody else's server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from study_browser import CHROMIUM, DRIVER, open_browser
+from study_material import make_results
+from study_server import Server
+
+pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromium-driver are not installed")
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    """A browser before its first comparison, in Chinese."""
+    folder = tmp_path_factory.mktemp("browser")
+    make_results(folder, ["one", "two", "three"], cases_per_task=1, languages=("en", "cn"))
+    server = Server(folder, "--cases-per-person", "3", "--checks", "1", "--repeats", "0")
+    with open_browser(folder / "profile") as driver:
+        driver.get(f"{server.url}/?language=cn")
+        driver.find_element(By.NAME, "consent").click()
+        driver.find_element(By.CSS_SELECTOR, "form .button").click()
+        driver.get(f"{server.url}/compare")
+        yield driver
+    server.stop()
+
+
+def press(driver: webdriver.Chrome, *keys: str) -> None:
+    ActionChains(driver, duration=0).send_keys(*keys).perform()
+
+
+def ask(driver: webdriver.Chrome, question: str) -> object:
+    return driver.execute_script(f"return {question}")
+
+
+def test_keys_open_slider_and_zoom(driver: webdriver.Chrome) -> None:
+    press(driver, "b", "x")
+    assert ask(driver, "document.querySelector('#result-B .frame').classList.contains('sliding')")
+    assert ask(driver, "getComputedStyle(document.querySelector('#result-B .before-layer')).clipPath") == "inset(0px 50% 0px 0px)"
+    press(driver, "x")
+    assert ask(driver, "document.querySelector('#result-B .slide').hidden")
+    press(driver, "z")
+    assert ask(driver, "document.getElementById('zoom').open && document.getElementById('zoom-letter').textContent") == "B"
+    press(driver, Keys.ARROW_RIGHT, "+")
+    assert ask(driver, "document.getElementById('zoom-letter').textContent") == "C"
+    assert "scale(1.5)" in str(ask(driver, "document.querySelector('.zoom-stage .after').style.transform"))
+    press(driver, Keys.ESCAPE)
+    assert not ask(driver, "document.getElementById('zoom').open")
+
+
+def test_the_page_says_what_is_missing_and_sends_nothing_yet(driver: webdriver.Chrome) -> None:
+    press(driver, "a", "5", "0", "r")
+    ActionChains(driver, duration=0).key_down(Keys.CONTROL).send_keys(Keys.ENTER).key_up(Keys.CONTROL).perform()
+    assert ask(driver, "document.getElementById('ballot').dataset.position") == "1"
+    status = str(ask(driver, "document.getElementById('status').textContent"))
+    assert "B C" in status and "A" not in status.replace("A B", "")
+    assert ask(driver, "document.querySelectorAll('.lacking').length") == 4
+
+
+def test_a_phone_shows_the_page_without_sideways_scrolling(driver: webdriver.Chrome) -> None:
+    metrics = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        for path in ("/compare", "/welcome", "/break", "/privacy", "/delete"):
+            driver.get(_base(driver) + path)
+            assert ask(driver, "document.documentElement.scrollWidth <= 360"), path
+    finally:
+        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_nothing_comes_from_another_server(driver: webdriver.Chrome) -> None:
+    driver.get(_base(driver) + "/compare")
+    assert ask(driver, "performance.getEntriesByType('resource').length") >= 8
+    assert ask(driver, "performance.getEntriesByType('resource').every((each) => new URL(each.name).origin === location.origin)")
+    cookies = driver.get_cookies()
+    assert [(cookie["name"], cookie["httpOnly"]) for cookie in cookies] == [("study", True)]
+    assert ask(driver, "localStorage.length + sessionStorage.length") == 0 and ask(driver, "document.cookie") == ""
+
+
+def test_the_browser_complained_of_nothing(driver: webdriver.Chrome) -> None:
+    assert [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def _base(driver: webdriver.Chrome) -> str:
+    return str(ask(driver, "location.origin"))
