@@ -1,7 +1,7 @@
 """Fifty-five simulated people with known preferences take part in a study in a real browser; its report must find what they think.
 
-    python benchmarks/study_people.py                               all of them in the browser
-    python benchmarks/study_people.py --report docs/pictures/x.png  and a picture of the report
+    python benchmarks/study_end_to_end.py                               all of them in the browser
+    python benchmarks/study_end_to_end.py --report docs/pictures/x.png  and a picture of the report
 
 Needs Debian's chromium and chromium-driver.
 """
