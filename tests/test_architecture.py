@@ -21,7 +21,7 @@ LAYERS: tuple[set[str], ...] = (
     {"errors"},
     {"types"},
     {"model", "flow", "devices", "image_modes"},
-    {"image_io", "comparison", "alignment", "transfer"},
+    {"image_io", "comparison", "alignment", "transfer", "tables"},
     {"editor", "verification", "hub"},
     {"thinking", "endpoint"},
     {"training", "bench", "study", "data"},

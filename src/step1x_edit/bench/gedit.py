@@ -9,7 +9,6 @@ Source: reference facts, "GEdit-Bench facts".
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from step1x_edit.errors import Step1XError, UsageError
+from step1x_edit.tables import read_csv, read_json_lines
 from step1x_edit.types import EditCategory
 
 HUB_DATASET = "stepfun-ai/GEdit-Bench"
@@ -273,7 +273,7 @@ def _read_parquet(path: Path) -> Iterator[BenchCase]:
 
 
 def _read_table(path: Path) -> Iterator[BenchCase]:
-    for values in _read_lines(path) if path.suffix == ".jsonl" else _read_csv(path):
+    for values in read_json_lines(path) if path.suffix == ".jsonl" else read_csv(path):
         if not values.get("input_image"):
             raise UsageError(f"{path} has a row without input_image; name the picture to edit there.")
         shown = StoredFile(path.parent / str(values["input_image"]))
@@ -312,25 +312,6 @@ def _make_case(
 def read_flag(value: object) -> bool | None:
     """True or False as a table writes it; None where it is neither."""
     return {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}.get(str(value).strip().lower())
-
-
-def _read_csv(path: Path) -> Iterator[Mapping[str, Any]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            yield from csv.DictReader(lines)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path} is not a CSV file in UTF-8; save it as one.") from error
-
-
-def _read_lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON Lines in UTF-8: every line must be one JSON object.") from error
-    for row in rows:
-        if not isinstance(row, dict):
-            raise UsageError(f"{path} is not JSON Lines in UTF-8: every line must be one JSON object.")
-        yield row
 
 
 @lru_cache(maxsize=2)

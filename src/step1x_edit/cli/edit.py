@@ -229,8 +229,9 @@ class _Task:
         if kept := len(jobs) - len(waiting):
             _say_notes([f"{kept} of {len(jobs)} results are there already and are kept."])
         for job in waiting:
+            picture = _read(job.image).image
             for text in job.instructions:
-                EditRequest(_read(job.image).image, text, **options)  # whatever is wrong is said before any work is done
+                EditRequest(picture, text, **options)  # whatever is wrong is said before any work is done
             job.target.parent.mkdir(parents=True, exist_ok=True)
         if not waiting:
             return

@@ -174,6 +174,10 @@ class MLLM:
         else:
             before: list[dict[str, Any]] = [{"type": "text", "text": self.prefix}] if self.prefix else []
             content = [*before, *images, {"type": "text", "text": instruction}]
+        return self._as_turn(content)
+
+    def _as_turn(self, content: list[dict[str, Any]]) -> str:
+        """What the user says as one turn, up to where the answer would begin."""
         turns: list[dict[str, Any]] = [{"role": "user", "content": content}]
         template = self.processor.chat_template  # given to the tokenizer: the processor warns of options that only the template knows
         return self.processor.tokenizer.apply_chat_template(
@@ -206,9 +210,7 @@ class MLLM:
     @torch.no_grad()
     def answer(self, text: str, images: Sequence[Image], most_tokens: int) -> str:
         """What the MLLM says of pictures when it is asked, without the prefix, by its most likely words."""
-        content: list[dict[str, Any]] = [*({"type": "image"} for _ in images), {"type": "text", "text": text}]
-        turns: list[dict[str, Any]] = [{"role": "user", "content": content}]
-        asked = self.processor.apply_chat_template(turns, add_generation_prompt=True, add_vision_id=True, tokenize=False)
+        asked = self._as_turn([*({"type": "image"} for _ in images), {"type": "text", "text": text}])
         pictures = [image.convert("RGB") for image in images]
         inputs = self.processor(text=[asked], images=pictures or None, return_tensors="pt").to(self.model.device)
         made: Any = self.model.generate(**inputs, max_new_tokens=most_tokens, do_sample=False, temperature=None, top_p=None, top_k=None)

@@ -9,14 +9,13 @@ Source: reference facts, "GEdit-Bench facts".
 
 from __future__ import annotations
 
-import csv
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from step1x_edit.errors import UsageError
+from step1x_edit.tables import read_csv, read_json_lines
 
 FULL_SET = "fullset"
 SOURCE_ENDING = "_SRCIMG"
@@ -123,7 +122,7 @@ def read_instructions(file: Path) -> dict[CaseName, str]:
         return {name: text for part in parts for name, text in read_instructions(part).items()}
     if not file.is_file():
         raise UsageError(f"There is no file of cases {file}; give a Parquet, CSV or JSON Lines file.")
-    readers = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_lines}
+    readers = {".parquet": _read_parquet, ".csv": read_csv, ".jsonl": read_json_lines}
     if file.suffix not in readers:
         raise UsageError(f"{file} does not end in .parquet, .csv or .jsonl; give the cases as one of these.")
     columns = ("task_type", "instruction_language", "key", "instruction")
@@ -187,7 +186,7 @@ def _find_instructions(folders: Iterable[Path]) -> dict[CaseName, str]:
 def _read_score_table(file: Path) -> dict[CaseName, str]:
     """Instructions out of a published score table, whose picture paths end in `<task>/<language>/<key>.png`."""
     instructions: dict[CaseName, str] = {}
-    for row in _read_csv(file):
+    for row in read_csv(file):
         picture = PurePosixPath(str(row.get("edited_image") or ""))
         if len(picture.parts) >= 3 and row.get("instruction"):
             instructions[picture.parts[-3], picture.parts[-2], picture.stem] = str(row["instruction"])
@@ -203,25 +202,6 @@ def _read_parquet(file: Path) -> Iterator[Mapping[str, object]]:
     except pyarrow.ArrowInvalid as error:
         raise UsageError(f"{file} is not a whole Parquet file; get a new copy of it.") from error
     yield from table.to_pylist()
-
-
-def _read_csv(file: Path) -> Iterator[Mapping[str, object]]:
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            yield from csv.DictReader(lines)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{file} is not a CSV file in UTF-8; save it as one.") from error
-
-
-def _read_lines(file: Path) -> Iterator[Mapping[str, object]]:
-    try:
-        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except ValueError as error:
-        raise UsageError(f"{file} is not JSON Lines in UTF-8: every line must be one JSON object.") from error
-    for row in rows:
-        if not isinstance(row, dict):
-            raise UsageError(f"{file} is not JSON Lines in UTF-8: every line must be one JSON object.")
-        yield row
 
 
 def _join(names: Iterable[str]) -> str:
