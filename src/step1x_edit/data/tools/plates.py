@@ -1,0 +1,63 @@
+"""Number plates by what is written on them: a line of text that reads like one and has the shape of one. Offline plate detector."""
+
+from __future__ import annotations
+
+import re
+from typing import Self
+
+from step1x_edit.data.tools.choice import ToolChoice
+from step1x_edit.data.tools.protocols import Plate, TextLine, TextReader, ToolCard
+from step1x_edit.data.tools.rapid_ocr import RapidTextReader
+from step1x_edit.data.triplet import Pixels
+
+_PATTERNS = (
+    r"[A-Z]{2}\d{2}[A-Z]{3}",  # Britain
+    r"[A-Z]{1,3}[A-Z]{1,2}\d{1,4}[EH]?",  # Germany, Austria, Switzerland
+    r"[A-Z]{2}\d{3}[A-Z]{2}",  # France, Italy
+    r"\d{4}[A-Z]{3}",  # Spain
+    r"[A-Z]{1,3}\d{2,4}[A-Z]{0,3}",  # North America, Poland, India in part
+    r"\d{1,3}[A-Z]{1,3}\d{1,4}",  # North America, Netherlands, Belgium
+    r"[A-Z]{2}\d{1,2}[A-Z]{1,3}\d{3,4}",  # India
+    r"[ABEKMHOPCTYX]\d{3}[ABEKMHOPCTYX]{2}\d{2,3}",  # Russia
+    r"[\u4e00-\u9fff][A-Z][A-Z0-9]{5,6}",  # China
+    r"[\u3040-\u309f\u4e00-\u9fff]{0,4}\d{2,3}[\u3040-\u309f]?\d{2}\d{2}",  # Japan
+)
+_PLATE = re.compile("|".join(f"(?:{pattern})" for pattern in _PATTERNS))
+_SEPARATORS = re.compile(r"[\s\-·.•:|]+")
+
+
+def is_plate_text(text: str) -> bool:
+    """Whether a line of text reads like a number plate: four to nine letters and digits in a known order, with at least two digits."""
+    squeezed = _SEPARATORS.sub("", text).upper()
+    digits = sum(c.isdigit() for c in squeezed)
+    letters = sum(c.isalpha() for c in squeezed)
+    return 4 <= len(squeezed) <= 9 and digits >= 2 and letters >= 1 and _PLATE.fullmatch(squeezed) is not None
+
+
+class TextPlates:
+    """Reads the picture and keeps what looks like a plate: it errs towards hiding too much, and misses plates too small to read."""
+
+    def __init__(self, reader: TextReader | None = None) -> None:
+        self._reader = reader or RapidTextReader()
+
+    @classmethod
+    def open(cls, choice: ToolChoice) -> Self:
+        choice.check_bare()
+        return cls()
+
+    @property
+    def card(self) -> ToolCard:
+        return ToolCard("text", "1", {"reader": self._reader.card.name, "reader_version": self._reader.card.version})
+
+    def find_plates(self, picture: Pixels) -> tuple[Plate, ...]:
+        """List the plates, the surest first."""
+        return tuple(sorted(select_plates(self._reader.read(picture)), key=lambda plate: (-plate.score, plate.box)))
+
+
+def select_plates(lines: tuple[TextLine, ...]) -> list[Plate]:
+    """The lines of text that read like plates and are between 1.2 and 9 times as wide as high."""
+    return [
+        Plate(line.box, line.confidence, line.text)
+        for line in lines
+        if is_plate_text(line.text) and 1.2 <= line.box.width / max(line.box.height, 1) <= 9
+    ]

@@ -1,0 +1,180 @@
+"""Which tool plays which role: the registries, and the toolbox that opens each tool when it is first used.
+
+A recipe names tools by role: `segmenter = "sam2"`. Every role that it does not name is played by the offline tool, which needs no network
+and no weights to fetch. To add a tool, write a class with `open(choice)` that follows the role's protocol, and add a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Self, TypeVar
+
+from step1x_edit.data.tools.choice import ToolChoice
+from step1x_edit.data.tools.composition import Composition
+from step1x_edit.data.tools.depth_cues import DepthCues
+from step1x_edit.data.tools.dis_flow import DisFlow
+from step1x_edit.data.tools.faces import CascadeFaces
+from step1x_edit.data.tools.grabcut import GrabCut
+from step1x_edit.data.tools.patch_fill import PatchFill
+from step1x_edit.data.tools.plates import TextPlates
+from step1x_edit.data.tools.protocols import (
+    AestheticScorer,
+    Captioner,
+    ControlledGenerator,
+    DepthEstimator,
+    Detector,
+    FaceDetector,
+    FlowEstimator,
+    Inpainter,
+    Matting,
+    PlateDetector,
+    Segmenter,
+    SimilarityScorer,
+    Tagger,
+    TextReader,
+    Tool,
+    ToolCard,
+)
+from step1x_edit.data.tools.rapid_ocr import RapidTextReader
+from step1x_edit.data.tools.repaint import Repaint
+from step1x_edit.data.tools.scores import LayoutSimilarity, PhotographicScorer
+from step1x_edit.errors import UsageError
+
+T = TypeVar("T")
+Registry = dict[str, Callable[[ToolChoice], T]]
+
+DETECTORS: Registry[Detector] = {"salient": GrabCut.open}
+SEGMENTERS: Registry[Segmenter] = {"grabcut": GrabCut.open}
+CAPTIONERS: Registry[Captioner] = {"composition": Composition.open}
+TAGGERS: Registry[Tagger] = {"composition": Composition.open}
+INPAINTERS: Registry[Inpainter] = {"patchfill": PatchFill.open}
+DEPTHS: Registry[DepthEstimator] = {"cues": DepthCues.open}
+GENERATORS: Registry[ControlledGenerator] = {"repaint": Repaint.open}
+READERS: Registry[TextReader] = {"rapidocr": RapidTextReader.open}
+FLOWS: Registry[FlowEstimator] = {"dis": DisFlow.open}
+MATTINGS: Registry[Matting] = {"grabcut": GrabCut.open}
+FACES: Registry[FaceDetector] = {"cascade": CascadeFaces.open}
+PLATES: Registry[PlateDetector] = {"text": TextPlates.open}
+AESTHETICS: Registry[AestheticScorer] = {"photographic": PhotographicScorer.open}
+SIMILARITIES: Registry[SimilarityScorer] = {"layout": LayoutSimilarity.open}
+
+ROLES: dict[str, Mapping[str, Callable[[ToolChoice], Tool]]] = {
+    "detector": DETECTORS,
+    "segmenter": SEGMENTERS,
+    "captioner": CAPTIONERS,
+    "tagger": TAGGERS,
+    "inpainter": INPAINTERS,
+    "depth": DEPTHS,
+    "generator": GENERATORS,
+    "reader": READERS,
+    "flow": FLOWS,
+    "matting": MATTINGS,
+    "faces": FACES,
+    "plates": PLATES,
+    "aesthetics": AESTHETICS,
+    "similarity": SIMILARITIES,
+}
+"""Role, as a recipe writes it -> its tools by name; the first of each is the offline one, which is used where nothing is said."""
+
+
+@dataclass(frozen=True)
+class Toolbox:
+    """One tool for each role, opened when first used and kept.
+
+    A toolbox that is pickled for another process takes its choices along and opens its tools there anew.
+
+    Attributes:
+        choices: role -> tool; roles that are left out are played by their offline tool.
+
+    Raises:
+        UsageError: there is no such role, or no such tool in it.
+    """
+
+    choices: Mapping[str, ToolChoice] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for role, choice in self.choices.items():
+            if role not in ROLES:
+                raise UsageError(f"There is no tool role {role!r}; use {', '.join(ROLES)}.")
+            if choice.name not in ROLES[role]:
+                raise UsageError(f"There is no {role} {choice.name!r}; use {', '.join(ROLES[role])}.")
+
+    @classmethod
+    def offline(cls) -> Self:
+        """The toolbox that needs no network, no GPU and no weights to fetch."""
+        return cls()
+
+    @cached_property
+    def detector(self) -> Detector:
+        return self._open("detector", DETECTORS)
+
+    @cached_property
+    def segmenter(self) -> Segmenter:
+        return self._open("segmenter", SEGMENTERS)
+
+    @cached_property
+    def captioner(self) -> Captioner:
+        return self._open("captioner", CAPTIONERS)
+
+    @cached_property
+    def tagger(self) -> Tagger:
+        return self._open("tagger", TAGGERS)
+
+    @cached_property
+    def inpainter(self) -> Inpainter:
+        return self._open("inpainter", INPAINTERS)
+
+    @cached_property
+    def depth(self) -> DepthEstimator:
+        return self._open("depth", DEPTHS)
+
+    @cached_property
+    def generator(self) -> ControlledGenerator:
+        return self._open("generator", GENERATORS)
+
+    @cached_property
+    def reader(self) -> TextReader:
+        return self._open("reader", READERS)
+
+    @cached_property
+    def flow(self) -> FlowEstimator:
+        return self._open("flow", FLOWS)
+
+    @cached_property
+    def matting(self) -> Matting:
+        return self._open("matting", MATTINGS)
+
+    @cached_property
+    def faces(self) -> FaceDetector:
+        return self._open("faces", FACES)
+
+    @cached_property
+    def plates(self) -> PlateDetector:
+        return self._open("plates", PLATES)
+
+    @cached_property
+    def aesthetics(self) -> AestheticScorer:
+        return self._open("aesthetics", AESTHETICS)
+
+    @cached_property
+    def similarity(self) -> SimilarityScorer:
+        return self._open("similarity", SIMILARITIES)
+
+    def card(self, role: str) -> ToolCard:
+        """The card of the tool that plays a role, which is opened for it."""
+        tool: Tool = getattr(self, role)
+        return tool.card
+
+    def describe(self, *roles: str) -> dict[str, dict[str, Any]]:
+        """JSON-able cards of the tools that play some roles, for a triplet's parameters: role -> name, version, parameters."""
+        cards = {role: self.card(role) for role in roles}
+        return {role: {"name": card.name, "version": card.version, **card.parameters} for role, card in cards.items()}
+
+    def _open(self, role: str, registry: Registry[T]) -> T:
+        choice = self.choices.get(role) or ToolChoice(next(iter(registry)))
+        return registry[choice.name](choice)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"choices": self.choices}
