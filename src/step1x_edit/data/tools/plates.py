@@ -11,27 +11,27 @@ from step1x_edit.data.tools.rapid_ocr import RapidTextReader
 from step1x_edit.data.triplet import Pixels
 
 _PATTERNS = (
-    r"[A-Z]{2}\d{2}[A-Z]{3}",  # Britain
-    r"[A-Z]{1,3}[A-Z]{1,2}\d{1,4}[EH]?",  # Germany, Austria, Switzerland
-    r"[A-Z]{2}\d{3}[A-Z]{2}",  # France, Italy
-    r"\d{4}[A-Z]{3}",  # Spain
-    r"[A-Z]{1,3}\d{2,4}[A-Z]{0,3}",  # North America, Poland, India in part
-    r"\d{1,3}[A-Z]{1,3}\d{1,4}",  # North America, Netherlands, Belgium
-    r"[A-Z]{2}\d{1,2}[A-Z]{1,3}\d{3,4}",  # India
-    r"[ABEKMHOPCTYX]\d{3}[ABEKMHOPCTYX]{2}\d{2,3}",  # Russia
-    r"[\u4e00-\u9fff][A-Z][A-Z0-9]{5,6}",  # China
-    r"[\u3040-\u309f\u4e00-\u9fff]{0,4}\d{2,3}[\u3040-\u309f]?\d{2}\d{2}",  # Japan
+    r"[A-Z]{2}\d{2}-?[A-Z]{3}",  # Britain
+    r"[A-ZÄÖÜ]{1,3}-[A-Z]{1,2}-?\d{1,4}[EH]?",  # Germany
+    r"[A-Z]{2}-?\d{3}-?[A-Z]{2}",  # France, Italy
+    r"\d{4}-?[A-Z]{3}",  # Spain
+    r"[A-Z]{2,3}-?\d{3,5}-?[A-Z]{0,2}",  # North America, Poland, Switzerland
+    r"\d[A-Z]{3}\d{3}",  # California
+    r"\d{1,3}-?[A-Z]{1,3}-?\d{2,4}",  # North America, Netherlands, Belgium
+    r"[A-Z]{2}-?\d{1,2}-?[A-Z]{1,3}-?\d{3,4}",  # India
+    r"[ABEKMHOPCTYX]-?\d{3}-?[ABEKMHOPCTYX]{2}-?\d{2,3}",  # Russia
+    r"[\u4e00-\u9fff][A-Z]-?[A-Z0-9]{5,6}",  # China
+    r"[\u4e00-\u9fff]{1,4}\d{2,3}-?[\u3040-\u309f]-?\d{2}-?\d{2}",  # Japan
 )
 _PLATE = re.compile("|".join(f"(?:{pattern})" for pattern in _PATTERNS))
 _SEPARATORS = re.compile(r"[\s\-·.•:|]+")
 
 
 def is_plate_text(text: str) -> bool:
-    """Whether a line of text reads like a number plate: four to nine letters and digits in a known order, with at least two digits."""
-    squeezed = _SEPARATORS.sub("", text).upper()
-    digits = sum(c.isdigit() for c in squeezed)
-    letters = sum(c.isalpha() for c in squeezed)
-    return 4 <= len(squeezed) <= 9 and digits >= 2 and letters >= 1 and _PLATE.fullmatch(squeezed) is not None
+    """Whether a line of text reads like a number plate: five to ten letters and digits, at least two of these, in a known order."""
+    joined = _SEPARATORS.sub("-", text.strip()).upper()
+    letters, digits = sum(c.isalpha() for c in joined), sum(c.isdigit() for c in joined)
+    return 5 <= letters + digits <= 10 and digits >= 2 and _PLATE.fullmatch(joined) is not None
 
 
 class TextPlates:

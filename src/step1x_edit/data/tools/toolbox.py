@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self, TypeVar
 
+from step1x_edit.data.tools.centerface import CenterFace
 from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.composition import Composition
 from step1x_edit.data.tools.depth_cues import DepthCues
 from step1x_edit.data.tools.dis_flow import DisFlow
-from step1x_edit.data.tools.faces import CascadeFaces
 from step1x_edit.data.tools.grabcut import GrabCut
 from step1x_edit.data.tools.patch_fill import PatchFill
 from step1x_edit.data.tools.plates import TextPlates
@@ -55,7 +55,7 @@ GENERATORS: Registry[ControlledGenerator] = {"repaint": Repaint.open}
 READERS: Registry[TextReader] = {"rapidocr": RapidTextReader.open}
 FLOWS: Registry[FlowEstimator] = {"dis": DisFlow.open}
 MATTINGS: Registry[Matting] = {"grabcut": GrabCut.open}
-FACES: Registry[FaceDetector] = {"cascade": CascadeFaces.open}
+FACES: Registry[FaceDetector] = {"centerface": CenterFace.open}
 PLATES: Registry[PlateDetector] = {"text": TextPlates.open}
 AESTHETICS: Registry[AestheticScorer] = {"photographic": PhotographicScorer.open}
 SIMILARITIES: Registry[SimilarityScorer] = {"layout": LayoutSimilarity.open}

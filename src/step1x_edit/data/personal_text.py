@@ -1,0 +1,126 @@
+"""Text that looks like personal data: e-mail addresses, telephone numbers, account and identity numbers, names on badges.
+
+Made for text that was read from pictures, so blanks that OCR puts into an address or a number do not hide it. It errs towards finding too
+much: what is found makes a photograph be refused, which costs a photograph; what is missed publishes somebody's data.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["e-mail address", "telephone number", "account number", "card number", "identity number", "user name", "name"]
+
+
+@dataclass(frozen=True)
+class PersonalText:
+    """A piece of a text: what it looks like, and from which to which character it goes."""
+
+    kind: Kind
+    start: int
+    stop: int
+
+
+def _always(_: str) -> bool:
+    return True
+
+
+def _digits(text: str) -> str:
+    return re.sub(r"\D", "", text)
+
+
+def passes_luhn(text: str) -> bool:
+    """Whether 13 to 19 digits end with the check digit of payment cards."""
+    digits = [int(c) for c in _digits(text)]
+    if not 13 <= len(digits) <= 19 or len(set(digits)) == 1:
+        return False
+    doubled = [d if i % 2 == 0 else d * 2 - 9 * (d > 4) for i, d in enumerate(reversed(digits))]
+    return sum(doubled) % 10 == 0
+
+
+def passes_iban(text: str) -> bool:
+    """Whether the text is an international bank account number with right check digits (ISO 13616)."""
+    squeezed = re.sub(r"\s", "", text).upper()
+    if not re.fullmatch(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}", squeezed):
+        return False
+    turned = squeezed[4:] + squeezed[:4]
+    return int("".join(str(int(c, 36)) for c in turned)) % 97 == 1
+
+
+def passes_chinese_identity(text: str) -> bool:
+    """Whether 18 characters are a Chinese resident identity number with the right last one (GB 11643)."""
+    squeezed = re.sub(r"\s", "", text).upper()
+    if not re.fullmatch(r"[1-9]\d{16}[\dX]", squeezed):
+        return False
+    total = sum(int(c) * (2 ** (17 - i) % 11) for i, c in enumerate(squeezed[:17]))
+    return "10X98765432"[total % 11] == squeezed[17]
+
+
+def _is_telephone(text: str) -> bool:
+    """Seven to fifteen digits that are not a date, a time, a price or a span of years."""
+    digits = _digits(text)
+    if not 7 <= len(digits) <= 15 or len(set(digits)) == 1:
+        return False
+    if text.strip().startswith("+"):
+        return True
+    squeezed = text.strip()
+    dates = r"(\d{1,4}[./\- ]\d{1,2}[./\- ]\d{1,4}|(19|20)\d\d\s?[-–/]\s?(19|20)\d\d|(19|20)\d\d(0\d|1[0-2])([0-2]\d|3[01]))"
+    if re.fullmatch(dates, squeezed):
+        return False
+    grouped = re.fullmatch(r"\d{1,3}([.,' ]\d{3})+", squeezed)
+    return not (grouped and not squeezed.startswith("0"))
+
+
+_TITLES = r"(?:Mr|Mrs|Ms|Miss|Dr|Prof|Herr|Frau|Mme|Señor|Señora|Sr|Sra)"
+_WORD = r"[A-ZÀ-ÖØ-Þ][\w'’\-]+"
+_PATTERNS: tuple[tuple[Kind, re.Pattern[str], Callable[[str], bool]], ...] = (
+    ("e-mail address", re.compile(r"[\w.+\-]+(?:\s?\.\s?[\w+\-]+)*\s?[@＠]\s?[\w\-]+(?:\s?[.,。]\s?[a-zA-Z\-][\w\-]*)+"), _always),
+    ("account number", re.compile(r"\b[A-Za-z]{2}\d{2}(?:\s?[A-Za-z0-9]{2,4}){3,8}\b"), passes_iban),
+    ("identity number", re.compile(r"(?<!\d)[1-9](?:\s?\d){16}\s?[\dXx](?![\dA-Za-z])"), passes_chinese_identity),
+    ("telephone number", re.compile(r"[+＋]\s?\d{1,3}(?:[ .\-/()·]{0,2}\d{1,5}){2,6}(?![\w%])"), _is_telephone),
+    ("card number", re.compile(r"(?<!\d)\d(?:[ \-]?\d){12,18}(?!\d)"), passes_luhn),
+    ("identity number", re.compile(r"(?<!\d)\d{3}[\-–]\d{2}[\-–]\d{4}(?!\d)"), _always),  # United States
+    (
+        "identity number",
+        re.compile(r"\b(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z]{2}\s?\d{2}\s?\d{2}\s?\d{2}\s?[A-D]\b"),
+        _always,
+    ),  # Britain
+    ("identity number", re.compile(r"[A-Z0-9<]{5,}<{2,}[A-Z0-9<]{3,}"), _always),  # machine-readable line of passports
+    (
+        "identity number",
+        re.compile(
+            r"(?i)\b(?:passport|id|ident(?:ity)?|personal|licen[cs]e|insurance|social security|ssn)\s?(?:no|nr|number|card)?\b\s?[.:#]{1,2}"
+            r"\s?(?=[A-Z0-9\-]*\d{4})[A-Z0-9\-]{6,}"
+        ),
+        _always,
+    ),
+    ("identity number", re.compile(r"(?:身份证|护照|证件)(?:号码?|编号)?\s?[:：]?\s?[A-Z0-9]{6,}"), _always),
+    (
+        "telephone number",
+        re.compile(r"(?<![\w.,/\-])(?:\(?\s?0\d{0,5}\)?|\(\d{2,5}\)|\d{1,4})(?:[ .\-/()·]{0,2}\d{1,5}){2,6}(?![\w%])"),
+        _is_telephone,
+    ),
+    ("telephone number", re.compile(r"(?i)\b(?:tel|phone|mobile|cell|fax|call)\b\.?\s?[:.]?\s?[+(]?\d[\d ().\-/]{4,}\d"), _always),
+    ("telephone number", re.compile(r"(?:电话|手机|传真|联系)\S{0,3}\s?[:：]?\s?[+(]?\d[\d ()\-]{4,}\d"), _always),
+    ("user name", re.compile(r"(?<![\w@＠])[@＠][A-Za-z]\w[\w.]{1,29}"), _always),
+    ("name", re.compile(rf"\b{_TITLES}\b\.?\s{{0,2}}{_WORD}(?:\s{_WORD})?"), _always),
+    (
+        "name",
+        re.compile(r"(?i)(?:\bmy name is|\bi am called|\bname\s?[:：]|\bje m'appelle|\bich heiße|\bme llamo)\s*[^\W\d_][\w'’\-]+"),
+        _always,
+    ),
+    ("name", re.compile(r"(?:姓名|我叫|我的名字是|名字\s?[:：])\s?[:：]?\s?[\u4e00-\u9fffA-Za-z]{2,}"), _always),
+)
+
+
+def find_personal_text(text: str) -> tuple[PersonalText, ...]:
+    """Find what looks like personal data, from left to right; where two findings overlap, the one listed first by kind stays."""
+    found: list[PersonalText] = []
+    for kind, pattern, check in _PATTERNS:
+        for match in pattern.finditer(text):
+            free = all(match.end() <= other.start or other.stop <= match.start() for other in found)
+            if free and check(match.group()):
+                found.append(PersonalText(kind, match.start(), match.end()))
+    return tuple(sorted(found, key=lambda item: item.start))
