@@ -24,13 +24,13 @@ from step1x_edit.cli.bench_options import (
     Url,
     note_command,
     own_editor,
-    progress_line,
     read_commands,
     read_key,
     read_options,
 )
 from step1x_edit.cli.bench_reference import mini
 from step1x_edit.cli.debugging import Debug
+from step1x_edit.cli.progress import progress_line
 
 app = typer.Typer(help="Measure editing systems.", no_args_is_help=True)
 

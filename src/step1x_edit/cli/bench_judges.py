@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from step1x_edit.cli.bench_options import progress_line, read_key
+from step1x_edit.cli.bench_options import read_key
+from step1x_edit.cli.progress import progress_line
 from step1x_edit.errors import UsageError
 
 if TYPE_CHECKING:

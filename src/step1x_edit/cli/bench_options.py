@@ -6,8 +6,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -87,16 +86,3 @@ def read_commands(folders: Iterable[Path]) -> list[str]:
     """The kept command lines, in order, each once."""
     places = [place for folder in folders for place in (folder / COMMANDS, folder.parent / COMMANDS) if place.exists()]
     return list(dict.fromkeys(line for place in places for line in place.read_text(encoding="utf-8").splitlines()))
-
-
-@contextmanager
-def progress_line(what: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A line on stderr where that is a terminal: done, of how many, and a remark."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total, remark: bar.update(task, completed=done, total=total, description=f"{what}: {remark}")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from step1x_edit.cli.bench_options import progress_line
 from step1x_edit.cli.debugging import Debug
+from step1x_edit.cli.progress import progress_line
 
 if TYPE_CHECKING:
     from step1x_edit.bench.gedit import BenchCase

@@ -16,6 +16,7 @@ import typer
 from step1x_edit import __version__
 from step1x_edit.cli import debugging
 from step1x_edit.cli.bench import app as bench_app
+from step1x_edit.cli.data import app as data_app
 from step1x_edit.cli.edit import edit
 from step1x_edit.cli.models import app as models_app
 from step1x_edit.cli.study import app as study_app
@@ -50,6 +51,7 @@ def step1x(
 app.command()(edit)
 app.command()(train)
 app.add_typer(bench_app, name="bench")
+app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
 app.add_typer(study_app, name="study")
 

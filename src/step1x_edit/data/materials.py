@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ class Subject:
         zh: Chinese name.
         kind: what it is in general, a key of `vocabulary.KINDS`.
         colour: the named colour that most of it has, or None.
+        path: of its file, or None where it was drawn.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Subject:
     zh: str
     kind: str
     colour: str | None
+    path: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,14 @@ class Materials:
         subjects: at least one; what may be pasted, removed, moved or recoloured.
         known: subjects that may be asked for by name although the source does not show them; at least one.
         difficulty: 0 for one large subject, 1 for up to several small ones.
+        enlargement: how much a photograph may be enlarged at most, as far as it is large enough at all.
     """
 
     photographs: Sequence[Photograph]
     subjects: Sequence[Subject]
     known: Sequence[Subject]
     difficulty: float = 1.0
+    enlargement: float = math.inf
 
     def crop(self, rng: random.Random, size: int, photograph: Photograph | None = None) -> tuple[Pixels, Photograph]:
         """Cut a random square of 40 to 100 % of the short side out of a photograph, perhaps mirrored, and scale it.
@@ -84,7 +89,7 @@ class Materials:
         """
         photo = photograph or rng.choice(self.photographs)
         height, width = photo.pixels.shape[:2]
-        side = max(8, round(min(height, width) * rng.uniform(0.4, 1.0)))
+        side = max(8, round(min(height, width) * rng.uniform(0.4, 1.0)), round(size / self.enlargement))
         side = min(side, height, width)
         top, left = int(rng.random() * (height - side + 1)), int(rng.random() * (width - side + 1))
         square = photo.pixels[top : top + side, left : left + side]
@@ -116,6 +121,11 @@ def read_materials(
     photographs = [_read_photograph(path, topics.get(path)) for path in paths if path.stem in chosen]
     if not photographs:
         raise UsageError(f"No {part} photograph in {_name_folders(photos)}; give a folder with pictures that the split allows there.")
+    return Materials(tuple(photographs), *read_subjects(cutouts, split, part), difficulty)
+
+
+def read_subjects(cutouts: Iterable[str | Path], split: Split, part: Part) -> tuple[tuple[Subject, ...], tuple[Subject, ...]]:
+    """Decode the cut-outs of a part of the split: all that may be pasted, and those that may be asked for by name; see `read_materials`."""
     paths = _list_files(cutouts, _CUTOUTS)
     chosen = split.select((path.stem for path in paths), part, photographs=False)
     names = _read_names(paths)
@@ -128,7 +138,7 @@ def read_materials(
     known = [subject for subject in subjects if subject.name in split.known] or subjects
     if part == "heldout":
         subjects = [subject for subject in subjects if subject.name not in split.known] or subjects
-    return Materials(tuple(photographs), tuple(subjects), tuple(known), difficulty)
+    return tuple(subjects), tuple(known)
 
 
 def _name_folders(folders: Iterable[str | Path]) -> str:
@@ -176,8 +186,13 @@ def _read_photograph(path: Path, entry: dict[str, Any] | None) -> Photograph:
     if factor < 1:
         height, width = pixels.shape[:2]
         pixels = cv2.resize(pixels, (round(width * factor), round(height * factor)), interpolation=cv2.INTER_AREA)
-    topic = entry["en"] if entry else FLOWERS.get(path.stem.split("-")[0])
+    topic = entry["en"] if entry else name_topic(path)
     return Photograph(path.stem, np.ascontiguousarray(pixels, dtype=np.uint8), topic)
+
+
+def name_topic(path: Path) -> str | None:
+    """What a photograph shows, where its file's name begins with a flower's."""
+    return FLOWERS.get(path.stem.split("-")[0])
 
 
 def _read_subject(path: Path, entry: dict[str, Any] | None) -> Subject:
@@ -193,4 +208,4 @@ def _read_subject(path: Path, entry: dict[str, Any] | None) -> Subject:
     alpha = straight[..., 3:].astype(np.float32) / 255
     premultiplied = np.concatenate([(straight[..., :3] * alpha + 0.5).astype(np.uint8), straight[..., 3:]], axis=2)
     english, chinese, kind = describe_kind(path.stem, entry or {})
-    return Subject(path.stem, premultiplied, english, chinese, kind, name_colour(straight[straight[..., 3] > 200][:, :3]))
+    return Subject(path.stem, premultiplied, english, chinese, kind, name_colour(straight[straight[..., 3] > 200][:, :3]), path)

@@ -7,6 +7,7 @@ import random
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from step1x_edit.data.compositing import grow
 from step1x_edit.data.instructions import CLAUSES, phrase
 from step1x_edit.data.materials import read_materials
 from step1x_edit.data.split import Part, Split
-from step1x_edit.data.triplet import Draft, Mask, Triplet
+from step1x_edit.data.triplet import Draft, Mask, Pixels, Triplet
 from step1x_edit.errors import UsageError
 from step1x_edit.types import EditCategory
 
@@ -99,26 +100,12 @@ class TripletStream:
             draft = CATEGORIES[category](rng, self.materials, side)
             if draft is None:
                 continue
-            region = np.ones((side, side), np.bool_) if draft.touched is None else grow(draft.touched)
-            if _measure_change(draft, region) >= (VISIBLE_COLOUR if category is EditCategory.COLOR_ALTERATION else VISIBLE):
-                return self._finish(draft, region, category, index, rng)
+            region = find_region(draft)
+            least = VISIBLE_COLOUR if category is EditCategory.COLOR_ALTERATION else VISIBLE
+            if measure_change(draft.source, draft.target, region) >= least:
+                facts = {"seed": self.seed, "part": self.part, "index": index, "size": side}
+                return word_draft(draft, region, category, rng, self.part, facts)
         raise UsageError(f"No visible edit of the category {category} can be made from these pictures; add photographs or cut-outs.")
-
-    def _finish(self, draft: Draft, region: Mask, category: EditCategory, index: int, rng: random.Random) -> Triplet:
-        request = draft.request
-        english, chinese = phrase(rng, CLAUSES[request.clauses], request.en, request.zh, self.part)
-        return Triplet(
-            source=draft.source,
-            target=draft.target,
-            region=region,
-            category=category,
-            instruction_en=english,
-            instruction_zh=chinese,
-            source_caption=draft.source_caption,
-            target_caption=draft.target_caption,
-            edit=draft.edit,
-            parameters={"seed": self.seed, "part": self.part, "index": index, "size": len(region), **draft.parameters},
-        )
 
     def variant(self, *, size: int, mixture: Mapping[EditCategory, float] | None, difficulty: float) -> TripletStream:
         """Another stream over the same pictures in memory, as a curriculum needs; the arguments are the constructor's."""
@@ -134,7 +121,30 @@ def _check_size(size: int) -> int:
     return size
 
 
-def _measure_change(draft: Draft, region: Mask) -> float:
+def find_region(draft: Draft) -> Mask:
+    """Where a draft's edit is meant to act: bool [H, W]."""
+    return np.ones(draft.source.shape[:2], np.bool_) if draft.touched is None else grow(draft.touched)
+
+
+def word_draft(draft: Draft, region: Mask, category: EditCategory, rng: random.Random, part: Part, facts: dict[str, Any]) -> Triplet:
+    """Put a draft's request into words; `facts` come before the draft's own parameters."""
+    request = draft.request
+    english, chinese = phrase(rng, CLAUSES[request.clauses], request.en, request.zh, part)
+    return Triplet(
+        source=draft.source,
+        target=draft.target,
+        region=region,
+        category=category,
+        instruction_en=english,
+        instruction_zh=chinese,
+        source_caption=draft.source_caption,
+        target_caption=draft.target_caption,
+        edit=draft.edit,
+        parameters={**facts, **draft.parameters},
+    )
+
+
+def measure_change(source: Pixels, target: Pixels, region: Mask) -> float:
     """Mean absolute difference of source and target inside the region, 0..255; 0 for an empty region."""
-    difference = cv2.absdiff(draft.source, draft.target)
+    difference = cv2.absdiff(source, target)
     return float(np.mean(cv2.mean(difference, mask=region.view(np.uint8))[:3]))

@@ -63,7 +63,16 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
         source_caption=caption if way == "add" else f'{caption}, with the {ink} word "{word}" {place_en}',
         target_caption=f'{after}, with the {colour} word "{shown}" {place_en}' if shown else after,
         edit=edit,
-        parameters={"photograph": photograph.name, "subjects": [], "word": word, "ink": ink, "plate": plate, "height": height / size},
+        parameters={
+            "photograph": photograph.name,
+            "subjects": [],
+            "word": word,
+            "ink": ink,
+            "plate": plate,
+            "height": height / size,
+            "text_before": "" if way == "add" else word,
+            "text_after": shown or "",
+        },
     )
 
 

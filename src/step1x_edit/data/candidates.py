@@ -1,0 +1,145 @@
+"""Candidates: numbered attempts at a triplet. What one becomes follows from the recipe, the pictures and its id alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import cv2
+
+from step1x_edit import __version__
+from step1x_edit.data.categories import CATEGORIES
+from step1x_edit.data.licences import Credits
+from step1x_edit.data.materials import Materials, read_subjects
+from step1x_edit.data.photographs import Input, PhotographFolder
+from step1x_edit.data.recipe import DataRecipe
+from step1x_edit.data.shards import Record
+from step1x_edit.data.split import Split
+from step1x_edit.data.stream import find_region, word_draft
+from step1x_edit.data.triplet import Draft, Triplet
+from step1x_edit.errors import UsageError
+from step1x_edit.types import EditCategory
+
+ENLARGEMENT = 1.4
+"""Choice: how much a photograph may be enlarged before it looks soft; as in `Materials`."""
+
+_ID = re.compile(r"(.+)-(\d{7,})")
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why a candidate is not in the set: the stage that rejected it, and its reason."""
+
+    stage: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One attempt. `triplet` is None where nothing could be drawn; `numbers` are what filters measured, by their names."""
+
+    id: str
+    category: EditCategory
+    index: int
+    route: str
+    triplet: Triplet | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+    numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rejection: Rejection | None = None
+
+    def reject(self, stage: str, reason: str) -> Candidate:
+        """The same, rejected."""
+        return dataclasses.replace(self, rejection=Rejection(stage, reason))
+
+    def record(self) -> Record:
+        """What its JSON says; it must have a triplet."""
+        triplet = self.triplet
+        assert triplet is not None
+        return Record(
+            id=self.id,
+            category=self.category.value,
+            instruction_en=triplet.instruction_en,
+            instruction_zh=triplet.instruction_zh,
+            source_caption=triplet.source_caption,
+            target_caption=triplet.target_caption,
+            edit=triplet.edit,
+            parameters=triplet.parameters,
+            provenance=self.provenance,
+            numbers=self.numbers,
+        )
+
+
+def name_candidate(category: EditCategory, index: int) -> str:
+    """The id of a category's candidate number `index`."""
+    return f"{category.value}-{index:07d}"
+
+
+def parse_id(name: str) -> tuple[EditCategory, int]:
+    """The inverse of `name_candidate`; raises UsageError."""
+    match = _ID.fullmatch(name)
+    if match is None or match[1] not in list(EditCategory):
+        raise UsageError(f"{name!r} is not the id of a triplet; ids look like {name_candidate(EditCategory.SUBJECT_REMOVAL, 12)}.")
+    return EditCategory(match[1]), int(match[2])
+
+
+def list_versions() -> dict[str, str]:
+    """The versions that a triplet's pixels may depend on."""
+    libraries = {name: version(name) for name in ("numpy", "opencv-python-headless", "pillow")}
+    return {"step1x-edit": __version__, **libraries, "machine": platform.machine()}
+
+
+class Workshop:
+    """Everything that candidates are made from, opened once a process: photographs, cut-outs, and the wording's part of the split."""
+
+    def __init__(self, recipe: DataRecipe, inputs: Sequence[Input]) -> None:
+        """Open it; `inputs` are the photographs as they were looked over.
+
+        Raises:
+            UsageError: no photograph is left, or a folder of cut-outs cannot be used.
+        """
+        cv2.setNumThreads(0)
+        self.recipe = recipe
+        # Choice: crops are 40 to 100 % of the short side, so twice the size is enough for most of them
+        self.photographs = PhotographFolder(inputs, side=2 * recipe.size)
+        if not self.photographs:
+            skipped = "; ".join(sorted({entry.skipped for entry in inputs})) or "the folders are empty"
+            raise UsageError(f"None of the {len(inputs)} files in the folders of photographs can be used ({skipped}); give others.")
+        self.credits = Credits(recipe.cutouts)
+        split = Split.read(recipe.heldout) if recipe.heldout else Split()
+        subjects, known = read_subjects(recipe.cutouts, split, "train")
+        self.materials = Materials(self.photographs, subjects, known, recipe.difficulty, ENLARGEMENT)
+        self._files = {subject.name: subject.path for subject in (*subjects, *known)}
+        self.versions = list_versions()
+
+    def draw(self, category: EditCategory, index: int) -> Candidate:
+        """Make a candidate, with the grammar's words."""
+        recipe = self.recipe
+        name = name_candidate(category, index)
+        rng = random.Random(f"{recipe.seed}/{name}")
+        draft = CATEGORIES[category](rng, self.materials, recipe.size)
+        facts = {"route": "composed", "seed": recipe.seed, "index": index, "size": recipe.size}
+        candidate = Candidate(name, category, index, "composed")
+        if draft is None:
+            candidate = dataclasses.replace(candidate, provenance={**facts, "versions": self.versions})
+            return candidate.reject("draw", "what was drawn allows no edit")
+        triplet = word_draft(draft, find_region(draft), category, rng, "train", {})
+        return dataclasses.replace(candidate, triplet=triplet, provenance={**facts, **self._trace(draft), "versions": self.versions})
+
+    def _trace(self, draft: Draft) -> dict[str, Any]:
+        """Where the pictures come from that a draft is made of."""
+        parameters = draft.parameters
+        photograph = self.photographs.find(parameters["photograph"])
+        names = [item["subject"] for item in (*parameters.get("subjects", ()), *([parameters["new"]] if "new" in parameters else ()))]
+        names += [parameters["hat"]] if "hat" in parameters else []
+        cutouts = []
+        for name in dict.fromkeys(names):
+            path = self._files.get(name)
+            if path is not None:
+                cutouts.append({"name": name, **dataclasses.asdict(self.credits.find(path))})
+        return {"photograph": photograph.provenance() if photograph else None, "cutouts": cutouts}

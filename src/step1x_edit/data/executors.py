@@ -1,0 +1,190 @@
+"""Where a list of blocks runs: on this machine, on Slurm, or on Ray; the same tasks, and the same bytes, everywhere."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import multiprocessing
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any
+
+from datatrove.executor.local import LocalPipelineExecutor
+from datatrove.pipeline.base import PipelineStep
+from datatrove.utils.stats import PipelineStats
+from loguru import logger
+
+from step1x_edit.data.recipe import Executor
+from step1x_edit.errors import Step1XError
+
+Progress = Callable[[int, int], None]
+"""Tasks done, and how many there are."""
+
+_POLL = 2.0
+"""Seconds between looks at what a cluster has finished."""
+
+
+def run_tasks(
+    steps: Sequence[PipelineStep], tasks: int, logs: Path, where: Executor, progress: Progress = lambda done, total: None
+) -> None:
+    """Run every task that has not been completed, and wait for the last one.
+
+    Args:
+        steps: the blocks.
+        tasks: how many tasks there are.
+        logs: folder of datatrove's logs, statistics and marks of completion; what is marked there is not run again.
+        where: the recipe's section.
+        progress: told after every task.
+
+    Raises:
+        Step1XError: a task failed, or a worker was killed.
+    """
+    if not tasks:
+        return
+    RUNNERS[where.kind](list(steps), tasks, logs, where, progress)
+
+
+def _run_local(steps: list[PipelineStep], tasks: int, logs: Path, where: Executor, progress: Progress) -> None:
+    LocalExecutor(pipeline=steps, tasks=tasks, workers=where.workers, logging_dir=str(logs)).run_with(progress)
+
+
+class _Silence(io.TextIOBase):
+    """Takes what datatrove would print; its log files keep it."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+_SILENCE = _Silence()
+
+
+class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]  # datatrove has no types
+    """datatrove's, but for its pool: it says how far it is, notices a worker that was killed, and its workers end with the process that
+    started them, even where that is killed."""
+
+    def run_with(self, progress: Progress) -> None:
+        """Run all tasks."""
+        waiting = self.get_incomplete_ranks(range(self.tasks))
+        progress(self.tasks - len(waiting), self.tasks)
+        logger.remove()
+        if self.workers == 1:
+            for done, rank in enumerate(waiting, self.tasks - len(waiting) + 1):
+                self._run_for_rank(rank)
+                progress(done, self.tasks)
+        elif waiting:
+            self._run_pool(waiting, progress)
+
+    def _run_pool(self, waiting: Sequence[int], progress: Progress) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["step1x_edit.data.pipeline"])
+        done = self.tasks - len(waiting)
+        with ProcessPoolExecutor(min(self.workers, len(waiting)), context, initializer=_end_with_parent) as pool:
+            try:
+                for future in as_completed([pool.submit(self._run_for_rank, rank) for rank in waiting]):
+                    future.result()
+                    done += 1
+                    progress(done, self.tasks)
+            except BrokenProcessPool as error:
+                raise Step1XError(
+                    "A worker was killed, perhaps for want of memory; run the same command again, or with fewer --workers."
+                ) from error
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _run_for_rank(self, rank: int, local_rank: int = 0, node_rank: int = -1) -> PipelineStats:
+        with contextlib.redirect_stderr(_SILENCE):
+            return super()._run_for_rank(rank, local_rank, node_rank)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_watch, args=(parent.sentinel,), daemon=True).start()
+
+
+def _watch(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
+
+
+def _run_ray(steps: list[PipelineStep], tasks: int, logs: Path, where: Executor, progress: Progress) -> None:
+    import ray
+    from datatrove.executor.ray import RayPipelineExecutor
+
+    options = where.ray
+    if not ray.is_initialized():
+        ray.init(
+            address=options.address or None,
+            num_cpus=None if options.address else where.workers,
+            include_dashboard=False,
+            log_to_driver=False,
+        )
+    executor = RayPipelineExecutor(
+        pipeline=steps,
+        tasks=tasks,
+        workers=where.workers,
+        logging_dir=str(logs),
+        cpus_per_task=options.cpus_per_task,
+        mem_per_cpu_gb=options.mem_per_cpu_gb,
+        tasks_per_job=options.tasks_per_job,
+    )
+    logger.remove()
+    executor.run()
+    _require_all(executor, tasks, logs)
+    progress(tasks, tasks)
+
+
+def _run_slurm(steps: list[PipelineStep], tasks: int, logs: Path, where: Executor, progress: Progress) -> None:
+    from datatrove.executor.slurm import SlurmPipelineExecutor
+
+    options = where.slurm
+    assert options is not None  # the recipe has seen to it
+    executor = SlurmPipelineExecutor(
+        pipeline=steps,
+        tasks=tasks,
+        workers=where.workers,
+        logging_dir=str(logs),
+        job_name=f"step1x-{logs.name}",
+        time=options.time,
+        partition=options.partition,
+        cpus_per_task=options.cpus_per_task,
+        mem_per_cpu_gb=options.mem_per_cpu_gb,
+        tasks_per_job=options.tasks_per_job,
+        qos=options.qos,
+        env_command=options.env_command,
+        sbatch_args=dict(options.arguments),
+    )
+    logger.remove()
+    executor.run()
+    while waiting := len(executor.get_incomplete_ranks(range(tasks))):
+        progress(tasks - waiting, tasks)
+        if not _in_queue(executor.job_id):
+            _require_all(executor, tasks, logs)
+        time.sleep(_POLL)
+    progress(tasks, tasks)
+
+
+def _in_queue(job: Any) -> bool:
+    """Whether Slurm still knows the job as waiting or running."""
+    found = subprocess.run(["squeue", "--noheader", "--jobs", str(job)], capture_output=True, text=True, check=False)
+    return bool(found.stdout.strip())
+
+
+def _require_all(executor: Any, tasks: int, logs: Path) -> None:
+    left = executor.get_incomplete_ranks(range(tasks))
+    if left:
+        raise Step1XError(f"{len(left)} of {tasks} tasks failed; their logs are in {logs / 'logs'}, and the same command tries them again.")
+
+
+RUNNERS: dict[str, Callable[[list[PipelineStep], int, Path, Executor, Progress], None]] = {
+    "local": _run_local,
+    "slurm": _run_slurm,
+    "ray": _run_ray,
+}

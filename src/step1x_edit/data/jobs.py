@@ -1,0 +1,86 @@
+"""A build under way: its recipe, its folder, and where the pieces of the work lie until the set is finished.
+
+<out>/recipe.json                 the resolved recipe
+<out>/work/photographs/00000.jsonl  inputs looked over, a stretch of files each
+<out>/work/round-0/plan.json      which candidates are drawn: blocks of (category, first, count)
+<out>/work/round-0/00000.tar      the block's triplets that passed every filter, as stretches of tar
+<out>/work/round-0/00000.jsonl    a row for every candidate of the block
+<out>/work/round-0/00000.small    small pictures of the rejected ones, as stretches of tar
+<out>/work/picks.json             what the shards are put together from
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from step1x_edit.data.candidates import Workshop
+from step1x_edit.data.photographs import Input
+from step1x_edit.data.recipe import DataRecipe
+from step1x_edit.data.storage import read_lines
+from step1x_edit.types import EditCategory
+
+INPUTS = 64
+"""Photographs looked over in one task."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Candidates drawn in one task: numbers `first` up to `first + count` of a category."""
+
+    category: EditCategory
+    first: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is built, and where. Small, so that it travels to every worker."""
+
+    out: Path
+    recipe: DataRecipe
+
+    @property
+    def work(self) -> Path:
+        """Folder of everything that is not the set yet."""
+        return self.out / "work"
+
+    def round(self, number: int) -> Path:
+        """Folder of a round of candidates."""
+        return self.work / f"round-{number}"
+
+    def read_plan(self, number: int) -> list[Block]:
+        """The blocks of a round."""
+        rows: list[list[Any]] = json.loads((self.round(number) / "plan.json").read_text(encoding="utf-8"))
+        return [Block(EditCategory(category), first, count) for category, first, count in rows]
+
+    def read_inputs(self) -> list[Input]:
+        """The photographs as they were looked over."""
+        paths = sorted((self.work / "photographs").glob("*.jsonl"))
+        return [Input.from_row(row) for path in paths for row in read_lines(path)]
+
+
+def cut_blocks(category: EditCategory, first: int, count: int, block: int) -> list[Block]:
+    """Candidates `first` up to `first + count` in blocks of at most `block`."""
+    return [Block(category, start, min(block, first + count - start)) for start in range(first, first + count, block)]
+
+
+def interleave(groups: Sequence[Sequence[Block]]) -> list[Block]:
+    """Blocks of all categories by turns, so that the slow ones do not all come last."""
+    longest = max((len(group) for group in groups), default=0)
+    return [group[i] for i in range(longest) for group in groups if i < len(group)]
+
+
+_opened: dict[str, Workshop] = {}
+
+
+def open_workshop(job: Job) -> Workshop:
+    """The job's workshop, opened once a process."""
+    key = f"{job.out}\n{job.recipe.model_dump_json()}"
+    if key not in _opened:
+        _opened.clear()
+        _opened[key] = Workshop(job.recipe, job.read_inputs())
+    return _opened[key]

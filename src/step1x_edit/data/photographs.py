@@ -1,0 +1,194 @@
+"""The photographs that go into a set: looked over once, the unfit ones left out with a reason, the rest decoded when they are needed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any, overload
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from step1x_edit.data.licences import Credit
+from step1x_edit.data.materials import Photograph, name_topic
+from step1x_edit.data.triplet import Pixels
+from step1x_edit.errors import ImageError, UsageError
+from step1x_edit.image_io import READ_FORMATS, read_image
+from step1x_edit.image_modes import flatten
+
+TABLES = {".csv", ".md", ".txt", ".json", ".toml"}
+"""Endings of what lies beside photographs to describe them; everything else counts as an input."""
+
+_KEPT = 16
+"""Decoded photographs kept in memory."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One file among the photographs.
+
+    Attributes:
+        file: path below `folder`.
+        folder: which of the recipe's folders it lies in.
+        skipped: why it is left out, or empty.
+        sha256: of the file.
+        width, height: upright, in pixels.
+        credit: what is known of its licence.
+        blurred: boxes (left, top, right, bottom) of faces and plates, as shares of width and height, that are blurred wherever it is used.
+    """
+
+    file: str
+    folder: str
+    skipped: str = ""
+    sha256: str = ""
+    width: int = 0
+    height: int = 0
+    credit: Credit = field(default_factory=Credit)
+    blurred: tuple[tuple[float, float, float, float], ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return Path(self.folder) / self.file
+
+    def to_row(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Input:
+        """The inverse of `to_row`."""
+        credit, blurred = Credit(**row["credit"]), tuple(tuple(box) for box in row["blurred"])
+        return cls(**{**row, "credit": credit, "blurred": blurred})
+
+    def provenance(self) -> dict[str, Any]:
+        """What a triplet keeps of it."""
+        return {"file": self.file, "sha256": self.sha256, **asdict(self.credit)}
+
+
+def list_inputs(folders: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """Folder and path of every file in the folders, in an order that does not depend on the file system.
+
+    Raises:
+        UsageError: a folder is missing.
+    """
+    found = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"The folder {folder} does not exist; give an existing folder of photographs.")
+        paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() not in TABLES)
+        found += [(folder, path) for path in paths]
+    return found
+
+
+def examine(folder: Path, path: Path, credit: Credit, smallest_side: int, largest_area: int) -> tuple[Input, Pixels | None]:
+    """Look one file over: what is kept of it, and its pixels where it is fit to be used."""
+    name, place = path.relative_to(folder).as_posix(), str(folder)
+    try:
+        data = path.read_bytes()
+        reason, width, height = _look_at_header(data, smallest_side, largest_area)
+        pixels = None if reason else decode(data)
+    except OSError as error:
+        return Input(name, place, f"cannot be opened: {error.strerror or error}"), None
+    except ImageError:
+        data, reason, width, height, pixels = data, "damaged or cut off", 0, 0, None
+    if pixels is not None:
+        height, width = pixels.shape[:2]
+    return Input(name, place, reason, hashlib.sha256(data).hexdigest(), width, height, credit), pixels
+
+
+def _look_at_header(data: bytes, smallest_side: int, largest_area: int) -> tuple[str, int, int]:
+    """Why a file cannot be used, or empty, and its size, without decoding it."""
+    try:
+        image = Image.open(BytesIO(data), formats=READ_FORMATS)
+    except UnidentifiedImageError:
+        return "not a picture", 0, 0
+    except Image.DecompressionBombError:
+        return "huge", 0, 0
+    except (OSError, ValueError, SyntaxError, EOFError, TypeError, OverflowError):
+        return "damaged or cut off", 0, 0
+    width, height = image.size
+    reason = ""
+    if width * height > largest_area:
+        reason = "huge"
+    elif getattr(image, "is_animated", False) and image.format != "MPO":
+        reason = "animated"
+    elif min(width, height) < smallest_side:
+        reason = "tiny"
+    elif image.mode == "CMYK":
+        reason = "CMYK, made for print"
+    return reason, width, height
+
+
+def decode(data: bytes) -> Pixels:
+    """A file's picture, upright, in sRGB, transparent parts on white: uint8 [H, W, 3]; raises ImageError."""
+    return np.asarray(flatten(read_image(data).image).convert("RGB"))
+
+
+def shrink(pixels: Pixels, side: int) -> Pixels:
+    """The picture with a shorter side of at most `side` pixels."""
+    factor = side / min(pixels.shape[:2])
+    if factor >= 1:
+        return pixels
+    height, width = pixels.shape[:2]
+    return cv2.resize(pixels, (round(width * factor), round(height * factor)), interpolation=cv2.INTER_AREA).astype(np.uint8)
+
+
+def blur_boxes(pixels: Pixels, boxes: Sequence[tuple[float, float, float, float]]) -> Pixels:
+    """A copy in which boxes, given as shares of width and height, are blurred beyond recognition."""
+    blurred = pixels.copy()
+    height, width = pixels.shape[:2]
+    for left, top, right, bottom in boxes:
+        rows = slice(max(int(top * height), 0), min(int(bottom * height + 1), height))
+        columns = slice(max(int(left * width), 0), min(int(right * width + 1), width))
+        part = blurred[rows, columns]
+        if part.size:
+            # Choice: averages over a sixth of the box first, because a Gaussian alone can be undone
+            coarse = cv2.resize(part, (6, 6), interpolation=cv2.INTER_AREA)
+            blurred[rows, columns] = cv2.resize(coarse, part.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return blurred
+
+
+class PhotographFolder(Sequence[Photograph]):
+    """Photographs that are decoded when they are drawn, the last few kept in memory: what `Materials.photographs` may be."""
+
+    def __init__(self, inputs: Sequence[Input], side: int) -> None:
+        """Take the inputs that were not skipped; `side` bounds their shorter side in pixels."""
+        self.inputs = tuple(entry for entry in inputs if not entry.skipped)
+        self.side = side
+        self._by_name = {entry.file: entry for entry in self.inputs}
+        self._kept: dict[int, Photograph] = {}
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @overload
+    def __getitem__(self, index: int) -> Photograph: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Photograph]: ...
+    def __getitem__(self, index: int | slice) -> Photograph | Sequence[Photograph]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if index not in self._kept:
+            if len(self._kept) >= _KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[index] = self._open(self.inputs[index])
+        return self._kept[index]
+
+    def find(self, name: str) -> Input | None:
+        """The input of that name."""
+        return self._by_name.get(name)
+
+    def _open(self, entry: Input) -> Photograph:
+        try:
+            data = entry.path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"The photograph {entry.path} has gone; put it back, or build into a new folder.") from error
+        if hashlib.sha256(data).hexdigest() != entry.sha256:
+            raise UsageError(f"The photograph {entry.path} has changed meanwhile; put it back, or build into a new folder.")
+        pixels = shrink(decode(data), self.side)
+        return Photograph(entry.file, blur_boxes(pixels, entry.blurred) if entry.blurred else pixels, name_topic(entry.path))

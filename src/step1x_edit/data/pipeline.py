@@ -1,0 +1,214 @@
+"""The pipeline as three readable lists of datatrove blocks: look the photographs over, make and sift candidates, put the shards together.
+
+A task is a stretch of inputs, a block of candidates, or a shard. It reads what earlier lists have written, writes its files whole or not at
+all, and writes the same bytes however often and wherever it runs; so any task may be killed and run again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+from datatrove.data import Document, DocumentsPipeline
+from datatrove.pipeline.base import PipelineStep
+
+from step1x_edit.data.agreement import View
+from step1x_edit.data.candidates import Candidate
+from step1x_edit.data.duplicates import hash_pair
+from step1x_edit.data.filters import FILTERS
+from step1x_edit.data.jobs import INPUTS, Job, open_workshop
+from step1x_edit.data.licences import Credits
+from step1x_edit.data.photographs import Input, examine, list_inputs
+from step1x_edit.data.shards import SHARDS, encode_picture, pack, to_tar, write_tar
+from step1x_edit.data.split import Split
+from step1x_edit.data.storage import replace_file, write_json, write_lines
+
+SMALL = 256
+"""Longest side of the pictures that are kept of rejected candidates."""
+
+
+def survey(job: Job) -> list[PipelineStep]:
+    """Photographs in; a row for each out, fit or left out with a reason."""
+    return [LookOver(job)]
+
+
+def make(job: Job, number: int) -> list[PipelineStep]:
+    """A round of candidates: drawn, worded, sifted, written down."""
+    limits = job.recipe.limits
+    return [
+        Draw(job, number),
+        *(Sift(name, job) for name in FILTERS if name not in limits.off),
+        Store(job, number),
+    ]
+
+
+def assemble(job: Job) -> list[PipelineStep]:
+    """Picked triplets in; shards out."""
+    return [WriteShard(job)]
+
+
+class LookOver(PipelineStep):
+    """Task r looks over the r-th stretch of files."""
+
+    name, type = "look over the photographs", "inputs"
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
+
+    def run(self, data: DocumentsPipeline | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        recipe = self.job.recipe
+        files = list_inputs(recipe.photos)
+        sheet = Credits(recipe.photos)
+        split = Split.read(recipe.heldout) if recipe.heldout else Split()
+        rows = []
+        for folder, path in files[rank * INPUTS : (rank + 1) * INPUTS]:
+            if path.stem in split.photographs:
+                found = Input(path.relative_to(folder).as_posix(), str(folder), "kept out for evaluation")
+            else:
+                found, _ = examine(folder, path, sheet.find(path), recipe.smallest_side, recipe.largest_area)
+            self.stat_update(found.skipped or "taken")
+            rows.append(found.to_row())
+        write_lines(self.job.work / "photographs" / f"{rank:05d}.jsonl", rows)
+        yield from ()
+
+
+class Draw(PipelineStep):
+    """Task r draws the r-th block of the round's plan."""
+
+    name, type = "draw candidates", "candidates"
+
+    def __init__(self, job: Job, number: int) -> None:
+        super().__init__()
+        self.job, self.number = job, number
+
+    def run(self, data: DocumentsPipeline | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        workshop = open_workshop(self.job)
+        block = self.job.read_plan(self.number)[rank]
+        for index in range(block.first, block.first + block.count):
+            with self.track_time():
+                candidate = workshop.draw(block.category, index)
+            yield Document(candidate.triplet.instruction_en if candidate.triplet else "", candidate.id, metadata={"candidate": candidate})
+
+
+class Sift(PipelineStep):
+    """One filter. What it rejects goes on, marked, so that its reason and its numbers are kept."""
+
+    type = "filter"
+
+    def __init__(self, name: str, job: Job) -> None:
+        self.name = name
+        super().__init__()
+        self.limits = job.recipe.limits
+
+    def run(self, data: DocumentsPipeline | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        for document in data or ():
+            candidate: Candidate = document.metadata["candidate"]
+            if candidate.rejection is None and candidate.triplet is not None:
+                view = document.metadata.setdefault("view", View(candidate.triplet, candidate.route))
+                with self.track_time():
+                    verdict = FILTERS[self.name](view, self.limits)
+                if verdict.numbers:
+                    candidate = dataclasses.replace(candidate, numbers={**candidate.numbers, self.name: verdict.numbers})
+                if verdict.reason:
+                    candidate = candidate.reject(self.name, verdict.reason)
+                self.stat_update("rejected" if verdict.reason else "passed")
+                document.metadata["candidate"] = candidate
+            yield document
+
+
+class Store(PipelineStep):
+    """Task r writes down the r-th block: triplets that passed, a row for every candidate, small pictures of some of the rejected."""
+
+    name, type = "store the block", "writer"
+
+    def __init__(self, job: Job, number: int) -> None:
+        super().__init__()
+        self.job, self.number = job, number
+
+    def run(self, data: DocumentsPipeline | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        recipe, place = self.job.recipe, self.job.round(self.number) / f"{rank:05d}"
+        rows: list[dict[str, Any]] = []
+        shown: dict[str, int] = {}
+        with replace_file(place.with_suffix(".tar")) as kept, replace_file(place.with_suffix(".small")) as small:
+            for document in data or ():
+                candidate: Candidate = document.metadata["candidate"]
+                row = describe(candidate)
+                triplet, rejection = candidate.triplet, candidate.rejection
+                if triplet is not None:
+                    row["hash"] = f"{hash_pair(triplet.source, triplet.target):032x}"
+                if triplet is not None and rejection is None:
+                    with self.track_time():
+                        stretch = to_tar(candidate.id, pack(triplet, candidate.record(), recipe.format))
+                    row["at"] = [kept.tell(), len(stretch)]
+                    kept.write(stretch)
+                elif triplet is not None and rejection is not None:
+                    shown[rejection.reason] = shown.get(rejection.reason, 0) + 1
+                    if shown[rejection.reason] <= recipe.rejected_pictures:
+                        stretch = to_tar(candidate.id, pack_small(triplet.source, triplet.target))
+                        row["small"] = [small.tell(), len(stretch)]
+                        small.write(stretch)
+                rows.append(row)
+        write_lines(place.with_suffix(".jsonl"), rows)
+        yield from ()
+
+
+def describe(candidate: Candidate) -> dict[str, Any]:
+    """The row of a candidate: what it was, and why it is not in the set if it is not."""
+    triplet, rejection = candidate.triplet, candidate.rejection
+    return {
+        "id": candidate.id,
+        "category": candidate.category.value,
+        "route": candidate.route,
+        "stage": rejection.stage if rejection else "",
+        "reason": rejection.reason if rejection else "",
+        "numbers": candidate.numbers,
+        "edit": triplet.edit if triplet else "",
+        "instruction_en": triplet.instruction_en if triplet else "",
+        "instruction_zh": triplet.instruction_zh if triplet else "",
+    }
+
+
+def pack_small(source: Any, target: Any) -> dict[str, bytes]:
+    """Small pictures of a rejected candidate."""
+    factor = min(1.0, SMALL / max(source.shape[:2]))
+    shape = (round(source.shape[1] * factor), round(source.shape[0] * factor))
+    reduced = [cv2.resize(picture, shape, interpolation=cv2.INTER_AREA) for picture in (source, target)]
+    return {"source.jpg": encode_picture(reduced[0], "jpg"), "target.jpg": encode_picture(reduced[1], "jpg")}
+
+
+class WriteShard(PipelineStep):
+    """Task r puts the r-th shard together from the blocks."""
+
+    name, type = "write a shard", "writer"
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
+
+    def run(self, data: DocumentsPipeline | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        size = self.job.recipe.shard
+        picks = json.loads((self.job.work / "picks.json").read_text(encoding="utf-8"))[rank * size : (rank + 1) * size]
+        path = self.job.out / SHARDS / f"triplets-{rank:05d}.tar"
+        length, digest = write_tar(path, (read_stretch(self.job.work / name, *at) for _, name, at in picks))
+        write_json(
+            self.job.work / "shards" / f"{rank:05d}.json", {"file": path.name, "triplets": len(picks), "bytes": length, "sha256": digest}
+        )
+        yield from ()
+
+
+def read_stretch(path: Path, offset: int, length: int) -> bytes:
+    """A stretch of a block's file."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(length)
+
+
+def order_key(seed: int, name: str) -> str:
+    """Where in the set a triplet comes: mixed, but always the same."""
+    return hashlib.sha256(f"{seed}/order/{name}".encode()).hexdigest()

@@ -1,0 +1,235 @@
+"""Recipes of the data pipeline: how many triplets of which kind, from which pictures, how they are sifted, and where the work runs.
+
+A recipe is a TOML file that a user copies and changes; unknown keys are errors. The resolved recipe lies in every set as `recipe.json`.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from step1x_edit.errors import UsageError
+from step1x_edit.types import EditCategory
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CategoryShare(_Section):
+    """One kind of edit: its share of the set (any positive number), and which part of it is made on photographs with tools.
+
+    The rest is composed: cut-outs on photographs, so that the target is exact.
+    """
+
+    share: float = Field(ge=0)
+    photograph: float = Field(default=0.0, ge=0, le=1)
+
+
+class Privacy(_Section):
+    """De-identification. Metadata of the photographs never reach a set: pictures are decoded and written anew."""
+
+    blur_faces: bool = False
+    blur_plates: bool = False
+    refuse_personal_text: bool = False
+
+
+class Limits(_Section):
+    """What the filters let through. A filter that is named in `off` is left out.
+
+    Attributes:
+        outside: largest mean absolute change outside the region, of 255.
+        change: smallest mean absolute change inside the region, of 255.
+        colour_change: the same for colour alterations, where a smaller change means that the colour was there already.
+        smallest: smallest region, as a share of the picture.
+        changed: smallest share of the region's pixels that visibly change.
+        sharpness: smallest spread of the source's second derivative, of 255.
+        darkest, brightest: bounds of the source's mean luminance, of 255.
+        clipped: largest share of the source that is black or white through and through.
+        seam: how much stronger the edges along the border of what was filled may be than those beside it.
+        text_match: smallest share of letters that a text must be read with.
+        agreement: smallest share of the region that has the colour asked for.
+        distance: pairs whose two perceptual hashes (128 bits in all) differ in at most so many bits are near-duplicates.
+    """
+
+    off: tuple[str, ...] = ()
+    outside: float = Field(default=0.5, ge=0)
+    change: float = Field(default=8.0, ge=0)
+    colour_change: float = Field(default=16.0, ge=0)
+    smallest: float = Field(default=0.002, ge=0, le=1)
+    changed: float = Field(default=0.1, ge=0, le=1)
+    sharpness: float = Field(default=2.0, ge=0)
+    darkest: float = Field(default=12.0, ge=0, le=255)
+    brightest: float = Field(default=243.0, ge=0, le=255)
+    clipped: float = Field(default=0.6, ge=0, le=1)
+    seam: float = Field(default=2.0, ge=0)
+    text_match: float = Field(default=0.75, ge=0, le=1)
+    agreement: float = Field(default=0.35, ge=0, le=1)
+    distance: int = Field(default=6, ge=0, le=31)
+
+
+class Endpoint(_Section):
+    """A model behind an OpenAI-compatible API. Its key comes from the environment of the command, never from a recipe."""
+
+    url: str
+    model: str
+    timeout: float = Field(default=120.0, gt=0)
+    attempts: int = Field(default=3, ge=1)
+
+
+class Writer(_Section):
+    """Words by an MLLM: `rounds` times it describes the edit, each time with what it said before; then it writes both instructions."""
+
+    endpoint: Endpoint
+    rounds: int = Field(default=2, ge=1, le=8)
+    examples: int = Field(default=4, ge=0, le=16)
+
+
+class Judge(_Section):
+    """The last filter: an MLLM marks following, restraint and naturalness, each of 10; the least of them must reach `least`."""
+
+    endpoint: Endpoint
+    least: float = Field(default=6.0, ge=0, le=10)
+
+
+class Slurm(_Section):
+    """What Slurm is told; `arguments` are further options of sbatch."""
+
+    partition: str
+    time: str = "04:00:00"
+    cpus_per_task: int = Field(default=1, ge=1)
+    mem_per_cpu_gb: int = Field(default=4, ge=1)
+    tasks_per_job: int = Field(default=1, ge=1)
+    qos: str = ""
+    env_command: str = ""
+    arguments: dict[str, str] = {}
+
+
+class Ray(_Section):
+    """What Ray is told; `address` of a running cluster, empty to start one on this machine."""
+
+    address: str = ""
+    cpus_per_task: int = Field(default=1, ge=1)
+    mem_per_cpu_gb: float = Field(default=1.0, gt=0)
+    tasks_per_job: int = Field(default=1, ge=1)
+
+
+class Executor(_Section):
+    """Where the work runs. Neither this nor the number of workers changes a byte of the set."""
+
+    kind: Literal["local", "slurm", "ray"] = "local"
+    workers: int = Field(default=1, ge=1)
+    block: int = Field(default=24, ge=1, description="candidates in one task; what a kill costs at most")
+    slurm: Slurm | None = None
+    ray: Ray = Ray()
+
+    @model_validator(mode="after")
+    def _check(self) -> Executor:
+        if self.kind == "slurm" and self.slurm is None:
+            raise ValueError("executor.slurm must at least name a partition")
+        return self
+
+
+PAPER_SHARES: Mapping[EditCategory, float] = {
+    EditCategory.SUBJECT_ADDITION: 11.0,
+    EditCategory.SUBJECT_REMOVAL: 11.0,
+    EditCategory.SUBJECT_REPLACEMENT: 22.0,
+    EditCategory.MOTION_CHANGE: 13.2,
+    EditCategory.TEXT_MODIFICATION: 8.8,
+    EditCategory.BACKGROUND_CHANGE: 6.6,
+    EditCategory.COLOR_ALTERATION: 6.6,
+    EditCategory.PORTRAIT_EDITING: 6.6,
+    EditCategory.STYLE_TRANSFER: 5.5,
+    EditCategory.TONE_TRANSFORMATION: 5.5,
+    EditCategory.MATERIAL_MODIFICATION: 3.3,
+}
+"""In per cent. Source: paper, figure of the data; addition and removal, which it counts together, by halves."""
+
+
+class DataRecipe(_Section):
+    """The whole file."""
+
+    count: int = Field(ge=1)
+    seed: int = Field(default=0, ge=0)
+    size: int = Field(default=512, ge=64, le=2048)
+    difficulty: float = Field(default=0.7, ge=0, le=1)
+    photos: list[Path] = Field(min_length=1)
+    cutouts: list[Path] = Field(min_length=1)
+    heldout: Path | None = None
+    format: Literal["jpg", "png"] = "jpg"
+    shard: int = Field(default=100, ge=1, description="triplets in one shard")
+    smallest_side: int = Field(default=256, ge=16, description="photographs with a shorter side are left out")
+    largest_area: int = Field(default=120_000_000, ge=1, description="pixels; larger photographs are left out")
+    rejected_pictures: int = Field(default=4, ge=0, description="pictures kept of each reason and category")
+    categories: dict[EditCategory, CategoryShare] = {key: CategoryShare(share=share) for key, share in PAPER_SHARES.items()}
+    tools: dict[str, Any] = {}
+    limits: Limits = Limits()
+    privacy: Privacy = Privacy()
+    writer: Writer | None = None
+    judge: Judge | None = None
+    executor: Executor = Executor()
+
+    @model_validator(mode="after")
+    def _check(self) -> DataRecipe:
+        if not any(category.share for category in self.categories.values()):
+            raise ValueError("at least one category must have a share above 0")
+        return self
+
+    def wanted(self) -> dict[EditCategory, int]:
+        """How many triplets of each category, in the categories' order; they add up to `count`."""
+        return apportion(self.count, {key: self.categories[key].share for key in EditCategory if key in self.categories})
+
+
+def apportion(count: int, shares: Mapping[EditCategory, float]) -> dict[EditCategory, int]:
+    """Divide `count` by shares: whole parts first, what is left to the largest remainders, the earlier one where they are equal."""
+    total = sum(shares.values())
+    exact = {key: count * share / total for key, share in shares.items() if share > 0}
+    parts = {key: math.floor(value + 1e-9) for key, value in exact.items()}
+    by_remainder = sorted(exact, key=lambda key: parts[key] - exact[key])
+    for key in by_remainder[: count - sum(parts.values())]:
+        parts[key] += 1
+    return {key: part for key, part in parts.items() if part}
+
+
+def read_recipe(path: Path, changes: Mapping[str, Any]) -> DataRecipe:
+    """Read a TOML recipe and lay `changes` over it: keys with dots for sections; None leaves what the file says.
+
+    Relative folders start from where the command runs.
+
+    Raises:
+        UsageError: the file is missing, is not TOML, has an unknown key or a value out of range.
+    """
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"The recipe {path} cannot be read ({error.strerror or error}); give the path of a TOML file.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"The recipe {path} is not valid TOML ({error}); correct that line.") from error
+    for key, value in changes.items():
+        if value is not None:
+            _put(values, key.split("."), value)
+    return check_recipe(values, str(path))
+
+
+def check_recipe(values: Mapping[str, Any], name: str) -> DataRecipe:
+    """Make a recipe of plain values; raises UsageError that says which one is wrong."""
+    try:
+        return DataRecipe.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = f" at {'.'.join(map(str, first['loc']))}" if first["loc"] else ""
+        raise UsageError(f"The recipe {name} is wrong{place}: {first['msg'].removeprefix('Value error, ')}.") from error
+
+
+def _put(values: dict[str, Any], path: list[str], value: Any) -> None:
+    *sections, name = path
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise UsageError(f"In the recipe, {section} must be a section.")
+    values[name] = value

@@ -1,0 +1,230 @@
+"""Training shards: plain tar files in the WebDataset convention, of the same bytes wherever and whenever they are written.
+
+The files of one triplet follow each other and share its id as key:
+
+    <id>.source.jpg   the picture before; .png in sets that are kept without loss
+    <id>.target.jpg   the picture after
+    <id>.mask.png     white where the edit is meant to act, black elsewhere; one bit a pixel
+    <id>.json         everything else: see `Record`
+
+`webdataset.WebDataset("set/shards/triplets-{00000..00010}.tar")` reads them, and so does `read_triplets` here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import cv2
+import numpy as np
+
+from step1x_edit.data.storage import replace_file
+from step1x_edit.data.triplet import Mask, Pixels, Triplet
+from step1x_edit.errors import ImageError, UsageError
+from step1x_edit.types import EditCategory
+
+SHARDS = "shards"
+_END = 10240
+"""Tar archives are filled up with zeros to a multiple of so many bytes."""
+
+# Choice: all colours at full resolution (4:4:4), so that the 8 x 8 blocks that an edit does not touch are the same in source and target.
+_OPTIONS: dict[str, list[int]] = {
+    "jpg": [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444],
+    "png": [cv2.IMWRITE_PNG_COMPRESSION, 1],
+}
+
+
+@dataclass(frozen=True)
+class Record:
+    """The JSON of a triplet.
+
+    Attributes:
+        id: category and number of the candidate: with the set's recipe, enough to make the triplet again.
+        category: one of the eleven.
+        instruction_en, instruction_zh: what is asked.
+        source_caption, target_caption: short English descriptions.
+        edit: the request in a closed English vocabulary.
+        parameters: what the category drew: subjects, places, strengths.
+        provenance: route, seed, photograph with its checksum and licence, cut-outs, and the versions of the tools.
+        numbers: what each filter measured, by the filter's name.
+    """
+
+    id: str
+    category: str
+    instruction_en: str
+    instruction_zh: str
+    source_caption: str
+    target_caption: str
+    edit: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        """UTF-8, keys in the order above."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> Record:
+        """Read one; keys that are not known are left aside, so that other people's shards can be read."""
+        try:
+            values = json.loads(data)
+            return cls(**{f.name: values[f.name] for f in dataclasses.fields(cls) if f.name in values})
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"A triplet's JSON cannot be read ({error}).") from error
+
+
+def encode_picture(pixels: Pixels, ending: str) -> bytes:
+    """uint8 [H, W, 3] sRGB -> a file of the ending "jpg" (quality 95) or "png"."""
+    return cv2.imencode(f".{ending}", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), _OPTIONS[ending])[1].tobytes()
+
+
+def encode_mask(mask: Mask) -> bytes:
+    """bool [H, W] -> PNG with one bit a pixel."""
+    return cv2.imencode(".png", mask.view(np.uint8) * 255, [cv2.IMWRITE_PNG_BILEVEL, 1])[1].tobytes()
+
+
+def decode_picture(data: bytes) -> Pixels:
+    """A picture of a shard -> uint8 [H, W, 3] sRGB."""
+    return cv2.cvtColor(_decode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB).astype(np.uint8)
+
+
+def decode_mask(data: bytes) -> Mask:
+    """A mask of a shard -> bool [H, W]."""
+    return _decode(data, cv2.IMREAD_GRAYSCALE) > 127
+
+
+def _decode(data: bytes, flag: int) -> Pixels:
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if data else None
+    if pixels is None:
+        raise ImageError("A picture of the set is damaged; build or fetch the set again.")
+    return pixels.astype(np.uint8)
+
+
+def pack(triplet: Triplet, record: Record, ending: str) -> dict[str, bytes]:
+    """The files of a triplet by their endings, in the order they are kept in."""
+    return {
+        f"source.{ending}": encode_picture(triplet.source, ending),
+        f"target.{ending}": encode_picture(triplet.target, ending),
+        "mask.png": encode_mask(triplet.region),
+        "json": record.to_json(),
+    }
+
+
+def to_tar(key: str, files: Mapping[str, bytes]) -> bytes:
+    """A sample as a stretch of a tar file; such stretches one after the other, and `finish_tar`, are a whole one."""
+    parts = []
+    for ending, data in files.items():
+        member = tarfile.TarInfo(f"{key}.{ending}")
+        member.size, member.mode, member.mtime = len(data), 0o644, 0
+        parts += [member.tobuf(tarfile.USTAR_FORMAT), data, bytes(-len(data) % tarfile.BLOCKSIZE)]
+    return b"".join(parts)
+
+
+def finish_tar(length: int) -> bytes:
+    """What closes a tar file that is `length` bytes long so far."""
+    return bytes(2 * tarfile.BLOCKSIZE + -(length + 2 * tarfile.BLOCKSIZE) % _END)
+
+
+def write_tar(path: Path, stretches: Iterable[bytes]) -> tuple[int, str]:
+    """Write stretches of a tar file, whole or not at all; returns its length and SHA-256."""
+    digest, length = hashlib.sha256(), 0
+    with replace_file(path) as file:
+        for data in stretches:
+            file.write(data)
+            digest.update(data)
+            length += len(data)
+        end = finish_tar(length)
+        file.write(end)
+        digest.update(end)
+    return length + len(end), digest.hexdigest()
+
+
+def read_tar(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Key and files of every sample of a shard, in its order.
+
+    Raises:
+        UsageError: the file cannot be read as a tar file.
+    """
+    try:
+        with tarfile.open(path, "r:") as tar:
+            yield from _read_samples(tar)
+    except (OSError, tarfile.TarError, EOFError) as error:
+        raise UsageError(f"The shard {path} cannot be read ({error}); build or fetch it again.") from error
+
+
+def read_sample(stretch: bytes) -> dict[str, bytes]:
+    """The inverse of `to_tar`: the files of one sample."""
+    with tarfile.open(fileobj=BytesIO(stretch + finish_tar(len(stretch)))) as tar:
+        return next(_read_samples(tar))[1]
+
+
+def _read_samples(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, bytes]]]:
+    key, files = "", dict[str, bytes]()
+    for member in tar:
+        stem, _, ending = PurePosixPath(member.name).name.partition(".")
+        if stem != key and files:
+            yield key, files
+            files = {}
+        key = stem
+        content = tar.extractfile(member)
+        if content is not None:
+            files[ending] = content.read()
+    if files:
+        yield key, files
+
+
+def list_shards(folder: Path) -> list[Path]:
+    """The shards of a set, in order; raises UsageError where there are none."""
+    found = sorted((folder / SHARDS).glob("*.tar"))
+    if not found:
+        raise UsageError(f"{folder} holds no finished set; make one with: step1x data build RECIPE.toml --out {folder}")
+    return found
+
+
+def read_records(folder: Path) -> Iterator[tuple[Record, dict[str, bytes]]]:
+    """Record and undecoded files of every triplet of a set."""
+    for path in list_shards(folder):
+        for key, files in read_tar(path):
+            if "json" not in files:
+                raise UsageError(f"In the shard {path}, {key} has no JSON; the set is not whole.")
+            yield Record.from_json(files["json"]), files
+
+
+def find_picture(files: Mapping[str, bytes], name: str) -> bytes:
+    """The "source" or "target" of a sample's files, whatever its format."""
+    for ending, data in files.items():
+        if ending.partition(".")[0] == name and ending != "json":
+            return data
+    raise UsageError(f"A triplet of the set has no {name}; the set is not whole.")
+
+
+def unpack(record: Record, files: Mapping[str, bytes]) -> Triplet:
+    """The triplet of a sample's files; one without a mask may act on the whole picture."""
+    source = decode_picture(find_picture(files, "source"))
+    region = decode_mask(files["mask.png"]) if "mask.png" in files else np.ones(source.shape[:2], np.bool_)
+    return Triplet(
+        source=source,
+        target=decode_picture(find_picture(files, "target")),
+        region=region,
+        category=EditCategory(record.category),
+        instruction_en=record.instruction_en,
+        instruction_zh=record.instruction_zh,
+        source_caption=record.source_caption,
+        target_caption=record.target_caption,
+        edit=record.edit,
+        parameters=record.parameters,
+    )
+
+
+def read_triplets(folder: Path) -> Iterator[Triplet]:
+    """All triplets of a set, decoded, shard by shard."""
+    for record, files in read_records(folder):
+        yield unpack(record, files)

@@ -1,0 +1,66 @@
+"""Files of a set: written whole or not at all, and never twice under one name."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from step1x_edit.errors import Step1XError
+
+PARTIAL = ".partial"
+
+
+@contextmanager
+def replace_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write into, which takes the place of `path` at the end, and leaves nothing where the writing fails.
+
+    Several processes may write the same file at once: each one writes its own, and the last one stays.
+
+    Raises:
+        Step1XError: the disk is full or refuses.
+    """
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PARTIAL}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        raise Step1XError(f"{path} could not be written ({error.strerror or error}); is there room, and may it be written to?") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a small file whole; raises as `replace_file` does."""
+    with replace_file(path) as file:
+        file.write(data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON for people to read."""
+    write_bytes(path, (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode())
+
+
+def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON Lines."""
+    write_bytes(path, b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows))
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Read JSON Lines that this package has written."""
+    with path.open("rb") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed writers have left."""
+    for path in folder.rglob(f"*{PARTIAL}"):
+        path.unlink(missing_ok=True)
