@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,3 +67,109 @@ def inspect(folder: Set, as_json: Json = False, debug: Debug = False) -> None:
 
     facts = inspect_set(folder)
     typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else describe_set(facts))
+
+
+@app.command()
+def report(
+    folder: Set,
+    page: Annotated[Path | None, typer.Option("--page", help="Where the page with examples goes; DIR/report.html by default.")] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Print how many candidates survived each stage, and why the others did not; write a page with kept and rejected examples."""
+    from step1x_edit.data.report import describe_report, report_survival, write_report
+
+    facts = report_survival(folder)
+    target = page or folder / "report.html"
+    write_report(folder, target)
+    typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else f"{describe_report(facts)}\n\nExamples: {target}")
+
+
+@app.command()
+def view(
+    folder: Set,
+    categories: Annotated[list[str] | None, typer.Option("--category", help="Only this category; may be repeated.")] = None,
+    each: Annotated[int, typer.Option("--each", min=1, help="Kept triplets shown of each category.")] = 20,
+    page: Annotated[Path | None, typer.Option("--page", help="Where the page goes; DIR/view.html by default.")] = None,
+    open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
+    debug: Debug = False,
+) -> None:
+    """Write a page with before, after, mask and both instructions, and open it."""
+    from step1x_edit.data.report import write_view
+
+    target = page or folder / "view.html"
+    shown = write_view(folder, target, each, categories or ())
+    typer.echo(f"{shown} triplets, kept and rejected ones: {target}")
+    if open_page:
+        typer.launch(str(target))
+
+
+@app.command()
+def remake(
+    name: Annotated[str, typer.Argument(metavar="ID", help="Id of a triplet, kept or rejected, as view and report show it.")],
+    folder: Annotated[Path, typer.Option("--set", help="Folder of its set.")] = Path("."),
+    out: Annotated[Path | None, typer.Option("--out", help="Folder that its files are written into; only compared otherwise.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Make a triplet again from its id, and compare it with the one in the set."""
+    from step1x_edit.data.remaking import remake as run
+    from step1x_edit.data.remaking import write_files
+
+    made = run(folder, name)
+    for tool, then, now in made.versions:
+        typer.echo(f"{tool} was {then} and is {now} now.")
+    if made.differing:
+        typer.echo(f"{name} differs from the one in the set: {', '.join(made.differing)}.")
+    elif made.known:
+        typer.echo(f"{name} is the same as in the set, to the last bit.")
+    else:
+        typer.echo(f"{name} is not in the set: {made.rejection}.")
+    if out is not None:
+        for path in write_files(made, out):
+            typer.echo(str(path))
+    if made.differing:
+        raise typer.Exit(1)
+
+
+class Format(StrEnum):
+    """What a set can be carried into."""
+
+    FOLDER = "folder"
+    PARQUET = "parquet"
+    FINETUNE = "finetune"
+
+
+@app.command("export")
+def export_(
+    folder: Set,
+    out: Annotated[Path, typer.Option("--out", help="New folder.")],
+    format_: Annotated[Format, typer.Option("--format", help="finetune is the published fine-tuning's JSON.")],
+    debug: Debug = False,
+) -> None:
+    """Write a set as a plain folder, as Parquet for datasets.load_dataset, or as the published fine-tuning reads it."""
+    from step1x_edit.data.formats import EXPORTS
+    from step1x_edit.errors import UsageError
+
+    if out.exists() and any(out.iterdir()):
+        raise UsageError(f"The folder {out} is not empty; choose another one.")
+    typer.echo(f"{EXPORTS[format_.value](folder, out)} triplets are in {out}.")
+
+
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="A plain folder, Parquet, or fine-tuning JSON.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder of the set.")],
+    category: Annotated[str | None, typer.Option("--category", help="Of triplets whose source does not say.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Bring triplets in from another format, as a set of their own."""
+    from step1x_edit.data.formats import import_set, open_foreign
+    from step1x_edit.errors import UsageError
+    from step1x_edit.types import EditCategory
+
+    if category is not None and category not in list(EditCategory):
+        raise UsageError(f"There is no category {category!r}; use one of {', '.join(EditCategory)}.")
+    facts = import_set(open_foreign(source, EditCategory(category) if category else None), out)
+    typer.echo(f"{facts['count']} triplets are in {out}.")
+    for entry in facts["left_out"]:
+        typer.echo(f"Left out: {entry['id']}: {entry['reason']}.")

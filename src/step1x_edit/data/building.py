@@ -58,13 +58,14 @@ def build(recipe: DataRecipe, out: Path, progress: Progress = lambda what, done,
         UsageError: the folder holds something else, another process works on it, or the pictures do not allow the set.
         Step1XError: a worker failed; the same command goes on.
     """
-    job = Job(out.resolve(), recipe)
+    places = {key: [folder.resolve() for folder in getattr(recipe, key)] for key in ("photos", "cutouts")}
+    job = Job(out.resolve(), recipe.model_copy(update=places))
     out.mkdir(parents=True, exist_ok=True)
     with _lock(job.out):
         if not _begin(job):
             shutil.rmtree(job.work, ignore_errors=True)  # what a kill at the very end has left
             return read_set(out)
-        inputs = list_inputs(recipe.photos)
+        inputs = list_inputs(job.recipe.photos)
         _run(job, "looking at photographs", survey(job), math.ceil(len(inputs) / INPUTS), "survey", progress)
         rows = _draw(job, progress)
         kept = [row for row in rows if not row.values["stage"]]
@@ -113,8 +114,6 @@ def _begin(job: Job) -> bool:
     path = job.out / RECIPE
     # where the work runs changes nothing of the set, and may change between two runs
     values = job.recipe.model_dump(mode="json", exclude={"executor"})
-    for key in ("photos", "cutouts"):
-        values[key] = [str(Path(folder).resolve()) for folder in values[key]]
     wanted = {"recipe": values, "versions": list_versions()}
     if path.exists():
         known = json.loads(path.read_text(encoding="utf-8"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import multiprocessing
 import os
 import subprocess
@@ -122,6 +123,7 @@ def _run_ray(steps: list[PipelineStep], tasks: int, logs: Path, where: Executor,
     if not ray.is_initialized():
         ray.init(
             address=options.address or None,
+            logging_level=logging.ERROR,
             num_cpus=None if options.address else where.workers,
             include_dashboard=False,
             log_to_driver=False,

@@ -99,7 +99,7 @@ def _band(region: Mask, near: int, far: int) -> Mask:
 
     def around(distance: int) -> Pixels:
         kernel = np.ones((2 * distance + 1, 2 * distance + 1), np.uint8)
-        return cv2.dilate(mask, kernel) - cv2.erode(mask, kernel)  # type: ignore[no-any-return]
+        return cv2.subtract(cv2.dilate(mask, kernel), cv2.erode(mask, kernel)).astype(np.uint8)
 
     return (around(far) > 0) & ~(around(near) > 0) if near else around(far) > 0
 

@@ -24,6 +24,7 @@ from step1x_edit.data.filters import FILTERS
 from step1x_edit.data.jobs import INPUTS, Job, open_workshop
 from step1x_edit.data.licences import Credits
 from step1x_edit.data.photographs import Input, examine, list_inputs
+from step1x_edit.data.recipe import Limits
 from step1x_edit.data.shards import SHARDS, encode_picture, pack, to_tar, write_tar
 from step1x_edit.data.split import Split
 from step1x_edit.data.storage import replace_file, write_json, write_lines
@@ -112,14 +113,18 @@ class Sift(PipelineStep):
             if candidate.rejection is None and candidate.triplet is not None:
                 view = document.metadata.setdefault("view", View(candidate.triplet, candidate.route))
                 with self.track_time():
-                    verdict = FILTERS[self.name](view, self.limits)
-                if verdict.numbers:
-                    candidate = dataclasses.replace(candidate, numbers={**candidate.numbers, self.name: verdict.numbers})
-                if verdict.reason:
-                    candidate = candidate.reject(self.name, verdict.reason)
-                self.stat_update("rejected" if verdict.reason else "passed")
+                    candidate = sift(candidate, view, self.name, self.limits)
+                self.stat_update("rejected" if candidate.rejection else "passed")
                 document.metadata["candidate"] = candidate
             yield document
+
+
+def sift(candidate: Candidate, view: View, name: str, limits: Limits) -> Candidate:
+    """The candidate after one filter, with what it measured."""
+    verdict = FILTERS[name](view, limits)
+    if verdict.numbers:
+        candidate = dataclasses.replace(candidate, numbers={**candidate.numbers, name: verdict.numbers})
+    return candidate.reject(name, verdict.reason) if verdict.reason else candidate
 
 
 class Store(PipelineStep):

@@ -1,0 +1,271 @@
+"""Sets in other formats: out of a set, and into one. Pictures are copied byte for byte, never encoded again.
+
+    folder      source/ID.jpg, target/ID.jpg, mask/ID.png, metadata.jsonl: a line of JSON for each triplet
+    parquet     data/train-00000-of-00003.parquet, as datasets.load_dataset reads it: pictures as Image columns
+    finetune    what the published fine-tuning reads: target/ID.jpg, source/ID.jpg, and metadata_en.json and metadata_zh.json, each
+                {target's name: {"caption": instruction, "ref_image_path": path of the source}}
+
+The published JSON holds neither masks nor categories; brought in again, its edits act on the whole picture, and the category comes from the
+id, where the name is one, or from what the caller says.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from step1x_edit.data.building import SET
+from step1x_edit.data.candidates import name_candidate, parse_id
+from step1x_edit.data.shards import SHARDS, Record, find_picture, read_records, to_tar, write_tar
+from step1x_edit.data.storage import replace_file, write_bytes, write_json, write_lines
+from step1x_edit.errors import UsageError
+from step1x_edit.tables import read_json_lines
+from step1x_edit.types import EditCategory
+
+Sample = tuple[Record, dict[str, bytes]]
+"""A record, and its files by their endings, as in a shard."""
+
+_METADATA = "metadata.jsonl"
+_LANGUAGES = {"en": "metadata_en.json", "zh": "metadata_zh.json"}
+_ROWS = 500
+"""Triplets in one Parquet file."""
+
+
+def _ending_of(files: dict[str, bytes], name: str) -> str:
+    return next(ending.partition(".")[2] for ending in files if ending.partition(".")[0] == name and ending != "json")
+
+
+def export_folder(folder: Path, out: Path) -> int:
+    """Write a set as a plain folder; returns the number of triplets."""
+    rows = []
+    for record, files in read_records(folder):
+        for ending, data in files.items():
+            name, _, kind = ending.partition(".")
+            if kind:
+                write_bytes(out / name / f"{record.id}.{kind}", data)
+        rows.append(dataclasses.asdict(record))
+    write_lines(out / _METADATA, rows)
+    return len(rows)
+
+
+def export_finetune(folder: Path, out: Path) -> int:
+    """Write a set as the published fine-tuning reads it; returns the number of triplets."""
+    captions: dict[str, dict[str, dict[str, str]]] = {language: {} for language in _LANGUAGES}
+    count = 0
+    for record, files in read_records(folder):
+        names = {}
+        for which in ("source", "target"):
+            names[which] = f"{record.id}.{_ending_of(files, which)}"
+            write_bytes(out / which / names[which], find_picture(files, which))
+        reference = str((out / "source" / names["source"]).resolve())
+        for language, text in (("en", record.instruction_en), ("zh", record.instruction_zh)):
+            if text:
+                captions[language][names["target"]] = {"caption": text, "ref_image_path": reference}
+        count += 1
+    for language, name in _LANGUAGES.items():
+        write_json(out / name, captions[language])
+    return count
+
+
+def export_parquet(folder: Path, out: Path) -> int:
+    """Write a set as Parquet; returns the number of triplets."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    texts = [f.name for f in dataclasses.fields(Record) if f.type == "str"]
+    objects = [f.name for f in dataclasses.fields(Record) if f.type != "str"]
+    pictures = ("source", "target", "mask")
+    features = {name: {"_type": "Image"} for name in pictures} | {
+        name: {"dtype": "string", "_type": "Value"} for name in (*texts, *objects)
+    }
+    told = {"huggingface": json.dumps({"info": {"features": features}})}
+    schema = pa.schema([*((name, picture) for name in pictures), *((name, pa.string()) for name in (*texts, *objects))], metadata=told)
+    total = sum(1 for _ in read_records(folder))
+    parts = -(-total // _ROWS)
+    samples = read_records(folder)
+    for part in range(parts):
+        rows = []
+        for _, (record, files) in zip(range(_ROWS), samples, strict=False):
+            row: dict[str, Any] = {name: getattr(record, name) for name in texts}
+            row |= {name: json.dumps(getattr(record, name), ensure_ascii=False) for name in objects}
+            for name in pictures:
+                if name in {ending.partition(".")[0] for ending in files}:
+                    row[name] = {"bytes": find_picture(files, name), "path": f"{record.id}.{name}.{_ending_of(files, name)}"}
+            rows.append(row)
+        with replace_file(out / "data" / f"train-{part:05d}-of-{parts:05d}.parquet") as file:
+            pq.write_table(pa.Table.from_pylist(rows, schema), file)
+    return total
+
+
+def read_folder(folder: Path) -> Iterator[Sample]:
+    """A plain folder as `export_folder` writes it."""
+    for values in read_json_lines(folder / _METADATA):
+        record = Record.from_json(json.dumps(values))
+        files = {}
+        for name in ("source", "target", "mask"):
+            for path in sorted((folder / name).glob(f"{record.id}.*")):
+                files[f"{name}{path.suffix}"] = path.read_bytes()
+        yield record, files
+
+
+def read_finetune(metadata: Path, category: EditCategory | None = None) -> Iterator[Sample]:
+    """The published fine-tuning's JSON, of one language, or of both where it lies beside the other as `export_finetune` writes it.
+
+    Targets are looked for beside the JSON and in its folder "target"; sources where the JSON says, from the root or from the JSON's folder.
+    """
+    tables = {"en": _read_captions(metadata)}
+    if metadata.name in _LANGUAGES.values():
+        tables = {
+            language: _read_captions(metadata.with_name(name)) for language, name in _LANGUAGES.items() if metadata.with_name(name).exists()
+        }
+    names = dict.fromkeys(name for table in tables.values() for name in table)
+    for index, name in enumerate(names):
+        entry = next(table[name] for table in tables.values() if name in table)
+        words = {language: table.get(name, {}).get("caption", "") for language, table in tables.items()}
+        files = {}
+        places = {"target": (Path(name), Path("target") / name), "source": (Path(entry["ref_image_path"]),)}
+        for which, candidates in places.items():
+            path = next((metadata.parent / place for place in candidates if (metadata.parent / place).is_file()), None)
+            if path is not None:
+                files[f"{which}{path.suffix}"] = path.read_bytes()
+        identity, kind = _identify(Path(name).stem, index, category)
+        yield Record(identity, kind.value, words.get("en", ""), words.get("zh", ""), "", "", ""), files
+
+
+def _identify(stem: str, index: int, category: EditCategory | None) -> tuple[str, EditCategory]:
+    try:
+        return stem, parse_id(stem)[0]
+    except UsageError:
+        if category is None:
+            raise UsageError(f"Nothing says which kind of edit {stem} is; name it with --category.") from None
+        return name_candidate(category, index), category
+
+
+def _read_captions(path: Path) -> dict[str, dict[str, str]]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read as JSON ({error}).") from error
+    fits = isinstance(values, dict) and all(
+        isinstance(entry, dict) and isinstance(entry.get("caption"), str) and isinstance(entry.get("ref_image_path"), str)
+        for entry in values.values()
+    )
+    if not fits:
+        raise UsageError(f'{path} is not fine-tuning JSON: {{"target.jpg": {{"caption": "...", "ref_image_path": "source.jpg"}}}}.')
+    return values  # type: ignore[no-any-return]
+
+
+def read_parquet(folder: Path) -> Iterator[Sample]:
+    """Parquet files as `export_parquet` writes them."""
+    import pyarrow.parquet as pq
+
+    paths = sorted(folder.rglob("*.parquet")) if folder.is_dir() else [folder]
+    texts = {f.name for f in dataclasses.fields(Record) if f.type == "str"}
+    for path in paths:
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=32):
+            for row in batch.to_pylist():
+                known = {f.name: row[f.name] for f in dataclasses.fields(Record) if row.get(f.name) is not None}
+                values = {key: value if key in texts else json.loads(value) for key, value in known.items()}
+                files = {}
+                for name in ("source", "target", "mask"):
+                    cell = row.get(name)
+                    if cell and cell.get("bytes"):
+                        files[f"{name}{Path(cell.get('path') or 'x.png').suffix}"] = cell["bytes"]
+                yield Record.from_json(json.dumps(values)), files
+
+
+EXPORTS: dict[str, Callable[[Path, Path], int]] = {"folder": export_folder, "parquet": export_parquet, "finetune": export_finetune}
+"""Writers by the name of the format."""
+
+
+def open_foreign(source: Path, category: EditCategory | None) -> Iterator[Sample]:
+    """The samples of a file or folder in any of the formats; raises UsageError where it is none."""
+    if source.is_file() and source.suffix == ".json":
+        return read_finetune(source, category)
+    if source.is_file() and source.suffix == ".parquet":
+        return read_parquet(source)
+    if (source / _METADATA).is_file():
+        return read_folder(source)
+    if (source / _LANGUAGES["en"]).is_file():
+        return read_finetune(source / _LANGUAGES["en"], category)
+    if source.is_dir() and next(source.rglob("*.parquet"), None) is not None:
+        return read_parquet(source)
+    raise UsageError(f"{source} is none of: a folder with {_METADATA}, fine-tuning JSON, or Parquet.")
+
+
+def import_set(samples: Iterable[Sample], out: Path, shard: int = 100) -> dict[str, Any]:
+    """Write samples as a set; those that are not whole are left out with a reason. Returns what `set.json` says.
+
+    Raises:
+        UsageError: the folder is not empty, an id comes twice, or no sample is whole.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise UsageError(f"The folder {out} is not empty; choose another one.")
+    left_out: list[dict[str, str]] = []
+    records: list[Record] = []
+    shards: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    part: list[bytes] = []
+
+    def close() -> None:
+        if part:
+            path = out / SHARDS / f"triplets-{len(shards):05d}.tar"
+            length, digest = write_tar(path, part)
+            shards.append({"file": path.name, "triplets": len(part), "bytes": length, "sha256": digest})
+            part.clear()
+
+    for record, files in samples:
+        if record.id in seen:
+            raise UsageError(f"The id {record.id} comes twice; every triplet needs its own.")
+        seen.add(record.id)
+        if reason := _find_fault(record, files):
+            left_out.append({"id": record.id, "reason": reason})
+            continue
+        part.append(to_tar(record.id, {**{k: v for k, v in files.items() if k != "json"}, "json": record.to_json()}))
+        records.append(record)
+        if len(part) == shard:
+            close()
+    close()
+    if not records:
+        raise UsageError(f"No whole triplet was found ({left_out[0]['reason'] if left_out else 'there is none at all'}).")
+    facts = {
+        "count": len(records),
+        "categories": dict(sorted(Counter(record.category for record in records).items())),
+        "routes": dict(Counter(record.provenance.get("route", "unknown") for record in records)),
+        "drawn": {},
+        "rejected": {},
+        "spare": {},
+        "photographs": {"taken": 0, "skipped": {}},
+        "licences": {},
+        "left_out": left_out,
+        "shards": shards,
+        "versions": {},
+    }
+    write_json(out / SET, facts)
+    return facts
+
+
+def _find_fault(record: Record, files: dict[str, bytes]) -> str:
+    """Why a sample cannot be part of a set, or empty."""
+    if record.category not in list(EditCategory):
+        return f"its category {record.category!r} is none of the eleven"
+    if not record.instruction_en and not record.instruction_zh:
+        return "it has no instruction"
+    sizes = []
+    for name in ("source", "target"):
+        data = next((data for ending, data in files.items() if ending.partition(".")[0] == name), None)
+        if data is None:
+            return f"its {name} is missing"
+        try:
+            sizes.append(Image.open(BytesIO(data)).size)
+        except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
+            return f"its {name} is not a picture"
+    return "source and target differ in size" if sizes[0] != sizes[1] else ""
