@@ -1,0 +1,84 @@
+"""`step1x data` from the command line: build, inspect, report, view, remake, export, import."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from step1x_edit.cli.main import run
+
+ROOT = Path(__file__).parents[2]
+RECIPE = """
+count = 22
+size = 96
+photos = ["nowhere"]
+cutouts = ["nowhere"]
+[limits]
+off = ["text"]
+"""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set of 11, built by the command with options over the recipe."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "recipe.toml").write_text(RECIPE)
+    command = ["data", "build", str(folder / "recipe.toml"), "--out", str(folder / "set"), "--count", "11", "--seed", "3"]
+    pictures = ["--photos", str(ROOT / "examples" / "photos"), "--cutouts", str(ROOT / "examples" / "cutouts")]
+    assert run([*command, *pictures, "--workers", "1"]) == 0
+    return folder
+
+
+def test_inspect_maps_each_category_to_its_count(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["data", "inspect", str(small / "set"), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert sum(facts["categories"].values()) == facts["count"] == 11
+    assert run(["data", "inspect", str(small / "set")]) == 0
+    assert "11 triplets in 1 shards" in capsys.readouterr().out
+
+
+def test_report_prints_survival_and_writes_its_page(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "report.html"
+    assert run(["data", "report", str(small / "set"), "--page", str(page)]) == 0
+    assert "Candidates left after each stage" in capsys.readouterr().out
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert run(["data", "report", str(small / "set"), "--page", str(page), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert sum(facts["categories"].values()) == 11
+    assert facts["survival"].keys() == facts["categories"].keys()
+
+
+def test_view_writes_a_page(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["data", "view", str(small / "set"), "--no-open", "--page", str(tmp_path / "view.html")]) == 0
+    assert "view.html" in capsys.readouterr().out
+    assert (tmp_path / "view.html").exists()
+
+
+def test_remake_compares_to_the_last_bit(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["data", "remake", "tone_transfer-0000000", "--set", str(small / "set"), "--out", str(tmp_path)]) == 0
+    assert "to the last bit" in capsys.readouterr().out
+    assert (tmp_path / "tone_transfer-0000000.source.jpg").exists()
+    assert run(["data", "remake", "nothing", "--set", str(small / "set")]) == 2
+    assert "not the id of a triplet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["folder", "parquet", "finetune"])
+def test_export_and_import(small: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["data", "export", str(small / "set"), "--out", str(tmp_path / "out"), "--format", name]) == 0
+    assert run(["data", "import", str(tmp_path / "out"), "--out", str(tmp_path / "set")]) == 0
+    assert capsys.readouterr().out.count("11 triplets are in") == 2
+    assert run(["data", "export", str(small / "set"), "--out", str(tmp_path / "out"), "--format", name]) == 2
+    assert "not empty" in capsys.readouterr().err
+
+
+def test_what_is_wrong_is_one_sentence(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["data", "build", str(small / "recipe.toml"), "--out", str(tmp_path / "set")]) == 2
+    message = capsys.readouterr().err
+    assert "nowhere does not exist" in message
+    assert message.count("\n") == 1
+    assert run(["data", "inspect", str(tmp_path / "no-set")]) == 2
+    assert "no finished set" in capsys.readouterr().err
+    assert run(["data", "import", str(tmp_path), "--out", str(tmp_path / "x"), "--category", "no-such"]) == 2
+    assert "no category" in capsys.readouterr().err

@@ -1,0 +1,224 @@
+"""A build keeps exactly what was asked for, and neither workers, blocks, other executors nor kills change a byte of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from step1x_edit.data.building import build, read_recipe_of, read_set
+from step1x_edit.data.recipe import DataRecipe, Executor
+from step1x_edit.data.shards import read_records
+from step1x_edit.data.storage import read_lines
+from step1x_edit.errors import UsageError
+
+Digest = Callable[[Path], dict[str, str]]
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_set_holds_what_was_asked_for(recipe: DataRecipe, built: Path) -> None:
+    facts = read_set(built)
+    records = [record for record, _ in read_records(built)]
+    assert facts["count"] == recipe.count == len(records)
+    assert Counter(record.category for record in records) == facts["categories"]
+    assert facts["categories"] == {key.value: count for key, count in sorted(recipe.wanted().items())}
+    assert len({record.id for record in records}) == len(records)
+    assert [shard["triplets"] for shard in facts["shards"]] == [10, 10, 10, 3]
+    assert not list(built.rglob("*.partial"))
+    assert not (built / "work").exists()
+
+
+def test_provenance_is_exact(built: Path) -> None:
+    photographs = {row["file"]: row for row in read_lines(built / "photographs.jsonl")}
+    for record, _ in read_records(built):
+        provenance = record.provenance
+        assert provenance["seed"] == 5
+        assert provenance["size"] == 96
+        assert provenance["route"] == "composed"
+        source = provenance["photograph"]
+        assert source["sha256"] == photographs[source["file"]]["sha256"]
+        assert source["licence"]
+        assert provenance["versions"]["numpy"]
+        assert all(cutout["source"] == "see CREDITS.md" for cutout in provenance["cutouts"])
+        assert record.numbers["change"]["inside"] >= 12
+
+
+def test_every_candidate_is_accounted_for(built: Path) -> None:
+    facts = read_set(built)
+    rejected = read_lines(built / "rejected.jsonl")
+    counted = Counter((row["category"], row["stage"], row["reason"]) for row in rejected)
+    said = {
+        (category, stage, reason): count
+        for category, stages in facts["rejected"].items()
+        for stage, reasons in stages.items()
+        for reason, count in reasons.items()
+    }
+    assert counted == said
+    assert all(row["reason"] for row in rejected)
+    for category, drawn in facts["drawn"].items():
+        gone = sum(count for (name, _, _), count in said.items() if name == category)
+        assert drawn == facts["categories"][category] + facts["spare"].get(category, 0) + gone
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_neither_workers_nor_blocks_change_the_set(
+    recipe: DataRecipe, built: Path, tmp_path: Path, digest_folder: Digest, workers: int
+) -> None:
+    other = recipe.model_copy(update={"executor": Executor(workers=workers, block=5)})
+    build(other, tmp_path / "set")
+    assert digest_folder(tmp_path / "set") == digest_folder(built)
+
+
+def test_a_finished_set_is_left_as_it_is(recipe: DataRecipe, tmp_path: Path, digest_folder: Digest) -> None:
+    small = recipe.model_copy(update={"count": 3})
+    build(small, tmp_path / "set")
+    before = digest_folder(tmp_path / "set")
+    told: list[str] = []
+    build(small, tmp_path / "set", lambda what, done, total: told.append(what))
+    assert digest_folder(tmp_path / "set") == before
+    assert told == []
+    assert read_recipe_of(tmp_path / "set").count == 3
+
+
+def test_the_seed_changes_the_set(recipe: DataRecipe, built: Path, tmp_path: Path) -> None:
+    build(recipe.model_copy(update={"seed": 6, "count": 11}), tmp_path / "set")
+    ours, theirs = ({record.instruction_en + record.edit for record, _ in read_records(place)} for place in (tmp_path / "set", built))
+    assert len(ours & theirs) <= 2
+
+
+BUILD = """
+import sys, json
+from pathlib import Path
+from step1x_edit.data.building import build
+from step1x_edit.data.recipe import check_recipe
+if __name__ == "__main__":
+    build(check_recipe(json.loads(sys.argv[1]), "test"), Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize(("workers", "kills"), [(1, 4), (2, 3)])
+def test_kills_at_random_moments_change_nothing(
+    recipe: DataRecipe, built: Path, tmp_path: Path, digest_folder: Digest, workers: int, kills: int
+) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(BUILD)
+    killed = recipe.model_copy(update={"executor": Executor(workers=workers, block=3)})
+    command = [sys.executable, str(script), killed.model_dump_json(), str(tmp_path / "set")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    rng = random.Random(workers)
+    for _ in range(kills):
+        process = subprocess.Popen(command, env=environment)
+        time.sleep(rng.uniform(0.7, 1.2 + workers))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(command, env=environment, check=True, timeout=120)
+    assert digest_folder(tmp_path / "set") == digest_folder(built)
+
+
+def test_workers_end_with_the_process_that_started_them(recipe: DataRecipe, tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(BUILD)
+    large = recipe.model_copy(update={"count": 2000, "executor": Executor(workers=2, block=50)})
+    process = subprocess.Popen(
+        [sys.executable, str(script), large.model_dump_json(), str(tmp_path / "set")],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "set").rglob("*.tar")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 30
+    while _alive(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert _alive(process.pid) == []
+
+
+def _alive(session: int) -> list[int]:
+    """Living processes of a session; field 6 of /proc/PID/stat."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] != "Z":
+            found.append(int(path.parent.name))
+    return found
+
+
+def test_another_recipe_or_a_foreign_folder_is_refused(recipe: DataRecipe, built: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"another recipe .*seed differs"):
+        build(recipe.model_copy(update={"seed": 9}), built)
+    (tmp_path / "mine.txt").write_text("x")
+    with pytest.raises(UsageError, match="not empty"):
+        build(recipe, tmp_path)
+    with pytest.raises(UsageError, match="no finished set"):
+        read_set(tmp_path)
+    with pytest.raises(UsageError, match=r"recipe\.json"):
+        read_recipe_of(tmp_path)
+
+
+def test_unfit_photographs_are_reported_and_the_build_goes_on(recipe: DataRecipe, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.open(ROOT / "examples" / "photos" / "chelsea.jpg").save(photos / "fit.jpg")
+    Image.new("RGB", (20, 20)).save(photos / "tiny.png")
+    (photos / "notes.doc").write_bytes(b"words")
+    facts = build(recipe.model_copy(update={"count": 2, "photos": [photos]}), tmp_path / "set")
+    assert facts["photographs"] == {"taken": 1, "skipped": {"not a picture": 1, "tiny": 1}}
+
+
+def test_photographs_that_are_all_unfit_are_explained(recipe: DataRecipe, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.new("RGB", (20, 20)).save(photos / "tiny.png")
+    with pytest.raises(UsageError, match=r"None of the 1 files .*tiny"):
+        build(recipe.model_copy(update={"photos": [photos]}), tmp_path / "set")
+
+
+def test_a_category_that_nothing_passes_is_given_up_with_its_reasons(recipe: DataRecipe, tmp_path: Path) -> None:
+    values = json.loads(recipe.model_dump_json()) | {"count": 1, "categories": {"style_change": {"share": 1}}}
+    values["limits"] |= {"sharpness": 1000}
+    with pytest.raises(UsageError, match=r"Only 0 of 1 .*style_change.* because the pictures are not sharp"):
+        build(DataRecipe.model_validate(values), tmp_path / "set")
+
+
+def test_two_builds_do_not_share_a_folder(recipe: DataRecipe, tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    refused: list[str] = []
+
+    def try_again(what: str, done: int, total: int) -> None:
+        with pytest.raises(UsageError, match="Another build") as caught:
+            build(recipe, out)
+        refused.append(str(caught.value))
+
+    build(recipe.model_copy(update={"count": 1}), out, try_again)
+    assert refused
+
+
+def test_near_duplicates_are_found_across_the_whole_set(recipe: DataRecipe, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.open(ROOT / "examples" / "photos" / "coffee.jpg").save(photos / "a.jpg")
+    values = json.loads(recipe.model_dump_json()) | {"count": 12, "photos": [str(photos)], "categories": {"tone_transfer": {"share": 1}}}
+    values["limits"] |= {"distance": 31}
+    facts = build(DataRecipe.model_validate(values), tmp_path / "set")
+    assert facts["count"] == 12
+    doubles = [row for row in read_lines(tmp_path / "set" / "rejected.jsonl") if row["stage"] == "duplicates"]
+    assert doubles
+    kept = {record.id for record, _ in read_records(tmp_path / "set")}
+    for row in doubles:
+        assert row["numbers"]["duplicates"]["of"] in kept
+        assert row["numbers"]["duplicates"]["bits"] <= 31

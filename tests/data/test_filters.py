@@ -1,0 +1,109 @@
+"""Each filter rejects what it is there for, says why, and lets the rest pass."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from step1x_edit.data.agreement import View
+from step1x_edit.data.colours import COLOURS
+from step1x_edit.data.filters import FILTERS, Verdict
+from step1x_edit.data.recipe import Limits
+from step1x_edit.data.stream import TripletStream
+from step1x_edit.data.triplet import Triplet
+from step1x_edit.types import EditCategory
+
+
+@pytest.fixture
+def removal(stream: TripletStream) -> Triplet:
+    return stream.variant(size=128, mixture={EditCategory.SUBJECT_REMOVAL: 1}, difficulty=0.3).sample(4)
+
+
+def ask(name: str, triplet: Triplet, route: str = "composed", **limits: Any) -> Verdict:
+    return FILTERS[name](View(triplet, route), Limits(**limits))
+
+
+@pytest.mark.parametrize("category", list(EditCategory))
+def test_most_composed_triplets_pass(stream: TripletStream, category: EditCategory) -> None:
+    one = stream.variant(size=128, mixture={category: 1}, difficulty=0.5)
+    passed = 0
+    for index in range(20):
+        view = View(one.sample(index))
+        passed += not any(FILTERS[name](view, Limits()).reason for name in FILTERS if name != "text")
+    assert passed >= 14
+
+
+def test_a_change_outside_is_found(removal: Triplet) -> None:
+    assert ask("outside", removal).reason == ""
+    target = np.where(removal.region[..., None], removal.target, removal.target // 2).astype(np.uint8)
+    assert ask("outside", dataclasses.replace(removal, target=target)).reason == "what should stay has changed"
+
+
+def test_a_change_that_cannot_be_seen_is_found(removal: Triplet) -> None:
+    same = dataclasses.replace(removal, target=removal.source)
+    assert ask("change", same).reason == "the change can hardly be seen"
+    nowhere = np.zeros_like(removal.region)
+    nowhere[0, 0] = True
+    assert ask("change", dataclasses.replace(removal, region=nowhere)).reason == "the region is too small"
+    everywhere = dataclasses.replace(removal, region=np.ones_like(removal.region))
+    assert ask("change", everywhere, change=0, changed=0.9).reason == "too little of the region changes"
+
+
+def test_blur_and_bad_exposure_are_found_unless_the_edit_repairs_them(removal: Triplet) -> None:
+    soft, dark = (np.ascontiguousarray(cv2.GaussianBlur(removal.source, (0, 0), 12)), np.zeros_like(removal.source))
+    assert ask("sharpness", dataclasses.replace(removal, source=soft, target=soft)).reason == "the pictures are not sharp"
+    assert ask("sharpness", dataclasses.replace(removal, source=soft)).reason == ""
+    assert ask("exposure", dataclasses.replace(removal, source=dark, target=dark)).reason == "too dark, too bright or clipped"
+    assert ask("exposure", dataclasses.replace(removal, source=dark)).reason == ""
+
+
+def test_a_seam_around_what_was_filled_is_found(removal: Triplet) -> None:
+    assert ask("seams", removal).reason == ""
+    smooth = cv2.GaussianBlur(removal.target, (0, 0), 3).astype(np.uint8)
+    bright = np.where(removal.region[..., None], np.clip(smooth.astype(int) + 90, 0, 255), smooth).astype(np.uint8)
+    assert ask("seams", dataclasses.replace(removal, target=bright)).reason == "a seam shows where it was filled"
+
+
+def test_words_are_read_again(stream: TripletStream) -> None:
+    one = stream.variant(size=256, mixture={EditCategory.TEXT_MODIFICATION: 1}, difficulty=0.0)
+    triplet = next(t for t in (one.sample(i) for i in range(50)) if len(t.parameters["text_before"]) > 2 < len(t.parameters["text_after"]))
+    verdict = ask("text", triplet)
+    assert verdict.reason == ""
+    assert verdict.numbers["after"].upper() == triplet.parameters["text_after"]
+    other = dataclasses.replace(triplet, parameters={**triplet.parameters, "text_after": "WRONG"})
+    assert ask("text", other).reason == "the text is not read as it should be"
+
+
+@pytest.mark.parametrize(("colour", "reason"), [("blue", ""), ("red", "too little of it becomes red")])
+def test_the_colour_asked_for_is_looked_for(colour: str, reason: str) -> None:
+    source = np.full((64, 64, 3), COLOURS["yellow"].rgb, np.uint8)
+    target, region = source.copy(), np.zeros((64, 64), bool)
+    region[10:50, 10:50] = True
+    target[region] = COLOURS["blue"].rgb
+    triplet = Triplet(source, target, region, EditCategory.COLOR_ALTERATION, "x", "画", "", "", f"recolour thing to {colour}")
+    verdict = ask("agreement", triplet)
+    assert verdict.reason == reason
+    assert verdict.numbers["after"] == (1.0 if colour == "blue" else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("edit", "factor", "passes"), [("tone brighter", 1.5, True), ("tone brighter", 0.7, False), ("tone darker", 0.7, True)]
+)
+def test_tones_move_the_way_they_say(removal: Triplet, edit: str, factor: float, passes: bool) -> None:
+    target = np.clip(removal.source * factor, 0, 255).astype(np.uint8)
+    triplet = dataclasses.replace(removal, target=target, region=np.ones_like(removal.region), edit=edit)
+    assert (ask("agreement", triplet).reason == "") is passes
+
+
+@pytest.mark.parametrize(("place", "passes"), [("top left", True), ("left", False), ("bottom right", False), ("right", False)])
+def test_what_is_added_stands_where_it_was_asked_for(place: str, passes: bool) -> None:
+    source = np.full((90, 90, 3), 120, np.uint8)
+    target, region = source.copy(), np.zeros((90, 90), bool)
+    region[5:30, 5:30] = True
+    target[region] = (200, 30, 30)
+    triplet = Triplet(source, target, region, EditCategory.SUBJECT_ADDITION, "x", "画", "", "", f"add cat {place}")
+    assert (ask("agreement", triplet).reason == "") is passes

@@ -1,0 +1,104 @@
+"""Sets travel through other formats and back without losing a byte of what those can hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from step1x_edit.data.formats import EXPORTS, import_set, open_foreign
+from step1x_edit.data.shards import decode_picture, find_picture, read_records
+from step1x_edit.errors import UsageError
+from step1x_edit.types import EditCategory
+
+
+@pytest.mark.parametrize("name", ["folder", "parquet"])
+def test_folder_and_parquet_lose_nothing(built: Path, tmp_path: Path, name: str) -> None:
+    assert EXPORTS[name](built, tmp_path / "out") == 33
+    facts = import_set(open_foreign(tmp_path / "out", None), tmp_path / "back", shard=10)
+    assert facts["left_out"] == []
+    for path in sorted((built / "shards").glob("*.tar")):
+        assert (tmp_path / "back" / "shards" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_finetuning_json_is_the_published_one_and_comes_back(built: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    EXPORTS["finetune"](built, out)
+    records = {record.id: (record, files) for record, files in read_records(built)}
+    for language in ("en", "zh"):
+        table = json.loads((out / f"metadata_{language}.json").read_text(encoding="utf-8"))
+        assert len(table) == 33
+        for name, entry in table.items():
+            record, files = records[Path(name).stem]
+            assert set(entry) == {"caption", "ref_image_path"}
+            assert entry["caption"] == getattr(record, f"instruction_{language}")
+            assert (out / "target" / name).read_bytes() == find_picture(files, "target")
+            assert Path(entry["ref_image_path"]).read_bytes() == find_picture(files, "source")
+    facts = import_set(open_foreign(out, None), tmp_path / "back")
+    assert facts["count"] == 33
+    for record, files in read_records(tmp_path / "back"):
+        before, old = records[record.id]
+        assert (record.category, record.instruction_en, record.instruction_zh) == (
+            before.category,
+            before.instruction_en,
+            before.instruction_zh,
+        )
+        assert find_picture(files, "source") == find_picture(old, "source")
+
+
+def test_datasets_reads_the_parquet(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    import datasets
+
+    EXPORTS["parquet"](built, tmp_path / "out")
+    read = datasets.load_dataset(str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache"))
+    records = list(read_records(built))
+    assert len(read) == len(records)
+    for row, (record, files) in zip(read, records, strict=True):
+        assert row["id"] == record.id
+        assert row["instruction_zh"] == record.instruction_zh
+        assert row["source"].size == (96, 96)
+        assert (decode_picture(find_picture(files, "target")) == decode_picture(find_picture(files, "target"))).all()
+        assert row["mask"].mode in ("1", "L")
+        assert json.loads(row["provenance"]) == record.provenance
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """Someone else's fine-tuning data: one whole pair, one of two sizes, one without its source."""
+    folder = tmp_path / "foreign"
+    folder.mkdir()
+    for name, size in (("a", 40), ("b", 50), ("c", 40), ("a_before", 40), ("b_before", 40)):
+        Image.new("RGB", (size, 40), "teal").save(folder / f"{name}.png")
+    table = {f"{name}.png": {"caption": f"edit {name}", "ref_image_path": f"{name}_before.png"} for name in "abc"}
+    (folder / "metadata.json").write_text(json.dumps(table))
+    return folder
+
+
+def test_foreign_pairs_are_taken_and_what_is_not_whole_is_left_out_with_a_reason(foreign: Path, tmp_path: Path) -> None:
+    facts = import_set(open_foreign(foreign / "metadata.json", EditCategory.TONE_TRANSFORMATION), tmp_path / "set")
+    assert facts["count"] == 1
+    assert facts["categories"] == {"tone_transfer": 1}
+    assert [entry["reason"] for entry in facts["left_out"]] == ["source and target differ in size", "its source is missing"]
+
+
+def test_what_cannot_be_brought_in_is_explained(foreign: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--category"):
+        import_set(open_foreign(foreign / "metadata.json", None), tmp_path / "set")
+    with pytest.raises(UsageError, match="none of"):
+        open_foreign(tmp_path / "nothing", None)
+    (foreign / "metadata.json").write_text("[1]")
+    with pytest.raises(UsageError, match="not fine-tuning JSON"):
+        list(open_foreign(foreign / "metadata.json", None))
+    with pytest.raises(UsageError, match="not empty"):
+        import_set([], foreign)
+    with pytest.raises(UsageError, match="No whole triplet"):
+        import_set([], tmp_path / "set")
+
+
+def test_an_id_that_comes_twice_is_refused(built: Path, tmp_path: Path) -> None:
+    sample = next(iter(read_records(built)))
+    with pytest.raises(UsageError, match="twice"):
+        import_set([sample, sample], tmp_path / "set")

@@ -1,0 +1,44 @@
+"""Licences are found where people write them down."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from step1x_edit.data.licences import Credit, Credits
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_rows_of_csv_and_markdown_and_names(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "ATTRIBUTION.csv").write_text("file,licence,attribution,source\nsub/a.jpg,CC0-1.0,Ann,https://x\n", encoding="utf-8")
+    (tmp_path / "SOURCES.md").write_text(
+        "# Pictures\n\n| file | origin and licence | size |\n|---|---|---|\n| b.jpg | somewhere (CC0) | 1x1 |\n\nText.\n\n"
+        "| folder | photographs | licence |\n|---|---:|---|\n| sub/ | 2 | CC-BY-4.0 |\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "names.json").write_text(json.dumps({"d": {"en": "dog", "licence": "CC-BY-2.0", "source": "https://y"}, "e": {}}))
+    found = Credits([tmp_path])
+    assert found.find(tmp_path / "sub" / "a.jpg") == Credit("CC0-1.0", "Ann", "https://x")
+    assert found.find(tmp_path / "b.jpg") == Credit("somewhere (CC0)", "", "somewhere (CC0)")
+    assert found.find(tmp_path / "sub" / "c.jpg").licence == "CC-BY-4.0"
+    assert found.find(tmp_path / "d.png") == Credit("CC-BY-2.0", "", "https://y")
+    assert found.find(tmp_path / "e.png") == Credit("", "", "see SOURCES.md")
+    assert found.find(Path("/elsewhere/b.jpg")) == Credit()
+
+
+def test_every_example_photograph_has_its_licence() -> None:
+    found = Credits([EXAMPLES / "photos"])
+    photographs = list((EXAMPLES / "photos").glob("*.jpg"))
+    assert photographs
+    for path in photographs:
+        credit = found.find(path)
+        assert credit.licence in ("CC0-1.0", "CC-BY-4.0", "public domain")
+        assert credit.attribution
+
+
+def test_tables_that_lead_out_of_their_folder_are_left_aside(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "ATTRIBUTION.csv").write_text("file,licence\n../out.jpg,CC0\n/etc/x.jpg,CC0\n", encoding="utf-8")
+    assert Credits([tmp_path / "in"]).find(tmp_path / "out.jpg") == Credit()

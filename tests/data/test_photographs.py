@@ -1,0 +1,96 @@
+"""Inputs of every unfit kind are left out with a reason, and the fit ones are decoded when they are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from step1x_edit.data.licences import Credit
+from step1x_edit.data.photographs import Input, PhotographFolder, blur_boxes, examine, list_inputs
+from step1x_edit.errors import UsageError
+
+DrawScene = Callable[..., Image.Image]
+
+
+@pytest.fixture
+def inputs(tmp_path: Path, draw_scene: DrawScene, png_with_header: Callable[[int, int], bytes]) -> Path:
+    """A folder with one file of each kind."""
+    scene = draw_scene(320, 280)
+    scene.save(tmp_path / "fit.jpg")
+    scene.save(tmp_path / "whole.png")
+    scene.convert("CMYK").save(tmp_path / "print.jpg")
+    scene.resize((90, 60)).save(tmp_path / "tiny.jpg")
+    scene.save(tmp_path / "moving.gif", save_all=True, append_images=[scene.rotate(5), scene.rotate(9)])
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "fit.jpg").read_bytes()[:3000])
+    (tmp_path / "noise.jpg").write_bytes(bytes(range(256)) * 20)
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "film.mp4").write_bytes(b"\0\0\0 ftypisom" + bytes(400))
+    (tmp_path / "vast.png").write_bytes(png_with_header(20_000, 20_000))
+    (tmp_path / "README.md").write_text("not an input")
+    return tmp_path
+
+
+REASONS = {
+    "fit.jpg": "",
+    "whole.png": "",
+    "print.jpg": "CMYK, made for print",
+    "tiny.jpg": "tiny",
+    "moving.gif": "animated",
+    "cut.jpg": "damaged or cut off",
+    "noise.jpg": "not a picture",
+    "empty.png": "not a picture",
+    "film.mp4": "not a picture",
+    "vast.png": "huge",
+}
+
+
+def look(folder: Path) -> list[Input]:
+    return [examine(place, path, Credit("CC0"), 200, 50_000_000)[0] for place, path in list_inputs([folder])]
+
+
+def test_each_kind_has_its_reason(inputs: Path) -> None:
+    found = look(inputs)
+    assert {entry.file: entry.skipped for entry in found} == REASONS
+    for entry in found:
+        assert Input.from_row(entry.to_row()) == entry
+        assert len(entry.sha256) == 64
+
+
+def test_the_folder_holds_the_fit_ones_and_decodes_them_smaller(inputs: Path) -> None:
+    folder = PhotographFolder(look(inputs), side=140)
+    assert [folder[i].name for i in range(len(folder))] == ["fit.jpg", "whole.png"]
+    assert folder[0].pixels.shape == (140, 160, 3)
+    assert folder[0] is folder[0]
+    entry = folder.find("fit.jpg")
+    assert entry is not None
+    assert entry.provenance()["licence"] == "CC0"
+
+
+def test_a_photograph_that_changes_or_goes_is_noticed(inputs: Path, draw_scene: DrawScene) -> None:
+    folder = PhotographFolder(look(inputs), side=140)
+    draw_scene(300, 300, seed=2).save(inputs / "fit.jpg")
+    (inputs / "whole.png").unlink()
+    with pytest.raises(UsageError, match="changed"):
+        folder[0]
+    with pytest.raises(UsageError, match="has gone"):
+        folder[1]
+
+
+def test_blurred_boxes_keep_nothing_of_what_was_there() -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (100, 100, 3), np.uint8)
+    blurred = blur_boxes(pixels, [(0.2, 0.3, 0.6, 0.7)])
+    inside = blurred[31:69, 21:59].astype(float)
+    assert inside.std() < 25
+    outside = np.ones((100, 100), bool)
+    outside[30:71, 20:61] = False
+    assert np.array_equal(blurred[outside], pixels[outside])
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no-such"):
+        list_inputs([tmp_path / "no-such"])

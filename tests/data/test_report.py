@@ -1,0 +1,70 @@
+"""Reports say what became of every candidate, and pages show it without loading anything."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from step1x_edit.data.building import read_set
+from step1x_edit.data.report import describe_report, describe_set, inspect_set, report_survival, write_report, write_view
+from step1x_edit.data.shards import read_records
+from step1x_edit.errors import UsageError
+
+
+def test_survival_falls_from_drawn_to_kept(built: Path) -> None:
+    report = report_survival(built)
+    facts = read_set(built)
+    assert report["categories"] == facts["categories"]
+    for category, row in report["survival"].items():
+        columns = list(row)
+        left = [row[column] for column in columns[:-2]]
+        assert left == sorted(left, reverse=True)
+        assert row["drawn"] == facts["drawn"][category]
+        assert left[-1] - row["spare"] == row["kept"] == facts["categories"][category]
+    text = describe_report(report)
+    assert "Candidates left after each stage" in text
+    assert "draw: what was drawn allows no edit" in text
+    assert "18 photographs were taken" in text
+
+
+def test_inspection_counts_and_notices_what_is_missing(built: Path, tmp_path: Path) -> None:
+    facts = inspect_set(built)
+    assert sum(facts["categories"].values()) == facts["count"] == 33
+    assert "33 triplets in 4 shards" in describe_set(facts)
+    copy = tmp_path / "set"
+    copy.mkdir()
+    (copy / "set.json").write_bytes((built / "set.json").read_bytes())
+    with pytest.raises(UsageError, match="missing or not whole"):
+        inspect_set(copy)
+
+
+def test_the_view_shows_both_instructions_and_loads_nothing(built: Path, tmp_path: Path) -> None:
+    page = tmp_path / "view.html"
+    shown = write_view(built, page, each=50, categories=())
+    html = page.read_text(encoding="utf-8")
+    assert shown == html.count("<article") >= 33
+    assert not re.findall(r"""(?:src|href)=["'](?!data:)""", html)
+    assert "http" not in re.sub(r"<pre>.*?</pre>", "", html)
+    assert html.count('data-state="kept"') == 33
+    for record, _ in read_records(built):
+        assert record.id in html
+        assert f'<p lang="zh">{record.instruction_zh}</p>' in html
+
+
+def test_the_view_can_be_narrowed(built: Path, tmp_path: Path) -> None:
+    write_view(built, tmp_path / "view.html", each=1, categories=["tone_transfer"])
+    html = (tmp_path / "view.html").read_text(encoding="utf-8")
+    assert html.count('data-state="kept"') == 1
+    assert 'data-category="style_change"' not in html
+    with pytest.raises(UsageError, match="no triplets of the category"):
+        write_view(built, tmp_path / "view.html", each=1, categories=["nothing"])
+
+
+def test_the_report_page_shows_rejected_ones_with_their_reason(built: Path, tmp_path: Path) -> None:
+    write_report(built, tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert 'data-state="rejected"' in html
+    assert "change: the change can hardly be seen" in html
+    assert "<caption>Candidates left after each stage</caption>" in html

@@ -1,0 +1,111 @@
+"""Shards are plain tar files of fixed bytes, which webdataset reads as well as we do."""
+
+from __future__ import annotations
+
+import gc
+import io
+import tarfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from step1x_edit.data.shards import (
+    Record,
+    decode_mask,
+    decode_picture,
+    encode_mask,
+    encode_picture,
+    find_picture,
+    finish_tar,
+    list_shards,
+    read_records,
+    read_sample,
+    read_tar,
+    read_triplets,
+    to_tar,
+)
+from step1x_edit.data.stream import TripletStream
+from step1x_edit.errors import ImageError, UsageError
+
+FILES = st.dictionaries(st.sampled_from(["source.jpg", "target.png", "mask.png", "json"]), st.binary(max_size=2000), min_size=1)
+
+
+@given(samples=st.dictionaries(st.from_regex(r"[a-z_]{1,12}-[0-9]{7}", fullmatch=True), FILES, max_size=4))
+def test_stretches_are_a_tar_file(samples: dict[str, dict[str, bytes]]) -> None:
+    data = b"".join(to_tar(key, files) for key, files in samples.items())
+    data += finish_tar(len(data))
+    assert len(data) % 10240 == 0
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        found = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+    assert found == {f"{key}.{ending}": content for key, files in samples.items() for ending, content in files.items()}
+    for key, files in samples.items():
+        assert read_sample(to_tar(key, files)) == files
+
+
+def test_png_and_masks_are_exact_and_jpeg_is_near(stream: TripletStream) -> None:
+    triplet = stream.sample(3)
+    assert np.array_equal(decode_picture(encode_picture(triplet.source, "png")), triplet.source)
+    assert np.array_equal(decode_mask(encode_mask(triplet.region)), triplet.region)
+    near = decode_picture(encode_picture(triplet.source, "jpg")).astype(int)
+    assert np.abs(near - triplet.source).mean() < 3
+
+
+def test_jpeg_keeps_blocks_that_an_edit_does_not_touch_the_same(stream: TripletStream) -> None:
+    pixels = stream.sample(0).source
+    edited = pixels.copy()
+    edited[16:40, 16:40] = (255, 0, 0)
+    before, after = (decode_picture(encode_picture(picture, "jpg")) for picture in (pixels, edited))
+    outside = np.ones(pixels.shape[:2], bool)
+    outside[16:40, 16:40] = False
+    assert np.array_equal(before[outside], after[outside])
+
+
+def test_webdataset_reads_a_set(built: Path) -> None:
+    import webdataset as wds
+
+    paths = [str(path) for path in list_shards(built)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # it leaves its last file for the garbage collector
+        theirs = {sample["__key__"]: sample for sample in wds.WebDataset(paths, shardshuffle=False)}
+        gc.collect()
+    ours = {record.id: files for record, files in read_records(built)}
+    assert theirs.keys() == ours.keys()
+    for key, files in ours.items():
+        assert set(files) == {"source.jpg", "target.jpg", "mask.png", "json"}
+        assert all(theirs[key][ending] == data for ending, data in files.items())
+
+
+def test_triplets_come_back_as_they_were_recorded(built: Path) -> None:
+    triplets = list(read_triplets(built))
+    records = [record for record, _ in read_records(built)]
+    assert [t.instruction_zh for t in triplets] == [r.instruction_zh for r in records]
+    assert all(t.source.shape == t.target.shape == (96, 96, 3) and t.region.shape == (96, 96) for t in triplets)
+    assert all(t.category == r.category for t, r in zip(triplets, records, strict=True))
+
+
+def test_records_survive_json() -> None:
+    record = Record("x-0000001", "style_change", "a", "画", "s", "t", "style x", {"a": [1]}, {"seed": 1}, {"change": {"inside": 2.5}})
+    assert Record.from_json(record.to_json()) == record
+    assert Record.from_json(record.to_json()[:-1] + b', "of another version": 1}') == record
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"{}", b'{"id": "x"}'])
+def test_broken_json_is_explained(text: bytes) -> None:
+    with pytest.raises(UsageError, match="JSON"):
+        Record.from_json(text)
+
+
+def test_broken_shards_and_pictures_are_explained(tmp_path: Path) -> None:
+    (tmp_path / "x.tar").write_bytes(b"no tar" * 200)
+    with pytest.raises(UsageError, match=r"x\.tar"):
+        list(read_tar(tmp_path / "x.tar"))
+    with pytest.raises(ImageError, match="damaged"):
+        decode_picture(b"no picture")
+    with pytest.raises(UsageError, match="no source"):
+        find_picture({"json": b"{}"}, "source")
+    with pytest.raises(UsageError, match="no finished set"):
+        list_shards(tmp_path)
