@@ -103,6 +103,26 @@ def test_progress_is_told_after_each_step(editor: Editor, scene: Image.Image) ->
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
+def test_a_preview_draws_the_present_estimate_and_the_last_one_is_the_result(editor: Editor, scene: Image.Image) -> None:
+    drawn: list[Image.Image] = []
+    request = EditRequest(scene, "make it night", steps=3)
+    result = next(editor.edit_seeds(request, [0], preview=lambda done, total, draw: drawn.append(draw())))
+    assert len(drawn) == 3 and all(each.size == result.raw.size for each in drawn)
+    assert np.array_equal(np.asarray(drawn[-1]), np.asarray(result.raw))
+    assert not np.array_equal(np.asarray(drawn[0]), np.asarray(drawn[-1]))
+
+
+def test_what_a_preview_raises_ends_the_edit(editor: Editor, scene: Image.Image) -> None:
+    class Left(Exception):
+        pass
+
+    def leave(done: int, total: int, draw: object) -> None:
+        raise Left
+
+    with pytest.raises(Left):
+        next(editor.edit_seeds(EditRequest(scene, "make it night", steps=3), [0], preview=leave))
+
+
 def test_alpha_is_kept_and_what_is_invisible_is_left_alone(editor: Editor, scene: Image.Image) -> None:
     rgba = scene.convert("RGBA")
     alpha = np.zeros((scene.height, scene.width), np.uint8)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,12 @@ from step1x_edit.types import EditRequest, EditResult
 
 Progress = Callable[[int, int], None]
 """(sampling steps done, sampling steps in all)."""
+
+Preview = Callable[[int, int, Callable[[], Image.Image]], None]
+"""(sampling steps done, sampling steps in all, draws the picture as the model sees it now, at the size it works at, RGB).
+
+Drawing costs a decoding, so it is left to the caller. An exception that it raises ends the edit and passes on.
+"""
 
 WEIGHTS = Path(__file__).parent / "weights"
 """Where the embedded model lies, in the installed package too."""
@@ -135,8 +142,12 @@ class Editor:
         request = EditRequest(image, instruction, seed=seed, steps=steps, guidance=guidance, size=size)
         return next(self.edit_seeds(request, [seed], progress))
 
-    def edit_seeds(self, request: EditRequest, seeds: Sequence[int], progress: Progress | None = None) -> Iterator[EditResult]:
+    def edit_seeds(
+        self, request: EditRequest, seeds: Sequence[int], progress: Progress | None = None, preview: Preview | None = None
+    ) -> Iterator[EditResult]:
         """One result a seed, as they are done; picture and instruction are read once. The request's own seed does not count.
+
+        After each sampling step `progress` and `preview` are called.
 
         Raises:
             UsageError: the model does not do what is asked: it makes no pictures from text alone, or takes fewer references.
@@ -157,7 +168,7 @@ class Editor:
         )
         requests = [replace(request, seed=seed) for seed in seeds]
         with _explain_failures(self.dtype), torch.inference_mode():
-            yield from self._edit(requests, progress)
+            yield from self._edit(requests, progress, preview)
 
     def edit_turns(self, request: EditRequest, instructions: Sequence[str], progress: Progress | None = None) -> Iterator[EditResult]:
         """One result an instruction, each an edit of the one before it; the request's own instruction does not count."""
@@ -167,7 +178,9 @@ class Editor:
             yield result
             request = replace(request, image=result.image, shape=None)
 
-    def _edit(self, requests: Sequence[EditRequest], progress: Progress | None) -> Iterator[EditResult]:
+    def _edit(
+        self, requests: Sequence[EditRequest], progress: Progress | None = None, preview: Preview | None = None
+    ) -> Iterator[EditResult]:
         preset, first, clock = self.preset, requests[0], _Clock()
         assert first.steps is not None and first.guidance is not None and first.size is not None and first.guidance_limit is not None
 
@@ -211,13 +224,13 @@ class Editor:
                 times,
                 guidance=first.guidance,
                 limit_above=first.guidance_limit,
-                progress=progress,
+                observe=partial(self._report, progress, preview, grid),
             )
             clock.lap("sampling")
 
             # 6. The autoencoder decodes it.
-            drawn = self._to_colours(self.autoencoder.decode(unpack(latent.to(self.dtype), grid.rows, grid.columns, preset.patch)))
-            raw = Image.fromarray((drawn * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
+            drawn = self._draw(latent, grid)
+            raw = _picture(drawn)
             clock.lap("decoding")
 
             # 7. The change is laid over the original, at its own size, within the mask where there is one.
@@ -229,6 +242,16 @@ class Editor:
                 edited = resize(raw, first.shape)
             clock.lap("transfer")
             yield EditResult(edited, raw, request, preset.name, clock.read())
+
+    def _report(self, progress: Progress | None, preview: Preview | None, grid: Grid, done: int, total: int, latent: Tensor) -> None:
+        if progress is not None:
+            progress(done, total)
+        if preview is not None:
+            preview(done, total, lambda: _picture(self._draw(latent, grid)))
+
+    def _draw(self, latent: Tensor, grid: Grid) -> Tensor:
+        """Latent tokens [1, N, D] -> colours [3, h, w] in 0..1."""
+        return self._to_colours(self.autoencoder.decode(unpack(latent.to(self.dtype), grid.rows, grid.columns, self.preset.patch)))
 
     def _reduce(self, image: Image.Image, size: int) -> Image.Image:
         return resize(image, fit_size(*image.size, size, self.preset.cell))
@@ -285,6 +308,11 @@ def _explain_failures(dtype: torch.dtype) -> Iterator[None]:
 def _colours(image: Image.Image) -> Tensor:
     """RGB picture -> [3, h, w] in 0..1."""
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+
+
+def _picture(colours: Tensor) -> Image.Image:
+    """[3, h, w] in 0..1 -> RGB picture."""
+    return Image.fromarray((colours * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
 
 
 def _lay_over(original: Image.Image, opaque: Image.Image, edited: np.ndarray, mask: Image.Image | None) -> Image.Image:

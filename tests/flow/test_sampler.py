@@ -49,10 +49,14 @@ def test_guidance_is_limited_only_above_the_given_time() -> None:
     assert not torch.allclose(first, never) and not torch.allclose(first, always)
 
 
-def test_progress_counts_every_step() -> None:
-    seen: list[tuple[int, int]] = []
-    sample(lambda x, t: x, torch.zeros(1, 1, 1), schedule(3, 0.0), progress=lambda done, steps: seen.append((done, steps)))
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+def test_every_step_is_observed_with_the_clean_latent_that_it_points_to() -> None:
+    latent, noise = torch.randn(1, 4, 3), torch.randn(1, 4, 3)
+    seen: list[tuple[int, int, torch.Tensor]] = []
+    result = sample(lambda x, t: noise - latent, noise, schedule(3, 0.0), observe=lambda *told: seen.append(told))
+    assert [(done, steps) for done, steps, _ in seen] == [(1, 3), (2, 3), (3, 3)]
+    for _, _, estimate in seen:  # along a straight line the first guess is right already
+        torch.testing.assert_close(estimate, latent)
+    torch.testing.assert_close(result, latent)
 
 
 def test_a_latent_that_is_not_finite_is_reported() -> None:

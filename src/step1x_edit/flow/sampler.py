@@ -22,7 +22,7 @@ def sample(
     unconditional: Velocity | None = None,
     guidance: float = 1.0,
     limit_above: float | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    observe: Callable[[int, int, Tensor], None] | None = None,
 ) -> Tensor:
     """Integrate dx/dt = velocity from t = times[0] to times[-1]; returns the latent tokens [B, N, D].
 
@@ -34,7 +34,8 @@ def sample(
         unconditional: the model under the empty instruction, where it is run apart (less memory).
         guidance: weight of the instruction, see `combine`; 1 runs the model once a step.
         limit_above: where t is above this, guidance is limited in length; None never.
-        progress: called after each step with (steps done, steps in all).
+        observe: called after each step with (steps done, steps in all, where the velocity now points to: the present estimate of the
+            clean latent tokens [B, N, D]). What it raises ends the sampling.
 
     Raises:
         FloatingPointError: the latent is no longer finite.
@@ -50,9 +51,9 @@ def sample(
             else:
                 with_text, without = velocity(x, t_B), unconditional(x, t_B)
             v = combine(with_text, without, guidance, limited=limit_above is not None and t > limit_above)
+        if observe is not None:
+            observe(i + 1, len(times) - 1, x - t * v.to(x.dtype))
         x = x + (t_next - t) * v.to(x.dtype)
-        if progress is not None:
-            progress(i + 1, len(times) - 1)
     if not torch.isfinite(x).all():
         raise FloatingPointError("the latent is not finite after sampling")
     return x
