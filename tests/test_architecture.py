@@ -22,6 +22,7 @@ LAYERS: tuple[set[str], ...] = (
     {"types"},
     {"model", "flow", "devices", "image_modes"},
     {"image_io", "comparison", "alignment", "transfer", "tables"},
+    {"drawing"},
     {"editor", "verification", "hub"},
     {"thinking", "endpoint"},
     {"training", "bench", "study", "data"},

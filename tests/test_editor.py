@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -187,3 +189,50 @@ def test_defaults_suit_the_machine() -> None:
     assert choose_dtype(None, torch.device("cuda")) is torch.bfloat16
     assert choose_dtype(None, torch.device("cpu")) in (torch.float32, torch.bfloat16)
     assert choose_dtype("float16", torch.device("cuda")) is torch.float16
+
+
+def batch_of(draw_scene: Callable[..., Image.Image], **options: object) -> list[EditRequest]:
+    """Pictures of several sizes and kinds that the model works at in one size, with texts of several lengths."""
+    pictures = [draw_scene(300, 200, 1), draw_scene(600, 400, 2), draw_scene(150, 100, 3).convert("RGBA")]
+    pictures[2].putalpha(Image.linear_gradient("L").resize((150, 100)))
+    mask = Image.new("L", (600, 400))
+    mask.paste(255, (0, 0, 300, 400))
+    texts = ["make it night", "add a red ball to the picture and make all of it a little darker, please", "把背景换成海滩"]
+    masks = [None, mask, None]
+    each = enumerate(zip(pictures, texts, masks, strict=True))
+    return [EditRequest(picture, text, seed=i, mask=mask, **options) for i, (picture, text, mask) in each]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("options", [{}, {"steps": 2, "guidance": 3.0, "negative": "red"}, {"steps": 4, "strength": 0.5}])
+def test_a_batch_gives_what_one_at_a_time_gives(editor: Editor, draw_scene: Callable[..., Image.Image], options: dict[str, float]) -> None:
+    requests = batch_of(draw_scene, **options)
+    for request, together in zip(requests, editor.edit_batch(requests), strict=True):
+        alone = next(editor.edit_seeds(request, [request.seed]))
+        assert (together.image.size, together.image.mode, together.request) == (alone.image.size, alone.image.mode, alone.request)
+        assert np.abs(pixels(together.raw) - pixels(alone.raw)).max() <= 1  # sums are taken in another order
+        assert np.abs(pixels(together.image) - pixels(alone.image)).max() <= 2
+        if request.mask is not None:
+            assert np.array_equal(pixels(together.image)[:, 301:], pixels(request.image)[:, 301:])
+
+
+def test_a_preview_shows_each_of_a_batch(editor: Editor, draw_scene: Callable[..., Image.Image]) -> None:
+    seen: dict[int, list[Image.Image]] = {}
+    results = editor.edit_batch(
+        batch_of(draw_scene, steps=2), preview=lambda done, _, draw: seen.update({done: [draw(i) for i in range(3)]})
+    )
+    assert [each.tobytes() for each in seen[2]] == [result.raw.tobytes() for result in results]
+    assert [each.tobytes() for each in seen[1]] != [each.tobytes() for each in seen[2]]
+
+
+def test_a_batch_is_of_one_kind(editor: Editor, draw_scene: Callable[..., Image.Image]) -> None:
+    first, *_ = batch_of(draw_scene)
+    assert editor.kind(first) == editor.kind(replace(first, seed=9, instruction="other", steps=editor.preset.steps))
+    for other in (
+        replace(first, steps=3),
+        replace(first, guidance=2.0),
+        replace(first, image=draw_scene(200, 300)),
+        replace(first, size=64),
+    ):
+        assert editor.kind(other) != editor.kind(first)
+        with pytest.raises(UsageError, match="alike in size"):
+            editor.edit_batch([first, other])

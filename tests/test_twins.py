@@ -103,6 +103,23 @@ def test_several_references(open_twin: Open, scene: Image.Image) -> None:
         next(open_twin("v1.0").edit_seeds(EditRequest(scene, "mix", references=(other,)), [0]))
 
 
+@pytest.mark.parametrize("name", ["v1.0", "v1.1", "v1.2"])
+def test_a_batch_gives_what_one_at_a_time_gives(open_twin: Open, draw_scene: Callable[..., Image.Image], name: str) -> None:
+    """With guidance, texts of several lengths, some quoted, and where the version can, references and no picture at all."""
+    editor = open_twin(name)
+    texts = ['write "Hi"', "add a red ball to the left, and a blue one to the right", "变成夜晚"]
+    pictures = [draw_scene(300, 200, 1), draw_scene(600, 400, 2), draw_scene(90, 60, 3)]
+    beside = ((), (draw_scene(100, 100, 4),))[: editor.preset.references]
+    batches = [[EditRequest(p, t, seed=7, references=r) for p, t in zip(pictures, texts, strict=True)] for r in beside]
+    if editor.preset.text_to_image:
+        batches.append([EditRequest(None, text, seed=3, shape=(90, 60)) for text in texts])
+    for requests in batches:
+        for request, together in zip(requests, editor.edit_batch(requests), strict=True):
+            alone = next(editor.edit_seeds(request, [request.seed]))
+            assert together.image.size == alone.image.size
+            assert np.abs(pixels(together.raw) - pixels(alone.raw)).max() <= 1
+
+
 def test_guidance_may_be_limited_at_every_step_or_never(open_twin: Open, scene: Image.Image) -> None:
     """The limit acts in one of two steps by v1.1's own rule: t is 1, then about 0.6."""
     editor = open_twin("v1.1")

@@ -3,32 +3,30 @@
     editor = Editor.open("mini")
     result = editor.edit(image, "make it night", seed=1)
 
-`Editor.edit_seeds` is the method of the paper as seven numbered steps, each a call of the box of the figure that does the work.
+`Editor._read`, `Editor._draw` and `Drawing.finish` are the method of the paper as seven numbered steps, each a call of the box of the
+figure that does the work, for one request or for several of one kind at once.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from step1x_edit.alignment import realign
 from step1x_edit.devices import choose_device, choose_dtype
+from step1x_edit.drawing import Clock, Drawing, Sheet, to_colours, to_picture
 from step1x_edit.errors import Step1XError, UsageError, WeightsError
 from step1x_edit.flow.objective import interpolate
 from step1x_edit.flow.packing import pack, unpack
 from step1x_edit.flow.sampler import sample
 from step1x_edit.flow.schedule import schedule, shift_for
-from step1x_edit.image_io import fit_size, resize
-from step1x_edit.image_modes import flatten, to_standard
+from step1x_edit.image_io import fit_size
 from step1x_edit.model.autoencoder import Autoencoder
 from step1x_edit.model.lora import Attached, merge_adapters, read_adapter
 from step1x_edit.model.mllm import MLLM
@@ -36,17 +34,21 @@ from step1x_edit.model.presets import PRESETS, Preset
 from step1x_edit.model.records import Embedding, Grid
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.weights import MLLM_FOLDERS, find_mllm, load_autoencoder, load_preset, load_step1x_edit
-from step1x_edit.transfer import transfer
 from step1x_edit.types import EditRequest, EditResult
 
 Progress = Callable[[int, int], None]
 """(sampling steps done, sampling steps in all)."""
 
-Preview = Callable[[int, int, Callable[[], Image.Image]], None]
-"""(sampling steps done, sampling steps in all, draws the picture as the model sees it now, at the size it works at, RGB).
 
-Drawing costs a decoding, so it is left to the caller. An exception that it raises ends the edit and passes on.
-"""
+class Draw(Protocol):
+    """Draws a picture as the model sees it now, at the size it works at, RGB."""
+
+    def __call__(self, index: int = 0) -> Image.Image:
+        """Of a batch, the request of that index. Costs a decoding."""
+
+
+Preview = Callable[[int, int, Draw], None]
+"""(sampling steps done, sampling steps in all, draws). An exception that it raises ends the edit and passes on."""
 
 WEIGHTS = Path(__file__).parent / "weights"
 """Where the embedded model lies, in the installed package too."""
@@ -153,22 +155,45 @@ class Editor:
             UsageError: the model does not do what is asked: it makes no pictures from text alone, or takes fewer references.
             Step1XError: as for `edit`.
         """
-        preset = self.preset
-        if request.image is None and not preset.text_to_image:
-            able = ", ".join(name for name, row in PRESETS.items() if row.text_to_image)
-            raise UsageError(f"{preset.name} makes no pictures from text alone; choose one of {able}, or give a picture.")
-        if len(request.references) + 1 > preset.references:
-            raise UsageError(f"{preset.name} takes {preset.references} picture{'s' * (preset.references > 1)} in one request.")
-        request = replace(
-            request,
-            steps=preset.steps if request.steps is None else request.steps,
-            guidance=preset.guidance if request.guidance is None else request.guidance,
-            size=preset.size if request.size is None else request.size,
-            guidance_limit=_first(request.guidance_limit, preset.guidance_limit, 1.0),
-        )
-        requests = [replace(request, seed=seed) for seed in seeds]
+        request = self._complete(request)
         with _explain_failures(self.dtype), torch.inference_mode():
-            yield from self._edit(requests, progress, preview)
+            read = self._read([request])
+            for seed in seeds:
+                (drawing,) = self._draw(read, [replace(request, seed=seed)], progress, preview)
+                yield drawing.finish()
+
+    def edit_batch(
+        self, requests: Sequence[EditRequest], progress: Progress | None = None, preview: Preview | None = None
+    ) -> list[EditResult]:
+        """One result a request, all in one pass through the model: pictures, instructions, seeds and masks may differ.
+
+        The results are those of one at a time, but for rounding; `seconds` are the whole batch's.
+
+        Raises:
+            UsageError: the requests are not of one kind, see `kind`; or as for `edit_seeds`.
+            Step1XError: as for `edit`.
+        """
+        with _explain_failures(self.dtype):
+            return [drawing.finish() for drawing in self.draw_batch(requests, progress, preview)]
+
+    def draw_batch(
+        self, requests: Sequence[EditRequest], progress: Progress | None = None, preview: Preview | None = None
+    ) -> list[Drawing]:
+        """`edit_batch` up to where the model has done its part; `Drawing.finish` may then be called from any thread."""
+        requests = [self._complete(request) for request in requests]
+        if len({self.kind(request) for request in requests}) > 1:
+            raise UsageError("Requests of one batch must be alike in size, number of pictures, steps, guidance, its limit, and strength.")
+        with _explain_failures(self.dtype), torch.inference_mode():
+            return self._draw(self._read(requests), requests, progress, preview)
+
+    def kind(self, request: EditRequest) -> Hashable:
+        """Equal for requests that may be in one batch."""
+        request = self._complete(request)
+        assert request.size is not None
+        pictures = [each for each in (request.image, *request.references) if each is not None]
+        sizes = [each.size for each in pictures] or [request.shape or (1, 1)]
+        drawn = tuple(fit_size(*each, request.size, self.preset.cell) for each in sizes)
+        return len(pictures), drawn, request.size, request.steps, request.guidance, request.guidance_limit, request.strength
 
     def edit_turns(self, request: EditRequest, instructions: Sequence[str], progress: Progress | None = None) -> Iterator[EditResult]:
         """One result an instruction, each an edit of the one before it; the request's own instruction does not count."""
@@ -178,119 +203,117 @@ class Editor:
             yield result
             request = replace(request, image=result.image, shape=None)
 
-    def _edit(
-        self, requests: Sequence[EditRequest], progress: Progress | None = None, preview: Preview | None = None
-    ) -> Iterator[EditResult]:
-        preset, first, clock = self.preset, requests[0], _Clock()
-        assert first.steps is not None and first.guidance is not None and first.size is not None and first.guidance_limit is not None
+    def _complete(self, request: EditRequest) -> EditRequest:
+        """The request with the model's own values where it has none, if this model can do it."""
+        preset = self.preset
+        if request.image is None and not preset.text_to_image:
+            able = ", ".join(name for name, row in PRESETS.items() if row.text_to_image)
+            raise UsageError(f"{preset.name} makes no pictures from text alone; choose one of {able}, or give a picture.")
+        if len(request.references) + 1 > preset.references:
+            raise UsageError(f"{preset.name} takes {preset.references} picture{'s' * (preset.references > 1)} in one request.")
+        return replace(
+            request,
+            steps=preset.steps if request.steps is None else request.steps,
+            guidance=preset.guidance if request.guidance is None else request.guidance,
+            size=preset.size if request.size is None else request.size,
+            guidance_limit=_first(request.guidance_limit, preset.guidance_limit, 1.0),
+        )
+
+    def _read(self, requests: Sequence[EditRequest]) -> _Read:
+        """Steps 1 to 3, which do not depend on the seed; requests of one kind."""
+        preset, first, clock = self.preset, requests[0], Clock()
+        assert first.guidance is not None and first.size is not None
 
         # 1. The pictures: 8-bit RGB, at the area that the model works at. From text alone, the MLLM is shown a black one.
-        original = None if first.image is None else to_standard(first.image).image
-        opaque = None if original is None else flatten(original)
-        sources = [flatten(to_standard(each).image) for each in first.references]
-        reduced = [self._reduce(each, first.size) for each in ([opaque, *sources] if opaque else sources)]
-        width, height = reduced[0].size if reduced else fit_size(*(first.shape or (1, 1)), first.size, preset.cell)
-        grid = Grid(height // preset.cell, width // preset.cell)
-        shown = reduced or [Image.new("RGB", (first.size, first.size))]
+        sheets = [Sheet.of(request, first.size, preset.cell) for request in requests]
+        sizes = [each.size for each in sheets[0].reduced] or [fit_size(*(first.shape or (1, 1)), first.size, preset.cell)]
+        grids = [Grid(height // preset.cell, width // preset.cell) for width, height in sizes]
         clock.lap("picture")
 
         # 2. The MLLM reads pictures and instruction; beside it the empty instruction, where guidance compares the two.
-        instructions = [first.instruction] if first.guidance == 1.0 else [first.instruction, first.negative]
-        messages = [shown if len(shown) > 1 else shown[0]] * len(instructions)
-        embedding = self.mllm.encode(messages, instructions).to(self.device, self.dtype)
+        black = [Image.new("RGB", (first.size, first.size))]
+        shown = [pictures[0] if len(pictures) == 1 else pictures for pictures in (list(sheet.reduced) or black for sheet in sheets)]
+        instructions = [request.instruction for request in requests]
+        if first.guidance != 1.0:
+            shown, instructions = shown * 2, instructions + [request.negative for request in requests]
+        embedding = self.mllm.encode(shown, instructions).to(self.device, self.dtype)
         clock.lap("mllm")
 
         # 3. The autoencoder encodes the pictures: the references. What it makes of the first one unedited is the baseline of step 7.
-        latents = [self.autoencoder.encode(self._to_range(each)) for each in reduced]
-        baseline = self._to_colours(self.autoencoder.decode(latents[0])) if latents else None
-        tokens = [pack(each, preset.patch) for each in latents]
-        grids = [Grid(each.height // preset.cell, each.width // preset.cell) for each in reduced]
+        columns = zip(*(sheet.reduced for sheet in sheets), strict=True)
+        latents = [self.autoencoder.encode(torch.stack([self._to_range(each) for each in column])) for column in columns]
+        baselines = self._to_colours(self.autoencoder.decode(latents[0])) if latents else None
+        tokens = torch.cat([pack(each, preset.patch) for each in latents], dim=1) if latents else None
         clock.lap("autoencoder")
+        return _Read(sheets, grids, embedding, tokens, baselines, clock.read())
 
+    def _draw(self, read: _Read, requests: Sequence[EditRequest], progress: Progress | None, preview: Preview | None) -> list[Drawing]:
+        """Steps 4 to 6 for the requests that were read; step 7 is the drawings' own."""
+        preset, first, clock, grid = self.preset, requests[0], Clock(read.seconds), read.grids[0]
+        assert first.steps is not None and first.guidance is not None
+
+        # 4. Noise, from the seed alone: drawn on the CPU, so that it is the same for every device. At less than full strength, the way
+        #    begins at the picture with as much noise as belongs there.
         times = schedule(first.steps, shift_for(grid.tokens, preset.schedule_low, preset.schedule_high))
         times = times[first.steps - max(1, round(first.steps * first.strength)) :]
-        for request in requests:
-            # 4. Noise, from the seed alone: drawn on the CPU, so that it is the same for every device. At less than full strength, the
-            #    way begins at the picture with as much noise as belongs there.
-            generator = torch.Generator().manual_seed(request.seed)
-            noise = torch.randn((1, grid.tokens, preset.dit.in_channels), generator=generator).to(self.device)
-            if times[0] < 1:
-                noise = interpolate(tokens[0].float(), noise, torch.tensor(times[:1], device=self.device))
+        shape = (grid.tokens, preset.dit.in_channels)
+        noise = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(each.seed)) for each in requests]).to(self.device)
+        if times[0] < 1 and read.tokens is not None:
+            noise = interpolate(read.tokens[:, : grid.tokens].float(), noise, torch.full((len(noise),), times[0], device=self.device))
 
-            # 5. From noise to the edited latent, along the velocity that connector and DiT predict.
-            latent = sample(
-                self._velocity(torch.cat(tokens, dim=1) if tokens else None, embedding, grid, grids),
-                noise,
-                times,
-                guidance=first.guidance,
-                limit_above=first.guidance_limit,
-                observe=partial(self._report, progress, preview, grid),
-            )
-            clock.lap("sampling")
+        # 5. From noise to the edited latent, along the velocity that connector and DiT predict.
+        def observe(done: int, total: int, estimate: Tensor) -> None:
+            if progress is not None:
+                progress(done, total)
+            if preview is not None:
+                preview(done, total, lambda index=0: to_picture(self._decode(estimate[index : index + 1], grid)[0]))
 
-            # 6. The autoencoder decodes it.
-            drawn = self._draw(latent, grid)
-            raw = _picture(drawn)
-            clock.lap("decoding")
+        latent = sample(self._velocity(read), noise, times, guidance=first.guidance, limit_above=first.guidance_limit, observe=observe)
+        clock.lap("sampling")
 
-            # 7. The change is laid over the original, at its own size, within the mask where there is one.
-            edited = raw
-            if original is not None and opaque is not None and baseline is not None:
-                full = transfer(np.asarray(opaque), _colours(reduced[0]), baseline, realign(drawn, baseline))
-                edited = _lay_over(original, opaque, full, request.mask)
-            elif first.shape is not None:
-                edited = resize(raw, first.shape)
-            clock.lap("transfer")
-            yield EditResult(edited, raw, request, preset.name, clock.read())
+        # 6. The autoencoder decodes it.
+        drawn = self._decode(latent, grid)
+        clock.lap("decoding")
 
-    def _report(self, progress: Progress | None, preview: Preview | None, grid: Grid, done: int, total: int, latent: Tensor) -> None:
-        if progress is not None:
-            progress(done, total)
-        if preview is not None:
-            preview(done, total, lambda: _picture(self._draw(latent, grid)))
+        # 7. The change is laid over the original, at its own size, within the mask where there is one: see `Drawing.finish`.
+        baselines = [None] * len(drawn) if read.baselines is None else read.baselines
+        rows = zip(requests, read.sheets, drawn, baselines, strict=True)
+        return [Drawing(request, sheet, picture, baseline, preset.name, clock.read()) for request, sheet, picture, baseline in rows]
 
-    def _draw(self, latent: Tensor, grid: Grid) -> Tensor:
-        """Latent tokens [1, N, D] -> colours [3, h, w] in 0..1."""
-        return self._to_colours(self.autoencoder.decode(unpack(latent.to(self.dtype), grid.rows, grid.columns, self.preset.patch)))
-
-    def _reduce(self, image: Image.Image, size: int) -> Image.Image:
-        return resize(image, fit_size(*image.size, size, self.preset.cell))
-
-    def _velocity(
-        self, references: Tensor | None, embedding: Embedding, grid: Grid, grids: Sequence[Grid]
-    ) -> Callable[[Tensor, Tensor], Tensor]:
-        prepared = self.model.prepare(embedding, grid, references is not None, grids or None)
+    def _velocity(self, read: _Read) -> Callable[[Tensor, Tensor], Tensor]:
+        prepared = self.model.prepare(read.embedding, read.grids[0], read.tokens is not None, read.grids)
 
         def velocity(noisy: Tensor, t: Tensor) -> Tensor:
-            beside = None if references is None else references.expand(len(noisy), -1, -1)
+            beside = None if read.tokens is None else read.tokens.repeat(len(noisy) // len(read.tokens), 1, 1)
             return self.model.predict(noisy.to(self.dtype), beside, t, prepared).float()
 
         return velocity
 
+    def _decode(self, latent: Tensor, grid: Grid) -> Tensor:
+        """Latent tokens [B, N, D] -> colours [B, 3, h, w] in 0..1, on the CPU."""
+        return self._to_colours(self.autoencoder.decode(unpack(latent.to(self.dtype), grid.rows, grid.columns, self.preset.patch)))
+
     def _to_range(self, image: Image.Image) -> Tensor:
-        """[1, 3, h, w] in -1..1, as the autoencoder takes it."""
-        return (_colours(image) * 2 - 1).unsqueeze(0).to(self.device, self.dtype)
+        """[3, h, w] in -1..1, as the autoencoder takes it."""
+        return (to_colours(image) * 2 - 1).to(self.device, self.dtype)
 
-    def _to_colours(self, decoded: Tensor) -> Tensor:
-        """[3, h, w] in 0..1 on the CPU, from what the autoencoder gives."""
-        return ((decoded[0].float() + 1) / 2).clamp(0, 1).cpu()
+    @staticmethod
+    def _to_colours(decoded: Tensor) -> Tensor:
+        """[B, 3, h, w] in 0..1 on the CPU, from what the autoencoder gives."""
+        return ((decoded.float() + 1) / 2).clamp(0, 1).cpu()
 
 
-class _Clock:
-    """Wall-clock seconds by step of the work."""
+@dataclass(frozen=True)
+class _Read:
+    """Steps 1 to 3 for a batch: pictures, their grids of tokens, what the MLLM says (with guidance, then of the negative instructions),
+    reference tokens [B, M, C], and pictures as the autoencoder gives them back unedited [B, 3, h, w]; None where there are none."""
 
-    def __init__(self) -> None:
-        self._last = time.perf_counter()
-        self._seconds: dict[str, float] = {}
-
-    def lap(self, step: str) -> None:
-        """What passed since the last lap was this step."""
-        now = time.perf_counter()
-        self._seconds[step] = now - self._last
-        self._last = now
-
-    def read(self) -> dict[str, float]:
-        return dict(self._seconds)
+    sheets: Sequence[Sheet]
+    grids: Sequence[Grid]
+    embedding: Embedding
+    tokens: Tensor | None
+    baselines: Tensor | None
+    seconds: dict[str, float]
 
 
 @contextmanager
@@ -303,32 +326,6 @@ def _explain_failures(dtype: torch.dtype) -> Iterator[None]:
     except FloatingPointError as error:
         name = str(dtype).removeprefix("torch.")
         raise Step1XError(f"The numbers overflowed in {name}; choose float32 as dtype, or a lower guidance.") from error
-
-
-def _colours(image: Image.Image) -> Tensor:
-    """RGB picture -> [3, h, w] in 0..1."""
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
-
-
-def _picture(colours: Tensor) -> Image.Image:
-    """[3, h, w] in 0..1 -> RGB picture."""
-    return Image.fromarray((colours * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
-
-
-def _lay_over(original: Image.Image, opaque: Image.Image, edited: np.ndarray, mask: Image.Image | None) -> Image.Image:
-    """The edited colours under the original's alpha, and outside the mask the original.
-
-    The model saw transparent parts on white. What it changed is added to the original's own colours, except where nothing is visible.
-    """
-    change = edited.astype(np.int16) - np.asarray(opaque)
-    if mask is not None:
-        share = np.asarray(mask.convert("L"), dtype=np.float32)[..., None] / 255
-        change = np.rint(change * share).astype(np.int16)
-    pixels = np.array(original)
-    if original.mode == "RGBA":
-        change *= pixels[..., 3:] > 0
-    pixels[..., :3] = np.clip(pixels[..., :3] + change, 0, 255)
-    return Image.fromarray(pixels)
 
 
 def _first(*values: float | None) -> float:

@@ -1,0 +1,118 @@
+"""The picture at both ends of an edit: as the model is shown it, and with what the model drew laid over it (step 7 of editor.py)."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from step1x_edit.alignment import realign
+from step1x_edit.image_io import fit_size, resize
+from step1x_edit.image_modes import flatten, to_standard
+from step1x_edit.transfer import transfer
+from step1x_edit.types import EditRequest, EditResult
+
+
+class Clock:
+    """Wall-clock seconds by step of the work, after those of the steps before."""
+
+    def __init__(self, seconds: dict[str, float] | None = None) -> None:
+        self._last = time.perf_counter()
+        self._seconds = dict(seconds or {})
+
+    def lap(self, step: str) -> None:
+        """What passed since the last lap was this step."""
+        now = time.perf_counter()
+        self._seconds[step] = now - self._last
+        self._last = now
+
+    def read(self) -> dict[str, float]:
+        """The laps so far."""
+        return dict(self._seconds)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The pictures of one request.
+
+    Attributes:
+        original: the picture to edit, RGB or RGBA, 8 bits; None from text alone.
+        opaque: it without transparency, RGB.
+        reduced: what the model is shown: this one and the references, at the size that it works at, RGB.
+    """
+
+    original: Image.Image | None
+    opaque: Image.Image | None
+    reduced: tuple[Image.Image, ...]
+
+    @classmethod
+    def of(cls, request: EditRequest, size: int, cell: int) -> Sheet:
+        """Read a request; `size` and `cell` as for `fit_size`."""
+        original = None if request.image is None else to_standard(request.image).image
+        opaque = None if original is None else flatten(original)
+        pictures = [*([] if opaque is None else [opaque]), *(flatten(to_standard(each).image) for each in request.references)]
+        return cls(original, opaque, tuple(resize(each, fit_size(*each.size, size, cell)) for each in pictures))
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What the model drew for one request, before it is laid over the original.
+
+    Attributes:
+        request: with every None replaced by the value that was used.
+        sheet: its pictures.
+        drawn: float [3, h, w] in 0..1, on the CPU.
+        baseline: what the model makes of the unedited picture, of the same shape; None from text alone.
+        model: name of the model.
+        seconds: how long the steps so far took.
+    """
+
+    request: EditRequest
+    sheet: Sheet
+    drawn: Tensor
+    baseline: Tensor | None
+    model: str
+    seconds: dict[str, float]
+
+    def finish(self) -> EditResult:
+        """The change laid over the original, at its own size, within the mask where there is one."""
+        clock, sheet, request = Clock(self.seconds), self.sheet, self.request
+        edited = raw = to_picture(self.drawn)
+        if sheet.original is not None and sheet.opaque is not None and self.baseline is not None:
+            drawn = realign(self.drawn, self.baseline)
+            full = transfer(np.asarray(sheet.opaque), to_colours(sheet.reduced[0]), self.baseline, drawn)
+            edited = _lay_over(sheet.original, sheet.opaque, full, request.mask)
+        elif request.shape is not None:
+            edited = resize(raw, request.shape)
+        clock.lap("transfer")
+        return EditResult(edited, raw, request, self.model, clock.read())
+
+
+def to_colours(image: Image.Image) -> Tensor:
+    """RGB picture -> [3, h, w] in 0..1."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+
+
+def to_picture(colours: Tensor) -> Image.Image:
+    """[3, h, w] in 0..1 -> RGB picture."""
+    return Image.fromarray((colours * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
+
+
+def _lay_over(original: Image.Image, opaque: Image.Image, edited: np.ndarray, mask: Image.Image | None) -> Image.Image:
+    """The edited colours under the original's alpha, and outside the mask the original.
+
+    The model saw transparent parts on white. What it changed is added to the original's own colours, except where nothing is visible.
+    """
+    change = edited.astype(np.int16) - np.asarray(opaque)
+    if mask is not None:
+        share = np.asarray(mask.convert("L"), dtype=np.float32)[..., None] / 255
+        change = np.rint(change * share).astype(np.int16)
+    pixels = np.array(original)
+    if original.mode == "RGBA":
+        change *= pixels[..., 3:] > 0
+    pixels[..., :3] = np.clip(pixels[..., :3] + change, 0, 255)
+    return Image.fromarray(pixels)
