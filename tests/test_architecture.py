@@ -21,7 +21,7 @@ LAYERS: tuple[set[str], ...] = (
     {"errors"},
     {"types"},
     {"model", "flow", "devices", "image_modes"},
-    {"image_io", "comparison", "alignment", "transfer", "tables"},
+    {"image_io", "comparison", "alignment", "transfer", "tables", "web"},
     {"drawing"},
     {"editor", "verification", "hub"},
     {"thinking", "endpoint"},

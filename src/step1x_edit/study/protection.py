@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from step1x_edit.study.answers import Refusal
+from step1x_edit.web import ResponseHeaders
 
 COOKIE = "study"
 LARGEST_FORM = 16 * 1024
@@ -31,7 +32,7 @@ HEADERS = {
 }
 
 
-class Protection:
+class Protection(ResponseHeaders):
     """Adds the headers to every response; those that a page sets itself stay.
 
     Args:
@@ -40,22 +41,8 @@ class Protection:
     """
 
     def __init__(self, app: ASGIApp, secure: bool) -> None:
-        self._app = app
-        headers = HEADERS | {"cache-control": "no-store"}
-        if secure:
-            headers["strict-transport-security"] = "max-age=31536000"
-        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-
-        async def send_protected(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                own = {name for name, _ in message["headers"]}
-                message["headers"] = [*message["headers"], *(header for header in self._headers if header[0] not in own)]
-            await send(message)
-
-        await self._app(scope, receive, send_protected if scope["type"] == "http" else send)
+        transport = {"strict-transport-security": "max-age=31536000"} if secure else {}
+        super().__init__(app, HEADERS | {"cache-control": "no-store"} | transport)
 
 
 def make_form_token(key: str, session: str) -> str:

@@ -1,0 +1,108 @@
+"""What every web server of this package needs: a socket to listen on, headers on all it answers, and an end to senders that dawdle."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from step1x_edit.errors import UsageError
+
+WAITING_CONNECTIONS = 1024
+
+HEADER_SECONDS = 10.0
+"""How long the first lines and headers of a request may take, from the connection on."""
+
+BODY_SECONDS = 120.0
+"""How long the whole of a request may take to arrive; an application that wants to answer this with words uses a shorter time."""
+
+
+class ResponseHeaders:
+    """Adds headers to every response; those that a response sets itself stay.
+
+    Args:
+        app: what answers.
+        headers: by name, in lower case.
+    """
+
+    def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
+        self._app = app
+        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                own = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(header for header in self._headers if header[0] not in own)]
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP, which waits without end for a request to arrive, with an end to the waiting: the connection is closed."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._timer: asyncio.TimerHandle | None = None
+        super().connection_made(transport)
+        self._wait(HEADER_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait(None)
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        self._wait(HEADER_SECONDS)
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._wait(BODY_SECONDS)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._wait(None)
+        super().on_message_complete()
+
+    def _wait(self, seconds: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if seconds is None else self.loop.call_later(seconds, self._give_up)
+
+    def _give_up(self) -> None:
+        self.transport.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that takes connections.
+
+    Args:
+        host: address of this machine.
+        port: port; 0 takes a free one.
+
+    Raises:
+        UsageError: the port is taken, or the address is not this machine's.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # with the protocol named, answers are not delayed
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(WAITING_CONNECTIONS)
+    except OSError as error:
+        raise UsageError(
+            f"Cannot listen on {host} port {port} ({error.strerror or error}); choose another with --host or --port."
+        ) from error
+    return listening
+
+
+def address_of(listening: socket.socket, host: str) -> str:
+    """What to type into a browser."""
+    name = f"[{host}]" if ":" in host else host
+    port: Any = listening.getsockname()[1]
+    return f"http://{name}:{port}"
