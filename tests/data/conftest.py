@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from step1x_edit.data.split import Split
 from step1x_edit.data.stream import TripletStream
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(Path(__file__).parent))  # what several tests of this folder share
 
 
 @pytest.fixture(scope="session")

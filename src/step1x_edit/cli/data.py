@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,11 @@ app = typer.Typer(help="Make, inspect and convert sets of edit triplets.", no_ar
 
 Set = Annotated[Path, typer.Argument(help="Folder of a set.", metavar="DIR")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def read_key() -> str:
+    """The key of a recipe's endpoints, from the environment alone, where the work runs."""
+    return os.environ.get("STEP1X_DATA_KEY", "")
 
 
 @app.callback()
@@ -36,7 +42,10 @@ def build(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Build a set from a recipe. Neither the number of workers nor a kill changes it: the same command goes on where it stopped."""
+    """Build a set from a recipe. Neither the number of workers nor a kill changes it: the same command goes on where it stopped.
+
+    Endpoints that a recipe names are sent the key in STEP1X_DATA_KEY.
+    """
     from step1x_edit.data.building import build as run
     from step1x_edit.data.recipe import read_recipe
 
@@ -50,7 +59,7 @@ def build(
     }
     values = read_recipe(recipe, changes)
     with progress_line("data") as tell:
-        facts = run(values, out, lambda what, done, total: tell(done, total, what))
+        facts = run(values, out, lambda what, done, total: tell(done, total, what), read_key)
     if as_json:
         typer.echo(json.dumps(facts, ensure_ascii=False))
         return

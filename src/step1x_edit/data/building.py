@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from step1x_edit.data.asking import ReadKey, no_key
 from step1x_edit.data.candidates import list_versions
 from step1x_edit.data.duplicates import Neighbours
 from step1x_edit.data.executors import run_tasks
@@ -51,15 +52,21 @@ class _Row:
     file: str
 
 
-def build(recipe: DataRecipe, out: Path, progress: Progress = lambda what, done, total: None) -> dict[str, Any]:
+def build(recipe: DataRecipe, out: Path, progress: Progress = lambda what, done, total: None, read_key: ReadKey = no_key) -> dict[str, Any]:
     """Build a set into `out`, or go on where an earlier run stopped; returns what `set.json` says.
+
+    Args:
+        recipe: what to build.
+        out: a new folder, or one that was begun with the same recipe.
+        progress: told what is done, how far it is, and how far it will go.
+        read_key: gives the key of the recipe's endpoints, in the process that asks them.
 
     Raises:
         UsageError: the folder holds something else, another process works on it, or the pictures do not allow the set.
         Step1XError: a worker failed; the same command goes on.
     """
     places = {key: [folder.resolve() for folder in getattr(recipe, key)] for key in ("photos", "cutouts")}
-    job = Job(out.resolve(), recipe.model_copy(update=places))
+    job = Job(out.resolve(), recipe.model_copy(update=places), read_key)
     out.mkdir(parents=True, exist_ok=True)
     with _lock(job.out):
         if not _begin(job):

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from step1x_edit.data.asking import Asker, ReadKey, no_key
 from step1x_edit.data.candidates import Workshop
 from step1x_edit.data.photographs import Input
-from step1x_edit.data.recipe import DataRecipe
+from step1x_edit.data.recipe import DataRecipe, Endpoint
 from step1x_edit.data.storage import read_lines
 from step1x_edit.types import EditCategory
 
@@ -38,10 +39,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Job:
-    """What is built, and where. Small, so that it travels to every worker."""
+    """What is built, and where. Small, so that it travels to every worker. `read_key` gives the key of the recipe's endpoints there."""
 
     out: Path
     recipe: DataRecipe
+    read_key: ReadKey = no_key
 
     @property
     def work(self) -> Path:
@@ -51,6 +53,10 @@ class Job:
     def round(self, number: int) -> Path:
         """Folder of a round of candidates."""
         return self.work / f"round-{number}"
+
+    def open_asker(self, endpoint: Endpoint) -> Asker:
+        """Ask an endpoint; its answers are kept beside the work."""
+        return Asker.open(endpoint, self.read_key(), self.work / "answers")
 
     def read_plan(self, number: int) -> list[Block]:
         """The blocks of a round."""

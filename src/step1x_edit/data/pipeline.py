@@ -22,12 +22,14 @@ from step1x_edit.data.candidates import Candidate
 from step1x_edit.data.duplicates import hash_pair
 from step1x_edit.data.filters import FILTERS
 from step1x_edit.data.jobs import INPUTS, Job, open_workshop
+from step1x_edit.data.judging import judge
 from step1x_edit.data.licences import Credits
 from step1x_edit.data.photographs import Input, examine, list_inputs
 from step1x_edit.data.recipe import Limits
 from step1x_edit.data.shards import SHARDS, encode_picture, pack, to_tar, write_tar
 from step1x_edit.data.split import Split
 from step1x_edit.data.storage import replace_file, write_json, write_lines
+from step1x_edit.data.writer import write_words
 
 SMALL = 256
 """Longest side of the pictures that are kept of rejected candidates."""
@@ -40,10 +42,12 @@ def survey(job: Job) -> list[PipelineStep]:
 
 def make(job: Job, number: int) -> list[PipelineStep]:
     """A round of candidates: drawn, worded, sifted, written down."""
-    limits = job.recipe.limits
+    recipe = job.recipe
     return [
         Draw(job, number),
-        *(Sift(name, job) for name in FILTERS if name not in limits.off),
+        *(Sift(name, job) for name in FILTERS if name not in recipe.limits.off),
+        *([Write(job)] if recipe.writer else []),
+        *([Judge(job)] if recipe.judge else []),
         Store(job, number),
     ]
 
@@ -125,6 +129,51 @@ def sift(candidate: Candidate, view: View, name: str, limits: Limits) -> Candida
     if verdict.numbers:
         candidate = dataclasses.replace(candidate, numbers={**candidate.numbers, name: verdict.numbers})
     return candidate.reject(name, verdict.reason) if verdict.reason else candidate
+
+
+class Write(PipelineStep):
+    """Words by an MLLM, for what has passed the filters."""
+
+    name, type = "write the instructions", "words"
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
+
+    def run(self, data: DocumentsPipeline | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        settings = self.job.recipe.writer
+        assert settings is not None
+        asker = self.job.open_asker(settings.endpoint)
+        for document in data or ():
+            candidate: Candidate = document.metadata["candidate"]
+            if candidate.rejection is None:
+                with self.track_time():
+                    candidate = write_words(candidate, asker, settings.rounds, settings.examples)
+                document.metadata["candidate"] = candidate
+            yield document
+
+
+class Judge(PipelineStep):
+    """The judge, for what has passed everything else."""
+
+    name, type = "judge", "filter"
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
+
+    def run(self, data: DocumentsPipeline | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        settings = self.job.recipe.judge
+        assert settings is not None
+        asker = self.job.open_asker(settings.endpoint)
+        for document in data or ():
+            candidate: Candidate = document.metadata["candidate"]
+            if candidate.rejection is None:
+                with self.track_time():
+                    candidate = judge(candidate, asker, settings.least)
+                self.stat_update("rejected" if candidate.rejection else "passed")
+                document.metadata["candidate"] = candidate
+            yield document
 
 
 class Store(PipelineStep):

@@ -14,7 +14,7 @@ from step1x_edit.data.shards import SHARDS, decode_mask, decode_picture, find_pi
 from step1x_edit.data.storage import read_lines
 from step1x_edit.errors import UsageError
 
-STAGES = ("draw", *FILTERS, "judge", "duplicates")
+STAGES = ("draw", *FILTERS, "writer", "judge", "duplicates")
 """In the order in which candidates meet them."""
 
 
