@@ -7,13 +7,14 @@ thing. What pixels cannot tell, whether a cat is a cat, is left to the judge.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import cv2
 import numpy as np
 
 from step1x_edit.data.colours import COLOURS, find_colour
+from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Floats, Mask, Pixels, Triplet
 from step1x_edit.data.vocabulary import PLACES
 
@@ -26,10 +27,17 @@ VISIBLE_CHANGE = 8
 
 @dataclass(frozen=True)
 class View:
-    """A triplet and what several filters measure of it, each thing once. `route` is "composed" or "photograph"."""
+    """A triplet and what several filters measure of it, each thing once.
+
+    Attributes:
+        triplet: what is looked at.
+        route: "composed" or "photograph".
+        tools: what filters find faces with.
+    """
 
     triplet: Triplet
     route: str = "composed"
+    tools: Toolbox = field(default_factory=Toolbox.offline)
 
     @cached_property
     def difference(self) -> Pixels:

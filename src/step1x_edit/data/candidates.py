@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 
 from step1x_edit import __version__
+from step1x_edit.data.agreement import View
 from step1x_edit.data.categories import CATEGORIES
 from step1x_edit.data.licences import Credits
 from step1x_edit.data.materials import Materials, read_subjects
@@ -22,6 +23,7 @@ from step1x_edit.data.recipe import DataRecipe
 from step1x_edit.data.shards import Record
 from step1x_edit.data.split import Split
 from step1x_edit.data.stream import find_region, word_draft
+from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Triplet
 from step1x_edit.errors import UsageError
 from step1x_edit.types import EditCategory
@@ -115,6 +117,7 @@ class Workshop:
         subjects, known = read_subjects(recipe.cutouts, split, "train")
         self.materials = Materials(self.photographs, subjects, known, recipe.difficulty, ENLARGEMENT)
         self._files = {subject.name: subject.path for subject in (*subjects, *known)}
+        self.tools = Toolbox({role: choice.to_choice() for role, choice in recipe.tools.items()})
         self.versions = list_versions()
 
     def draw(self, category: EditCategory, index: int) -> Candidate:
@@ -130,6 +133,11 @@ class Workshop:
             return candidate.reject("draw", "what was drawn allows no edit")
         triplet = word_draft(draft, find_region(draft), category, rng, "train", {})
         return dataclasses.replace(candidate, triplet=triplet, provenance={**facts, **self._trace(draft), "versions": self.versions})
+
+    def view(self, candidate: Candidate) -> View:
+        """What the filters look at; the candidate must have a triplet."""
+        assert candidate.triplet is not None
+        return View(candidate.triplet, candidate.route, self.tools)
 
     def _trace(self, draft: Draft) -> dict[str, Any]:
         """Where the pictures come from that a draft is made of."""

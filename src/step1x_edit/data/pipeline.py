@@ -98,7 +98,9 @@ class Draw(PipelineStep):
         for index in range(block.first, block.first + block.count):
             with self.track_time():
                 candidate = workshop.draw(block.category, index)
-            yield Document(candidate.triplet.instruction_en if candidate.triplet else "", candidate.id, metadata={"candidate": candidate})
+            view = workshop.view(candidate) if candidate.triplet else None
+            text = candidate.triplet.instruction_en if candidate.triplet else ""
+            yield Document(text, candidate.id, metadata={"candidate": candidate, "view": view})
 
 
 class Sift(PipelineStep):
@@ -109,15 +111,14 @@ class Sift(PipelineStep):
     def __init__(self, name: str, job: Job) -> None:
         self.name = name
         super().__init__()
-        self.limits = job.recipe.limits
+        self.job = job
 
     def run(self, data: DocumentsPipeline | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         for document in data or ():
             candidate: Candidate = document.metadata["candidate"]
-            if candidate.rejection is None and candidate.triplet is not None:
-                view = document.metadata.setdefault("view", View(candidate.triplet, candidate.route))
+            if candidate.rejection is None:
                 with self.track_time():
-                    candidate = sift(candidate, view, self.name, self.limits)
+                    candidate = sift(candidate, document.metadata["view"], self.name, self.job.recipe.limits)
                 self.stat_update("rejected" if candidate.rejection else "passed")
                 document.metadata["candidate"] = candidate
             yield document

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.errors import UsageError
 from step1x_edit.types import EditCategory
 
@@ -29,6 +30,25 @@ class CategoryShare(_Section):
 
     share: float = Field(ge=0)
     photograph: float = Field(default=0.0, ge=0, le=1)
+
+
+class Tool(_Section):
+    """Which tool plays a role, and with which weights; see `tools.choice.ToolChoice`. In a recipe a bare name will do."""
+
+    name: str
+    model: str | None = None
+    revision: str | None = None
+    device: str | None = None
+    dtype: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    def to_choice(self) -> ToolChoice:
+        """What the toolbox takes."""
+        return ToolChoice(self.name, self.model, self.revision, self.device, self.dtype)
 
 
 class Privacy(_Section):
@@ -167,7 +187,7 @@ class DataRecipe(_Section):
     largest_area: int = Field(default=120_000_000, ge=1, description="pixels; larger photographs are left out")
     rejected_pictures: int = Field(default=4, ge=0, description="pictures kept of each reason and category")
     categories: dict[EditCategory, CategoryShare] = {key: CategoryShare(share=share) for key, share in PAPER_SHARES.items()}
-    tools: dict[str, Any] = {}
+    tools: dict[str, Tool] = {}
     limits: Limits = Limits()
     privacy: Privacy = Privacy()
     writer: Writer | None = None

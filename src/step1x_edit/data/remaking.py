@@ -6,7 +6,6 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from step1x_edit.data.agreement import View
 from step1x_edit.data.building import PHOTOGRAPHS, REJECTED, read_recipe_of
 from step1x_edit.data.candidates import Candidate, Workshop, list_versions, parse_id
 from step1x_edit.data.filters import FILTERS
@@ -49,12 +48,14 @@ def remake(folder: Path, name: str) -> Remade:
     inputs = [Input.from_row(row) for row in read_lines(folder / PHOTOGRAPHS)]
     kept = _find(folder, name)
     record = Record.from_json(kept["json"]) if kept else None
-    candidate = Workshop(recipe, inputs).draw(category, index)
+    workshop = Workshop(recipe, inputs)
+    candidate = workshop.draw(category, index)
     if record is not None and candidate.triplet is not None:
         candidate = _take_words(candidate, record)
+    view = workshop.view(candidate) if candidate.triplet is not None else None
     for stage in FILTERS:
-        if stage not in recipe.limits.off and candidate.triplet is not None and candidate.rejection is None:
-            candidate = sift(candidate, View(candidate.triplet, candidate.route), stage, recipe.limits)
+        if stage not in recipe.limits.off and view is not None and candidate.rejection is None:
+            candidate = sift(candidate, view, stage, recipe.limits)
     if record is not None:
         later = {stage: numbers for stage, numbers in record.numbers.items() if stage not in FILTERS}
         candidate = dataclasses.replace(candidate, numbers={**candidate.numbers, **later})

@@ -1,0 +1,57 @@
+"""Contact sheets: one JPEG a category, before and after side by side over the English instruction, to look a set over at a glance."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from step1x_edit.data.shards import decode_picture, find_picture, read_records
+from step1x_edit.data.storage import write_bytes
+
+SIDE, GAP, CAPTION, COLUMNS = 132, 8, 34, 5
+"""Pixels of a picture's side, between things, and of the words; pairs in a row."""
+
+
+def write_sheets(folder: Path, out: Path, each: int = 20) -> list[Path]:
+    """Draw the first `each` triplets of every category of a set; returns the sheets, named after their categories."""
+    found: dict[str, list[tuple[str, Image.Image, Image.Image]]] = {}
+    for record, files in read_records(folder):
+        pairs = found.setdefault(record.category, [])
+        if len(pairs) < each:
+            source, target = (Image.fromarray(decode_picture(find_picture(files, name))) for name in ("source", "target"))
+            pairs.append((record.instruction_en, _fit(source), _fit(target)))
+    paths = []
+    for category, pairs in sorted(found.items()):
+        data = BytesIO()
+        _draw(pairs).save(data, "JPEG", quality=80, optimize=True)
+        paths.append(out / f"{category}.jpg")
+        write_bytes(paths[-1], data.getvalue())
+    return paths
+
+
+def _fit(picture: Image.Image) -> Image.Image:
+    square = Image.new("RGB", (SIDE, SIDE), "white")
+    small = picture.copy()
+    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    square.paste(small, ((SIDE - small.width) // 2, (SIDE - small.height) // 2))
+    return square
+
+
+def _draw(pairs: Iterable[tuple[str, Image.Image, Image.Image]]) -> Image.Image:
+    cells = list(pairs)
+    width, height = 2 * SIDE + 2 * GAP, SIDE + CAPTION + GAP
+    rows = -(-len(cells) // COLUMNS)
+    sheet = Image.new("RGB", (COLUMNS * width + GAP, rows * height + GAP), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    for i, (words, before, after) in enumerate(cells):
+        left, top = GAP + i % COLUMNS * width, GAP + i // COLUMNS * height
+        sheet.paste(before, (left, top))
+        sheet.paste(after, (left + SIDE + 1, top))
+        lines = textwrap.wrap(words, 46)
+        lines = lines if len(lines) <= 2 else [lines[0], f"{lines[1][:43]} ..."]
+        pen.text((left, top + SIDE + 2), "\n".join(lines), fill="black", font=font, spacing=2)
+    return sheet
