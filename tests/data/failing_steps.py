@@ -1,0 +1,33 @@
+"""Blocks that fail, in a file of their own so that other processes can import them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from datatrove.data import Document
+from datatrove.pipeline.base import PipelineStep
+
+from step1x_edit.errors import UsageError
+
+
+class Fails(PipelineStep):
+    """Task 1 fails."""
+
+    name, type = "fails", "test"
+
+    def run(self, data: object, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        if rank == 1:
+            raise UsageError("the pictures have gone")
+        yield from ()
+
+
+class Dies(PipelineStep):
+    """Task 1 kills its process, as the kernel does where memory runs out."""
+
+    name, type = "dies", "test"
+
+    def run(self, data: object, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        if rank == 1:
+            os.kill(os.getpid(), 9)
+        yield from ()

@@ -1,0 +1,98 @@
+"""The same tasks run here, in several processes, and through Slurm's commands; what fails is said.
+
+Slurm itself is not needed: four small scripts take the place of its commands and run a job's array on this machine.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from datatrove.pipeline.base import PipelineStep
+from failing_steps import Dies, Fails
+
+from step1x_edit.data.building import build
+from step1x_edit.data.executors import run_tasks
+from step1x_edit.data.recipe import DataRecipe, Executor, Slurm
+from step1x_edit.errors import Step1XError, UsageError
+
+SBATCH = """#!/bin/bash
+# sbatch --export=ALL,RUN_OFFSET=0 SCRIPT: run the array of the script, one task after the other, in the background
+script=$(mktemp -p {place}); cp "${{@: -1}}" $script; chmod +x $script
+grep -q dependency <<<"$*$(cat $script)" && {{ echo Submitted batch job 2; exit; }}
+last=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\).*/\\1/p' $script)
+touch $script.running
+( for i in $(seq 0 $last); do
+    SLURM_ARRAY_TASK_ID=$i RUN_OFFSET=0 SLURM_NODELIST=localhost bash $script >>{place}/log 2>&1
+  done; rm -f $script.running ) </dev/null >/dev/null 2>&1 &
+echo Submitted batch job 1
+"""
+COMMANDS = {
+    "sbatch": SBATCH,
+    "srun": '#!/bin/bash\nwhile [[ "$1" == -* ]]; do [[ "$1" == -n ]] && shift; shift; done\nexec "$@"\n',
+    "squeue": "#!/bin/bash\nls {place}/*.running 2>/dev/null\nexit 0\n",
+    "scontrol": "#!/bin/bash\necho localhost\n",
+}
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Slurm's commands on the path, for one machine."""
+    place = tmp_path / "slurm"
+    place.mkdir()
+    for name, text in COMMANDS.items():
+        (place / name).write_text(text.format(place=place) if name != "srun" else text)
+        (place / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{place}:{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parents[2] / 'src'}:{Path(__file__).parent}")
+    monkeypatch.setattr("step1x_edit.data.executors._POLL", 0.1)
+    yield place
+
+
+def test_slurm_makes_the_same_set(recipe: DataRecipe, tmp_path: Path, slurm: Path, digest_folder: Callable[[Path], dict[str, str]]) -> None:
+    small = recipe.model_copy(update={"count": 11})
+    build(small, tmp_path / "here")
+    where = Executor(kind="slurm", block=8, slurm=Slurm(partition="work", tasks_per_job=40, arguments={"account": "me"}))
+    build(small.model_copy(update={"executor": where}), tmp_path / "there")
+    assert digest_folder(tmp_path / "there") == digest_folder(tmp_path / "here")
+
+
+def test_slurm_jobs_that_fail_are_said_and_not_waited_for(tmp_path: Path, slurm: Path) -> None:
+    with pytest.raises(Step1XError, match="1 of 3 tasks failed"):
+        run_tasks([Fails()], 3, tmp_path / "logs", Executor(kind="slurm", slurm=Slurm(partition="work")))
+    script = (tmp_path / "logs" / "launch_script.slurm").read_text()
+    assert "#SBATCH --partition=work" in script
+    assert "#SBATCH --array=0-2%1" in script
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_of_a_task_comes_through_and_what_was_done_stays_done(tmp_path: Path, workers: int) -> None:
+    with pytest.raises(UsageError, match="the pictures have gone"):
+        run_tasks([Fails()], 2, tmp_path / "logs", Executor(workers=workers))
+    assert (tmp_path / "logs" / "completions" / "00000").exists()
+    assert not (tmp_path / "logs" / "completions" / "00001").exists()
+
+
+def test_a_worker_that_is_killed_is_noticed(tmp_path: Path) -> None:
+    with pytest.raises(Step1XError, match="A worker was killed"):
+        run_tasks([Dies()], 3, tmp_path / "logs", Executor(workers=2))
+
+
+def test_progress_counts_what_was_done_before(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    steps: list[PipelineStep] = [Fails()]
+    with pytest.raises(UsageError):
+        run_tasks(steps, 3, tmp_path / "logs", Executor(), lambda done, total: told.append((done, total)))
+    assert told == [(0, 3), (1, 3)]
+    (tmp_path / "logs" / "completions" / "00001").touch()
+    run_tasks(steps, 3, tmp_path / "logs", Executor(), lambda done, total: told.append((done, total)))
+    assert told[2:] == [(2, 3), (3, 3)]
+    run_tasks(steps, 0, tmp_path / "nothing", Executor())
+
+
+def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run_tasks([Fails()], 1, tmp_path / "logs", Executor())
+    assert capfd.readouterr() == ("", "")
