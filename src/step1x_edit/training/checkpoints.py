@@ -1,67 +1,151 @@
-"""The state of a run, written whole or not at all, so that a killed run goes on exactly where it was.
+"""The state of a run, written whole or not at all while training goes on, so that a killed run continues exactly where it was.
+
+    state/step-00000400/shard-00001-....safetensors     one file a process; any number of processes can take it up
 
 The state holds the weights, their running average, the optimisers and the step; the data and the noise of a step follow from its number,
-so nothing else has to be remembered.
+so nothing else has to be remembered. A folder gets its name when all of it is on the disk; before that it ends in `.partial`.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+import torch.distributed.checkpoint as dcp
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
 
 from step1x_edit.errors import Step1XError, WeightsError
+from step1x_edit.model.tensors import TensorFiles
 from step1x_edit.training.optim import Average
+from step1x_edit.training.processes import Processes
+from step1x_edit.training.sharding import local
 
-_NAME = "state.pt"
-
-
-def save_state(folder: Path, step: int, model: nn.Module, average: Average, optimizers: list[torch.optim.Optimizer]) -> None:
-    """Write the state after `step` finished steps into `folder`, over the one before.
-
-    Raises:
-        Step1XError: the disk is full or the folder cannot be written; the state before stays as it was.
-    """
-    state = {
-        "step": step,
-        "model": {name: p.detach() for name, p in model.named_parameters() if p.requires_grad},
-        "average": average.state_dict(),
-        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-    }
-    partial = folder / f"{_NAME}.partial"
-    try:
-        with partial.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(folder / _NAME)
-    except (OSError, RuntimeError) as error:  # torch reports a failed write of its zip stream as RuntimeError
-        partial.unlink(missing_ok=True)
-        raise Step1XError(f"The checkpoint could not be written to {folder} ({error}); the one before it is still there.") from error
+_FOLDER, _BEFORE = "state", "state.pt"
 
 
-def load_state(folder: Path, model: nn.Module, average: Average, optimizers: list[torch.optim.Optimizer]) -> int:
-    """Take up the state in `folder`; returns the number of finished steps, 0 where there is no state.
+class Checkpoints:
+    """The states of one run; the newest whole one is kept, and the one before it until then."""
 
-    Raises:
-        WeightsError: the state belongs to a model of other sizes, or is damaged.
-    """
-    path = folder / _NAME
-    if not path.exists():
-        return 0
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        missing, unexpected = model.load_state_dict(state["model"], strict=False)
-        trained = {name for name, p in model.named_parameters() if p.requires_grad}
-        if unexpected or trained & set(missing):
-            raise WeightsError(f"The state in {path} belongs to another model; give the run a new folder with --out.")
-        average.load_state_dict(state["average"])
-        for optimizer, values in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(values)
-    except (RuntimeError, KeyError, EOFError, ValueError) as error:
-        reason = str(error).partition("\n")[0] or "it ends too early"
-        raise WeightsError(f"The state in {path} cannot be taken up ({reason}); give the run a new folder with --out.") from error
-    return int(state["step"])
+    def __init__(
+        self, out: Path, model: nn.Module, average: Average, optimizers: list[torch.optim.Optimizer], processes: Processes
+    ) -> None:
+        self._folder = out / _FOLDER
+        self._processes = processes
+        self._step = torch.zeros((), dtype=torch.int64)
+        self._state = _collect(model, average, optimizers) | {"step": self._step}
+        self._writing: tuple[Path, Future[Any]] | None = None
+
+    def load(self) -> int:
+        """Take up the newest state; returns the number of finished steps, 0 where there is no state.
+
+        Raises:
+            WeightsError: the state belongs to a model of other sizes, or is damaged.
+        """
+        found = sorted(self._folder.glob("step-*[0-9]"))
+        if not found:
+            if self._folder.with_name(_BEFORE).exists():
+                raise WeightsError(
+                    f"{self._folder.with_name(_BEFORE)} was written by an earlier version; begin a new run with --out, "
+                    "and name this one's folder as model.start to go on from its weights."
+                )
+            return 0
+        path = found[-1]
+        try:
+            for file in path.glob("*.safetensors"):
+                TensorFiles(file)  # a file that is cut short is found here, by a check that names it
+            reader = HuggingFaceStorageReader(str(path))
+            saved = {name: tuple(facts.size) for name, facts in reader.read_metadata().state_dict_metadata.items()}
+            if saved != {name: tuple(value.shape) for name, value in self._state.items()}:
+                raise WeightsError(f"The state in {path} belongs to another model; give the run a new folder with --out.")
+            dcp.load(self._state, storage_reader=reader, process_group=self._processes.background)
+        except (OSError, RuntimeError, KeyError, ValueError, SafetensorError, CheckpointException) as error:
+            reason = str(error).partition("\n")[0] or "it ends too early"
+            raise WeightsError(f"The state in {path} cannot be taken up ({reason}); give the run a new folder with --out.") from error
+        return int(self._step)
+
+    def save(self, step: int) -> None:
+        """Begin to write the state after `step` finished steps; training may go on at once, the weights of this moment are written.
+
+        Raises:
+            Step1XError: the weights are no longer finite numbers, or the state before could not be written.
+        """
+        self.finish()
+        if not all(bool(torch.isfinite(local(value)).all()) for value in self._state.values()):
+            raise Step1XError(f"The weights after step {step} are not finite numbers; go on from the last saved state with a lower rate.")
+        self._step.fill_(step)
+        partial = self._folder / f"step-{step:08d}.partial"
+        if self._processes.first:
+            try:
+                for left in self._folder.glob("*.partial"):
+                    shutil.rmtree(left)
+                partial.mkdir(parents=True)
+            except OSError as error:
+                raise _unwritten(self._folder, error) from error
+        self._processes.wait()
+        writer = HuggingFaceStorageWriter(str(partial), save_distributed=True)
+        future: Any = dcp.async_save(self._state, storage_writer=writer, process_group=self._processes.background)
+        self._writing = partial, future
+
+    def poll(self) -> None:
+        """Give the state that is being written its name, if it is on the disk by now; raises as `finish` does."""
+        if self._writing is not None and self._writing[1].done():
+            self.finish()
+
+    def finish(self) -> None:
+        """Wait until the state that is being written is on the disk.
+
+        Raises:
+            Step1XError: the disk is full or the folder cannot be written; the state before stays as it was.
+        """
+        if self._writing is None:
+            return
+        (partial, future), self._writing = self._writing, None
+        try:
+            future.result()
+            if self._processes.first:
+                _settle(partial)
+        except (OSError, RuntimeError, SafetensorError, CheckpointException) as error:
+            if self._processes.first:
+                shutil.rmtree(partial, ignore_errors=True)
+            raise _unwritten(self._folder, error) from error
+
+
+def _collect(model: nn.Module, average: Average, optimizers: list[torch.optim.Optimizer]) -> dict[str, Tensor]:
+    """All tensors of a run under names of their own."""
+    names = {p: name for name, p in model.named_parameters() if p.requires_grad}
+    state = {f"model/{name}": p.detach() for p, name in names.items()}
+    state |= {f"average/{name}": value for name, value in average.values.items()} | {"average_updates": average.updates}
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            for p in group["params"]:
+                state |= {f"optimizer/{names[p]}/{key}": value for key, value in optimizer.state[p].items()}
+    return state
+
+
+def _settle(partial: Path) -> None:
+    """Make sure that a written state is on the disk, give it its name, and remove the one before."""
+    for file in partial.iterdir():
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+    final = partial.with_suffix("")
+    if final.exists():  # the run was stopped twice at the same step, and the states are equal
+        shutil.rmtree(partial)
+        return
+    partial.replace(final)
+    for older in partial.parent.glob("step-*[0-9]"):
+        if older != final:
+            shutil.rmtree(older)
+
+
+def _unwritten(folder: Path, error: BaseException) -> Step1XError:
+    while isinstance(error, CheckpointException) and error.failures:
+        error = next(iter(error.failures.values()))[0]
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return Step1XError(f"The checkpoint could not be written to {folder} ({reason}); the one before it is still there.")

@@ -6,13 +6,15 @@ does so where it is fast.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from step1x_edit.devices import choose_dtype
 from step1x_edit.training.recipe import Optim
+from step1x_edit.training.sharding import local, part_like, whole
 
 # Quintic Newton-Schulz coefficients of the Muon optimiser (Jordan et al., 2024): fast growth of small singular values, all end near 1.
 _QUINTIC = (3.4445, -4.7750, 2.0315)
@@ -62,14 +64,15 @@ class Muon(torch.optim.Optimizer):
             for p in group["params"]:
                 if p.grad is None:
                     continue
-                state = self.state[p]
-                if not state:
-                    state["momentum"] = torch.zeros_like(p)
-                state["momentum"].lerp_(p.grad, 1 - group["momentum"])
-                direction = p.grad.lerp(state["momentum"], group["momentum"])
-                update = orthogonalise(direction.flatten(1), dtype=choose_dtype(None, p.device))
-                p.mul_(1 - group["lr"] * group["weight_decay"])
-                p.add_(update.view_as(p), alpha=-group["lr"] * 0.2 * max(update.shape) ** 0.5)
+                momentum = self.state[p]["momentum"]
+                local(momentum).lerp_(local(p.grad), 1 - group["momentum"])
+                # the gradient itself makes room for the direction, since it is not needed any more
+                local(p.grad).lerp_(local(momentum), group["momentum"])
+                update = orthogonalise(whole(p.grad).flatten(1), dtype=choose_dtype(None, p.device))
+                scale = 0.2 * max(update.shape) ** 0.5
+                here = local(p)
+                here.mul_(1 - group["lr"] * group["weight_decay"])
+                here.add_(part_like(update.view(p.shape), p), alpha=-group["lr"] * scale)
 
 
 def build_optimizers(model: nn.Module, settings: Optim) -> list[torch.optim.Optimizer]:
@@ -89,7 +92,17 @@ def build_optimizers(model: nn.Module, settings: Optim) -> list[torch.optim.Opti
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["base_lr"] = group["lr"]
+            for p in group["params"]:
+                optimizer.state[p] = _state_at_start(optimizer, p)
     return optimizers
+
+
+def _state_at_start(optimizer: torch.optim.Optimizer, p: Tensor) -> dict[str, Tensor]:
+    """What the optimiser would make at its first step; made at once, so that a checkpoint has the same tensors at every step."""
+    if isinstance(optimizer, Muon):
+        return {"momentum": torch.zeros_like(p)}
+    count = torch.zeros((), dtype=torch.float32, device=p.device)
+    return {"step": count, "exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
 
 
 def rate(step: int, steps: int, settings: Optim) -> float:
@@ -102,28 +115,44 @@ def rate(step: int, steps: int, settings: Optim) -> float:
 class Average:
     """An exponential running average of the trainable weights, kept in float32; what is saved as the model.
 
-    The first steps count for more (decay min(decay, (1 + n) / (10 + n))), so that the random start is soon forgotten.
+    The first steps count for more (decay min(decay, (1 + n) / (10 + n))), so that the random start is soon forgotten. With a decay of 0
+    nothing is kept beside the weights, and they are their own average.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.updates = 0
-        self.values = {name: p.detach().float().clone() for name, p in model.named_parameters() if p.requires_grad}
+        self.updates = torch.zeros((), dtype=torch.int64)
+        self._model = model
+        kept = _trainable(model) if decay else {}
+        self.values = {name: p.detach().float().clone() for name, p in kept.items()}
 
     @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
+    def update(self) -> None:
         """Take the model's present weights into the average."""
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        done = int(self.updates)
         self.updates += 1
-        present = dict(model.named_parameters())
-        torch._foreach_lerp_(list(self.values.values()), [present[name].detach().float() for name in self.values], 1 - decay)
+        if self.values:
+            decay = min(self.decay, (1 + done) / (10 + done))
+            present = _trainable(self._model)
+            torch._foreach_lerp_([local(v) for v in self.values.values()], [local(present[n].detach()).float() for n in self.values], 1 - decay)
 
-    def state_dict(self) -> dict[str, object]:
-        """What `load_state_dict` needs."""
-        return {"updates": self.updates, "values": self.values}
+    def weights(self) -> dict[str, Tensor]:
+        """The averaged weights, sharded as the model is."""
+        return self.values or {name: p.detach() for name, p in _trainable(self._model).items()}
 
-    def load_state_dict(self, state: dict[str, object]) -> None:
-        """Go on from a saved average."""
-        self.updates = int(state["updates"])  # type: ignore[call-overload]
-        for name, value in state["values"].items():  # type: ignore[attr-defined]
-            self.values[name].copy_(value)
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The model with the averaged weights in place of its own, which come back bit for bit."""
+        present = {name: local(p.detach()) for name, p in _trainable(self._model).items() if name in self.values}
+        kept = {name: value.clone() for name, value in present.items()}
+        try:
+            for name, value in present.items():
+                value.copy_(local(self.values[name]))
+            yield
+        finally:
+            for name, value in present.items():
+                value.copy_(kept[name])
+
+
+def _trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}

@@ -15,6 +15,10 @@ from step1x_edit.errors import UsageError
 from step1x_edit.types import EditCategory
 
 
+ADAPTED = ["_attn.qkv", "_attn.proj", "_mlp.0", "_mlp.2", "_mod.lin", "linear1", "linear2", "modulation.lin"]
+"""Every linear layer of the DiT's blocks."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -24,32 +28,60 @@ class Stage(_Section):
 
     `mixture` gives the share of each category (any positive numbers); `size` the side in pixels of the square with the pictures' area;
     `difficulty` 0..1 goes from one large subject to several small ones; `aspects` are widths over heights, of which each batch of the
-    editor takes one by chance.
+    editor takes one by chance. Pictures that are read from disk have categories, difficulty and proportions of their own, and are put into
+    the nearest of the aspect ratios.
+
+    `batch` samples make a step, on however many devices; each computes at most `micro_batch` of them at once and adds up the gradients.
     """
 
     until: int = Field(gt=0)
     size: int = Field(ge=32, le=2048)
     batch: int = Field(gt=0)
+    micro_batch: int | None = Field(default=None, gt=0)
     difficulty: float = Field(default=1.0, ge=0, le=1)
     mixture: dict[EditCategory, float] | None = None
     aspects: list[Annotated[float, Field(ge=0.25, le=4)]] = Field(default=[1.0], min_length=1)
 
 
 class Data(_Section):
-    """Where pictures come from. The folders are given on the command line (`--set data.photos=...`) or here."""
+    """Where triplets come from: one of three. The folders are given on the command line (`--set data.photos=...`) or here.
 
-    photos: list[Path] = Field(min_length=1)
-    cutouts: list[Path] = Field(min_length=1)
-    heldout: Path
+    `photos` and `cutouts`: they are made while training goes on, without end, from all but the pictures that `heldout` names.
+    `shards`: folders that `step1x data build` wrote, or any folders of tar files in the WebDataset convention.
+    `pairs`: JSON of the published fine-tuning, {"target.jpg": {"caption": "...", "ref_image_path": "source.jpg"}}.
+
+    `limit` takes only the first so many of shards or pairs. `cache` is a folder for what the frozen parts say of each of them, which is
+    then computed once, before training; the MLLM and the autoencoder are not needed in memory afterwards.
+    """
+
+    photos: list[Path] = []
+    cutouts: list[Path] = []
+    heldout: Path | None = None
+    shards: list[Path] = []
+    pairs: list[Path] = []
+    limit: int | None = Field(default=None, gt=0)
+    cache: Path | None = None
     seed: int = 0
     workers: int = Field(default=1, ge=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Data:
+        kinds = [bool(self.photos or self.cutouts), bool(self.shards), bool(self.pairs)]
+        if sum(kinds) != 1:
+            raise ValueError("name the data: either photos, cutouts and heldout, or shards, or pairs")
+        if kinds[0] and not (self.photos and self.cutouts and self.heldout):
+            raise ValueError("triplets are made from photos and cutouts, without what the file heldout names: give all three")
+        if kinds[0] and self.cache:
+            raise ValueError("only shards and pairs can be cached: triplets that are made anew at every step are seen once")
+        return self
 
 
 class Model(_Section):
     """What to train, and what it is trained with.
 
     `autoencoder` and `mllm` are the model folders that hold the editor's frozen parts, for instance those of the runs that trained them.
-    `start` gives weights to start from, a model folder or a safetensors file; a run that has a state of its own goes on from that.
+    `start` gives weights to start from, a model folder or a safetensors file; a run that has a state of its own goes on from that. It may
+    be a text-to-image model of FLUX layout, in its own files or a diffusers folder; the connector is then new.
     """
 
     preset: str = "mini"
@@ -72,6 +104,34 @@ class Optim(_Section):
     ema: float = Field(default=0.999, ge=0, lt=1)
 
 
+class Adapter(_Section):
+    """Train low-rank matrices beside the model's own, which stay as they are, in float8 if asked: half of bfloat16.
+
+    `layers` are ends of the names of linear layers; the published fine-tuning adapts those of all blocks.
+    """
+
+    rank: int = Field(default=64, gt=0)
+    alpha: float | None = Field(default=None, gt=0, description="the rank by default")
+    layers: list[str] = Field(default=ADAPTED, min_length=1)
+    float8: bool = False
+
+
+class Evaluation(_Section):
+    """Every so many steps (0: never), edit some of the data's own triplets, or of those kept out of it, with the averaged weights."""
+
+    every: int = Field(default=0, ge=0)
+    count: int = Field(default=8, gt=0)
+    steps: int | None = Field(default=None, gt=0, description="sampling steps; the model's own number by default")
+    heldout: bool = True
+
+
+class Logging(_Section):
+    """Where numbers go besides metrics.jsonl; `wandb` is the name of a project."""
+
+    tensorboard: bool = False
+    wandb: str | None = None
+
+
 class Timesteps(_Section):
     """How t is drawn: a share `high_share` uniformly from `high`..1, the rest from `low`..1 shifted towards noise by `shift`.
 
@@ -92,6 +152,7 @@ class Recipe(_Section):
     seed: int = 0
     threads: int = Field(default=0, ge=0)
     compile: bool = False
+    activation_checkpointing: bool = False
     dropout: float = Field(default=0.0, ge=0, le=1, description="share of instructions replaced by the empty one, for guidance")
     log_every: int = Field(default=20, gt=0)
     save_every: int = Field(default=200, gt=0)
@@ -99,12 +160,19 @@ class Recipe(_Section):
     model: Model
     optim: Optim
     timesteps: Timesteps = Timesteps()
+    adapter: Adapter | None = None
+    evaluation: Evaluation = Evaluation()
+    logging: Logging = Logging()
     stages: list[Stage] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:
         if self.task == "edit" and (self.model.autoencoder is None or self.model.mllm is None):
             raise ValueError("model.autoencoder and model.mllm must name the folders of the editor's frozen parts")
+        if self.task != "edit" and (self.adapter or self.data.cache):
+            raise ValueError("adapters and a cache are for the task edit")
+        if self.adapter and self.model.start is None:
+            raise ValueError("model.start must name the model that the adapter is for")
         ends = [stage.until for stage in self.stages]
         if ends != sorted(set(ends)):
             raise ValueError(f"each stage must end after the one before it, not {ends}")

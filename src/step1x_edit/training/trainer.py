@@ -1,70 +1,76 @@
-"""The training loop: the same for every task, alone on a CPU or on one CUDA device.
+"""The training loop: the same for every task, on a CPU, on one GPU, or on many under torchrun.
 
     batch of step s (made in worker processes) -> loss -> gradients -> clip -> optimisers -> average
 
-Everything that is random in a step follows from the recipe's seed and the step's number. So a killed run goes on as if nothing had
-happened, and a run can be carried from one machine to another.
+Everything that is random in a step follows from the recipe's seed and the numbers of its samples. So a killed run goes on as if nothing
+had happened, and a run can be carried from one machine to another, with more devices or fewer.
 """
 
 from __future__ import annotations
 
-import json
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from step1x_edit.devices import choose_dtype
 from step1x_edit.errors import Step1XError
-from step1x_edit.model.tensors import write_json
-from step1x_edit.training.checkpoints import load_state, save_state
+from step1x_edit.training.checkpoints import Checkpoints
+from step1x_edit.training.journal import Journal, Pace, line
 from step1x_edit.training.optim import Average, build_optimizers, rate
+from step1x_edit.training.portions import Portion, first_sample, generators, portions
+from step1x_edit.training.processes import Processes, joined
 from step1x_edit.training.recipe import Recipe, Stage
+from step1x_edit.training.sharding import compile_blocks, recompute, shard, whole
 
 
 class Task(Protocol):
-    """What is trained, on what, and how well: one class beside this file for the autoencoder, the MLLM, and the editor."""
+    """What is trained, on what, and how well: one class beside this file for the autoencoder, the MLLM, and the editor.
+
+    Attributes:
+        model: what holds the weights; those that require gradients are trained.
+        blocks: its equal parts, over which it is sharded, compiled and run again; none where it is small enough to be left whole.
+        sharded: whether several processes share the weights out, or each keeps all of them.
+    """
 
     model: nn.Module
+    blocks: Sequence[nn.Module]
+    sharded: bool
 
-    def batch(self, stage: Stage, first: int) -> Any:
-        """Make the batch whose samples have the numbers `first` onwards. Runs in a worker process."""
+    def batch(self, portion: Portion) -> Any:
+        """Make the batch of a portion's samples. Runs in a worker process."""
 
-    def loss(self, batch: Any, generator: torch.Generator) -> Tensor:
-        """The mean loss of a batch; all randomness comes from `generator`."""
+    def loss(self, batch: Any, draws: Sequence[torch.Generator]) -> Tensor:
+        """The mean loss of a batch; what is random in sample i comes from `draws[i]`."""
+
+    def flops(self, stage: Stage) -> float | None:
+        """Floating-point operations of a step of that stage on all samples, without what is run again; None where it is not counted."""
+
+    def evaluate(self) -> tuple[dict[str, float], Image.Image | None]:
+        """Scores by name, and a picture to look at; empty where the task has none. The model holds its averaged weights by then."""
 
     def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
         """Write the trained part, with the averaged `weights` in place of the present ones, into `folder`."""
 
 
 class _Batches(torch.utils.data.Dataset[Any]):
-    def __init__(self, task: Task, recipe: Recipe) -> None:
-        self.task, self.recipe = task, recipe
-
-    def __len__(self) -> int:
-        return self.recipe.steps
+    def __init__(self, task: Task, recipe: Recipe, processes: Processes) -> None:
+        self.task = task
+        self.portions = lambda step: portions(recipe, step, processes)
 
     def __getitem__(self, step: int) -> Any:
-        return self.task.batch(self.recipe.stage_at(step), first_sample(self.recipe, step))
+        return [self.task.batch(portion) for portion in self.portions(step)]
 
 
-def first_sample(recipe: Recipe, step: int) -> int:
-    """Number of samples that the steps before `step` took."""
-    done, begin = 0, 0
-    for stage in recipe.stages:
-        done += (min(stage.until, step) - begin) * stage.batch if step > begin else 0
-        begin = stage.until
-    return done
-
-
-def _batches(task: Task, recipe: Recipe, begin: int) -> Iterator[Any]:
+def _batches(task: Task, recipe: Recipe, begin: int, processes: Processes) -> Iterator[Any]:
     loader = torch.utils.data.DataLoader(
-        _Batches(task, recipe),
+        _Batches(task, recipe, processes),
         batch_size=None,
         sampler=range(begin, recipe.steps),
         num_workers=recipe.data.workers,
@@ -92,85 +98,163 @@ def _to(batch: Any, device: torch.device) -> Any:
 class _Interrupt:
     """Lets the step in progress end, and the state be saved, when the run is asked to stop (Ctrl-C or a polite kill)."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float | None) -> None:
         self.asked = False
+        self.end = None if seconds is None else time.monotonic() + seconds
         self.before = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
+
+    def due(self) -> bool:
+        return self.asked or (self.end is not None and time.monotonic() >= self.end)
 
     def restore(self) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
 
-def train(task: Task, recipe: Recipe, out: Path, device: torch.device, seconds: float | None = None) -> int:
+def train(
+    task: Task,
+    recipe: Recipe,
+    out: Path,
+    device: torch.device,
+    seconds: float | None = None,
+    torchrun: bool = False,
+    peak: float | None = None,
+) -> int:
     """Train until the recipe's last step, or for about `seconds`, or until asked to stop; returns the number of finished steps.
 
     `out` gets the resolved recipe, `metrics.jsonl` with every logged number, the state, and the model as `task.save` writes it.
 
+    Args:
+        task: what is trained.
+        recipe: how.
+        out: folder of the run, the same for all processes; a run that is there already is gone on with.
+        device: where this process computes.
+        seconds: when to stop.
+        torchrun: whether this is one of several processes that torchrun started.
+        peak: floating-point operations a second that one device can do at most, for the log.
+
     Raises:
         Step1XError: the loss is not finite, or the disk is full; the last good state stays.
     """
-    write_json(out / "recipe.json", recipe.model_dump(mode="json"))
-    if recipe.threads:
-        torch.set_num_threads(recipe.threads)
-    task.model.to(device).train()
-    optimizers = build_optimizers(task.model, recipe.optim)
-    average = Average(task.model, recipe.optim.ema)
-    step = load_state(out, task.model, average, optimizers)
-    batches = _batches(task, recipe, step)
-    loss_of = torch.compile(task.loss) if recipe.compile else task.loss
-    precision = torch.autocast(device.type, torch.bfloat16, enabled=choose_dtype(None, device) is torch.bfloat16)
-    parameters = [p for group in (g for o in optimizers for g in o.param_groups) for p in group["params"]]
-    start, logged, interrupt, losses = time.monotonic(), time.monotonic(), _Interrupt(), []
-    try:
-        while step < recipe.steps and not interrupt.asked and (seconds is None or time.monotonic() - start < seconds):
-            batch = _to(next(batches), device)
-            with precision:
-                loss = loss_of(batch, torch.Generator(device).manual_seed(recipe.seed * 1_000_003 + step))
-            loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(parameters, recipe.optim.clip)
-            if not torch.isfinite(norm + loss):
-                raise Step1XError(
-                    f"The loss of step {step} is not a finite number; go on from the last saved state with a lower learning rate."
-                )
-            for optimizer in optimizers:
-                for group in optimizer.param_groups:
-                    group["lr"] = group["base_lr"] * rate(step, recipe.steps, recipe.optim)
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-            average.update(task.model)
-            losses.append(loss.detach())
-            step += 1
-            if step % recipe.log_every == 0:
-                now = time.monotonic()
-                pace = (first_sample(recipe, step) - first_sample(recipe, step - len(losses))) / (now - logged)
-                _log(out, step, recipe, float(torch.stack(losses).mean()), float(norm), pace, now - start)
-                losses, logged = [], now
-            if step % recipe.save_every == 0:
-                save_state(out, step, task.model, average, optimizers)
-                task.save(out, average.values)
-    finally:
-        interrupt.restore()
-    save_state(out, step, task.model, average, optimizers)
-    task.save(out, average.values)
-    return step
+    with joined(device, torchrun) as processes:
+        return _Run(task, recipe, out, device, processes, peak).train(seconds)
 
 
-def _log(out: Path, step: int, recipe: Recipe, loss: float, norm: float, pace: float, elapsed: float) -> None:
-    row = {
-        "step": step,
-        "samples": first_sample(recipe, step),
-        "loss": round(loss, 6),
-        "gradient_norm": round(norm, 4),
-        "samples_per_second": round(pace, 2),
-        "seconds": round(elapsed, 1),
-    }
-    try:
-        with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-    except OSError as error:
-        raise Step1XError(f"The metrics could not be written to {out} ({error.strerror}); the last saved state is still there.") from error
-    left = (first_sample(recipe, recipe.steps) - row["samples"]) / max(pace, 1e-9)
-    print(f"step {step}/{recipe.steps}  loss {loss:.4f}  {pace:.1f} samples/s  {left / 60:.0f} min left", flush=True)
+class _Run:
+    def __init__(
+        self, task: Task, recipe: Recipe, out: Path, device: torch.device, processes: Processes, peak: float | None
+    ) -> None:
+        self.task, self.recipe, self.out, self.device, self.processes = task, recipe, out, device, processes
+        for stage in recipe.stages:
+            processes.share(range(stage.batch))  # a batch that cannot be shared out is said before anything is done
+        if recipe.compile:
+            compile_blocks(task.blocks, device)
+        if recipe.threads:
+            torch.set_num_threads(recipe.threads)
+        self.journal = Journal(out, recipe, device, processes.count) if processes.first else None
+        task.model.to(device).train()
+        if recipe.activation_checkpointing:
+            recompute(task.blocks)
+        if task.sharded:
+            shard(task.model, task.blocks, processes, device)
+        self.optimizers = build_optimizers(task.model, recipe.optim)
+        self.average = Average(task.model, recipe.optim.ema)
+        self.parameters = [p for o in self.optimizers for group in o.param_groups for p in group["params"]]
+        self.checkpoints = Checkpoints(out, task.model, self.average, self.optimizers, processes)
+        self.precision = torch.autocast(device.type, torch.bfloat16, enabled=choose_dtype(None, device) is torch.bfloat16)
+        self.pace = Pace(recipe, None if peak is None else peak * processes.count)
+
+    def train(self, seconds: float | None) -> int:
+        step, recipe = self.checkpoints.load(), self.recipe
+        if self.journal is not None:
+            self.journal.resume(step)
+        batches = _batches(self.task, recipe, step, self.processes)
+        interrupt, losses, saved = _Interrupt(seconds), list[Tensor](), -1
+        try:
+            while step < recipe.steps and not self.processes.any(interrupt.due(), self.device):
+                loss, norm = self._step(step, next(batches))
+                losses.append(loss)
+                step += 1
+                stage = recipe.stage_at(step - 1)
+                self.pace.add(stage.batch, self.task.flops(stage))
+                if step % recipe.log_every == 0:
+                    self._log(step, torch.stack(losses).mean().item(), norm.item())
+                    losses = []
+                self.checkpoints.poll()
+                if step % recipe.save_every == 0:
+                    self._save(step)
+                    saved = step
+                if recipe.evaluation.every and step % recipe.evaluation.every == 0:
+                    self._evaluate(step)
+            if saved != step:
+                self._save(step)
+        finally:
+            interrupt.restore()
+            self._close()
+        return step
+
+    def _step(self, step: int, batches: list[Any]) -> tuple[Tensor, Tensor]:
+        """One optimiser step; returns loss and length of the gradient, both over all processes."""
+        recipe, total = self.recipe, torch.zeros((), device=self.device)
+        pieces = portions(recipe, step, self.processes)
+        samples = sum(len(piece.samples) for piece in pieces)
+        for portion, batch in zip(pieces, batches, strict=True):
+            with self.precision:
+                loss = self.task.loss(_to(batch, self.device), generators(recipe, portion, self.device))
+            share = loss * (len(portion.samples) / samples)
+            share.backward()
+            total += share.detach()
+        if not self.task.sharded:
+            self.processes.average_gradients(self.parameters)
+        norm = whole(torch.nn.utils.clip_grad_norm_(self.parameters, recipe.optim.clip))
+        total = self.processes.mean(total)
+        if not torch.isfinite(norm + total):
+            raise Step1XError(f"The loss of step {step} is not a finite number; go on from the last saved state with a lower learning rate.")
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["base_lr"] * rate(step, recipe.steps, recipe.optim)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self.average.update()
+        return total, norm
+
+    def _log(self, step: int, loss: float, norm: float) -> None:
+        done = first_sample(self.recipe, step)
+        numbers = {"samples": done, "loss": loss, "gradient_norm": norm, "learning_rate": self.optimizers[0].param_groups[0]["lr"]}
+        numbers |= self.pace.read(first_sample(self.recipe, self.recipe.steps) - done)
+        if self.device.type == "cuda":
+            numbers["memory_gib"] = torch.cuda.max_memory_allocated(self.device) / 2**30
+        if self.journal is not None:
+            self.journal.log(step, numbers)
+            print(line(step, self.recipe, numbers), flush=True)
+
+    def _save(self, step: int) -> None:
+        self.checkpoints.save(step)
+        gathered: dict[str, Tensor] = {}
+        for name, value in self.average.weights().items():
+            together = whole(value)  # all processes have to ask, one weight at a time, so that no device holds them all
+            if self.processes.first:
+                gathered[name] = together.cpu()
+        if self.processes.first:
+            self.task.save(self.out, gathered)
+
+    def _evaluate(self, step: int) -> None:
+        self.task.model.eval()
+        with self.average.applied(), torch.no_grad(), self.precision:
+            scores, picture = self.task.evaluate()
+        self.task.model.train()
+        if self.journal is not None and scores:
+            self.journal.log(step, {f"evaluation/{name}": value for name, value in scores.items()})
+            print(f"step {step}/{self.recipe.steps}  " + "  ".join(f"{name} {value:.2f}" for name, value in scores.items()), flush=True)
+            if picture is not None:
+                self.journal.show(step, "evaluation", picture)
+
+    def _close(self) -> None:
+        try:
+            self.checkpoints.finish()
+        finally:
+            if self.journal is not None:
+                self.journal.close()

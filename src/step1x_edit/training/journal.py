@@ -1,0 +1,162 @@
+"""What a run says of itself: the recipe, version and seed it was made with, every logged number, and a line for whoever watches.
+
+    recipe.json    the resolved recipe
+    run.json       code version, seed, processes, device
+    metrics.jsonl  every logged number, one line of JSON a time; a resumed run takes back what it had logged after its last state
+    events.*       the same for TensorBoard, and the evaluation's pictures, where it is installed and asked for
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from step1x_edit import __version__
+from step1x_edit.errors import Step1XError, UsageError
+from step1x_edit.model.tensors import write_json, write_whole
+from step1x_edit.training.recipe import Recipe
+
+METRICS = "metrics.jsonl"
+
+
+def code_version() -> dict[str, str | None]:
+    """The package's version, and the commit where it runs from a git checkout."""
+    here = Path(__file__).parent
+    try:
+        asked = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False)
+        changed = subprocess.run(["git", "-C", str(here), "status", "--porcelain", "."], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return {"step1x_edit": __version__, "commit": None, "torch": torch.__version__}
+    commit = asked.stdout.strip() + ("-changed" if changed.stdout.strip() else "") if asked.returncode == 0 else None
+    return {"step1x_edit": __version__, "commit": commit, "torch": torch.__version__}
+
+
+class Journal:
+    """Writes for one process; the others have none."""
+
+    def __init__(self, out: Path, recipe: Recipe, device: torch.device, processes: int) -> None:
+        self._out, self._recipe = out, recipe
+        write_json(out / "recipe.json", recipe.model_dump(mode="json"))
+        about = {"seed": recipe.seed, "processes": processes, "device": _name(device), **code_version()}
+        write_json(out / "run.json", about)
+        self._board = _open_board(out) if recipe.logging.tensorboard else None
+        self._wandb = _open_wandb(out, recipe) if recipe.logging.wandb else None
+
+    def resume(self, step: int) -> None:
+        """Take back what was logged after `step`, from which the run goes on."""
+        path = self._out / METRICS
+        if path.exists():
+            rows = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
+            write_whole(path, lambda partial: partial.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8"))
+
+    def log(self, step: int, numbers: dict[str, float]) -> None:
+        """Keep numbers of a step.
+
+        Raises:
+            Step1XError: the disk is full.
+        """
+        row = {"step": step, **{name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in numbers.items()}}
+        try:
+            with (self._out / METRICS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            if self._board is not None:
+                for name, value in numbers.items():
+                    self._board.add_scalar(name, value, step)
+        except OSError as error:
+            raise Step1XError(
+                f"The metrics could not be written to {self._out} ({error.strerror}); the last saved state is still there."
+            ) from error
+        if self._wandb is not None:
+            self._wandb.log(numbers, step=step)
+
+    def show(self, step: int, name: str, picture: Image.Image) -> None:
+        """Keep a picture of a step, in `samples/` and where the numbers go."""
+        import numpy as np
+
+        path = self._out / "samples" / f"{name}-{step:08d}.png"
+        write_whole(path, lambda partial: picture.save(partial, format="PNG"))
+        if self._board is not None:
+            self._board.add_image(name, np.asarray(picture.convert("RGB")), step, dataformats="HWC")
+        if self._wandb is not None:
+            import wandb
+
+            self._wandb.log({name: wandb.Image(picture)}, step=step)
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        if self._board is not None:
+            self._board.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+
+class Pace:
+    """How fast the run is, between two lines of its log.
+
+    Args:
+        peak: floating-point operations a second that all devices together can do at most; None where it is not known.
+    """
+
+    def __init__(self, recipe: Recipe, peak: float | None) -> None:
+        self._recipe, self._peak = recipe, peak
+        self._begin = self._last = time.monotonic()
+        self._flops = 0.0
+        self._samples = 0
+
+    def add(self, samples: int, flops: float | None) -> None:
+        """A step is done."""
+        self._samples += samples
+        self._flops += flops or 0.0
+
+    def read(self, left: int) -> dict[str, float]:
+        """Samples a second since the last time, model FLOPs utilisation where it is known, seconds so far, and seconds left."""
+        now = time.monotonic()
+        elapsed = max(now - self._last, 1e-9)
+        rate = self._samples / elapsed
+        numbers = {"samples_per_second": rate}
+        if self._flops and self._peak:
+            numbers["mfu"] = self._flops / elapsed / self._peak
+        numbers |= {"seconds": now - self._begin, "seconds_left": left / max(rate, 1e-9)}
+        self._last, self._flops, self._samples = now, 0.0, 0
+        return numbers
+
+
+def line(step: int, recipe: Recipe, numbers: dict[str, float]) -> str:
+    """What is printed of a logged step."""
+    left = numbers["seconds_left"]
+    time_left = f"{left / 3600:.1f} h" if left > 5400 else f"{left / 60:.0f} min"
+    mfu = f"  MFU {numbers['mfu']:.1%}" if "mfu" in numbers else ""
+    return f"step {step}/{recipe.steps}  loss {numbers['loss']:.4f}  {numbers['samples_per_second']:.1f} samples/s{mfu}  {time_left} left"
+
+
+def _step_of(row: str) -> float:
+    try:
+        return float(json.loads(row)["step"])
+    except (ValueError, KeyError, TypeError):  # the line that was being written when the run was killed
+        return float("inf")
+
+
+def _name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _open_board(out: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UsageError("TensorBoard is not installed; pip install step1x-edit[train], or set logging.tensorboard=false.") from error
+    return SummaryWriter(str(out))
+
+
+def _open_wandb(out: Path, recipe: Recipe) -> Any:
+    try:
+        import wandb
+    except ImportError as error:
+        raise UsageError("Weights & Biases is not installed; pip install wandb, or leave logging.wandb out.") from error
+    return wandb.init(project=recipe.logging.wandb, dir=str(out), config=recipe.model_dump(mode="json"), resume="allow", id=out.name)

@@ -1,0 +1,70 @@
+"""How a model lies on the devices: sharded over them or whole on each, computed in bfloat16, its blocks compiled or run again backwards.
+
+FSDP2 keeps of every weight, of its gradient, of its optimiser state and of its running average only a part on each device, all in float32,
+and puts the weights of one block together, in bfloat16, while that block is at work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor, Replicate
+from torch.utils.checkpoint import checkpoint
+
+from step1x_edit.devices import choose_dtype
+from step1x_edit.errors import UsageError
+from step1x_edit.training.processes import Processes
+
+
+def recompute(blocks: Sequence[nn.Module]) -> None:
+    """Let blocks keep their inputs alone for the way back, and compute the rest again: a third more work, a small part of the memory."""
+    for block in blocks:
+        block.forward = partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
+
+
+def compile_blocks(blocks: Sequence[nn.Module], device: torch.device) -> None:
+    """Compile each block by itself: blocks of a kind share their code, so that the first step takes a minute and not a quarter of an hour.
+
+    Raises:
+        UsageError: on a CPU, where compiling takes longer than it ever gives back.
+    """
+    if device.type == "cpu":
+        raise UsageError("compile gains nothing on a CPU and takes minutes; leave it out (compile = false).")
+    for block in blocks:
+        block.compile()
+
+
+def shard(model: nn.Module, blocks: Sequence[nn.Module], processes: Processes, device: torch.device) -> None:
+    """Spread a model over the processes, block by block; a single process keeps it whole."""
+    if processes.count == 1:
+        return
+    dtype = choose_dtype(None, device)
+    precision = MixedPrecisionPolicy(
+        param_dtype=dtype if dtype is torch.bfloat16 else None, reduce_dtype=torch.float32, cast_forward_inputs=False
+    )
+    mesh = init_device_mesh(device.type, (processes.count,))
+    for part in (*blocks, model):
+        fully_shard(part, mesh=mesh, mp_policy=precision)
+
+
+def local(tensor: Tensor) -> Tensor:
+    """The part of a tensor that lies here; all of it, where it is not sharded. It shares the memory."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A sharded tensor put together; every process must ask for it."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def part_like(whole_tensor: Tensor, like: Tensor) -> Tensor:
+    """What of a whole tensor lies here, if it is sharded like another one of its shape."""
+    if not isinstance(like, DTensor):
+        return whole_tensor
+    replicated = DTensor.from_local(whole_tensor, like.device_mesh, [Replicate()], run_check=False)
+    return replicated.redistribute(placements=like.placements).to_local()
