@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from step1x_edit.model.tensors import write_tensors
-from step1x_edit.training.recipe import Recipe, Stage
+from step1x_edit.training.portions import Portion
+from step1x_edit.training.recipe import Recipe
+from step1x_edit.training.tasks.untold import Untold
 
 
-class LineTask:
+class LineTask(Untold):
     """Learns y = 3 x - 1 from noisy samples; one matrix for Muon, the rest for AdamW."""
 
     def __init__(self, bad_from: int | None = None) -> None:
@@ -23,15 +25,15 @@ class LineTask:
         self.bad_from = bad_from
         self.seen: list[int] = []
 
-    def batch(self, stage: Stage, first: int) -> Tensor:
-        """Samples `first` onwards; sample i is always the same. From `bad_from` on they are not numbers."""
-        self.seen.append(first)
-        rows = [torch.randn(4, generator=torch.Generator().manual_seed(first + i)) for i in range(stage.batch)]
-        bad = self.bad_from is not None and first >= self.bad_from
+    def batch(self, portion: Portion) -> Tensor:
+        """Sample i is always the same. From `bad_from` on they are not numbers."""
+        self.seen.append(portion.samples.start)
+        rows = [torch.randn(4, generator=torch.Generator().manual_seed(number)) for number in portion.samples]
+        bad = self.bad_from is not None and portion.samples.start >= self.bad_from
         return torch.stack(rows) * (torch.nan if bad else 1.0)
 
-    def loss(self, batch: Tensor, generator: torch.Generator) -> Tensor:
-        noise = 0.1 * torch.randn(batch.shape, generator=generator)
+    def loss(self, batch: Tensor, draws: Sequence[torch.Generator]) -> Tensor:
+        noise = 0.1 * torch.stack([torch.randn(4, generator=generator) for generator in draws])
         return (self.model(batch) - (3 * batch - 1 + noise)).square().mean()
 
     def save(self, folder: Path, weights: dict[str, Tensor]) -> None:

@@ -31,7 +31,7 @@ def test_muon_moves_by_the_same_root_mean_square_whatever_the_gradient() -> None
 def test_muon_takes_a_convolution_as_a_matrix() -> None:
     gradient = torch.randn(6, 4, 3, 3, generator=torch.Generator().manual_seed(2))
     convolution, matrix = nn.Parameter(torch.zeros(6, 4, 3, 3)), nn.Parameter(torch.zeros(6, 36))
-    convolution.grad, matrix.grad = gradient, gradient.flatten(1)
+    convolution.grad, matrix.grad = gradient, gradient.flatten(1).clone()  # the step changes gradients in place
     Muon([convolution], lr=0.1).step()
     Muon([matrix], lr=0.1).step()
     assert torch.equal(convolution.flatten(1), matrix)
@@ -59,10 +59,17 @@ def test_average_follows_the_weights_and_forgets_the_start() -> None:
     for step in range(12):
         with torch.no_grad():
             model.weight.fill_(float(step))
-        average.update(model)
+        average.update()
         decay = min(0.5, (1 + step) / (10 + step))
         slow = decay * slow + (1 - decay) * step
     assert float(average.values["weight"]) == pytest.approx(slow)
-    fresh = Average(model, decay=0.5)
-    fresh.load_state_dict(average.state_dict())
-    assert fresh.updates == 12 and torch.equal(fresh.values["weight"], average.values["weight"])
+    with average.applied():
+        assert torch.equal(model.weight.detach(), average.values["weight"])
+    assert float(model.weight.detach()) == 11.0
+
+
+def test_without_decay_the_weights_are_their_own_average() -> None:
+    model = nn.Linear(1, 1)
+    average = Average(model, decay=0)
+    assert average.values == {}
+    assert average.weights()["weight"].data_ptr() == model.weight.data_ptr()

@@ -12,6 +12,7 @@ from PIL import Image
 from step1x_edit.editor import Editor
 from step1x_edit.model.presets import PRESETS
 from step1x_edit.model.weights import load_autoencoder, load_step1x_edit
+from step1x_edit.training.portions import portions
 from step1x_edit.training.recipe import Recipe, read_recipe
 from step1x_edit.training.tasks import build_task
 from step1x_edit.training.tasks.autoencoder import reconstruction_loss
@@ -61,14 +62,17 @@ def test_editor_and_its_weights(tmp_path: Path, random_mini: Path, pictures: lis
 
 def test_training_may_start_from_given_weights(tmp_path: Path, random_mini: Path, pictures: list[str]) -> None:
     recipe = read("edit", pictures, *frozen(random_mini), f'model.start="{random_mini}"')
-    started = build_task(recipe, CPU, tmp_path / "out").model.state_dict()
+    task = build_task(recipe, CPU, tmp_path / "out")
+    task.model.to_empty(device=CPU)
+    task.fill()
+    started = task.model.state_dict()
     given = load_step1x_edit(random_mini, PRESETS["mini"]).state_dict()
     assert all(torch.equal(started[name], given[name]) for name in given)
 
 
 def test_instructions_are_dropped_for_guidance(tmp_path: Path, random_mini: Path, pictures: list[str]) -> None:
     recipes = [read("edit", pictures, *frozen(random_mini), f"dropout={share}") for share in (0.0, 1.0)]
-    asked, dropped = (build_task(recipe, CPU, tmp_path).batch(recipe.stages[0], 0)["message"]["input_ids"] for recipe in recipes)
+    asked, dropped = (build_task(recipe, CPU, tmp_path).batch(portions(recipe, 0)[0])["message"]["input_ids"] for recipe in recipes)
     assert dropped.shape[1] < asked.shape[1]
     assert torch.equal(dropped[0], dropped[1])
 
@@ -99,7 +103,7 @@ def test_mllm_and_that_a_resumed_run_keeps_its_tokens(tmp_path: Path, pictures: 
     assert train(first, recipe, out, CPU) == 2
     monkeypatch.setattr(mllm.MLLMTask, "_corpus", lambda self, recipe: ["other words altogether"])
     again = build_task(recipe, CPU, out)
-    batches = [task.batch(recipe.stages[0], 4) for task in (first, again)]
+    batches = [task.batch(portions(recipe, 1)[0]) for task in (first, again)]
     assert torch.equal(batches[0]["input_ids"], batches[1]["input_ids"])
     labels, ids = batches[0]["labels"], batches[0]["input_ids"]
     said = labels != -100

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ from torch import Tensor
 
 from step1x_edit.errors import Step1XError, WeightsError
 from step1x_edit.model.tensors import TensorFiles
+from step1x_edit.training.portions import Portion, first_sample
 from step1x_edit.training.recipe import Recipe
-from step1x_edit.training.trainer import first_sample, train
+from step1x_edit.training.tasks.untold import Untold
+from step1x_edit.training.trainer import train
 
 CPU = torch.device("cpu")
 Make = Callable[..., Any]
@@ -56,23 +58,23 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path, line_
     recipe = line_recipe(data=data)
     train(line_task(), recipe, tmp_path / "whole", CPU)
     for stop in (3, 7, 12):  # within a stage, in the next one, at the end; each time in a new task, as in a new process
-        assert train(_StopAfter(line_task(), stop), recipe, tmp_path / "parts", CPU) == stop
+        assert train(_StopAfter(line_task(), recipe, stop), recipe, tmp_path / "parts", CPU) == stop
     assert same(read_weights(tmp_path / "whole"), read_weights(tmp_path / "parts"))
 
 
-class _StopAfter:
-    """The task, during whose step number `last` (from 1, in all of the run) the process is asked to stop."""
+class _StopAfter(Untold):
+    """The task, during whose step number `step` (from 1, in all of the run) the process is asked to stop."""
 
-    def __init__(self, task: Any, last: int) -> None:
-        self.task, self.model, self.last = task, task.model, last
+    def __init__(self, task: Any, recipe: Recipe, step: int) -> None:
+        self.task, self.model, self.last = task, task.model, first_sample(recipe, step - 1)
 
-    def batch(self, stage: Any, first: int) -> Tensor:
-        return self.task.batch(stage, first)
+    def batch(self, portion: Portion) -> Tensor:
+        return self.task.batch(portion)
 
-    def loss(self, batch: Tensor, generator: torch.Generator) -> Tensor:
-        if generator.initial_seed() + 1 == self.last:
+    def loss(self, batch: Tensor, draws: Sequence[torch.Generator]) -> Tensor:
+        if draws[0].initial_seed() == self.last:
             os.kill(os.getpid(), signal.SIGTERM)
-        return self.task.loss(batch, generator)
+        return self.task.loss(batch, draws)
 
     def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
         self.task.save(folder, weights)
@@ -82,7 +84,7 @@ def test_a_killed_run_goes_on_from_its_last_saved_step(tmp_path: Path, line_task
     recipe = line_recipe()
     train(line_task(), recipe, tmp_path / "whole", CPU)
     with pytest.raises(RuntimeError, match="power cut"):
-        train(_Cut(line_task(), 7), recipe, tmp_path / "cut", CPU)
+        train(_Cut(line_task(), recipe, 7), recipe, tmp_path / "cut", CPU)
     task = line_task()
     train(task, recipe, tmp_path / "cut", CPU)
     assert task.seen[0] == 16  # step 4, the last that was saved
@@ -92,10 +94,10 @@ def test_a_killed_run_goes_on_from_its_last_saved_step(tmp_path: Path, line_task
 class _Cut(_StopAfter):
     """The task, in which the power is cut in a step."""
 
-    def loss(self, batch: Tensor, generator: torch.Generator) -> Tensor:
-        if generator.initial_seed() + 1 == self.last:
+    def loss(self, batch: Tensor, draws: Sequence[torch.Generator]) -> Tensor:
+        if draws[0].initial_seed() == self.last:
             raise RuntimeError("power cut")
-        return self.task.loss(batch, generator)
+        return self.task.loss(batch, draws)
 
 
 def test_signals_work_as_before_after_a_run(tmp_path: Path, line_task: Make, line_recipe: MakeRecipe) -> None:
@@ -124,7 +126,7 @@ def test_a_time_limit_stops_early_and_keeps_what_was_done(tmp_path: Path, line_t
 def test_a_state_that_cannot_be_taken_up_is_one_sentence(tmp_path: Path, line_task: Make, line_recipe: MakeRecipe, damage: str) -> None:
     out = tmp_path / "run"
     train(line_task(), line_recipe(), out, CPU)
-    state, task = out / "state.pt", line_task()
+    (state,), task = (out / "state").glob("step-*/*.safetensors"), line_task()
     if damage == "of another model":
         task.model = torch.nn.Linear(3, 3)
     else:
@@ -137,9 +139,10 @@ def test_a_state_that_cannot_be_taken_up_is_one_sentence(tmp_path: Path, line_ta
 def test_a_full_disk_leaves_no_half_state(full_disk: Path, line_task: Make, line_recipe: MakeRecipe) -> None:
     out = full_disk / "run"
     train(line_task(), line_recipe(), out, CPU, seconds=0)
-    before = (out / "state.pt").read_bytes()
+    (state,) = (out / "state").glob("step-*/*.safetensors")
+    before = state.read_bytes()
     (full_disk / "filler").write_bytes(bytes(4096 * os.statvfs(full_disk).f_bavail))
     with pytest.raises(Step1XError, match="could not be written"):
         train(line_task(), line_recipe(), out, CPU)
-    assert (out / "state.pt").read_bytes() == before
-    assert not list(out.glob("*.partial"))
+    assert state.read_bytes() == before
+    assert not list(out.rglob("*.partial"))

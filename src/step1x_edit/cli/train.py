@@ -1,30 +1,64 @@
-"""`step1x train`: train the autoencoder, the small MLLM or the editor from a recipe."""
+"""`step1x train`: train the autoencoder, the small MLLM or the editor from a recipe, on one device or, under torchrun, on many."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from step1x_edit.cli.debugging import Debug
+from step1x_edit.errors import UsageError
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="TOML file; recipes/ holds the ones behind the embedded model.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the run; a run that is there already is gone on with.")],
+    recipe: Annotated[Path, typer.Argument(help="TOML file; recipes/ holds the ones behind the embedded model, and others to begin with.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the run; a run that is there already is gone on with.", show_default=False)
+    ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Change a value of the recipe: key=value; may be repeated.")] = None,
     minutes: Annotated[float | None, typer.Option("--minutes", min=0, help="Stop after so long, with the state saved.")] = None,
     device: Annotated[str | None, typer.Option("--device", help="cpu, cuda or cuda:N; the best there is by default.")] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", help="Keep latents and embeddings here, computed once; the same as data.cache.", show_default=False),
+    ] = None,
+    peak: Annotated[
+        float | None,
+        typer.Option("--peak", help="TFLOPS that one device can do at most, for the share of them that is used.", show_default=False),
+    ] = None,
     debug: Debug = False,
 ) -> None:
-    """Train from a recipe. Ctrl-C saves the state; the same command goes on where it stopped."""
-    from step1x_edit.devices import choose_device
+    """Train from a recipe. Ctrl-C saves the state; the same command goes on where it stopped.
+
+    On several GPUs: torchrun --nproc-per-node 8 --no-python step1x train RECIPE.toml --out DIR
+    """
     from step1x_edit.training.recipe import read_recipe
+
+    settings = [*(set_ or []), *([f'data.cache="{cache}"'] if cache else [])]
+    values = read_recipe(recipe, settings)
+    if out is None:
+        raise UsageError("Name the folder of the run with --out.")
+    from step1x_edit.devices import choose_device
     from step1x_edit.training.tasks import build_task
     from step1x_edit.training.trainer import train as run
 
-    values = read_recipe(recipe, set_)
+    torchrun = "TORCHELASTIC_RUN_ID" in os.environ
+    if torchrun and device is None:
+        device = _device_of(int(os.environ["LOCAL_RANK"]))
     place = choose_device(device)
-    done = run(build_task(values, place, out), values, out, place, minutes * 60 if minutes is not None else None)
-    typer.echo(f"{done} of {values.steps} steps done; the model is in {out}.")
+    seconds = minutes * 60 if minutes is not None else None
+    done = run(build_task(values, place, out), values, out, place, seconds, torchrun, peak * 1e12 if peak else None)
+    if int(os.environ.get("RANK", "0")) == 0:
+        typer.echo(f"{done} of {values.steps} steps done; the model is in {out}.")
+
+
+def _device_of(local_rank: int) -> str:
+    """One GPU a process, or the CPU where there are none."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return "cpu"
+    torch.cuda.set_device(local_rank)
+    return f"cuda:{local_rank}"

@@ -122,15 +122,16 @@ class Step1XEdit(DiT):
         text = torch.zeros(1, tokens.shape[1], 3, device=tokens.device) if embedding.ids_BLA is None else embedding.ids_BLA
         return torch.cat([text, torch.cat(pictures).to(tokens.device).expand(len(text), -1, -1)], dim=1)
 
-    def initialise(self, seed: int) -> None:
-        """Fill all weights for training from scratch: linear layers by fan-in, gates, modulations and the last layer with zero.
+    def initialise(self, seed: int, part: nn.Module | None = None) -> None:
+        """Fill all weights, or those of one part, for training from scratch: linear layers by fan-in; gates, modulations and the last
+        layer with zero.
 
         So every block starts as the identity, and a model that predicts the change to the reference starts by leaving it as it is.
         Queries and keys share a constant part, whose product under rope is largest where positions agree: attention starts out local, and
         a noisy token finds the reference token of its own place.
         """
         generator = torch.Generator().manual_seed(seed)
-        for name, module in self.named_modules():
+        for name, module in (part or self).named_modules():
             if not isinstance(module, nn.Linear):
                 continue
             nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5, generator=generator)

@@ -170,7 +170,7 @@ def _fill(model: M, file: Path, rules: tuple[Rule, ...], dtype: torch.dtype, dev
         tensors = FromDiffusers(tensors, rules)
     expected = model.state_dict()
     check_names(tensors, expected, file)
-    weights = {name: _check(tensors[name], name, place.shape, file, dtype).to(device) for name, place in expected.items()}
+    weights = {name: check_tensor(tensors[name], name, place.shape, file, dtype).to(device) for name, place in expected.items()}
     model.load_state_dict(weights, assign=True)
     return model.eval().requires_grad_(False)
 
@@ -189,8 +189,12 @@ def check_names(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], f
         )
 
 
-def _check(tensor: Tensor, name: str, shape: torch.Size, file: Path, dtype: torch.dtype) -> Tensor:
-    """The tensor in its type, once it is known to be what the model expects."""
+def check_tensor(tensor: Tensor, name: str, shape: torch.Size, file: Path, dtype: torch.dtype) -> Tensor:
+    """The tensor in its type, once it is known to be what the model expects.
+
+    Raises:
+        WeightsError: it is of another shape, holds no floating-point numbers, or some that are not finite.
+    """
     if tensor.shape != shape:
         raise WeightsError(f"The weights {file} do not fit the model: {name} is {list(tensor.shape)} where {list(shape)} is expected.")
     if not tensor.is_floating_point():

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from step1x_edit.data.split import Split
+from step1x_edit.data.split import Part, Split
 from step1x_edit.data.stream import TripletStream
 from step1x_edit.data.triplet import Triplet
+from step1x_edit.errors import UsageError
 from step1x_edit.image_io import fit_size
 from step1x_edit.training.recipe import Data, Recipe, Stage
 
@@ -22,42 +23,51 @@ class Streams:
     """One endless stream a stage of the curriculum, all over the same pictures in memory."""
 
     def __init__(self, data: Data, stages: Sequence[Stage]) -> None:
-        split = Split.read(data.heldout)
+        assert data.heldout is not None  # the recipe has seen to it
+        self._data, self._split = data, Split.read(data.heldout)
         first: TripletStream | None = None
         self._streams: dict[int, TripletStream] = {}  # by the step that the stage ends with
         for stage in stages:
             if first is None:
-                stream = first = TripletStream(
-                    data.photos,
-                    data.cutouts,
-                    split=split,
-                    part="train",
-                    size=stage.size,
-                    seed=data.seed,
-                    mixture=stage.mixture,
-                    difficulty=stage.difficulty,
-                )
+                stream = first = self._open(stage, "train")
             else:
                 stream = first.variant(size=stage.size, mixture=stage.mixture, difficulty=stage.difficulty)
             self._streams[stage.until] = stream
 
-    def triplets(self, stage: Stage, first: int, shape: tuple[int, int] | None = None) -> list[Triplet]:
-        """The stage's samples `first`, `first + 1`, ... as many as its batch holds; squares, or squeezed to `shape` (width, height)."""
+    def _open(self, stage: Stage, part: Part) -> TripletStream:
+        return TripletStream(
+            self._data.photos,
+            self._data.cutouts,
+            split=self._split,
+            part=part,
+            size=stage.size,
+            seed=self._data.seed,
+            mixture=stage.mixture,
+            difficulty=stage.difficulty,
+        )
+
+    def triplets(self, stage: Stage, samples: Sequence[int], shape: tuple[int, int] | None = None) -> list[Triplet]:
+        """The stage's samples of these numbers; squares, or squeezed to `shape` (width, height)."""
         stream = self._streams[stage.until]
         if shape is None:
-            return [stream.sample(first + i) for i in range(stage.batch)]
-        return [squeeze(stream.sample(first + i, size=max(shape)), shape) for i in range(stage.batch)]
+            return [stream.sample(number) for number in samples]
+        return [squeeze(stream.sample(number, size=max(shape)), shape) for number in samples]
+
+    def kept_out(self, stage: Stage, count: int) -> list[Triplet]:
+        """So many triplets for evaluation, from what is kept out of training; from training itself where nothing is."""
+        part: Part = "heldout" if self._split.photographs and self._split.cutouts else "train"
+        return [self._open(stage, part).sample(number) for number in range(count)]
 
 
 def draw_shape(stage: Stage, seed: int, first: int, cell: int) -> tuple[int, int]:
     """Width and height of the batch that begins with sample `first`: one of the stage's aspect ratios, multiples of `cell` pixels."""
-    aspect = random.Random(f"{seed}/shape/{first}").choice(stage.aspects)
+    aspect = random.Random(f"{seed}/shape/{first}").choice(stage.aspects or [1.0])
     return fit_size(round(1000 * aspect), 1000, stage.size, cell)
 
 
 def squeeze(triplet: Triplet, shape: tuple[int, int]) -> Triplet:
     """The triplet at another aspect ratio. Choice: squeezed, not cut, so that what is asked for stays in the picture and in place."""
-    if triplet.source.shape[1::-1] == shape:
+    if triplet.source.shape[1::-1] == triplet.target.shape[1::-1] == shape:
         return triplet
     source, target = (cv2.resize(picture, shape, interpolation=cv2.INTER_AREA) for picture in (triplet.source, triplet.target))
     region = cv2.resize(triplet.region.view(np.uint8), shape, interpolation=cv2.INTER_NEAREST).view(np.bool_)
@@ -74,6 +84,18 @@ def to_range(pictures: Tensor) -> Tensor:
     return pictures.float() / 127.5 - 1.0
 
 
+def instruction_of(triplet: Triplet, number: int) -> str:
+    """English for even numbers, Chinese for odd ones; the one that there is, where there is only one."""
+    first, second = triplet.instruction_en, triplet.instruction_zh
+    return (second or first) if number % 2 else (first or second)
+
+
 def streams_of(recipe: Recipe) -> Streams:
-    """The streams of a recipe."""
+    """The streams of a recipe.
+
+    Raises:
+        UsageError: its data is read from disk.
+    """
+    if not recipe.data.photos:
+        raise UsageError(f"The task {recipe.task} learns from triplets that are made on the way; name data.photos, cutouts and heldout.")
     return Streams(recipe.data, recipe.stages)

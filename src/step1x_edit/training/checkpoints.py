@@ -61,7 +61,7 @@ class Checkpoints:
             for file in path.glob("*.safetensors"):
                 TensorFiles(file)  # a file that is cut short is found here, by a check that names it
             reader = HuggingFaceStorageReader(str(path))
-            saved = {name: tuple(facts.size) for name, facts in reader.read_metadata().state_dict_metadata.items()}
+            saved = {name: tuple(getattr(facts, "size", ())) for name, facts in reader.read_metadata().state_dict_metadata.items()}
             if saved != {name: tuple(value.shape) for name, value in self._state.items()}:
                 raise WeightsError(f"The state in {path} belongs to another model; give the run a new folder with --out.")
             dcp.load(self._state, storage_reader=reader, process_group=self._processes.background)

@@ -1,9 +1,9 @@
 """What a run says of itself: the recipe, version and seed it was made with, every logged number, and a line for whoever watches.
 
-    recipe.json    the resolved recipe
-    run.json       code version, seed, processes, device
-    metrics.jsonl  every logged number, one line of JSON a time; a resumed run takes back what it had logged after its last state
-    events.*       the same for TensorBoard, and the evaluation's pictures, where it is installed and asked for
+recipe.json    the resolved recipe
+run.json       code version, seed, processes, device
+metrics.jsonl  every logged number, one line of JSON a time; a resumed run takes back what it had logged after its last state
+events.*       the same for TensorBoard, and the evaluation's pictures, where it is installed and asked for
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def code_version() -> dict[str, str | None]:
     here = Path(__file__).parent
     try:
         asked = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False)
-        changed = subprocess.run(["git", "-C", str(here), "status", "--porcelain", "."], capture_output=True, text=True, timeout=30, check=False)
+        changed = subprocess.run(
+            ["git", "-C", str(here), "status", "--porcelain", "."], capture_output=True, text=True, timeout=30, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return {"step1x_edit": __version__, "commit": None, "torch": torch.__version__}
     commit = asked.stdout.strip() + ("-changed" if changed.stdout.strip() else "") if asked.returncode == 0 else None

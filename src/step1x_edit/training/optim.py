@@ -64,6 +64,8 @@ class Muon(torch.optim.Optimizer):
             for p in group["params"]:
                 if p.grad is None:
                     continue
+                if not self.state[p]:
+                    self.state[p] = _state_at_start(self, p)
                 momentum = self.state[p]["momentum"]
                 local(momentum).lerp_(local(p.grad), 1 - group["momentum"])
                 # the gradient itself makes room for the direction, since it is not needed any more
@@ -134,7 +136,9 @@ class Average:
         if self.values:
             decay = min(self.decay, (1 + done) / (10 + done))
             present = _trainable(self._model)
-            torch._foreach_lerp_([local(v) for v in self.values.values()], [local(present[n].detach()).float() for n in self.values], 1 - decay)
+            torch._foreach_lerp_(
+                [local(v) for v in self.values.values()], [local(present[n].detach()).float() for n in self.values], 1 - decay
+            )
 
     def weights(self) -> dict[str, Tensor]:
         """The averaged weights, sharded as the model is."""

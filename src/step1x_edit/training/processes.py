@@ -77,8 +77,10 @@ def joined(device: torch.device, torchrun: bool = False) -> Iterator[Processes]:
     A run of one process is a group of one, so that its checkpoints are written and read in the same way.
     """
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    alone = {} if torchrun else {"store": dist.HashStore(), "rank": 0, "world_size": 1}
-    dist.init_process_group(backend, **alone)
+    if torchrun:
+        dist.init_process_group(backend)
+    else:
+        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
     try:
         yield Processes(dist.get_rank(), dist.get_world_size(), dist.new_group(backend="gloo"))
     finally:

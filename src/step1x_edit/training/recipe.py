@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from step1x_edit.errors import UsageError
 from step1x_edit.types import EditCategory
 
-
 ADAPTED = ["_attn.qkv", "_attn.proj", "_mlp.0", "_mlp.2", "_mod.lin", "linear1", "linear2", "modulation.lin"]
 """Every linear layer of the DiT's blocks."""
 
@@ -28,8 +27,8 @@ class Stage(_Section):
 
     `mixture` gives the share of each category (any positive numbers); `size` the side in pixels of the square with the pictures' area;
     `difficulty` 0..1 goes from one large subject to several small ones; `aspects` are widths over heights, of which each batch of the
-    editor takes one by chance. Pictures that are read from disk have categories, difficulty and proportions of their own, and are put into
-    the nearest of the aspect ratios.
+    editor takes one by chance; squares by default. Pictures that are read from disk have categories, difficulty and proportions of their
+    own, and are put into the nearest of the aspect ratios, by default nine from 1:2 to 2:1.
 
     `batch` samples make a step, on however many devices; each computes at most `micro_batch` of them at once and adds up the gradients.
     """
@@ -40,7 +39,7 @@ class Stage(_Section):
     micro_batch: int | None = Field(default=None, gt=0)
     difficulty: float = Field(default=1.0, ge=0, le=1)
     mixture: dict[EditCategory, float] | None = None
-    aspects: list[Annotated[float, Field(ge=0.25, le=4)]] = Field(default=[1.0], min_length=1)
+    aspects: list[Annotated[float, Field(ge=0.25, le=4)]] | None = Field(default=None, min_length=1)
 
 
 class Data(_Section):

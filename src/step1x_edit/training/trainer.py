@@ -43,6 +43,12 @@ class Task(Protocol):
     blocks: Sequence[nn.Module]
     sharded: bool
 
+    def prepare(self, processes: Processes) -> None:
+        """Do what is done once, before the first step: read data, compute what is cached."""
+
+    def fill(self) -> None:
+        """Give the model, which may lie on the meta device until now, its weights, of which each process may hold a part."""
+
     def batch(self, portion: Portion) -> Any:
         """Make the batch of a portion's samples. Runs in a worker process."""
 
@@ -143,10 +149,22 @@ def train(
         return _Run(task, recipe, out, device, processes, peak).train(seconds)
 
 
+def _place(task: Task, recipe: Recipe, device: torch.device, processes: Processes) -> None:
+    """Put the model on the device, or a part of it, and its weights in."""
+    if recipe.activation_checkpointing:
+        recompute(task.blocks)
+    if task.sharded:
+        shard(task.model, task.blocks, processes, device)
+    if any(p.is_meta for p in task.model.parameters()):
+        task.model.to_empty(device=device)
+    else:
+        task.model.to(device)
+    task.fill()
+    task.model.train()
+
+
 class _Run:
-    def __init__(
-        self, task: Task, recipe: Recipe, out: Path, device: torch.device, processes: Processes, peak: float | None
-    ) -> None:
+    def __init__(self, task: Task, recipe: Recipe, out: Path, device: torch.device, processes: Processes, peak: float | None) -> None:
         self.task, self.recipe, self.out, self.device, self.processes = task, recipe, out, device, processes
         for stage in recipe.stages:
             processes.share(range(stage.batch))  # a batch that cannot be shared out is said before anything is done
@@ -155,11 +173,8 @@ class _Run:
         if recipe.threads:
             torch.set_num_threads(recipe.threads)
         self.journal = Journal(out, recipe, device, processes.count) if processes.first else None
-        task.model.to(device).train()
-        if recipe.activation_checkpointing:
-            recompute(task.blocks)
-        if task.sharded:
-            shard(task.model, task.blocks, processes, device)
+        task.prepare(processes)
+        _place(task, recipe, device, processes)
         self.optimizers = build_optimizers(task.model, recipe.optim)
         self.average = Average(task.model, recipe.optim.ema)
         self.parameters = [p for o in self.optimizers for group in o.param_groups for p in group["params"]]
@@ -212,7 +227,9 @@ class _Run:
         norm = whole(torch.nn.utils.clip_grad_norm_(self.parameters, recipe.optim.clip))
         total = self.processes.mean(total)
         if not torch.isfinite(norm + total):
-            raise Step1XError(f"The loss of step {step} is not a finite number; go on from the last saved state with a lower learning rate.")
+            raise Step1XError(
+                f"The loss of step {step} is not a finite number; go on from the last saved state with a lower learning rate."
+            )
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["base_lr"] * rate(step, recipe.steps, recipe.optim)

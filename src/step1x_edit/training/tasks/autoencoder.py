@@ -5,6 +5,7 @@ Both pictures of a triplet are used, so that it also learns what edits make: dra
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -14,7 +15,9 @@ from step1x_edit.model.autoencoder import Autoencoder
 from step1x_edit.model.presets import PRESETS
 from step1x_edit.model.weights import save_autoencoder
 from step1x_edit.training.batches import streams_of, to_range, to_tensor
-from step1x_edit.training.recipe import Recipe, Stage
+from step1x_edit.training.portions import Portion
+from step1x_edit.training.recipe import Recipe
+from step1x_edit.training.tasks.untold import Untold
 
 
 def reconstruction_loss(image: Tensor, decoded: Tensor, mean: Tensor, logvar: Tensor, divergence: float = 1e-5) -> Tensor:
@@ -30,7 +33,7 @@ def reconstruction_loss(image: Tensor, decoded: Tensor, mean: Tensor, logvar: Te
     return error.abs().mean() + 10.0 * error.square().mean() + divergence * kl
 
 
-class AutoencoderTask:
+class AutoencoderTask(Untold):
     """See `trainer.Task`."""
 
     def __init__(self, recipe: Recipe) -> None:
@@ -42,17 +45,18 @@ class AutoencoderTask:
         self.model: nn.Module = self.autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.streams = streams_of(recipe)
 
-    def batch(self, stage: Stage, first: int) -> Tensor:
+    def batch(self, portion: Portion) -> Tensor:
         """uint8 [2 B, 3, H, W]: sources, then targets."""
-        triplets = self.streams.triplets(stage, first)
+        triplets = self.streams.triplets(portion.stage, portion.samples)
         return to_tensor([t.source for t in triplets] + [t.target for t in triplets])
 
-    def loss(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(self, batch: Tensor, draws: Sequence[torch.Generator]) -> Tensor:
         """See `reconstruction_loss`; the latent is drawn from its distribution, as the released autoencoder was trained."""
         image = to_range(batch).contiguous(memory_format=torch.channels_last)
         mean, logvar = self.autoencoder.moments(image).chunk(2, dim=1)
         logvar = logvar.clamp(-20, 10)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+        pair = (2, *mean.shape[1:])  # of each sample, source and target
+        noise = torch.stack([torch.randn(pair, generator=g, device=mean.device, dtype=mean.dtype) for g in draws], dim=1).flatten(0, 1)
         decoded = self.autoencoder.decoder(mean + (0.5 * logvar).exp() * noise)
         return reconstruction_loss(image, decoded, mean, logvar)
 

@@ -1,88 +1,152 @@
-"""Train the editor as the paper does: connector and DiT together, by the velocity loss alone; MLLM and autoencoder stay as they are."""
+"""Train the editor as the paper does: connector and DiT together, by the velocity loss alone; MLLM and autoencoder stay as they are.
+
+Or, where the recipe has an adapter, low-rank matrices beside both, which stay as they are too.
+"""
 
 from __future__ import annotations
 
+import random
 import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from step1x_edit.flow.objective import draw_times, flow_loss, interpolate
-from step1x_edit.flow.packing import pack
-from step1x_edit.model.autoencoder import Autoencoder
-from step1x_edit.model.mllm import MLLM
+from step1x_edit.model.mllm import PREFIX_FILE
 from step1x_edit.model.presets import PRESETS
-from step1x_edit.model.records import Grid
-from step1x_edit.model.step1x_edit import Step1XEdit
+from step1x_edit.model.records import Embedding
 from step1x_edit.model.tensors import write_whole
-from step1x_edit.model.weights import AUTOENCODER_FILE, MLLM_FOLDER, load_autoencoder, load_step1x_edit, save_folder, save_model
-from step1x_edit.training.batches import draw_shape, streams_of, to_range, to_tensor
+from step1x_edit.model.weights import AUTOENCODER_FILE, MLLM_FOLDER, load_preset, save_folder, save_model
+from step1x_edit.training import adapters
+from step1x_edit.training.batches import Streams, draw_shape, instruction_of, squeeze
+from step1x_edit.training.encoding import Cache, Encoders, collate, pictures_of, split_latents, to_dict
+from step1x_edit.training.evaluation import Example, evaluate
+from step1x_edit.training.portions import Portion
+from step1x_edit.training.processes import Processes
 from step1x_edit.training.recipe import Recipe, Stage
-from step1x_edit.training.tasks.mllm import instruction_of
+from step1x_edit.training.starting import blocks_of, build_editor, fill_editor
+from step1x_edit.training.stored import Stored
 
 
 class EditTask:
     """See `trainer.Task`."""
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
-        preset = PRESETS[recipe.model.preset]
+        row = PRESETS[recipe.model.preset]
+        start = recipe.model.start
+        preset = load_preset(start, row) if recipe.adapter is not None and start is not None and start.is_dir() else row
         self.recipe, self.preset, self.device = recipe, preset, device
-        self.streams = streams_of(recipe)
-        assert recipe.model.mllm is not None and recipe.model.autoencoder is not None  # the recipe has seen to it
-        self.mllm_folder = recipe.model.mllm / MLLM_FOLDER
-        self.autoencoder_file = recipe.model.autoencoder / AUTOENCODER_FILE
-        self.mllm = MLLM.open(self.mllm_folder, preset, device)
-        autoencoder = load_autoencoder(self.autoencoder_file, preset, device=device)
-        self.autoencoder: Autoencoder = autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.editor = Step1XEdit(preset)
-        self.editor.initialise(recipe.seed)
-        if recipe.model.start is not None:
-            self.editor.load_state_dict(load_step1x_edit(recipe.model.start, preset).state_dict())
+        evaluation = recipe.evaluation
+        self.streams = Streams(recipe.data, recipe.stages) if recipe.data.photos else None
+        kept_out = evaluation.count if evaluation.every and evaluation.heldout else 0
+        self.stored = None if self.streams else Stored(recipe.data, kept_out)
+        self.encoders = Encoders(recipe, preset, device)
+        self.cache = Cache(recipe.data.cache, self.encoders, recipe.dropout > 0) if recipe.data.cache else None
+        self.editor = build_editor(recipe, preset, device)
         self.model: nn.Module = self.editor
+        self.blocks: Sequence[nn.Module] = blocks_of(self.editor)
+        self.sharded = recipe.adapter is None  # what adapters learn is small, and frozen weights need no copies beside them
+        self._examples: list[Example] | None = None
 
-    def batch(self, stage: Stage, first: int) -> dict[str, Any]:
-        """uint8 pictures [B, 3, H, W] and the MLLM's inputs; the share `dropout` of the instructions is empty."""
-        triplets = self.streams.triplets(stage, first, draw_shape(stage, self.recipe.seed, first, self.preset.cell))
-        instructions = [instruction_of(t, first + i) for i, t in enumerate(triplets)]
-        dropped = np.random.default_rng((self.recipe.seed, first)).random(len(triplets)) < self.recipe.dropout
-        instructions = ["" if drop else text for drop, text in zip(dropped, instructions, strict=True)]
-        return {
-            "source": to_tensor([t.source for t in triplets]),
-            "target": to_tensor([t.target for t in triplets]),
-            "message": self.mllm.prepare([Image.fromarray(t.source) for t in triplets], instructions),
-        }
+    def prepare(self, processes: Processes) -> None:
+        """Compute what is cached and let go of the MLLM and the autoencoder; or load them."""
+        if self.cache is None or self.stored is None:
+            _ = self.encoders.mllm, self.encoders.autoencoder
+            return
+        stages = {(s.size, tuple(s.aspects or ())): s for s in self.recipe.stages}.values()
+        items = [*self.stored.items, *self._evaluated_items()]
+        wanted = [pair for stage in stages for pair in zip(items, self.stored.shapes(stage, self.preset.cell, items), strict=True)]
+        self.cache.compute(wanted, processes)
+        self.encoders.drop()
 
-    def loss(self, batch: dict[str, Any], generator: torch.Generator) -> Tensor:
+    def fill(self) -> None:
+        """From the start that the recipe names, or from chance."""
+        fill_editor(self.editor, self.recipe, self.preset)
+
+    def batch(self, portion: Portion) -> dict[str, Any]:
+        """uint8 pictures [B, 3, H, W] and the MLLM's inputs, or latents and embedding; the share `dropout` of the instructions is empty."""
+        dropped = [random.Random(f"{self.recipe.seed}/drop/{n}").random() < self.recipe.dropout for n in portion.samples]
+        cell = self.preset.cell
+        if self.streams is not None:
+            shape = draw_shape(portion.stage, self.recipe.seed, portion.first, cell)
+            triplets = self.streams.triplets(portion.stage, portion.samples, shape)
+        else:
+            assert self.stored is not None
+            shape, items = self.stored.plan(portion, cell)
+            if self.cache is not None:
+                texts = ["empty" if drop else ("en", "zh")[n % 2] for n, drop in zip(portion.samples, dropped, strict=True)]
+                read = [self.cache.read(item, shape, text) for item, text in zip(items, texts, strict=True)]
+                latents = torch.stack([source for source, _, _ in read] + [target for _, target, _ in read])
+                return {"latents": latents, "embedding": to_dict(collate([embedding for _, _, embedding in read]))}
+            triplets = [squeeze(item.read(), shape) for item in items]
+        instructions = ["" if drop else instruction_of(t, n) for t, n, drop in zip(triplets, portion.samples, dropped, strict=True)]
+        message = self.encoders.mllm.prepare([Image.fromarray(t.source) for t in triplets], instructions)
+        return {**pictures_of(triplets), "message": message}
+
+    def loss(self, batch: dict[str, Any], draws: Sequence[torch.Generator]) -> Tensor:
         """Velocity loss at random times; see `flow.objective`."""
-        embedding = self.mllm.embed(batch["message"])
-        with torch.no_grad():
-            pictures = to_range(torch.cat([batch["source"], batch["target"]])).contiguous(memory_format=torch.channels_last)
-            latents = self.autoencoder.encode(pictures).float()
-            rows, columns = (side // self.preset.patch for side in latents.shape[-2:])
-            reference, latent = pack(latents, self.preset.patch).chunk(2)
+        if "latents" in batch:
+            latents, embedding = batch["latents"], Embedding(**batch["embedding"])
+        else:
+            latents, embedding = self.encoders.latents(batch["source"], batch["target"]), self.encoders.mllm.embed(batch["message"])
+        reference, latent, grid = split_latents(latents, self.preset)
         times = self.recipe.timesteps
-        t = draw_times(
-            len(latent),
-            low=times.low,
-            high=times.high,
-            high_share=times.high_share,
-            shift=times.shift,
-            generator=generator,
-            device=latent.device,
-        )
-        noise = torch.randn(latent.shape, generator=generator, device=latent.device)
-        predicted = self.editor(interpolate(latent, noise, t), reference, embedding, t, Grid(rows, columns))
+        draw = partial(draw_times, 1, low=times.low, high=times.high, high_share=times.high_share, shift=times.shift, device=latent.device)
+        t = torch.cat([draw(generator=generator) for generator in draws])
+        noise = torch.stack([torch.randn(latent.shape[1:], generator=generator, device=latent.device) for generator in draws])
+        predicted = self.editor(interpolate(latent, noise, t), reference, embedding, t, grid)
         return flow_loss(predicted, latent, noise)
 
+    def flops(self, stage: Stage) -> float | None:
+        """Not counted."""
+        return None
+
+    def evaluate(self) -> tuple[dict[str, float], Image.Image | None]:
+        """Edit triplets that are kept out of training, or some of it; see `evaluation`."""
+        if self._examples is None:
+            self._examples = self._read_examples()
+        return evaluate(self.editor, self.encoders, self._examples, self.recipe.evaluation.steps)
+
+    def _evaluated_items(self) -> list[Any]:
+        if self.stored is None or not self.recipe.evaluation.every:
+            return []
+        return self.stored.heldout or self.stored.items[: self.recipe.evaluation.count]
+
+    def _read_examples(self) -> list[Example]:
+        stage, count = self.recipe.stages[-1], self.recipe.evaluation.count
+        if self.streams is not None:
+            triplets = self.streams.kept_out(stage, count)
+            return [Example.of(triplet, None) for triplet in triplets]
+        assert self.stored is not None
+        items = self._evaluated_items()
+        found = []
+        for item, shape in zip(items, self.stored.shapes(stage, self.preset.cell, items), strict=True):
+            embedding = self.cache.read(item, shape, "en")[2] if self.cache is not None else None
+            found.append(Example.of(squeeze(item.read(), shape), embedding))
+        return found
+
     def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
-        """Write `model.safetensors`, and copy the frozen parts beside it once: the folder is a whole model."""
+        """Write `model.safetensors`, and copy the frozen parts beside it once: the folder is a whole model. Or the adapter alone."""
+        if self.recipe.adapter is not None:
+            adapters.save(folder, self.editor, weights)
+            return
         save_model(folder, self.preset, weights)
         if not (folder / AUTOENCODER_FILE).exists():
-            write_whole(folder / AUTOENCODER_FILE, partial(shutil.copyfile, self.autoencoder_file))
+            write_whole(folder / AUTOENCODER_FILE, partial(shutil.copyfile, self.encoders.autoencoder_file))
         if not (folder / MLLM_FOLDER).exists():
-            save_folder(folder / MLLM_FOLDER, partial(shutil.copytree, self.mllm_folder, dirs_exist_ok=True))
+            save_folder(folder / MLLM_FOLDER, partial(_copy_mllm, self.encoders))
+
+
+def _copy_mllm(encoders: Encoders, folder: Path) -> None:
+    """Weights, processor and prefix text, in one folder."""
+    shutil.copytree(encoders.mllm_folder, folder, dirs_exist_ok=True)
+    if encoders.processor_folder != encoders.mllm_folder:
+        shutil.copytree(encoders.processor_folder, folder, dirs_exist_ok=True)
+    above = encoders.mllm_folder.parent / PREFIX_FILE
+    if above.is_file():
+        shutil.copyfile(above, folder / PREFIX_FILE)

@@ -6,6 +6,7 @@ come to hold what is asked and what is there. Instructions are half English and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from step1x_edit.data.triplet import Triplet
 from step1x_edit.model.mllm import MLLM, Processor
 from step1x_edit.model.presets import PRESETS
 from step1x_edit.model.weights import save_folder
-from step1x_edit.training.batches import streams_of
-from step1x_edit.training.recipe import Recipe, Stage
+from step1x_edit.training.batches import instruction_of, streams_of
+from step1x_edit.training.portions import Portion
+from step1x_edit.training.recipe import Recipe
+from step1x_edit.training.tasks.untold import Untold
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
 
@@ -57,11 +60,6 @@ VOCABULARY = 4096
 def answer_of(triplet: Triplet) -> str:
     """What the MLLM learns to say."""
     return f"{triplet.edit}; {triplet.source_caption}; {triplet.target_caption}"
-
-
-def instruction_of(triplet: Triplet, sample: int) -> str:
-    """English for even samples, Chinese for odd ones."""
-    return triplet.instruction_zh if sample % 2 else triplet.instruction_en
 
 
 def build_tokenizer(texts: list[str], size: int = VOCABULARY) -> PreTrainedTokenizerFast:
@@ -108,7 +106,7 @@ def build_mllm(tokenizer: PreTrainedTokenizerFast, preset_name: str) -> MLLM:
     return MLLM(Qwen2_5_VLForConditionalGeneration(config), processor, PRESETS[preset_name])
 
 
-class MLLMTask:
+class MLLMTask(Untold):
     """See `trainer.Task`."""
 
     def __init__(self, recipe: Recipe, out: Path) -> None:
@@ -123,15 +121,15 @@ class MLLMTask:
         texts = []
         for stage in recipe.stages[-1:]:
             for first in range(0, samples, stage.batch):
-                for triplet in self.streams.triplets(stage, first):
+                for triplet in self.streams.triplets(stage, range(first, first + stage.batch)):
                     texts += [triplet.instruction_en, triplet.instruction_zh, answer_of(triplet)]
         return texts
 
-    def batch(self, stage: Stage, first: int) -> dict[str, Tensor]:
+    def batch(self, portion: Portion) -> dict[str, Tensor]:
         """The processor's tensors, and labels [B, L] that are -100 up to the answer."""
-        triplets = self.streams.triplets(stage, first)
+        triplets = self.streams.triplets(portion.stage, portion.samples)
         images = [Image.fromarray(t.source) for t in triplets]
-        prompts = [self.mllm.message(instruction_of(t, first + i)) for i, t in enumerate(triplets)]
+        prompts = [self.mllm.message(instruction_of(t, number)) for number, t in zip(portion.samples, triplets, strict=True)]
         texts = [f"{prompt}{answer_of(t)}<|im_end|>" for prompt, t in zip(prompts, triplets, strict=True)]
         batch: dict[str, Any] = dict(
             self.mllm.processor(text=texts, images=images, padding=True, padding_side="right", return_tensors="pt")
@@ -143,7 +141,7 @@ class MLLMTask:
         batch["labels"] = batch["input_ids"].masked_fill(~answer, -100)
         return batch
 
-    def loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
+    def loss(self, batch: dict[str, Tensor], draws: Sequence[torch.Generator]) -> Tensor:
         """Cross-entropy of the answer's tokens."""
         return self.mllm.model(**batch, use_cache=False).loss
 

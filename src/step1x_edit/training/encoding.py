@@ -1,0 +1,151 @@
+"""What the frozen parts say of a triplet: latents and the MLLM's embedding, computed as they are needed, or once and kept on disk.
+
+    cache/PARTS/ab/abcdef....safetensors    one file for each triplet and shape; PARTS tells the frozen parts apart
+
+With a cache, neither the MLLM nor the encoder is in memory while the editor is trained, as in the published fine-tuning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from step1x_edit.data.triplet import Triplet
+from step1x_edit.devices import choose_dtype
+from step1x_edit.errors import UsageError
+from step1x_edit.flow.packing import pack
+from step1x_edit.model.autoencoder import Autoencoder
+from step1x_edit.model.mllm import MLLM
+from step1x_edit.model.presets import Preset
+from step1x_edit.model.records import Embedding, Grid
+from step1x_edit.model.tensors import TensorFiles, write_tensors
+from step1x_edit.model.weights import find_autoencoder, find_mllm, load_autoencoder
+from step1x_edit.training.batches import squeeze, to_range, to_tensor
+from step1x_edit.training.processes import Processes
+from step1x_edit.training.recipe import Recipe
+from step1x_edit.training.stored import Item
+
+Shape = tuple[int, int]
+"""Width and height in pixels."""
+
+TEXTS = ("en", "zh", "empty")
+
+
+class Encoders:
+    """The editor's frozen parts, each loaded when first needed."""
+
+    def __init__(self, recipe: Recipe, preset: Preset, device: torch.device) -> None:
+        assert recipe.model.mllm is not None and recipe.model.autoencoder is not None  # the recipe has seen to it
+        found = find_mllm(recipe.model.mllm)
+        if found is None:
+            raise UsageError(f"model.mllm names {recipe.model.mllm}, which holds no MLLM; name a model folder.")
+        self.mllm_folder, self.processor_folder = found
+        self.autoencoder_file = find_autoencoder(recipe.model.autoencoder)
+        self.preset, self.device = preset, device
+
+    @cached_property
+    def mllm(self) -> MLLM:
+        """The MLLM."""
+        dtype = choose_dtype(None, self.device)
+        return MLLM.open(self.mllm_folder, self.preset, self.device, dtype, self.processor_folder)
+
+    @cached_property
+    def autoencoder(self) -> Autoencoder:
+        """The autoencoder."""
+        loaded = load_autoencoder(self.autoencoder_file, self.preset, device=self.device)
+        return loaded.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def drop(self) -> None:
+        """Let go of both."""
+        for name in ("mllm", "autoencoder"):
+            self.__dict__.pop(name, None)
+
+    @torch.no_grad()
+    def latents(self, source: Tensor, target: Tensor) -> Tensor:
+        """Pictures uint8 [B, 3, H, W] -> latents [2 B, Z, h, w], sources first, in float32."""
+        pictures = to_range(torch.cat([source, target])).contiguous(memory_format=torch.channels_last)
+        return self.autoencoder.encode(pictures).float()
+
+    def name(self) -> str:
+        """Tells these parts, and what is kept of them, from others."""
+        files = [self.autoencoder_file, *sorted(self.mllm_folder.iterdir())]
+        facts = [f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files if file.is_file()]
+        return hashlib.sha256("\n".join([repr(self.preset), *facts]).encode()).hexdigest()[:16]
+
+
+class Cache:
+    """Latents and embeddings of stored triplets on disk; what is there already is kept, so that the work can be cut off and taken up."""
+
+    def __init__(self, folder: Path, encoders: Encoders, with_empty: bool) -> None:
+        self._folder, self._encoders = folder / encoders.name(), encoders
+        self._texts = TEXTS if with_empty else TEXTS[:2]
+
+    def compute(self, wanted: Sequence[tuple[Item, Shape]], processes: Processes) -> None:
+        """Write what is missing, each process its share, and say how far it is."""
+        missing = [pair for pair in dict.fromkeys(wanted, None) if not self._path(*pair).exists()] if wanted else []
+        own = missing[processes.rank :: processes.count]
+        for done, (item, shape) in enumerate(own):
+            if processes.first and done % 20 == 0:
+                print(f"caching {done * processes.count}/{len(missing)}", file=sys.stderr, flush=True)
+            self._write(item, shape)
+        processes.wait()
+
+    def read(self, item: Item, shape: Shape, text: str) -> tuple[Tensor, Tensor, Embedding]:
+        """Reference and target latents [Z, h, w], and the embedding, a batch of one; `text` is en, zh or empty."""
+        tensors = TensorFiles(self._path(item, shape))
+        if text != "empty" and f"{text}.tokens_BLC" not in tensors:
+            text = "zh" if text == "en" else "en"
+        embedding = {f.name: tensors[name] for f in fields(Embedding) if (name := f"{text}.{f.name}") in tensors}
+        return tensors["source"], tensors["target"], Embedding(**embedding)
+
+    def _path(self, item: Item, shape: Shape) -> Path:
+        facts = [item.name, str(shape), *(f"{path} {start} {size}" for path, start, size in item.places.values())]
+        name = hashlib.sha256("\n".join([*facts, repr(item.record)]).encode()).hexdigest()[:32]
+        return self._folder / name[:2] / f"{name}.safetensors"
+
+    def _write(self, item: Item, shape: Shape) -> None:
+        triplet = squeeze(item.read(), shape)
+        source, target = (to_tensor([picture]).to(self._encoders.device) for picture in (triplet.source, triplet.target))
+        latents = self._encoders.latents(source, target)
+        tensors = {"source": latents[0], "target": latents[1]}
+        for text in self._texts:
+            instruction = {"en": triplet.instruction_en, "zh": triplet.instruction_zh, "empty": ""}[text]
+            if instruction or text == "empty":
+                embedding = self._encoders.mllm.encode([Image.fromarray(triplet.source)], [instruction])
+                values = {f.name: getattr(embedding, f.name) for f in fields(Embedding)}
+                tensors |= {f"{text}.{name}": value for name, value in values.items() if value is not None}
+        write_tensors(self._path(item, shape), tensors)
+
+
+def collate(embeddings: Sequence[Embedding]) -> Embedding:
+    """Batches of one, put together; the shorter ones are padded."""
+    longest = max(each.tokens_BLC.shape[1] for each in embeddings)
+    padded = [each.padded(longest) for each in embeddings]
+    present = [f.name for f in fields(Embedding) if getattr(padded[0], f.name) is not None]
+    return Embedding(**{name: torch.cat([getattr(each, name) for each in padded]) for name in present})
+
+
+def to_dict(embedding: Embedding) -> dict[str, Tensor]:
+    """As a batch travels from a worker."""
+    return {f.name: value for f in fields(Embedding) if (value := getattr(embedding, f.name)) is not None}
+
+
+def pictures_of(triplets: Sequence[Triplet]) -> dict[str, Any]:
+    """uint8 pictures [B, 3, H, W] of triplets of one size."""
+    return {"source": to_tensor([t.source for t in triplets]), "target": to_tensor([t.target for t in triplets])}
+
+
+def split_latents(latents: Tensor, preset: Preset) -> tuple[Tensor, Tensor, Grid]:
+    """Latents [2 B, Z, h, w], sources first -> tokens of sources and of targets [B, N, D], and their grid."""
+    rows, columns = (side // preset.patch for side in latents.shape[-2:])
+    reference, latent = pack(latents, preset.patch).chunk(2)
+    return reference, latent, Grid(rows, columns)

@@ -1,0 +1,189 @@
+"""Triplets that lie on disk: shards in the WebDataset convention, and the JSON of the published fine-tuning.
+
+Nothing is unpacked: a shard's table of contents is read once, and a picture when its turn comes. Pictures are put into buckets of about
+their own proportions; the batches of an epoch are drawn from these, and follow from the seed and the epoch's number alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from step1x_edit.data.shards import SHARDS, Record, unpack
+from step1x_edit.data.triplet import Triplet
+from step1x_edit.errors import UsageError
+from step1x_edit.image_io import fit_size
+from step1x_edit.training.portions import Portion
+from step1x_edit.training.recipe import Data, Stage
+from step1x_edit.types import EditCategory
+
+ASPECTS = (1.0, 4 / 3, 3 / 4, 3 / 2, 2 / 3, 16 / 9, 9 / 16, 2.0, 0.5)
+"""Widths over heights of the buckets, where a stage names none."""
+
+_SET = "set.json"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One triplet on disk.
+
+    Attributes:
+        name: tells it from all others.
+        size: width and height of its source.
+        places: its files, each by its ending as in a shard: path, first byte, number of bytes.
+        record: its JSON, where it has one file for that and is not read from `places`.
+    """
+
+    name: str
+    size: tuple[int, int]
+    places: dict[str, tuple[Path, int, int]]
+    record: Record | None = None
+
+    def read(self) -> Triplet:
+        """Decode it; raises ImageError or UsageError where it is damaged."""
+        files = {ending: _read(*place) for ending, place in self.places.items()}
+        if self.record is not None:
+            return unpack(self.record, files)
+        return unpack(Record.from_json(files["json"]), files)
+
+
+class Stored:
+    """All items of a recipe's data, and the batches that they are drawn in."""
+
+    def __init__(self, data: Data, keep_out: int = 0) -> None:
+        """Args: data: the recipe's section; keep_out: so many items, spread evenly, are for evaluation and not trained on."""
+        items = [item for folder in data.shards for item in _read_shards(folder)]
+        items += [item for file in data.pairs for item in _read_pairs(file)]
+        items = items[: data.limit]
+        if len(items) <= keep_out:
+            raise UsageError(f"The data holds {len(items)} triplets, of which {keep_out} are to be kept for evaluation; name more data.")
+        out = {len(items) * i // keep_out for i in range(keep_out)}
+        self.heldout = [item for i, item in enumerate(items) if i in out]
+        self.items = [item for i, item in enumerate(items) if i not in out]
+        self.seed = data.seed
+        self._epoch = lru_cache(maxsize=4)(self._draw_epoch)
+
+    def plan(self, portion: Portion, cell: int) -> tuple[tuple[int, int], list[Item]]:
+        """Width and height of a portion's pictures, and which items they are."""
+        stage = portion.stage
+        key = (stage.size, stage.batch, tuple(stage.aspects or ASPECTS), cell)
+        epoch, place = divmod(portion.step, len(self._epoch(0, *key)))
+        shape, numbers = self._epoch(epoch, *key)[place]
+        return shape, [self.items[numbers[position]] for position in portion.positions]
+
+    def shapes(self, stage: Stage, cell: int, items: Sequence[Item] | None = None) -> list[tuple[int, int]]:
+        """Width and height that each item has in a stage."""
+        buckets = [fit_size(round(1000 * aspect), 1000, stage.size, cell) for aspect in stage.aspects or ASPECTS]
+        return [min(buckets, key=lambda b: abs(math.log(b[0] / b[1] * i.size[1] / i.size[0]))) for i in items or self.items]
+
+    def _draw_epoch(
+        self, epoch: int, size: int, batch: int, aspects: tuple[float, ...], cell: int
+    ) -> list[tuple[tuple[int, int], list[int]]]:
+        """Batches, each of one shape. The last one of a bucket is filled up from its beginning, so that nothing is left out."""
+        stage = Stage(until=1, size=size, batch=batch, aspects=list(aspects))
+        buckets: dict[tuple[int, int], list[int]] = {}
+        for number, shape in enumerate(self.shapes(stage, cell)):
+            buckets.setdefault(shape, []).append(number)
+        rng, batches = random.Random(f"{self.seed}/{epoch}"), []
+        for shape, numbers in sorted(buckets.items()):
+            rng.shuffle(numbers)
+            count = -(-len(numbers) // batch)
+            filled = [numbers[i % len(numbers)] for i in range(count * batch)]
+            batches += [(shape, filled[i * batch : (i + 1) * batch]) for i in range(count)]
+        rng.shuffle(batches)
+        return batches
+
+
+def _read(path: Path, start: int, size: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read() if size < 0 else file.read(size)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}); it was there when training began.") from error
+
+
+def _read_shards(folder: Path) -> Iterator[Item]:
+    """The tables of contents of a folder's shards."""
+    place = folder / SHARDS if (folder / SHARDS).is_dir() else folder
+    paths = sorted(place.glob("*.tar")) if place.is_dir() else [place] if place.suffix == ".tar" and place.is_file() else []
+    if not paths:
+        raise UsageError(f"There are no shards in {folder}; name a folder that step1x data build wrote, or one that holds .tar files.")
+    for name in _announced(folder):
+        if not (place / name).is_file():
+            raise UsageError(f"The shard {place / name} is missing, which {folder / _SET} names; fetch it, or build the set again.")
+    for path in paths:
+        yield from _read_shard(path)
+
+
+def _announced(folder: Path) -> list[str]:
+    try:
+        return [shard["file"] for shard in json.loads((folder / _SET).read_text(encoding="utf-8"))["shards"]]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{folder / _SET} does not describe a set; build or fetch it again.") from error
+
+
+def _read_shard(path: Path) -> Iterator[Item]:
+    found: dict[str, dict[str, tuple[Path, int, int]]] = {}
+    try:
+        with tarfile.open(path) as tar:
+            for member in tar:
+                if member.isfile():
+                    folder, _, name = member.name.rpartition("/")
+                    key, _, ending = name.partition(".")
+                    found.setdefault(f"{folder}/{key}", {})[ending] = (path, member.offset_data, member.size)
+            for key, places in found.items():
+                if "json" not in places:
+                    raise UsageError(f"In the shard {path}, {key.lstrip('/')} has no JSON; the set is not whole.")
+                yield Item(f"{path.name}{key if key.startswith('/') else '/' + key}", _measure(places, path), places)
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise UsageError(f"The shard {path} is not a whole tar file ({error}); fetch or build it again.") from error
+
+
+def _measure(places: dict[str, tuple[Path, int, int]], path: Path) -> tuple[int, int]:
+    source = next((place for ending, place in places.items() if ending.partition(".")[0] == "source"), None)
+    if source is None or not any(ending.partition(".")[0] == "target" for ending in places):
+        raise UsageError(f"{path} holds a triplet without source or target; the set is not whole.")
+    try:
+        return Image.open(BytesIO(_read(*source))).size
+    except (UnidentifiedImageError, OSError, ValueError) as error:
+        raise UsageError(f"A source in {path} is not a picture; fetch or build it again.") from error
+
+
+def _read_pairs(file: Path) -> Iterator[Item]:
+    """The published fine-tuning's JSON. Targets lie beside it or in target/; sources where it says, from the root or from there."""
+    try:
+        entries = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} cannot be read as JSON ({error}).") from error
+    if not isinstance(entries, dict) or not entries:
+        raise UsageError(f'{file} is not fine-tuning JSON: {{"target.jpg": {{"caption": "...", "ref_image_path": "source.jpg"}}}}.')
+    for name, entry in entries.items():
+        caption, reference = (entry.get(key) if isinstance(entry, dict) else None for key in ("caption", "ref_image_path"))
+        if not isinstance(caption, str) or not isinstance(reference, str):
+            raise UsageError(f"In {file}, {name} needs a caption and a ref_image_path.")
+        places = {}
+        for which, candidates in (("target", (Path(name), Path("target") / name)), ("source", (Path(reference),))):
+            path = next((file.parent / c for c in candidates if (file.parent / c).is_file()), None)
+            if path is None:
+                raise UsageError(f"The {which} of {name} in {file} is missing; no file of that name is there.")
+            places[f"{which}{path.suffix.lower()}"] = (path, 0, -1)
+        yield Item(f"{file.name}/{name}", _measure(places, file), places, _record_of(name, caption))
+
+
+def _record_of(name: str, caption: str) -> Record:
+    """The JSON has neither category nor language; the category only says what kind of edit it is, which training does not ask."""
+    chinese = any("\u4e00" <= letter <= "\u9fff" for letter in caption)
+    texts = ("", caption) if chinese else (caption, "")
+    return Record(Path(name).stem, EditCategory.STYLE_TRANSFER.value, *texts, "", "", "")
