@@ -20,9 +20,9 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS: tuple[set[str], ...] = (
     {"errors"},
     {"types"},
-    {"model", "flow", "devices", "image_modes"},
+    {"model", "flow", "devices", "image_modes", "image_records"},
     {"image_io", "comparison", "alignment", "transfer", "tables", "web"},
-    {"drawing"},
+    {"drawing", "settings"},
     {"editor", "verification", "hub"},
     {"thinking", "endpoint"},
     {"training", "bench", "study", "data"},

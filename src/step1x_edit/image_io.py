@@ -22,10 +22,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO
 
-from PIL import Image, PngImagePlugin, UnidentifiedImageError, features
+from PIL import Image, UnidentifiedImageError, features
 
 from step1x_edit.errors import ImageError, Step1XError, UsageError
 from step1x_edit.image_modes import Picture, flatten, to_standard
+from step1x_edit.image_records import read_record, save_options
 
 MAX_PIXELS = 120_000_000
 """Largest picture that is opened: twelve thousand by ten thousand, beyond the sensors of today's phones."""
@@ -99,6 +100,20 @@ def read_image(source: Path | bytes) -> Picture:
         return _decode(file, str(source), os.fstat(file.fileno()).st_size)
 
 
+def open_record(path: Path) -> dict[str, str]:
+    """What a file says of how its picture was made, see `image_records`; empty where it says nothing. No pixel is decoded.
+
+    Raises:
+        ImageError: there is no such file, or it is not a picture.
+    """
+    with _open_regular(path) as file:
+        try:
+            with _quiet_warnings(), Image.open(file, formats=READ_FORMATS) as image:
+                return read_record(image)
+        except _DECODE_ERRORS as error:
+            raise ImageError(f"{path} is not a whole picture in a known format ({', '.join(READ_FORMATS[:7])} and others).") from error
+
+
 def fit_size(width: int, height: int, size: int, cell: int) -> tuple[int, int]:
     """The size that the model works at: the picture's aspect ratio, an area of about size * size, sides multiples of `cell` pixels.
 
@@ -161,7 +176,7 @@ def write_image(image: Image.Image, path: Path, overwrite: bool = False, record:
         image: RGB or RGBA.
         path: its ending gives the format.
         overwrite: replace a file of that name; otherwise one that appears even during the writing is kept.
-        record: how the picture was made, kept as text in PNG files.
+        record: how the picture was made, kept in the file where the format has room; see `image_records`.
 
     Raises:
         UsageError: see `check_target`.
@@ -174,10 +189,8 @@ def write_image(image: Image.Image, path: Path, overwrite: bool = False, record:
         image = flatten(image)
         notes.append(f"{path.suffix.lower()} files hold no transparency: transparent parts were put on white.")
     options = dict(_SAVE_OPTIONS[name])
-    if name == "PNG" and record:
-        options["pnginfo"] = text = PngImagePlugin.PngInfo()
-        for key, value in record.items():
-            text.add_itxt(key, value)
+    if record:
+        options |= save_options(name, record)
     encoded = BytesIO()
     try:
         image.save(encoded, name, **options)

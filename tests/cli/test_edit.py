@@ -19,6 +19,7 @@ from PIL import Image
 
 from step1x_edit import __version__
 from step1x_edit.cli.edit import number_names
+from step1x_edit.settings import read_settings
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -50,11 +51,29 @@ def test_results_lie_beside_the_picture(step1x: Run, photo: Path, random_mini: P
         "step1x:steps": "1",
         "step1x:guidance": "1.0",
         "step1x:size": "128",
+        "step1x:strength": "1.0",
+        "step1x:guidance_limit": "1.0",
     }
     assert records[1] == {**records[0], "step1x:seed": "8"}
     assert photo.with_name(names[0]).read_bytes() != photo.with_name(names[1]).read_bytes()
     with Image.open(photo.with_name("both.jpg")) as image:
         assert image.width > 900
+
+
+def test_an_edit_is_made_again_from_its_file(step1x: Run, photo: Path, random_mini: Path) -> None:
+    first, again, other, bare = (photo.with_name(name) for name in ("first.jpg", "again.jpg", "other.png", "bare.webp"))
+    box = ("--box", "10,10,100,100")
+    asked = (photo, "把它变成夜晚", "--seed", "7", "--steps", "2", "--strength", "0.5", *box)
+    assert step1x("edit", *asked, "--weights", random_mini, "-o", first).returncode == 0
+    assert_refused(step1x("edit", photo, "--like", first), 2, "was made within a mask")
+    done = step1x("edit", photo, "--like", first, *box, "--weights", random_mini, "-o", again)
+    assert done.returncode == 0 and "把它变成夜晚" in done.stderr
+    assert again.read_bytes() == first.read_bytes()
+    assert step1x("edit", photo, "make it day", "--like", again, *box, "--seed", "8", "--weights", random_mini, "-o", other).returncode == 0
+    found = read_settings(other)
+    assert (found.options["instruction"], found.options["seed"], found.options["steps"]) == ("make it day", 8, 2)
+    assert step1x("edit", photo, "--like", first, *box, "--weights", random_mini, "--no-settings", "-o", bare).returncode == 0
+    assert_refused(step1x("edit", photo, "--like", bare), 2, "holds no settings")
 
 
 def test_raw_is_what_the_model_drew_and_overwrite_replaces(step1x: Run, photo: Path, random_mini: Path) -> None:

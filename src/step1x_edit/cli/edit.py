@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from step1x_edit import __version__
 from step1x_edit.cli.batch import Job, read_batch
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.folders import find_version, find_weights
+from step1x_edit.cli.likeness import repeat
 from step1x_edit.cli.regions import read_region
 from step1x_edit.cli.thought import Thought
 from step1x_edit.errors import UsageError
@@ -40,11 +40,15 @@ def edit(
             "--out", "-o", help="File to write, or folder for a batch; by default beside the picture, NAME-edited.png.", show_default=False
         ),
     ] = None,
-    model: Annotated[str, typer.Option("--model", help="Model to use; see step1x models list.")] = "mini",
+    like: Annotated[
+        Path | None,
+        typer.Option("--like", help="An edited picture: do to this one what was done there; other options win.", show_default=False),
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Model to use, mini by default; see step1x models list.")] = None,
     weights: Annotated[
         Path | None, typer.Option("--weights", help="Folder of the model's weights, where they are not in their usual place.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Another seed gives another result.")] = 0,
+    seed: Annotated[int | None, typer.Option("--seed", help="Another seed gives another result; 0 by default.")] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Sampling steps; the model's own number by default.")] = None,
     guidance: Annotated[
         float | None, typer.Option("--guidance", help="Weight of the instruction, 1 for none; the model's own by default.")
@@ -65,8 +69,10 @@ def edit(
     reference: Annotated[
         list[Path] | None, typer.Option("--reference", help="A further picture; may be repeated (v1.1, v1.2).", show_default=False)
     ] = None,
-    strength: Annotated[float, typer.Option("--strength", help="How far to go from the picture; under 1 keeps more of it.")] = 1.0,
-    negative: Annotated[str, typer.Option("--negative", help="What guidance leads away from.", show_default=False)] = "",
+    strength: Annotated[
+        float | None, typer.Option("--strength", help="How far to go from the picture, 1 by default; under 1 keeps more of it.")
+    ] = None,
+    negative: Annotated[str | None, typer.Option("--negative", help="What guidance leads away from.", show_default=False)] = None,
     guidance_limit: Annotated[
         float | None,
         typer.Option("--guidance-limit", help="Limit guidance above this time, 0 always, 1 never; the model's own by default."),
@@ -100,6 +106,7 @@ def edit(
         str, typer.Option("--strict-size", help="on: the picture's own size, what was not edited untouched; off: what the model drew.")
     ] = "on",
     raw: Annotated[bool, typer.Option("--raw", help="The same as --strict-size off.")] = False,
+    settings: Annotated[bool, typer.Option("--settings/--no-settings", help="Keep the settings of the edit in the file.")] = True,
     compare: Annotated[
         Path | None, typer.Option("--compare", help="Also write a picture of before and after side by side.", show_default=False)
     ] = None,
@@ -113,6 +120,10 @@ def edit(
         raise UsageError(f"--strict-size is on or off, not {strict_size!r}.")
     options: dict[str, Any] = {"seed": seed, "steps": steps, "guidance": guidance, "size": size, "strength": strength}
     options |= {"negative": negative, "guidance_limit": guidance_limit}
+    options = {name: value for name, value in options.items() if value is not None}
+    if like is not None:
+        model, instruction, options = repeat(like, model, instruction, options, masked=mask is not None or box is not None)
+    model = model or "mini"
     task = _Task(
         model,
         weights or find_weights(model),
@@ -125,6 +136,7 @@ def edit(
         tuple(read_lora(each) for each in lora or ()),
         lora_apart,
         Thought(thinker, thinker_model, tries, 512) if think or thinker else None,
+        settings,
     )
     if text_to_image is not None:
         if image is not None or images is not None or mask or box or reference:
@@ -164,6 +176,7 @@ class _Task:
     adapters: tuple[tuple[Path, float], ...]
     adapters_apart: bool
     thought: Thought | None
+    settings: bool
 
     def open(self) -> Editor:
         """Load the model."""
@@ -253,8 +266,10 @@ class _Task:
 
     def _write(self, result: EditResult, target: Path) -> None:
         from step1x_edit.image_io import write_image
+        from step1x_edit.settings import describe_edit
 
-        _say_notes(write_image(result.raw if self.raw else result.image, target, self.overwrite, _record(result)))
+        record = describe_edit(result) if self.settings else None
+        _say_notes(write_image(result.raw if self.raw else result.image, target, self.overwrite, record))
         _say_path(target)
 
 
@@ -311,20 +326,6 @@ def _say_notes(notes: Iterable[str]) -> None:
 def _say_path(path: Path) -> None:
     typer.echo(os.fsencode(path))  # as it is on the disk, whatever the terminal's encoding
     sys.stdout.flush()
-
-
-def _record(result: EditResult) -> dict[str, str]:
-    """What is needed to make the edit again."""
-    request = result.request
-    return {
-        "Software": f"step1x-edit {__version__}",
-        "step1x:instruction": request.instruction,
-        "step1x:model": result.model,
-        "step1x:seed": str(request.seed),
-        "step1x:steps": str(request.steps),
-        "step1x:guidance": str(request.guidance),
-        "step1x:size": str(request.size),
-    }
 
 
 def _prepare_libraries() -> None:

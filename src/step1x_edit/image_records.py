@@ -1,0 +1,62 @@
+"""How a picture was made, kept inside its file: as text chunks in PNG, as a comment of EXIF in the other formats that have room for it.
+
+A record is a table of short texts. Reading one never trusts the file: what is too long, cut off or no such table counts as no record.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from PIL import ExifTags, Image, PngImagePlugin
+
+PREFIX = "step1x:"
+"""Of the keys that are read back."""
+
+LONGEST = 64 * 1024
+"""Bytes of a record at most."""
+
+_WITH_EXIF = ("JPEG", "WEBP", "AVIF", "TIFF")
+_ASCII = b"ASCII\0\0\0"
+
+
+def save_options(name: str, record: Mapping[str, str]) -> dict[str, Any]:
+    """What `Image.save` needs to keep a record in a file of format `name`; nothing where the format has no room."""
+    if name == "PNG":
+        text = PngImagePlugin.PngInfo()
+        for key, value in record.items():
+            text.add_itxt(key, value)
+        return {"pnginfo": text}
+    if name not in _WITH_EXIF:
+        return {}
+    exif, text = Image.Exif(), json.dumps(dict(record))
+    exif[ExifTags.Base.Software] = record.get("Software", "")
+    if name == "TIFF":  # Pillow writes no table of EXIF into it
+        exif[ExifTags.Base.ImageDescription] = text
+    else:
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = _ASCII + text.encode("ascii")
+    return {"exif": exif}
+
+
+def read_record(image: Image.Image) -> dict[str, str]:
+    """The keys with `PREFIX` of an opened picture's record; empty where there is none that can be read."""
+    chunks = any(str(key).startswith(PREFIX) for key in image.info)  # those before the pixels, which are not decoded for this
+    found: Any = image.info if chunks else _read_comment(image)
+    if not isinstance(found, dict):
+        return {}
+    kept = {str(key): str(value) for key, value in found.items() if str(key).startswith(PREFIX) and isinstance(value, str)}
+    return kept if sum(map(len, kept.values())) <= LONGEST else {}
+
+
+def _read_comment(image: Image.Image) -> Any:
+    try:
+        exif = image.getexif()
+        comment = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
+        if isinstance(comment, bytes) and comment.startswith(_ASCII):
+            text = comment[len(_ASCII) :].decode("ascii")
+        else:
+            text = exif.get(ExifTags.Base.ImageDescription)
+        return json.loads(text) if isinstance(text, str) and len(text) <= LONGEST else None
+    except (OSError, SyntaxError, ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError):
+        return None  # Pillow's readers raise any of these on damaged EXIF data, whose pixels may be sound

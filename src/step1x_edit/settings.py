@@ -1,0 +1,76 @@
+"""The settings of an edit as they travel in the edited file, so that it can be made again: `step1x edit PICTURE --like EDITED`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from step1x_edit import __version__
+from step1x_edit.errors import UsageError
+from step1x_edit.image_io import open_record
+from step1x_edit.image_records import PREFIX
+from step1x_edit.types import LONGEST_INSTRUCTION, EditResult
+
+_NUMBERS = {"seed": int, "steps": int, "guidance": float, "size": int, "strength": float, "guidance_limit": float}
+_TEXTS = ("instruction", "model", "negative", "mask")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an edit was made.
+
+    Attributes:
+        options: of `EditRequest`, by name: instruction, seed, steps, guidance, size, strength, guidance_limit, negative.
+        model: name of the model.
+        mask: SHA-256 of the mask's pixels, or empty where there was none.
+    """
+
+    options: dict[str, Any]
+    model: str
+    mask: str = ""
+
+
+def describe_edit(result: EditResult) -> dict[str, str]:
+    """The record of an edit, for `write_image`."""
+    request = result.request
+    values: dict[str, Any] = {name: getattr(request, name) for name in ("instruction", *_NUMBERS, "negative")}
+    values |= {"model": result.model, "mask": "" if request.mask is None else digest_mask(request.mask)}
+    texts = {f"{PREFIX}{name}": str(value) for name, value in values.items() if value not in ("", None)}
+    return {"Software": f"step1x-edit {__version__}", **texts}
+
+
+def digest_mask(mask: Image.Image) -> str:
+    """SHA-256 of a mask's size and grey values."""
+    return hashlib.sha256(f"{mask.width}x{mask.height}".encode() + mask.convert("L").tobytes()).hexdigest()
+
+
+def read_settings(path: Path) -> Settings:
+    """The settings in an edited picture.
+
+    Raises:
+        ImageError: it cannot be opened as a picture.
+        UsageError: it holds no settings, or ones that make no sense.
+    """
+    return parse_settings(open_record(path), str(path))
+
+
+def parse_settings(record: Mapping[str, str], name: str) -> Settings:
+    """The settings of a record; `name` says in errors where it is from. Raises UsageError as `read_settings` does."""
+    values = {key.removeprefix(PREFIX): value for key, value in record.items()}
+    if not values.get("instruction", "").strip() or not values.get("model"):
+        raise UsageError(f"{name} holds no settings of an edit; it was made by something else, or they were left out or stripped.")
+    if any(len(values.get(key, "")) > LONGEST_INSTRUCTION for key in _TEXTS):
+        raise UsageError(f"The settings in {name} are longer than any edit's; they were not written by step1x.")
+    options: dict[str, Any] = {key: values[key] for key in ("instruction", "negative") if key in values}
+    for key, kind in _NUMBERS.items():
+        if key in values:
+            try:
+                options[key] = kind(values[key])
+            except ValueError as error:
+                raise UsageError(f"The setting {key} in {name} is {values[key][:40]!r}, which is no number.") from error
+    return Settings(options, values["model"], values.get("mask", ""))
