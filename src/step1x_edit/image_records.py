@@ -24,10 +24,10 @@ _ASCII = b"ASCII\0\0\0"
 def save_options(name: str, record: Mapping[str, str]) -> dict[str, Any]:
     """What `Image.save` needs to keep a record in a file of format `name`; nothing where the format has no room."""
     if name == "PNG":
-        text = PngImagePlugin.PngInfo()
+        chunks = PngImagePlugin.PngInfo()
         for key, value in record.items():
-            text.add_itxt(key, value)
-        return {"pnginfo": text}
+            chunks.add_itxt(key, value)
+        return {"pnginfo": chunks}
     if name not in _WITH_EXIF:
         return {}
     exif, text = Image.Exif(), json.dumps(dict(record))
@@ -54,7 +54,7 @@ def _read_comment(image: Image.Image) -> Any:
         exif = image.getexif()
         comment = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
         if isinstance(comment, bytes) and comment.startswith(_ASCII):
-            text = comment[len(_ASCII) :].decode("ascii")
+            text: Any = comment[len(_ASCII) :].decode("ascii")
         else:
             text = exif.get(ExifTags.Base.ImageDescription)
         return json.loads(text) if isinstance(text, str) and len(text) <= LONGEST else None
