@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from step1x_edit.alignment import realign
+from step1x_edit.errors import Step1XError
 from step1x_edit.image_io import fit_size, resize
 from step1x_edit.image_modes import flatten, to_standard
 from step1x_edit.transfer import transfer
@@ -90,6 +93,23 @@ class Drawing:
             edited = resize(raw, request.shape)
         clock.lap("transfer")
         return EditResult(edited, raw, request, self.model, clock.read())
+
+
+@contextmanager
+def explain_failures(dtype: torch.dtype | None = None) -> Iterator[None]:
+    """Failures of the device in words; any other exception is a bug and passes."""
+    memory = "There is not enough memory for this edit; choose a smaller size or another device."
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise Step1XError(memory) from error
+    except FloatingPointError as error:
+        name = str(dtype).removeprefix("torch.")
+        raise Step1XError(f"The numbers overflowed in {name}; choose float32 as dtype, or a lower guidance.") from error
+    except RuntimeError as error:
+        if "DefaultCPUAllocator" not in str(error):  # what PyTorch raises where the memory is that of the CPU
+            raise
+        raise Step1XError(memory) from error
 
 
 def to_colours(image: Image.Image) -> Tensor:

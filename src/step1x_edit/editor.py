@@ -10,7 +10,6 @@ figure that does the work, for one request or for several of one kind at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -20,8 +19,8 @@ from PIL import Image
 from torch import Tensor
 
 from step1x_edit.devices import choose_device, choose_dtype
-from step1x_edit.drawing import Clock, Drawing, Sheet, to_colours, to_picture
-from step1x_edit.errors import Step1XError, UsageError, WeightsError
+from step1x_edit.drawing import Clock, Drawing, Sheet, explain_failures, to_colours, to_picture
+from step1x_edit.errors import UsageError, WeightsError
 from step1x_edit.flow.objective import interpolate
 from step1x_edit.flow.packing import pack, unpack
 from step1x_edit.flow.sampler import sample
@@ -156,7 +155,7 @@ class Editor:
             Step1XError: as for `edit`.
         """
         request = self._complete(request)
-        with _explain_failures(self.dtype), torch.inference_mode():
+        with explain_failures(self.dtype), torch.inference_mode():
             read = self._read([request])
             for seed in seeds:
                 (drawing,) = self._draw(read, [replace(request, seed=seed)], progress, preview)
@@ -173,7 +172,7 @@ class Editor:
             UsageError: the requests are not of one kind, see `kind`; or as for `edit_seeds`.
             Step1XError: as for `edit`.
         """
-        with _explain_failures(self.dtype):
+        with explain_failures(self.dtype):
             return [drawing.finish() for drawing in self.draw_batch(requests, progress, preview)]
 
     def draw_batch(
@@ -183,7 +182,7 @@ class Editor:
         requests = [self._complete(request) for request in requests]
         if len({self.kind(request) for request in requests}) > 1:
             raise UsageError("Requests of one batch must be alike in size, number of pictures, steps, guidance, its limit, and strength.")
-        with _explain_failures(self.dtype), torch.inference_mode():
+        with explain_failures(self.dtype), torch.inference_mode():
             return self._draw(self._read(requests), requests, progress, preview)
 
     def kind(self, request: EditRequest) -> Hashable:
@@ -314,18 +313,6 @@ class _Read:
     tokens: Tensor | None
     baselines: Tensor | None
     seconds: dict[str, float]
-
-
-@contextmanager
-def _explain_failures(dtype: torch.dtype) -> Iterator[None]:
-    """Failures of the device in words; any other exception is a bug and passes."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise Step1XError("There is not enough memory for this edit; choose a smaller size or another device.") from error
-    except FloatingPointError as error:
-        name = str(dtype).removeprefix("torch.")
-        raise Step1XError(f"The numbers overflowed in {name}; choose float32 as dtype, or a lower guidance.") from error
 
 
 def _first(*values: float | None) -> float:

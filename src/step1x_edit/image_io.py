@@ -114,6 +114,23 @@ def open_record(path: Path) -> dict[str, str]:
             raise ImageError(f"{path} is not a whole picture in a known format ({', '.join(READ_FORMATS[:7])} and others).") from error
 
 
+def read_size(data: bytes) -> tuple[int, int]:
+    """Width and height of the picture that `read_image` would give, from the file's header alone: nothing is decoded.
+
+    (But for the rare PNG whose orientation stands after its pixels: that is not looked for.)
+
+    Raises:
+        ImageError: it is not a picture, or larger than `MAX_PIXELS`. Damage further on is not seen.
+    """
+    if not data:
+        raise ImageError("The file is empty.")
+    with _explain_decoding("The file"), _quiet_warnings():
+        image = _open(BytesIO(data))
+        if image.format == "PNG" and "exif" not in image.info:  # Pillow would decode all of it to look for EXIF data at its end
+            return image.size
+        return image.size if _orientation(image) < 5 else (image.height, image.width)
+
+
 def fit_size(width: int, height: int, size: int, cell: int) -> tuple[int, int]:
     """The size that the model works at: the picture's aspect ratio, an area of about size * size, sides multiples of `cell` pixels.
 
@@ -221,16 +238,29 @@ def _open_regular(path: Path) -> IO[bytes]:
 def _decode(file: IO[bytes], name: str, size: int) -> Picture:
     if size == 0:
         raise ImageError(f"{name} is empty.")
+    with _explain_decoding(name), _quiet_warnings():
+        image = _open(file)
+        animated = image.format not in _MULTI_PAGE and getattr(image, "is_animated", False)
+        image.load()
+        upright = _turn_upright(image)
+        picture = to_standard(upright)
+        picture.image.info.clear()  # the profile is applied; what else was there is the original's
+    first = ("Only the first of its frames or pages is edited.",) if animated else ()
+    return Picture(picture.image, first + picture.notes)
+
+
+def _open(file: IO[bytes]) -> Image.Image:
+    """Read the header alone."""
+    image = Image.open(file, formats=READ_FORMATS)
+    if image.width * image.height > MAX_PIXELS:
+        raise Image.DecompressionBombError
+    return image
+
+
+@contextlib.contextmanager
+def _explain_decoding(name: str) -> Iterator[None]:
     try:
-        with _quiet_warnings():
-            image = Image.open(file, formats=READ_FORMATS)
-            if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError
-            animated = image.format not in _MULTI_PAGE and getattr(image, "is_animated", False)
-            image.load()
-            upright = _turn_upright(image)
-            picture = to_standard(upright)
-            picture.image.info.clear()  # the profile is applied; what else was there is the original's
+        yield
     except Image.DecompressionBombError as error:
         limit = MAX_PIXELS // 1_000_000
         raise ImageError(f"{name} declares more than {limit} million pixels, which is not opened; make it smaller first.") from error
@@ -238,8 +268,6 @@ def _decode(file: IO[bytes], name: str, size: int) -> Picture:
         raise ImageError(f"{name} is not a whole picture in a known format ({', '.join(READ_FORMATS[:7])} and others).") from error
     except _DECODE_ERRORS as error:
         raise ImageError(f"{name} is damaged or cut off and cannot be read; get a whole copy of it.") from error
-    first = ("Only the first of its frames or pages is edited.",) if animated else ()
-    return Picture(picture.image, first + picture.notes)
 
 
 @contextlib.contextmanager
@@ -251,13 +279,17 @@ def _quiet_warnings() -> Iterator[None]:
 
 
 def _turn_upright(image: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation; damaged EXIF data counts as none, since the pixels are sound."""
+    turn = _UPRIGHT.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> int:
+    """1 to 8 as EXIF counts them, from 5 on with the sides exchanged; damaged EXIF data counts as none, since the pixels are sound."""
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG, 1)
     except _DECODE_ERRORS:
-        return image
-    turn = _UPRIGHT.get(orientation)
-    return image if turn is None else image.transpose(turn)
+        return 1
+    return orientation if orientation in _UPRIGHT else 1
 
 
 def _publish(data: memoryview, path: Path, overwrite: bool) -> None:

@@ -88,6 +88,7 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         UsageError: the port is taken, or the address is not this machine's.
     """
+    listening = None
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # with the protocol named, answers are not delayed
@@ -95,6 +96,8 @@ def listen(host: str, port: int) -> socket.socket:
         listening.bind((host, port))
         listening.listen(WAITING_CONNECTIONS)
     except OSError as error:
+        if listening is not None:
+            listening.close()
         raise UsageError(
             f"Cannot listen on {host} port {port} ({error.strerror or error}); choose another with --host or --port."
         ) from error

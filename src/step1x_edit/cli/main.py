@@ -19,6 +19,7 @@ from step1x_edit.cli.bench import app as bench_app
 from step1x_edit.cli.data import app as data_app
 from step1x_edit.cli.edit import edit
 from step1x_edit.cli.models import app as models_app
+from step1x_edit.cli.serve import app as serve_app
 from step1x_edit.cli.study import app as study_app
 from step1x_edit.cli.train import train
 from step1x_edit.errors import Step1XError
@@ -53,6 +54,7 @@ app.command()(train)
 app.add_typer(bench_app, name="bench")
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
+app.add_typer(serve_app, name="serve")
 app.add_typer(study_app, name="study")
 
 

@@ -1,0 +1,1 @@
+"""A server that speaks OpenAI's images protocol, and the engine behind it."""

@@ -1,0 +1,178 @@
+"""From the engine's events to the answer: OpenAI's JSON, or its stream of events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import suppress
+from typing import Any, Literal, TypeVar
+
+from fastapi.responses import StreamingResponse
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from step1x_edit.serve.engine import Engine, Ticket
+from step1x_edit.serve.messages import Done, Failed, Preview
+from step1x_edit.serve.orders import Order
+from step1x_edit.serve.refusals import Refusal, describe
+from step1x_edit.serve.schemas import Picture, Pictures, Usage
+
+T = TypeVar("T")
+Kind = Literal["image_edit", "image_generation"]
+
+FIRST_EVENT = 5.0
+"""Seconds that a stream waits for its first event, so that a request that fails at once is answered with a status that says so."""
+
+HEARTBEAT = 15.0
+"""Seconds after which a silent stream says that it is alive, so that proxies keep the connection."""
+
+
+def to_json(values: Any) -> bytes:
+    """ASCII alone: what clients sent is echoed in errors, and may be no valid text."""
+    return json.dumps(values, separators=(",", ":")).encode("ascii")
+
+
+async def answer_at_once(engine: Engine, order: Order, owner: str, request: Request) -> Response:
+    """All pictures in one answer; where one fails, that is the answer.
+
+    Raises:
+        Refusal: they could not be made.
+        ClientDisconnect: the client has left.
+    """
+    tickets = engine.submit(owner, order.tasks, order.seconds)
+    try:
+        ends = await unless_gone(request, asyncio.gather(*(_end(ticket) for ticket in tickets)))
+    finally:
+        engine.cancel(tickets)
+    pictures = [_picture(end, order, task.seed) for end, task in zip(ends, order.tasks, strict=True)]
+    answer = Pictures(
+        created=int(time.time()),
+        data=[Picture(seed=task.seed) for task in order.tasks],
+        model=engine.model.model if engine.model else "",
+        output_format=order.wishes.output_format,
+        size=_size(ends[0].size),
+        usage=Usage.of(ends[0].text_tokens, ends[0].image_tokens, sum(end.drawn_tokens for end in ends)),
+        seconds={step: round(seconds, 4) for step, seconds in ends[0].seconds.items()},
+    ).model_dump()
+    return Response(to_json(answer | {"data": pictures}), media_type="application/json")
+
+
+async def answer_in_events(engine: Engine, order: Order, owner: str, request: Request, kind: Kind) -> Response:
+    """Pictures as they come, and those of the work in progress; raises as `answer_at_once` does, as far as it is known at the start."""
+    tickets = engine.submit(owner, order.tasks, order.seconds)
+    merged: asyncio.Queue[tuple[Ticket, Preview | Done | Failed]] = asyncio.Queue()
+    pumps = [asyncio.get_running_loop().create_task(_pump(ticket, merged)) for ticket in tickets]
+
+    def close() -> None:
+        for pump in pumps:
+            pump.cancel()
+        engine.cancel(tickets)
+
+    first: tuple[Ticket, Preview | Done | Failed] | None = None
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_EVENT):
+                first = await unless_gone(request, merged.get())
+        if first is not None and isinstance(first[1], Failed):
+            raise _refusal(first[1])
+    except BaseException:
+        close()
+        raise
+
+    async def stream() -> AsyncIterator[bytes]:
+        try:
+            left, event = len(tickets), first
+            while left:
+                if event is None:
+                    try:
+                        async with asyncio.timeout(HEARTBEAT):
+                            event = await merged.get()
+                    except TimeoutError:
+                        yield b": still at work\n\n"
+                        continue
+                ticket, said = event
+                event = None
+                if isinstance(said, Failed):
+                    yield _event("error", describe(said.sentence, said.status, said.code))
+                    return
+                left -= isinstance(said, Done)
+                yield _describe_event(said, ticket, order, kind)
+        finally:
+            close()
+
+    return StreamingResponse(stream(), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+
+
+async def unless_gone(request: Request, work: Awaitable[T]) -> T:
+    """The work's result, or as soon as the client has left, an end to it.
+
+    Raises:
+        ClientDisconnect: it has left.
+    """
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_leave(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
+
+
+async def _leave(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _end(ticket: Ticket) -> Done:
+    while True:
+        match await ticket.events.get():
+            case Done() as end:
+                return end
+            case Failed() as failure:
+                raise _refusal(failure)
+
+
+async def _pump(ticket: Ticket, merged: asyncio.Queue[tuple[Ticket, Preview | Done | Failed]]) -> None:
+    while True:
+        event = await ticket.events.get()
+        merged.put_nowait((ticket, event))
+        if not isinstance(event, Preview):
+            return
+
+
+def _refusal(failure: Failed) -> Refusal:
+    return Refusal(failure.sentence, failure.status, failure.code)
+
+
+def _picture(end: Done, order: Order, seed: int) -> dict[str, Any]:
+    if order.wishes.response_format == "url":
+        return {"url": f"data:image/{order.wishes.output_format};base64,{end.picture}", "seed": seed}
+    return {"b64_json": end.picture, "seed": seed}
+
+
+def _describe_event(said: Preview | Done, ticket: Ticket, order: Order, kind: Kind) -> bytes:
+    record: dict[str, Any] = {
+        "b64_json": said.picture,
+        "background": "opaque",
+        "created_at": int(time.time()),
+        "output_format": order.wishes.output_format,
+        "quality": "auto",
+        "size": _size(said.size),
+        "seed": ticket.task.seed,
+    }
+    if isinstance(said, Preview):
+        return _event(f"{kind}.partial_image", {**record, "partial_image_index": said.index})
+    usage = Usage.of(said.text_tokens, said.image_tokens, said.drawn_tokens)
+    return _event(f"{kind}.completed", {**record, "usage": usage.model_dump()})
+
+
+def _event(name: str, record: dict[str, Any]) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), to_json({"type": name, **record}))
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"

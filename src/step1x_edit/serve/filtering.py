@@ -1,0 +1,36 @@
+"""A place for a check of what goes in and out: a hook, for what a service may and must not draw is its owner's decision."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from step1x_edit.errors import UsageError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class ContentFilter(Protocol):
+    """Runs beside the model, in its process; `step1x serve --content-filter package.module:name` makes one by calling name()."""
+
+    def check_request(self, instruction: str, negative: str, pictures: Sequence[Image]) -> str | None:
+        """Why this is not done, in one sentence for the client; None lets it pass."""
+
+    def check_result(self, picture: Image) -> str | None:
+        """Why this is not handed out, in one sentence for the client; None lets it pass."""
+
+
+def load_filter(place: str) -> ContentFilter:
+    """Make the filter at module:name.
+
+    Raises:
+        UsageError: there is nothing of that name.
+    """
+    module, _, name = place.partition(":")
+    try:
+        made: ContentFilter = getattr(importlib.import_module(module), name)()
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"There is no content filter at {place!r} ({error}); give it as package.module:name.") from error
+    return made

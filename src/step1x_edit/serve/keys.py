@@ -1,0 +1,120 @@
+"""API keys: random, shown once, kept as hashes in a file that only its owner reads.
+
+A key is 256 random bits, so that one round of SHA-256 guards it as well as many would.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from step1x_edit.errors import UsageError
+
+PREFIX = "sk-step1x-"
+
+
+@dataclass(frozen=True)
+class Key:
+    """What is kept of a key: whose it is, its hash, and when it was made, in seconds since 1970."""
+
+    name: str
+    sha256: str
+    created: int
+
+
+class Keys:
+    """A file of keys, read again when it has changed: a key that is revoked stops working at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, int, int] | None = None
+        self._names: dict[str, str] = {}
+        self.read()
+
+    def read(self) -> tuple[Key, ...]:
+        """All keys, in the order in which they were made.
+
+        Raises:
+            UsageError: there is no such file, or it holds something else.
+        """
+        try:
+            values = json.loads(self._path.read_text(encoding="utf-8"))
+            return tuple(Key(str(each["name"]), str(each["sha256"]), int(each["created"])) for each in values["keys"])
+        except OSError as error:
+            raise UsageError(f"The keys in {self._path} cannot be read ({error.strerror}); step1x serve keys add makes one.") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{self._path} is not a file of keys; name another with --keys.") from error
+
+    def find(self, key: str) -> str | None:
+        """Whose key this is; None for nobody's."""
+        self._refresh()
+        return self._names.get(_hash(key))
+
+    def add(self, name: str) -> str:
+        """Make a key, and return it: it is not kept.
+
+        Raises:
+            UsageError: there is a key of that name.
+        """
+        keys = self.read()
+        if not name.strip() or not name.isprintable() or len(name) > 100:
+            raise UsageError("A key's name must be text of 1 to 100 characters, for instance whose it is.")
+        if name in {key.name for key in keys}:
+            raise UsageError(f"There is a key named {name} already; choose another name, or revoke it first.")
+        secret = PREFIX + secrets.token_urlsafe(32)
+        self._write((*keys, Key(name, _hash(secret), int(time.time()))))
+        return secret
+
+    def revoke(self, name: str) -> None:
+        """Let a key stop working.
+
+        Raises:
+            UsageError: there is none of that name.
+        """
+        keys = self.read()
+        left = tuple(key for key in keys if key.name != name)
+        if len(left) == len(keys):
+            raise UsageError(f"There is no key named {name}; step1x serve keys list shows all.")
+        self._write(left)
+
+    @classmethod
+    def open(cls, path: Path) -> Keys:
+        """The file, which is made if it is not there."""
+        if not path.exists():
+            _write(path, ())
+        return cls(path)
+
+    def _write(self, keys: tuple[Key, ...]) -> None:
+        _write(self._path, keys)
+
+    def _refresh(self) -> None:
+        try:
+            found = self._path.stat()
+            seen = (found.st_mtime_ns, found.st_size, found.st_ino)
+            if seen != self._seen:
+                self._names = {key.sha256: key.name for key in self.read()}
+                self._seen = seen
+        except (OSError, UsageError):
+            self._names, self._seen = {}, None  # without a sound file nobody is let in
+
+
+def _write(path: Path, keys: tuple[Key, ...]) -> None:
+    """Whole or not at all, for its owner alone."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump({"keys": [vars(key) for key in keys]}, file, indent=1)
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UsageError(f"The keys cannot be written to {path} ({error.strerror}); name another file with --keys.") from error
+
+
+def _hash(key: str) -> str:
+    return hashlib.sha256(key.encode(errors="replace")).hexdigest()

@@ -1,0 +1,178 @@
+"""From a request's fields and files to tasks for the engine, with all that can be checked without decoding a picture."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from PIL import Image
+
+from step1x_edit.errors import ImageError
+from step1x_edit.image_io import fit_size, read_size
+from step1x_edit.serve.addresses import Reader
+from step1x_edit.serve.messages import Output, Ready, Task
+from step1x_edit.serve.refusals import Refusal
+from step1x_edit.serve.schemas import EditBody, EditWishes, GenerationWishes, Wishes, read_wishes
+from step1x_edit.serve.settings import Limits
+from step1x_edit.serve.uploads import Upload
+from step1x_edit.types import EditRequest
+
+IMAGE_FIELDS = ("image", "image[]")
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Order:
+    """A request, understood: what is wished, the tasks that make it, and in how many seconds it is wanted."""
+
+    wishes: Wishes
+    tasks: tuple[Task, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Clerk:
+    """Makes orders of requests.
+
+    Attributes:
+        limits: of the server.
+        names: under which the model may be asked for.
+        reader: of pictures that are given by their address.
+        number: gives new tasks their numbers.
+    """
+
+    limits: Limits
+    names: tuple[str, ...]
+    reader: Reader
+    number: Callable[[], int]
+
+    async def read_edit(self, upload: Upload, model: Ready) -> Order:
+        """An edit, as a form or as JSON.
+
+        Raises:
+            Refusal, UsageError, ImageError: what is wrong with it.
+        """
+        wishes, pictures, mask = await (self._open_form(upload) if upload.files else self._open_json(upload.values))
+        self._check(wishes, model)
+        if len(pictures) > model.references:
+            few = "one picture" if model.references == 1 else f"{model.references} pictures"
+            raise Refusal(f"{model.model} takes {few} in a request, not {len(pictures)}.", 400, "too_many_images", "image")
+        sizes = [await self._measure(each, "image") for each in pictures]
+        if mask is not None and (size := await self._measure(mask, "mask")) != sizes[0]:
+            (width, height), (wide, high) = size, sizes[0]
+            sentence = f"The mask is {width} x {height} pixels and the picture {wide} x {high}; make the mask of the picture's size."
+            raise Refusal(sentence, 400, "invalid_mask", "mask")
+        strength = wishes.strength
+        _try(wishes, image=Image.new("L", (1, 1)), strength=strength)
+        return self._order(wishes, model, sizes, pictures=tuple(pictures), mask=mask, strength=strength)
+
+    def read_generation(self, upload: Upload, model: Ready) -> Order:
+        """A picture from text alone; raises as `read_edit` does."""
+        wishes = read_wishes(GenerationWishes, {**upload.values, **dict.fromkeys(upload.files, "")})
+        self._check(wishes, model)
+        if not model.text_to_image:
+            raise Refusal(f"{model.model} makes no pictures from text alone; use /v1/images/edits.", 400, "unsupported_model", "model")
+        shape = wishes.bounds or (model.size, model.size)
+        _try(wishes, image=None, shape=shape)
+        return self._order(wishes, model, [shape], shape=shape)
+
+    async def _open_form(self, upload: Upload) -> tuple[EditWishes, list[bytes], bytes | None]:
+        values, files = dict(upload.values), dict(upload.files)
+        pictures = [data for name in IMAGE_FIELDS for data in files.pop(name, ())]
+        masks = files.pop("mask", ())
+        if len(masks) > 1:
+            raise Refusal("There is more than one mask; one is for the first picture.", 400, "invalid_mask", "mask")
+        wishes = read_wishes(EditWishes, {**values, **dict.fromkeys(files, "")})
+        if not pictures:
+            raise Refusal("The picture to edit is missing; send it as the file image.", 400, "missing_required_parameter", "image")
+        return wishes, pictures, masks[0] if masks else None
+
+    async def _open_json(self, values: Mapping[str, Any]) -> tuple[EditWishes, list[bytes], bytes | None]:
+        if "images" not in values:
+            read_wishes(EditWishes, values)
+            raise Refusal("The picture to edit is missing; send it as the file image.", 400, "missing_required_parameter", "image")
+        body = read_wishes(EditBody, values)
+        if len(body.images) > 16:
+            raise Refusal(f"There are {len(body.images)} pictures; one request shows at most 16.", 400, "too_many_images", "images")
+        pictures = [await self.reader.read(each.image_url) for each in body.images]
+        return body, pictures, None if body.mask is None else await self.reader.read(body.mask.image_url)
+
+    def _check(self, wishes: Wishes, model: Ready) -> None:
+        limits = self.limits
+        if wishes.model and wishes.model not in self.names:
+            raise Refusal(f"There is no model {wishes.model}; this server has {self.names[0]}.", 404, "model_not_found", "model")
+        if wishes.n > limits.results:
+            raise Refusal(f"n is {wishes.n}; at most {limits.results} results are made at once.", 400, "invalid_value", "n")
+        if wishes.steps is not None and wishes.steps > limits.steps:
+            raise Refusal(f"steps is {wishes.steps}; at most {limits.steps} are taken.", 400, "invalid_value", "steps")
+        if wishes.model_size is not None and wishes.model_size > 2 * model.size:
+            sentence = f"model_size is {wishes.model_size}; {model.model} works at {model.size}, and at most at {2 * model.size}."
+            raise Refusal(sentence, 400, "invalid_value", "model_size")
+        if wishes.bounds and wishes.bounds[0] * wishes.bounds[1] > limits.pixels:
+            raise Refusal(f"size is more than {limits.pixels / 1e6:g} million pixels.", 400, "invalid_value", "size")
+        if wishes.background == "transparent":
+            sentence = "Transparent backgrounds are not made here; leave background out. A picture's own transparency is kept."
+            raise Refusal(sentence, 400, "unsupported_value", "background")
+        if wishes.seed is not None and wishes.seed + wishes.n > 2**63:
+            raise Refusal("The seeds of so many results go beyond 2**63 - 1; choose a smaller seed.", 400, "invalid_value", "seed")
+
+    async def _measure(self, data: bytes, name: str) -> Size:
+        try:
+            width, height = await asyncio.to_thread(read_size, data)
+        except ImageError as error:
+            raise Refusal(str(error), 400, "invalid_image", name) from error
+        if width * height > self.limits.pixels:
+            sentence = f"The {name} is {width} x {height} pixels; at most {self.limits.pixels / 1e6:g} million pixels are taken."
+            raise Refusal(sentence, 400, "image_too_large", name)
+        return width, height
+
+    def _order(
+        self,
+        wishes: Wishes,
+        model: Ready,
+        sizes: Sequence[Size],
+        pictures: tuple[bytes, ...] = (),
+        mask: bytes | None = None,
+        strength: float = 1.0,
+        shape: Size | None = None,
+    ) -> Order:
+        area = wishes.model_size or model.size
+        drawn = tuple(fit_size(*size, area, model.cell) for size in sizes)
+        make = partial(
+            Task,
+            kind=(bool(pictures), drawn, area, wishes.steps, wishes.guidance, wishes.guidance_limit, strength),
+            pixels=sum(width * height for width, height in sizes),
+            pictures=pictures,
+            mask=mask,
+            instruction=wishes.prompt,
+            negative=wishes.negative,
+            steps=wishes.steps,
+            guidance=wishes.guidance,
+            guidance_limit=wishes.guidance_limit,
+            strength=strength,
+            model_size=wishes.model_size,
+            shape=shape,
+            output=Output(wishes.output_format, wishes.output_compression, None if shape else wishes.bounds),
+            previews=wishes.partial_images if wishes.stream else 0,
+        )
+        seed = secrets.randbelow(2**31) if wishes.seed is None else wishes.seed
+        tasks = tuple(make(number=self.number(), seed=seed + i) for i in range(wishes.n))
+        return Order(wishes, tasks, min(wishes.timeout or self.limits.seconds, self.limits.seconds))
+
+
+def _try(wishes: Wishes, **pictures: Any) -> None:
+    """Let the one place that knows what an edit may be have its say, in its own words."""
+    EditRequest(
+        instruction=wishes.prompt,
+        negative=wishes.negative,
+        seed=wishes.seed or 0,
+        steps=wishes.steps,
+        guidance=wishes.guidance,
+        guidance_limit=wishes.guidance_limit,
+        size=wishes.model_size,
+        **pictures,
+    )

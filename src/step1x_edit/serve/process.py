@@ -1,0 +1,93 @@
+"""A process that holds the model, as the server sees it: started, spoken to, listened to, and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.sharedctypes import Synchronized
+
+from step1x_edit.serve.messages import Batch, Message, Opening
+
+STOP_SECONDS = 10.0
+
+
+class ModelProcess:
+    """One process, until it ends; a new one is a new object.
+
+    Args:
+        opening: what it is to hold.
+        heard: called on the event loop with each of its messages.
+        ended: called on the event loop once, after the last message, when the process has ended for any reason.
+    """
+
+    def __init__(self, opening: Opening, heard: Callable[[Message], None], ended: Callable[[], None]) -> None:
+        context = get_context("spawn")  # a fork would copy locks and CUDA's state
+        self._loop = asyncio.get_running_loop()
+        self._heard = heard
+        self._ended = ended
+        self._cancelled = context.Value("Q", 0)
+        self._connection, far = context.Pipe()
+        self._process = context.Process(target=_work, args=(far, self._cancelled, opening), name="step1x-model", daemon=True)
+        self._process.start()
+        far.close()
+        threading.Thread(target=self._listen, name="step1x-ears", daemon=True).start()
+
+    @property
+    def pid(self) -> int | None:
+        """Its number on this machine."""
+        return self._process.pid
+
+    async def send(self, batch: Batch) -> None:
+        """Hand over work; what cannot be handed over any more is told by `ended`."""
+        await asyncio.to_thread(_send, self._connection, batch)
+
+    def cancel(self, batch: int) -> None:
+        """Let it drop the batches up to this number at its next step."""
+        self._cancelled.value = max(batch, self._cancelled.value)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+
+    async def stop(self) -> None:
+        """Let it finish what it has, and end."""
+        await asyncio.to_thread(self._stop)
+
+    def _stop(self) -> None:
+        _send(self._connection, None)
+        self._process.join(STOP_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                message = self._connection.recv()
+            except (EOFError, OSError, TypeError):  # the last where it is closed in the middle of a wait
+                break
+            self._tell(self._heard, message)
+        self._process.join()
+        self._tell(self._ended)
+
+    def _tell(self, function: Callable[..., None], *arguments: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:  # the server's loop has ended; nobody listens
+            return
+
+
+def _work(connection: Connection, cancelled: Synchronized[int], opening: Opening) -> None:
+    from step1x_edit.serve.worker import work  # with PyTorch, which the server's own process does without
+
+    work(connection, cancelled, opening)
+
+
+def _send(connection: Connection, batch: Batch | None) -> None:
+    try:
+        connection.send(batch)
+    except OSError:
+        return

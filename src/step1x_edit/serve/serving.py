@@ -1,0 +1,79 @@
+"""Serve: one process that speaks HTTP, and one for each device that holds the model."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+import uvicorn
+
+from step1x_edit.errors import Step1XError
+from step1x_edit.serve.app import create_app
+from step1x_edit.serve.settings import Settings
+from step1x_edit.web import BoundedProtocol, address_of, listen
+
+LOCAL = ("localhost", "127.0.0.1", "[::1]")
+
+
+def is_local(host: str) -> bool:
+    """Whether only this machine reaches a server that listens there."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def serve(
+    settings: Settings,
+    host: str,
+    port: int,
+    grace: float = 60.0,
+    listening: Callable[[str], None] = lambda url: None,
+    log_requests: bool = True,
+) -> None:
+    """Serve until interrupted; then finish what was begun.
+
+    Args:
+        settings: of the server.
+        host: address to listen on.
+        port: port to listen on; 0 takes a free one.
+        grace: seconds that requests which have been begun may still take at the end.
+        listening: called with the server's address once clients can connect.
+        log_requests: write a line for each request to stderr.
+
+    Raises:
+        UsageError: the port is taken, the address is not this machine's, or the file of keys cannot be read.
+        Step1XError: the model cannot be loaded.
+    """
+    if settings.hosts is None and is_local(host):
+        settings = replace(settings, hosts=LOCAL)
+    failures: list[str] = []
+
+    def give_up(sentence: str) -> None:
+        failures.append(sentence)
+        server.should_exit = True
+
+    app = create_app(settings, give_up)
+    logging.basicConfig(level=logging.INFO if log_requests else logging.WARNING, format="%(asctime)s %(message)s")
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # malformed forms are the client's affair
+    with listen(host, port) as connections:
+        config = uvicorn.Config(
+            app,
+            http=BoundedProtocol,
+            ws="none",
+            loop="asyncio",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=round(grace),
+        )
+        server = uvicorn.Server(config)
+        listening(address_of(connections, host))
+        asyncio.run(server.serve(sockets=[connections]))
+    if failures:
+        raise Step1XError(failures[0])

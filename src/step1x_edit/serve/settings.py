@@ -1,0 +1,62 @@
+"""How a server behaves: what it accepts, how long it waits, and how many may wait."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from step1x_edit.serve.messages import Opening
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a request must not exceed, looked at before anything of it is decoded.
+
+    Attributes:
+        bytes: of a whole request.
+        pixels: of one picture, in and out.
+        results: pictures made for one request.
+        steps: sampling steps.
+        upload_seconds: for a request to arrive.
+        send_seconds: for a client to take in what was sent to it.
+        seconds: for a request to be answered, waiting included; a request may ask for less.
+        held_bytes: of all requests that are arriving, waiting or being worked on.
+    """
+
+    bytes: int = 32 * 1024 * 1024
+    pixels: int = 50_000_000
+    results: int = 10
+    steps: int = 100
+    upload_seconds: float = 60.0
+    send_seconds: float = 60.0
+    seconds: float = 600.0
+    held_bytes: int = 512 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of one server.
+
+    Attributes:
+        openings: one process each; of the same model.
+        limits: see there.
+        batch: most pictures in one pass through the model.
+        places: pictures that may wait.
+        places_each: pictures that one key may have waiting.
+        grace: seconds over a batch's deadlines after which its process counts as hung and is replaced.
+        keys: file of the API keys; None lets everybody in.
+        names: further names under which clients may ask for the model.
+        url_hosts: hosts whose addresses are read, exact names or *.domain; none by default.
+        hosts: names under which the server may be addressed; None for any.
+    """
+
+    openings: tuple[Opening, ...] = (Opening("mini"),)
+    limits: Limits = field(default_factory=Limits)
+    batch: int = 8
+    places: int = 64
+    places_each: int = 32
+    grace: float = 30.0
+    keys: Path | None = None
+    names: tuple[str, ...] = ()
+    url_hosts: tuple[str, ...] = ()
+    hosts: tuple[str, ...] | None = None

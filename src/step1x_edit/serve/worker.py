@@ -1,0 +1,260 @@
+"""The process that holds the model: takes batches, gives files.
+
+One thread runs the model; others lay what was drawn over the photographs and write the files, while the model goes on with the next batch.
+What a client got wrong, or what the device has too little memory for, fails the one task. Anything else is a bug: the process ends, and
+the server, which sees that, finds out whose task it was.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from io import BytesIO
+from multiprocessing.connection import Connection
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageOps
+
+from step1x_edit.drawing import explain_failures
+from step1x_edit.errors import ImageError, Step1XError, UsageError
+from step1x_edit.image_io import read_image, resize
+from step1x_edit.image_modes import flatten
+from step1x_edit.serve.filtering import load_filter
+from step1x_edit.serve.messages import Batch, Broken, Done, Failed, Free, Message, Opening, Output, Preview, Ready, Task
+from step1x_edit.serve.refusals import LEFT
+from step1x_edit.types import EditRequest
+
+if TYPE_CHECKING:
+    from step1x_edit.drawing import Drawing
+    from step1x_edit.editor import Draw, Editor
+
+Pair = tuple[Task, EditRequest]
+
+BUG = 70
+"""Exit code after a failure that should not happen."""
+
+
+class Cancelled(Exception):
+    """Nobody wants the batch any more."""
+
+
+class Refused(Step1XError):
+    """The content filter's word."""
+
+    http_status = 400
+
+
+def work(connection: Connection, cancelled: Synchronized[int], opening: Opening) -> None:
+    """The life of the process.
+
+    Args:
+        connection: batches come in, messages go out.
+        cancelled: the batches up to this number need not be finished.
+        opening: the model.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the server says when to stop
+    try:
+        worker = Worker(connection, cancelled, _open(opening), opening)
+    except Step1XError as error:
+        connection.send(Broken(str(error)))
+        return
+    worker.run()
+
+
+def _open(opening: Opening) -> Editor:
+    import torch
+    from transformers.utils import logging as transformers_logging
+
+    from step1x_edit.editor import Editor
+
+    logging.disable(logging.WARNING)
+    transformers_logging.disable_progress_bar()
+    if opening.threads:
+        torch.set_num_threads(opening.threads)
+    editor = Editor.open(opening.model, opening.device, opening.dtype, Path(opening.folder) if opening.folder else None)
+    if opening.adapters:
+        editor.use_adapters([(Path(path), weight) for path, weight in opening.adapters])
+    return editor
+
+
+class Worker:
+    """See the module's text; `work` gives the arguments."""
+
+    def __init__(self, connection: Connection, cancelled: Synchronized[int], editor: Editor, opening: Opening) -> None:
+        self._connection = connection
+        self._cancelled = cancelled
+        self._editor = editor
+        self._pixels = opening.pixels
+        self._filter = load_filter(opening.content_filter) if opening.content_filter else None
+        self._pool = ThreadPoolExecutor(opening.finishers)
+        self._unfinished: set[Future[None]] = set()
+        self._sending = threading.Lock()
+
+    def run(self) -> None:
+        """Serve until the server hangs up."""
+        preset = self._editor.preset
+        self._send(Ready(preset.name, preset.size, preset.cell, preset.steps, preset.guidance, preset.references, preset.text_to_image))
+        while True:
+            try:
+                batch: Batch | None = self._connection.recv()
+            except EOFError:  # the server was killed
+                break
+            if batch is None:
+                break
+            self._do(batch)
+            self._send(Free(batch.number))
+            while len(self._unfinished) >= 2 * len(batch.tasks) + 2:  # results are held decoded, so they must not pile up
+                wait(self._unfinished, return_when=FIRST_COMPLETED)
+        self._pool.shutdown()
+
+    def _do(self, batch: Batch) -> None:
+        pairs: list[Pair] = []
+        for task in batch.tasks:
+            try:
+                with explain_failures():
+                    pairs.append((task, self._read(task)))
+            except Step1XError as error:
+                self._fail(task, error)
+        try:
+            self._draw(pairs, batch.number)
+        except Cancelled:
+            for task, _ in pairs:
+                self._send(Failed(task.number, "Nobody waits for it any more.", LEFT, "cancelled"))
+
+    def _read(self, task: Task) -> EditRequest:
+        pictures = [self._decode(each) for each in task.pictures]
+        mask = None if task.mask is None else self._read_mask(task.mask)
+        if self._filter and (reason := self._filter.check_request(task.instruction, task.negative, pictures)):
+            raise Refused(reason)
+        return EditRequest(
+            pictures[0] if pictures else None,
+            task.instruction,
+            seed=task.seed,
+            steps=task.steps,
+            guidance=task.guidance,
+            size=task.model_size,
+            negative=task.negative,
+            guidance_limit=task.guidance_limit,
+            strength=task.strength,
+            mask=mask,
+            references=tuple(pictures[1:]),
+            shape=task.shape,
+        )
+
+    def _decode(self, data: bytes) -> Image.Image:
+        image = read_image(data).image
+        if image.width * image.height > self._pixels:  # the server has looked at the header already
+            raise ImageError(f"The picture has more than {self._pixels / 1e6:g} million pixels; make it smaller first.")
+        return image
+
+    def _read_mask(self, data: bytes) -> Image.Image:
+        mask = self._decode(data)
+        if mask.mode != "RGBA":
+            raise UsageError("The mask has no transparency; make transparent what is to be edited, and send it as PNG or WebP.")
+        return ImageOps.invert(mask.getchannel("A"))
+
+    def _draw(self, pairs: Sequence[Pair], batch: int) -> None:
+        """All in one pass; where that is too much for the device, or one of them is at fault, one after the other."""
+        if not pairs:
+            return
+        wanted = [_preview_steps(task, request.steps or self._editor.preset.steps, request.strength) for task, request in pairs]
+
+        def stop_if_cancelled(done: int, total: int) -> None:
+            if self._cancelled.value >= batch:
+                raise Cancelled
+
+        def show(done: int, total: int, draw: Draw) -> None:
+            for index, (task, _) in enumerate(pairs):
+                if done in wanted[index]:
+                    picture = draw(index)
+                    output = replace(task.output, bounds=None)
+                    self._send(Preview(task.number, wanted[index].index(done), encode(picture, output), picture.size))
+
+        try:
+            drawings = self._editor.draw_batch([request for _, request in pairs], stop_if_cancelled, show if any(wanted) else None)
+        except Step1XError as error:
+            if len(pairs) > 1:
+                for pair in pairs:
+                    self._draw([pair], batch)
+            else:
+                self._fail(pairs[0][0], error)
+            return
+        for (task, _), drawing in zip(pairs, drawings, strict=True):
+            future = self._pool.submit(self._finish, task, drawing)
+            self._unfinished.add(future)
+            future.add_done_callback(self._put_away)
+
+    def _finish(self, task: Task, drawing: Drawing) -> None:
+        try:
+            with explain_failures():
+                result = drawing.finish()
+                if self._filter and (reason := self._filter.check_result(result.image)):
+                    raise Refused(reason)
+                picture = _bound(result.image, task.output.bounds)
+                data = encode(picture, task.output)
+        except Step1XError as error:
+            self._fail(task, error)
+            return
+        cell = self._editor.preset.cell**2
+        text = len(self._editor.mllm.processor.tokenizer(task.instruction).input_ids)
+        shown = sum(each.width * each.height // cell for each in drawing.sheet.reduced)
+        drawn = result.raw.width * result.raw.height // cell
+        self._send(Done(task.number, data, picture.size, text, shown, drawn, result.seconds))
+
+    def _put_away(self, future: Future[None]) -> None:
+        self._unfinished.discard(future)
+        if error := future.exception():
+            traceback.print_exception(error)
+            os._exit(BUG)
+
+    def _fail(self, task: Task, error: Step1XError) -> None:
+        if isinstance(error, Refused):
+            code = "content_policy_violation"
+        elif isinstance(error, ImageError):
+            code = "invalid_image"
+        else:
+            code = "invalid_value" if error.http_status < 500 else "edit_failed"
+        self._send(Failed(task.number, str(error), error.http_status, code))
+
+    def _send(self, message: Message) -> None:
+        with self._sending:
+            try:
+                self._connection.send(message)
+            except OSError:  # the server is gone; so is this process, when it next looks for work
+                return
+
+
+def encode(image: Image.Image, output: Output) -> str:
+    """The picture as a file in base64, with nothing in it but its pixels."""
+    options: dict[str, object] = {"compress_level": 1} if output.format == "png" else {"quality": 95}
+    if output.format != "png" and output.compression is not None:
+        options["quality"] = output.compression
+    content = BytesIO()
+    try:
+        (flatten(image) if output.format == "jpeg" else image).save(content, output.format, **options)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"A picture of {image.width} x {image.height} pixels cannot be written as {output.format}; choose png.") from error
+    return base64.b64encode(content.getbuffer()).decode("ascii")
+
+
+def _bound(image: Image.Image, bounds: tuple[int, int] | None) -> Image.Image:
+    """The picture in its own proportions, as large as the bounds allow; None leaves it as it is."""
+    if bounds is None:
+        return image
+    scale = min(bounds[0] / image.width, bounds[1] / image.height)
+    return resize(image, (max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+
+
+def _preview_steps(task: Task, steps: int, strength: float) -> list[int]:
+    """After which steps a preview is due, evenly spread and never after the last; fewer where there are not enough steps."""
+    total = max(1, round(steps * strength))
+    return sorted({round((i + 1) * total / (task.previews + 1)) for i in range(task.previews)} - {0, total})

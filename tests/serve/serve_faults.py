@@ -1,0 +1,34 @@
+"""A content filter that refuses, and that breaks the model's process when it is told to, as a bad driver or too large a picture would."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL.Image import Image
+
+
+class Faults:
+    """What is asked for in the instruction happens."""
+
+    def __init__(self) -> None:
+        self._limits = resource.getrlimit(resource.RLIMIT_AS)
+
+    def check_request(self, instruction: str, negative: str, pictures: Sequence[Image]) -> str | None:
+        """Refuse, die, hang, or leave the process nearly no memory."""
+        resource.setrlimit(resource.RLIMIT_AS, self._limits)
+        if "die" in instruction:
+            os.abort()
+        if "hang" in instruction:
+            time.sleep(3600)
+        if "starve" in instruction:
+            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 4_000_000, self._limits[1]))
+        return "Blood is not drawn here." if "blood" in instruction else None
+
+    def check_result(self, picture: Image) -> str | None:
+        """Refuse what is wholly black."""
+        return "The result is black." if picture.getextrema() == ((0, 0), (0, 0), (0, 0)) else None

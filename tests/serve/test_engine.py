@@ -1,0 +1,131 @@
+"""The engine when things break: a model's process that dies, hangs or runs out of memory, too many requests, keys, and the end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+from PIL import Image
+from serve_server import Server
+from serve_uploads import encode, noise
+
+from step1x_edit.serve.keys import Keys
+
+PICTURE = encode(noise(64, 48))
+
+
+def ask(http: httpx.Client, prompt: str = "make it night", picture: bytes = PICTURE, **fields: str) -> httpx.Response:
+    return http.post("/v1/images/edits", data={"prompt": prompt} | fields, files={"image": picture})
+
+
+def test_one_that_kills_the_process_fails_alone(http: httpx.Client, server: Server) -> None:
+    restarts = server.metric("step1x_restarts_total")
+    prompts = ["make it night", "die", "make it autumn", "make it winter"]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda prompt: ask(http, prompt), prompts))
+    assert [answer.status_code for answer in answers] == [200, 500, 200, 200]
+    error = answers[1].json()["error"]
+    assert (error["type"], error["code"]) == ("server_error", "edit_failed") and "brought the model's process down" in error["message"]
+    assert server.metric("step1x_restarts_total") >= restarts + 2  # once in company, once alone
+    assert ask(http).status_code == 200
+
+
+def test_one_that_is_short_of_memory_fails_alone(http: httpx.Client, server: Server) -> None:
+    restarts = server.metric("step1x_restarts_total")
+    large = encode(Image.new("RGB", (4000, 3000), (90, 120, 60)), "JPEG")
+    answer = ask(http, "starve", large)
+    assert answer.status_code == 500 and "not enough memory" in answer.json()["error"]["message"]
+    assert ask(http, picture=large).status_code == 200
+    assert server.metric("step1x_restarts_total") == restarts  # told, not died of
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Keys]]:
+    """A server with keys, little room and little patience."""
+    path = tmp_path_factory.mktemp("keys") / "keys.json"
+    keys = Keys.open(path)
+    options = ["--keys", str(path), "--waiting", "6", "--waiting-each", "4", "--batch", "2", "--seconds", "20"]
+    running = Server(*options, "--content-filter", "serve_faults:Faults")
+    yield running, keys
+    running.stop()
+
+
+def test_keys_open_the_door(keyed: tuple[Server, Keys]) -> None:
+    server, keys = keyed
+    secret = keys.add("alice")
+    with httpx.Client(base_url=server.root, trust_env=False) as http:
+        for path in ("/v1/models", "/metrics"):
+            assert http.get(path).json()["error"]["code"] == "invalid_api_key"
+            assert http.get(path, headers={"authorization": f"Bearer {secret}x"}).status_code == 401
+            assert http.get(path, headers={"authorization": f"Bearer {secret}"}).status_code == 200
+        assert http.get("/health").status_code == 200
+        assert http.post("/v1/images/edits", content=b"", headers={"content-type": "x/y"}).status_code == 401
+    with openai.OpenAI(base_url=f"{server.root}/v1", api_key=secret, max_retries=0) as client:
+        assert client.images.edit(image=PICTURE, prompt="make it night").data
+        keys.revoke("alice")
+        with pytest.raises(openai.AuthenticationError):
+            client.models.list()
+    assert secret not in server.output and "key=alice" in server.output
+
+
+def test_a_rush_is_answered_with_429_and_leaves_room_for_others(keyed: tuple[Server, Keys]) -> None:
+    server, keys = keyed
+    rushing, other = keys.add("rushing"), keys.add("other")
+    with httpx.Client(base_url=server.root, trust_env=False, timeout=60) as http:
+
+        def edit(secret: str) -> httpx.Response:
+            data = {"prompt": "make it night", "steps": "20"}
+            return http.post("/v1/images/edits", data=data, files={"image": PICTURE}, headers={"authorization": f"Bearer {secret}"})
+
+        with ThreadPoolExecutor(20) as pool:
+            rush = [pool.submit(edit, rushing) for _ in range(19)]
+            time.sleep(0.3)
+            assert edit(other).status_code == 200
+            answers = [future.result() for future in rush]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert refused and {answer.status_code for answer in answers} == {200, 429}
+    assert all(1 <= int(answer.headers["retry-after"]) <= 60 for answer in refused)
+    assert refused[0].json()["error"]["code"] == "rate_limit_exceeded"
+
+
+def test_more_results_than_may_wait_are_refused_whole(keyed: tuple[Server, Keys]) -> None:
+    server, keys = keyed
+    with (
+        openai.OpenAI(base_url=f"{server.root}/v1", api_key=keys.add("many"), max_retries=0) as client,
+        pytest.raises(openai.RateLimitError),
+    ):
+        client.images.edit(image=PICTURE, prompt="make it night", n=5)
+
+
+def test_the_end_finishes_what_was_begun() -> None:
+    server = Server()
+    answers: list[int] = []
+
+    def edit() -> None:
+        with httpx.Client(base_url=server.root, trust_env=False, timeout=60) as http:
+            answers.append(ask(http, steps="20").status_code)
+
+    clients = [threading.Thread(target=edit) for _ in range(3)]
+    for client in clients:
+        client.start()
+    until = time.monotonic() + 20
+    while server.metric("step1x_working") < 1 and time.monotonic() < until:
+        time.sleep(0.02)
+    assert server.stop(signal.SIGINT) in (0, 130)
+    for client in clients:
+        client.join()
+    assert answers == [200] * 3 and "Stopped" in server.output
+
+
+def test_weights_that_are_not_there_end_the_server(tmp_path: Path) -> None:
+    server = Server("--weights", str(tmp_path), wait=False)
+    assert server.process.wait(60) == 1
+    server.stop()
+    assert "step1x: " in server.output and "Traceback" not in server.output

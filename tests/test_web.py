@@ -1,0 +1,93 @@
+"""What servers share: the socket, the headers, and the end of senders that dawdle, over real connections."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from step1x_edit import web
+from step1x_edit.errors import UsageError
+from step1x_edit.web import BoundedProtocol, ResponseHeaders, address_of, listen
+
+
+async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    """Read all of the request, then say how much it was."""
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        size, more = size + len(message.get("body", b"")), message.get("more_body", False)
+    text = str(size).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(text)), (b"own", b"1")]})
+    await send({"type": "http.response.body", "body": text})
+
+
+def serve(talk: Callable[[int], Awaitable[None]]) -> None:
+    """Run a client against a server."""
+
+    async def run() -> None:
+        with listen("127.0.0.1", 0) as sock:
+            app = ResponseHeaders(answer, {"own": "0", "added": "2"})
+            config = uvicorn.Config(app, http=BoundedProtocol, log_config=None, lifespan="off", ws="none", loop="asyncio")
+            server = uvicorn.Server(config)
+            running = asyncio.create_task(server.serve(sockets=[sock]))
+            while not server.started:
+                await asyncio.sleep(0.01)
+            assert address_of(sock, "127.0.0.1") == f"http://127.0.0.1:{sock.getsockname()[1]}"
+            await talk(sock.getsockname()[1])
+            server.should_exit = True
+            await running
+
+    asyncio.run(run())
+
+
+HEAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n"
+
+
+@pytest.mark.parametrize("begun", [b"", HEAD[:20], HEAD + b"12"], ids=["silence", "half a header", "half a body"])
+def test_who_dawdles_is_hung_up_on(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "HEADER_SECONDS", 0.3)
+    monkeypatch.setattr(web, "BODY_SECONDS", 0.3)
+
+    async def talk(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(begun)
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+        writer.close()
+
+    serve(talk)
+
+
+def test_who_does_not_is_answered_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "HEADER_SECONDS", 0.5)
+    monkeypatch.setattr(web, "BODY_SECONDS", 0.5)
+
+    async def talk(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(3):
+            for piece in (HEAD, b"123", b"45"):
+                writer.write(piece)
+                await asyncio.sleep(0.1)
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert b"own: 1" in head and b"own: 0" not in head and b"added: 2" in head
+            assert await reader.readexactly(1) == b"5"
+            await asyncio.sleep(0.3)  # longer than that in all, but each request in its time
+        writer.close()
+
+    serve(talk)
+
+
+def test_a_port_that_is_taken_is_said() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(UsageError, match="choose another with --host or --port"):
+            listen("127.0.0.1", taken.getsockname()[1])
+    with pytest.raises(UsageError, match="Cannot listen on"):
+        listen("no.such.host.invalid", 0)
