@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, Literal, TypeVar
 
 from fastapi.responses import StreamingResponse
@@ -71,15 +71,14 @@ async def answer_in_events(engine: Engine, order: Order, owner: str, request: Re
         engine.cancel(tickets)
 
     first: tuple[Ticket, Preview | Done | Failed] | None = None
-    try:
+    with ExitStack() as undo:
+        undo.callback(close)
         with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_EVENT):
                 first = await unless_gone(request, merged.get())
         if first is not None and isinstance(first[1], Failed):
             raise _refusal(first[1])
-    except BaseException:
-        close()
-        raise
+        undo.pop_all()
 
     async def stream() -> AsyncIterator[bytes]:
         try:
