@@ -22,6 +22,7 @@ from step1x_edit.cli.models import app as models_app
 from step1x_edit.cli.serve import app as serve_app
 from step1x_edit.cli.study import app as study_app
 from step1x_edit.cli.train import train
+from step1x_edit.cli.ui import ui
 from step1x_edit.errors import Step1XError
 
 INTERRUPTED = 130
@@ -51,6 +52,7 @@ def step1x(
 
 app.command()(edit)
 app.command()(train)
+app.command()(ui)
 app.add_typer(bench_app, name="bench")
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")

@@ -1,1 +1,1 @@
-"""A server that speaks OpenAI's images protocol, and the engine behind it."""
+"""Editing for others: a server that speaks OpenAI's images protocol with the engine behind it, and the page for a browser."""

@@ -1,0 +1,72 @@
+"""`step1x ui`: the page for editing in a browser."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from step1x_edit.cli.debugging import Debug
+from step1x_edit.cli.folders import find_version, find_weights
+from step1x_edit.errors import UsageError
+
+
+def ui(
+    model: Annotated[str, typer.Option("--model", help="Model to use; see step1x models list.")] = "mini",
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Folder of the model's weights, where they are not in their usual place.")
+    ] = None,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets others in, who need no password.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 7860,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
+    photos: Annotated[
+        Path | None, typer.Option("--photos", help="Folder of pictures to offer as examples; those of the repository where it is there.")
+    ] = None,
+    device: Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:N or mps; the best there is by default.")] = None,
+    dtype: Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16; what suits the device by default.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Edit in the browser, on this machine. Ctrl-C ends it."""
+    _prepare_libraries()
+    try:
+        import gradio  # noqa: F401
+    except ImportError as error:
+        raise UsageError("The page needs gradio, which is not installed; pip install 'step1x-edit[ui]'.") from error
+    from step1x_edit.editor import Editor
+    from step1x_edit.serve.page_server import serve_page
+
+    offered = list_photos(photos)
+    typer.echo(f"Loading {model}")
+    editor = Editor.open(find_version(model), device, dtype, weights or find_weights(model))
+
+    def ready(url: str) -> None:
+        typer.echo(f"The page is at {url}; Ctrl-C ends it.")
+        if browser:
+            typer.launch(url)
+
+    serve_page(editor, host, port, offered, ready)
+
+
+def list_photos(folder: Path | None) -> list[Path]:
+    """Up to 12 pictures of a folder, by name; of the repository's examples where none is given and they are there.
+
+    Raises:
+        UsageError: the folder that was given does not exist.
+    """
+    if folder is not None and not folder.is_dir():
+        raise UsageError(f"The folder {folder} does not exist; give an existing folder of pictures.")
+    folder = folder or Path(__file__).parents[3] / "examples" / "photos"
+    return sorted(path.resolve() for path in folder.glob("*.jp*g"))[:12] if folder.is_dir() else []
+
+
+def _prepare_libraries() -> None:
+    """Nobody is told that the page is used, and threads wait asleep."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()

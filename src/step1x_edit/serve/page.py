@@ -1,0 +1,279 @@
+"""The page of `step1x ui`: drop a picture, say what to change, watch it happen, compare, go on from the result.
+
+What it works on is in `session.py`; here is how it looks. It asks nothing of the internet: no fonts,
+no analytics, no scripts from elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from fastapi import FastAPI
+from PIL import Image
+
+from step1x_edit.errors import Step1XError
+from step1x_edit.image_io import read_image
+from step1x_edit.serve.session import Desk, Session, Step, ask, read_mask, reduce
+
+IDEAS = (
+    "make it night",
+    "make it look like a warm sunset",
+    "make it black and white",
+    "turn it into a pencil sketch",
+    "make it look like winter",
+    "apply an old photo look",
+    "把它变成黑白照片",
+)
+"""Instructions to begin with; the embedded model is good at these."""
+
+LARGEST_UPLOAD = "64mb"
+CANVAS = 640
+"""Longest side in pixels of the picture that a mask is painted on."""
+
+THEME = gr.themes.Soft(
+    primary_hue="teal",
+    neutral_hue="slate",
+    font=["ui-sans-serif", "system-ui", "sans-serif"],
+    font_mono=["ui-monospace", "monospace"],
+)
+
+STYLE = """
+.gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
+#title h1 { margin-bottom: 0; font-weight: 650; letter-spacing: -0.01em; }
+#title p { color: var(--body-text-color-subdued); margin-top: 2px; }
+#status { min-height: 1.6em; }
+#status p { color: var(--body-text-color-subdued); font-variant-numeric: tabular-nums; }
+#ideas .label { display: none; }
+footer { display: none !important; }
+@media (max-width: 640px) {
+  .gradio-container { padding: 8px !important; }
+  #title p { font-size: 0.9em; }
+}
+"""
+
+INTO_VIEW = "() => { document.querySelector('#compare')?.scrollIntoView({ behavior: 'smooth', block: 'nearest' }); }"
+"""On a phone the result is below what was typed."""
+
+MASK_HELP = "Paint over the part that may change. Nothing outside it changes by a single level. Without paint, all of the picture may."
+
+
+class Page:
+    """The components, and what happens when they are used. Every event gives all that it may change, so that no two get out of step."""
+
+    def __init__(self, desk: Desk, photos: Sequence[Path] = ()) -> None:
+        self.desk = desk
+        preset = desk.editor.preset
+        with gr.Blocks(title="Step1X-Edit", analytics_enabled=False, delete_cache=(3600, 86400)) as self.blocks:
+            self.session = gr.State(Session())
+            gr.Markdown(
+                f"# Step1X-Edit\nSay what to change, in English or Chinese. Model: **{preset.name}**. Your pictures stay on this machine.",
+                elem_id="title",
+            )
+            with gr.Row(equal_height=False):
+                with gr.Column(scale=4, min_width=320):
+                    self.upload = gr.Image(
+                        label="Picture", type="filepath", sources=["upload", "clipboard"], height=260, elem_id="upload", buttons=[]
+                    )
+                    self.instruction = gr.Textbox(
+                        label="What to change", placeholder="make it night", lines=2, max_lines=4, elem_id="instruction"
+                    )
+                    with gr.Row():
+                        self.go = gr.Button("Edit", variant="primary", elem_id="go")
+                        self.stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
+                    self.ideas = gr.Dataset(
+                        components=[gr.Textbox(visible=False)],
+                        samples=[[idea] for idea in IDEAS],
+                        label="Ideas",
+                        elem_id="ideas",
+                        samples_per_page=len(IDEAS),
+                        type="values",
+                    )
+                with gr.Column(scale=6, min_width=320):
+                    self.compare = gr.ImageSlider(
+                        label="Before and after",
+                        interactive=False,
+                        max_height=560,
+                        format="webp",
+                        elem_id="compare",
+                        buttons=["fullscreen"],
+                    )
+                    self.status = gr.Markdown("", elem_id="status")
+                    with gr.Row():
+                        self.undo = gr.Button("Undo", interactive=False, elem_id="undo", min_width=90)
+                        self.over = gr.Button("Start over", interactive=False, elem_id="over", min_width=90)
+                        self.first = gr.Checkbox(False, label="Compare with the start", elem_id="first", min_width=150)
+                        self.download = gr.DownloadButton(
+                            "Download", interactive=False, elem_id="download", variant="secondary", min_width=110
+                        )
+                    self.turns = gr.Gallery(
+                        show_label=False,
+                        columns=6,
+                        height=130,
+                        fit_columns=False,
+                        object_fit="contain",
+                        visible=False,
+                        allow_preview=False,
+                        interactive=False,
+                        elem_id="turns",
+                        format="webp",
+                        buttons=[],
+                    )
+            self.photos = self._add_photos(photos)
+            with gr.Row(equal_height=False):
+                with gr.Accordion("Only a part of it: paint a mask", open=False, elem_id="mask-fold"):
+                    gr.Markdown(MASK_HELP)
+                    self.canvas = gr.ImageEditor(
+                        show_label=False,
+                        type="pil",
+                        sources=[],
+                        transforms=[],
+                        layers=False,
+                        brush=gr.Brush(colors=["#14b8a6"], color_mode="fixed", default_size=40),
+                        format="png",
+                        canvas_size=(CANVAS, CANVAS),
+                        elem_id="canvas",
+                    )
+                with gr.Accordion("Advanced", open=False, elem_id="advanced"):
+                    with gr.Row():
+                        self.seed = gr.Number(0, label="Seed", info="Another seed, another result", precision=0, minimum=0)
+                        self.steps = gr.Slider(1, 60, preset.steps, step=1, label="Steps", info=f"{preset.steps} is the model's own")
+                    with gr.Row():
+                        self.guidance = gr.Slider(
+                            0, 15, preset.guidance, step=0.1, label="Guidance", info=f"{preset.guidance:g} is the model's own"
+                        )
+                        self.strength = gr.Slider(0.05, 1, 1, step=0.05, label="Strength", info="Under 1 keeps more of the picture")
+                    with gr.Row():
+                        self.size = gr.Slider(
+                            64, 2048, preset.size, step=16, label="Working size", info=f"{preset.size} is the model's own"
+                        )
+                        self.negative = gr.Textbox(label="Lead away from", placeholder="with guidance above 1")
+            self._connect()
+
+    def _add_photos(self, photos: Sequence[Path]) -> gr.Dataset | None:
+        if not photos:
+            return None
+        return gr.Dataset(
+            components=[gr.Image(type="filepath", visible=False)],
+            samples=[[str(path)] for path in photos],
+            label="No picture at hand? Take one of these",
+            elem_id="photos",
+            samples_per_page=len(photos),
+            type="values",
+        )
+
+    def _connect(self) -> None:
+        shown = [self.session, self.compare, self.turns, self.status, self.undo, self.over, self.download, self.canvas]
+        self.upload.input(self._begin, [self.upload, self.first], shown, show_progress="hidden")
+        if self.photos is not None:
+            self.photos.click(self._take, [self.photos, self.first], [self.upload, *shown], show_progress="hidden")
+        self.ideas.click(lambda row: row[0], [self.ideas], [self.instruction], show_progress="hidden")
+        settings = [self.seed, self.steps, self.guidance, self.strength, self.size, self.negative]
+        working = gr.on(
+            [self.go.click, self.instruction.submit],
+            self._edit,
+            [self.session, self.instruction, self.canvas, self.first, *settings],
+            [*shown, self.go, self.stop],
+            show_progress="hidden",
+            concurrency_limit=1,
+            trigger_mode="once",
+        )
+        self.go.click(None, js=INTO_VIEW)
+        self.stop.click(self._stopped, [self.session, self.first], [*shown, self.go, self.stop], cancels=[working], show_progress="hidden")
+        self.undo.click(lambda s, first: self._show(s.undo(), first), [self.session, self.first], shown, show_progress="hidden")
+        self.over.click(lambda s, first: self._show(s.back_to(0), first), [self.session, self.first], shown, show_progress="hidden")
+        self.turns.select(self._choose, [self.session, self.first], shown, show_progress="hidden")
+        self.first.input(self._show, [self.session, self.first], shown, show_progress="hidden")
+
+    def _begin(self, path: str | None, first: bool) -> list[Any]:
+        if path is None:
+            return self._show(Session(), first)
+        try:
+            picture = read_image(Path(path))
+        except Step1XError as error:
+            raise gr.Error(_say(error, path), title="This picture cannot be used") from error
+        return self._show(Session.begin(picture.image), first, " ".join(picture.notes))
+
+    def _take(self, row: list[Any], first: bool) -> list[Any]:
+        return [row[0], *self._begin(row[0], first)]
+
+    def _choose(self, event: gr.SelectData, session: Session, first: bool) -> list[Any]:
+        return self._show(session.back_to(int(event.index)), first)
+
+    def _edit(self, session: Session, instruction: str, canvas: dict[str, Any] | None, first: bool, *settings: Any) -> Iterator[list[Any]]:
+        names = ("seed", "steps", "guidance", "strength", "size", "negative")
+        busy, idle = [gr.update(interactive=False), gr.update(visible=True)], [gr.update(interactive=True), gr.update(visible=False)]
+        try:
+            mask = read_mask((canvas or {}).get("layers") or [], session.present.image.size) if session.turns else None
+            request = ask(session, instruction, mask, dict(zip(names, settings, strict=True)))
+            yield [*self._keep("Reading the picture and the instruction …"), *busy]
+            shown = session.present.shown
+            for step in self.desk.work(session, request):
+                if isinstance(step, Step):
+                    drawn = step.picture.resize(shown.size, Image.Resampling.BICUBIC)
+                    words = f"Step {step.done} of {step.total}, {step.seconds:.1f} s"
+                    yield [*self._keep(words, (shown, drawn)), *busy]
+                else:
+                    yield [*self._show(step, first), *idle]
+        except Step1XError as error:
+            yield [*self._keep(""), *idle]
+            raise gr.Error(str(error), title="That did not work") from error
+
+    def _stopped(self, session: Session, first: bool) -> list[Any]:
+        return [*self._show(session, first, "Stopped."), gr.update(interactive=True), gr.update(visible=False)]
+
+    def _keep(self, words: str, pair: tuple[Image.Image, Image.Image] | None = None) -> list[Any]:
+        """Everything as it is, but for the status and perhaps the comparison."""
+        return [gr.skip(), gr.skip() if pair is None else pair, gr.skip(), words, gr.skip(), gr.skip(), gr.skip(), gr.skip()]
+
+    def _show(self, session: Session, first: bool, words: str = "") -> list[Any]:
+        """Values of session, comparison, turns, status, undo, start over, download and canvas."""
+        if not session.turns:
+            off = gr.update(interactive=False)
+            return [session, None, gr.update(value=[], visible=False), words, off, off, gr.update(value=None, interactive=False), None]
+        present = session.present
+        before = session.turns[0] if first else session.before
+        more = len(session.turns) > 1
+        return [
+            session,
+            (before.shown, present.shown),
+            gr.update(value=[(reduce(turn.image, 256), turn.words) for turn in session.turns], visible=more),
+            words or (_describe(session) if more else "Now say what to change."),
+            gr.update(interactive=more),
+            gr.update(interactive=more),
+            gr.update(value=None if present.file is None else str(present.file), interactive=present.file is not None),
+            {"background": reduce(present.image, CANVAS), "layers": [], "composite": None},
+        ]
+
+
+def create_page(desk: Desk, photos: Sequence[Path] = ()) -> FastAPI:
+    """The page as an application; `photos` are offered as examples."""
+    page = Page(desk, photos)
+    page.blocks.queue(default_concurrency_limit=8, max_size=64)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    return gr.mount_gradio_app(
+        app,
+        page.blocks,
+        path="/",
+        theme=THEME,
+        css=STYLE,
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        max_file_size=LARGEST_UPLOAD,
+        allowed_paths=[str(desk.folder), *(str(path) for path in photos)],
+        show_error=True,
+    )
+
+
+def _describe(session: Session) -> str:
+    present = session.present
+    size = f"{present.image.width} × {present.image.height} pixels"
+    return f"“{present.words}”, {size}. The next instruction goes on from here; choose an earlier turn to go on from that."
+
+
+def _say(error: Step1XError, path: str) -> str:
+    """The sentence without the name that the file has on this machine."""
+    return str(error).replace(path, "It")

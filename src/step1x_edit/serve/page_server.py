@@ -1,0 +1,43 @@
+"""Serve the page of `step1x ui`: one process, one editor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from step1x_edit.serve.page import create_page
+from step1x_edit.serve.session import Desk
+from step1x_edit.web import BoundedProtocol, address_of, listen
+
+if TYPE_CHECKING:
+    from step1x_edit.editor import Editor
+
+
+def serve_page(editor: Editor, host: str, port: int, photos: Sequence[Path] = (), ready: Callable[[str], None] = lambda url: None) -> None:
+    """Serve until interrupted.
+
+    Args:
+        editor: what edits.
+        host: address to listen on.
+        port: port to listen on; 0 takes a free one.
+        photos: offered as examples.
+        ready: called with the page's address once people can connect.
+
+    Raises:
+        UsageError: the port is taken, or the address is not this machine's.
+    """
+    with closing(Desk(editor)) as desk, listen(host, port) as listening:
+        config = uvicorn.Config(
+            create_page(desk, photos),
+            http=BoundedProtocol,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+        )
+        ready(address_of(listening, host))
+        uvicorn.Server(config).run(sockets=[listening])

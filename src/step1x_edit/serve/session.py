@@ -1,0 +1,176 @@
+"""One person's work on one picture: the turns so far, what is looked at, and the files to take home. What `page.py` shows."""
+
+from __future__ import annotations
+
+import queue
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from step1x_edit.errors import UsageError
+from step1x_edit.image_io import write_image
+from step1x_edit.image_modes import flatten
+from step1x_edit.settings import describe_edit
+from step1x_edit.types import EditRequest, EditResult
+
+if TYPE_CHECKING:
+    from step1x_edit.editor import Editor
+
+SHOWN = 1600
+"""Longest side in pixels of what the browser is sent to look at; the file to take home has every pixel."""
+
+MOST_TURNS = 16
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A picture on the way: `words` say how it came about, `file` is what may be taken home (None for the picture at the start)."""
+
+    image: Image.Image
+    words: str
+    file: Path | None = None
+
+    @property
+    def shown(self) -> Image.Image:
+        """The picture, small enough for a browser; RGB."""
+        return reduce(self.image)
+
+
+@dataclass(frozen=True)
+class Session:
+    """The turns of a picture; immutable, so that a page whose answer was lost still holds a whole one."""
+
+    turns: tuple[Turn, ...] = ()
+
+    @classmethod
+    def begin(cls, image: Image.Image, name: str = "") -> Session:
+        """Start with a picture."""
+        return cls((Turn(image, name or "The picture"),))
+
+    @property
+    def present(self) -> Turn:
+        """The picture that the next instruction is for."""
+        if not self.turns:
+            raise UsageError("There is no picture yet; drop one, or choose an example.")
+        return self.turns[-1]
+
+    @property
+    def before(self) -> Turn:
+        """What the present picture is compared with."""
+        return self.turns[-2] if len(self.turns) > 1 else self.present
+
+    def add(self, turn: Turn) -> Session:
+        """One turn more; the first of very many is kept, the second goes."""
+        turns = (*self.turns, turn)
+        return Session(turns if len(turns) <= MOST_TURNS else (turns[0], *turns[2:]))
+
+    def undo(self) -> Session:
+        """Without the last turn; the picture at the start stays."""
+        return Session(self.turns[:-1] or self.turns) if len(self.turns) > 1 else self
+
+    def back_to(self, number: int) -> Session:
+        """As it was at turn `number`, from 0."""
+        return Session(self.turns[: number + 1])
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far an edit is: `done` of `total` sampling steps, the picture as the model sees it now, and the seconds so far."""
+
+    done: int
+    total: int
+    picture: Image.Image
+    seconds: float
+
+
+class Stopped(Exception):
+    """The person does not want the edit any more."""
+
+
+class Desk:
+    """One editor, one edit at a time, in a thread of its own, so that its steps can be shown while it goes on."""
+
+    def __init__(self, editor: Editor) -> None:
+        self.editor = editor
+        self._hand = ThreadPoolExecutor(1, thread_name_prefix="edit")
+        self._folder = tempfile.TemporaryDirectory(prefix="step1x-")
+
+    @property
+    def folder(self) -> Path:
+        """Where the files lie that a browser may fetch."""
+        return Path(self._folder.name)
+
+    def close(self) -> None:
+        """End, and remove the files that nobody took home."""
+        self._hand.shutdown(cancel_futures=True)
+        self._folder.cleanup()
+
+    def work(self, session: Session, request: EditRequest) -> Iterator[Step | Session]:
+        """The steps of an edit, then the session with its result. Whoever stops iterating stops the edit at its next step.
+
+        Raises:
+            Step1XError: as `Editor.edit_seeds`.
+        """
+        steps: queue.Queue[Step | None] = queue.Queue()
+        stopped = threading.Event()
+        future = self._hand.submit(self._edit, request, steps, stopped)
+        future.add_done_callback(lambda _: steps.put(None))
+        try:
+            while (step := steps.get()) is not None:
+                yield step
+        finally:
+            stopped.set()
+        yield session.add(self._keep(future.result(), len(session.turns)))
+
+    def _edit(self, request: EditRequest, steps: queue.Queue[Step | None], stopped: threading.Event) -> EditResult:
+        started = time.perf_counter()
+
+        def preview(done: int, total: int, draw: Callable[[], Image.Image]) -> None:
+            if stopped.is_set():
+                raise Stopped
+            if done < total:  # the last one is the result
+                steps.put(Step(done, total, draw(), time.perf_counter() - started))
+
+        if stopped.is_set():
+            raise Stopped
+        return next(self.editor.edit_seeds(request, [request.seed], preview=preview))
+
+    def _keep(self, result: EditResult, number: int) -> Turn:
+        """Write the result where the browser can fetch it, with its settings inside."""
+        file = Path(tempfile.mkdtemp(dir=self.folder)) / f"edited-{number}.png"
+        write_image(result.image, file, record=describe_edit(result))
+        return Turn(result.image, result.request.instruction, file)
+
+
+def reduce(image: Image.Image, longest: int = SHOWN) -> Image.Image:
+    """A copy of at most `longest` pixels a side, RGB, transparent parts on white."""
+    small = image.copy()
+    small.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    return flatten(small)
+
+
+def read_mask(layers: Sequence[Image.Image], size: tuple[int, int]) -> Image.Image | None:
+    """What was painted on, as a mask of `size`: white where any layer has colour; None where nothing was painted."""
+    mask = Image.new("L", size, 0)
+    for layer in layers:
+        if layer.mode == "RGBA":
+            painted = layer.getchannel("A").resize(size, Image.Resampling.BILINEAR).point(lambda alpha: 255 if alpha > 64 else 0)
+            mask.paste(255, mask=painted)
+    return mask if mask.getbbox() else None
+
+
+def ask(session: Session, instruction: str, mask: Image.Image | None, values: Mapping[str, Any]) -> EditRequest:
+    """The request of the next turn; `values` are of `EditRequest`, where None stands for the model's own.
+
+    Raises:
+        UsageError: there is no picture, or a value is out of its range.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    return EditRequest(session.present.image, instruction, mask=mask, **given)
