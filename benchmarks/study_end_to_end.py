@@ -19,11 +19,12 @@ from pathlib import Path
 
 from PIL import Image
 
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "study"))
 
-from study_browser import open_browser
 from study_crowd import PEOPLE, check_report, hold_study
 
+from browsing import open_browser
 from step1x_edit.cli.main import run
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from itertools import count
-from pathlib import Path
 
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
@@ -16,8 +13,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 from study_people import LETTERS, Opinion, quantise
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-PATIENCE = 60.0
+from browsing import PATIENCE
 
 LOOK = """
 const done = arguments[0];
@@ -37,26 +33,6 @@ const read = (picture) => {
 Promise.all(pictures.map((picture) => picture.decode())).then(() => done(pictures.map(read)), () => done(null));
 """
 """What the blocks of every result on the page say; see `study_material.look`."""
-
-
-@contextmanager
-def open_browser(profile: Path, width: int = 1280, height: int = 900) -> Iterator[webdriver.Chrome]:
-    """A browser without a window, with nothing in it."""
-    options = webdriver.ChromeOptions()
-    for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"):
-        options.add_argument(flag)
-    for flag in ("--disable-background-networking", "--disable-component-update", "--disable-sync", f"--user-data-dir={profile}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    options.binary_location = CHROMIUM or ""
-    service = webdriver.ChromeService(DRIVER)
-    driver = webdriver.Chrome(options=options, service=service)
-    try:
-        driver.set_window_size(width, height)
-        driver.set_script_timeout(PATIENCE)
-        yield driver
-    finally:
-        driver.quit()
 
 
 def rank(feelings: Sequence[float]) -> list[list[str]]:

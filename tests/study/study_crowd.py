@@ -74,7 +74,9 @@ def hold_study(folder: Path, in_browser: int, progress: Callable[[int], None] = 
     people = make_people(seed)
     try:
         if in_browser:
-            from study_browser import open_browser, take_part
+            from study_browser import take_part
+
+            from browsing import open_browser
 
             with tempfile.TemporaryDirectory() as profile, open_browser(Path(profile)) as driver:
                 for index, person in enumerate(people[:in_browser]):

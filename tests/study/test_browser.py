@@ -9,9 +9,10 @@ from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from study_browser import CHROMIUM, DRIVER, open_browser
 from study_material import make_results
 from study_server import Server
+
+from browsing import CHROMIUM, DRIVER, open_browser
 
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromium-driver are not installed")
 

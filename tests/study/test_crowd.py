@@ -7,9 +7,9 @@ import io
 from pathlib import Path
 
 import pytest
-from study_browser import CHROMIUM, DRIVER
 from study_crowd import PEOPLE, SCREENS, Crowd, check_report, hold_study
 
+from browsing import CHROMIUM, DRIVER
 from step1x_edit.cli.main import run
 
 needs_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromium-driver are not installed")

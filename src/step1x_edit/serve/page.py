@@ -48,7 +48,11 @@ STYLE = """
 #status p { color: var(--body-text-color-subdued); font-variant-numeric: tabular-nums; }
 #ideas .label { display: none; }
 footer { display: none !important; }
-@media (max-width: 640px) {
+#turns .grid-container { grid-template-columns: repeat(6, minmax(0, 1fr)) !important; }
+@media (max-width: 760px) {
+  #work, #folds { flex-direction: column; }
+  #work > *, #folds > * { width: 100%; min-width: 0 !important; }
+  #turns .grid-container { grid-template-columns: repeat(3, minmax(0, 1fr)) !important; }
   .gradio-container { padding: 8px !important; }
   #title p { font-size: 0.9em; }
 }
@@ -72,11 +76,13 @@ class Page:
                 f"# Step1X-Edit\nSay what to change, in English or Chinese. Model: **{preset.name}**. Your pictures stay on this machine.",
                 elem_id="title",
             )
-            with gr.Row(equal_height=False):
+            with gr.Row(equal_height=False, elem_id="work"):
                 with gr.Column(scale=4, min_width=320):
                     self.upload = gr.Image(
                         label="Picture", type="filepath", sources=["upload", "clipboard"], height=260, elem_id="upload", buttons=[]
                     )
+                    # gradio would open the file itself, and fail without a sentence
+                    self.upload.preprocess = _path_of  # type: ignore[method-assign]
                     self.instruction = gr.Textbox(
                         label="What to change", placeholder="make it night", lines=2, max_lines=4, elem_id="instruction"
                     )
@@ -122,7 +128,7 @@ class Page:
                         buttons=[],
                     )
             self.photos = self._add_photos(photos)
-            with gr.Row(equal_height=False):
+            with gr.Row(equal_height=False, elem_id="folds"):
                 with gr.Accordion("Only a part of it: paint a mask", open=False, elem_id="mask-fold"):
                     gr.Markdown(MASK_HELP)
                     self.canvas = gr.ImageEditor(
@@ -139,7 +145,9 @@ class Page:
                 with gr.Accordion("Advanced", open=False, elem_id="advanced"):
                     with gr.Row():
                         self.seed = gr.Number(0, label="Seed", info="Another seed, another result", precision=0, minimum=0)
-                        self.steps = gr.Slider(1, 60, preset.steps, step=1, label="Steps", info=f"{preset.steps} is the model's own")
+                        self.steps = gr.Slider(
+                            1, 60, preset.steps, step=1, label="Steps", elem_id="steps", info=f"{preset.steps} is the model's own"
+                        )
                     with gr.Row():
                         self.guidance = gr.Slider(
                             0, 15, preset.guidance, step=0.1, label="Guidance", info=f"{preset.guidance:g} is the model's own"
@@ -272,6 +280,10 @@ def _describe(session: Session) -> str:
     present = session.present
     size = f"{present.image.width} × {present.image.height} pixels"
     return f"“{present.words}”, {size}. The next instruction goes on from here; choose an earlier turn to go on from that."
+
+
+def _path_of(upload: Any) -> str | None:
+    return None if upload is None else str(upload.path)
 
 
 def _say(error: Step1XError, path: str) -> str:

@@ -1,0 +1,155 @@
+"""The page as people use it, in a real browser: from a picture dropped to the file taken home."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from browsing import CHROMIUM, DRIVER, open_browser
+from step1x_edit.settings import read_settings
+
+pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromium-driver are not installed")
+
+PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
+WEBGL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")  # the canvas for masks draws with it
+LONG = 120
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A page of its own."""
+    command = [Path(sys.executable).with_name("step1x"), "ui", "--port", "0", "--no-browser"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "Loading mini\n"
+        line = process.stdout.readline()
+        assert line.startswith("The page is at http://127.0.0.1:"), line
+        yield line.split()[4].rstrip(";")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+
+
+@pytest.fixture
+def driver(url: str, tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    with open_browser(tmp_path / "profile", 1280, 1500, WEBGL) as made:
+        made.execute_cdp_cmd("Page.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path / "home")})
+        made.get(url)
+        wait(made, lambda d: d.find_elements(By.CSS_SELECTOR, "#upload input[type=file]"))
+        yield made
+
+
+def wait(driver: webdriver.Chrome, until):  # type: ignore[no-untyped-def]
+    return WebDriverWait(driver, LONG, ignored_exceptions=[StaleElementReferenceException]).until(until)
+
+
+def drop(driver: webdriver.Chrome, path: Path) -> None:
+    driver.find_element(By.CSS_SELECTOR, "#upload input[type=file]").send_keys(str(path))
+    says(driver, "Now say what to change.")
+
+
+def says(driver: webdriver.Chrome, words: str) -> None:
+    wait(driver, lambda d: words in d.find_element(By.ID, "status").text)
+
+
+def ask(driver: webdriver.Chrome, words: str) -> None:
+    box = driver.find_element(By.CSS_SELECTOR, "#instruction textarea")
+    box.clear()
+    box.send_keys(words)
+    wait(driver, lambda d: d.find_element(By.ID, "go").is_enabled())
+    driver.find_element(By.ID, "go").click()
+    says(driver, f"“{words}”, ")
+
+
+def turns(driver: webdriver.Chrome) -> int:
+    return len(driver.find_elements(By.CSS_SELECTOR, "#turns .grid-container img"))
+
+
+def test_from_a_picture_to_the_file_taken_home(driver: webdriver.Chrome, url: str, tmp_path: Path) -> None:
+    photo = PHOTOS / "roman-colosseum.jpg"
+    drop(driver, photo)
+
+    driver.find_element(By.CSS_SELECTOR, "#mask-fold button").click()
+    canvas = wait(driver, lambda d: d.find_element(By.CSS_SELECTOR, "#canvas canvas"))
+    wait(driver, lambda d: canvas.size["height"] > 100)
+    time.sleep(2)  # the canvas says nowhere that it is ready
+    stroke = ActionChains(driver).move_to_element_with_offset(canvas, -100, -40).click_and_hold()
+    for _ in range(10):
+        stroke.move_by_offset(14, 6)
+    stroke.release().perform()
+
+    ask(driver, "make it black and white")
+    assert len(driver.find_elements(By.CSS_SELECTOR, "#compare img")) == 2
+    assert turns(driver) == 2
+
+    driver.find_element(By.ID, "download").click()
+    file = wait(driver, lambda d: next((tmp_path / "home").glob("*.png"), None))
+    settings = read_settings(file)
+    assert settings.options["instruction"] == "make it black and white" and settings.model == "mini" and settings.mask
+    with Image.open(file) as edited, Image.open(photo) as original:
+        assert edited.size == original.size
+        changed = np.abs(np.asarray(edited.convert("RGB"), np.int16) - np.asarray(original.convert("RGB"))).max(axis=2) > 0
+    assert 0.005 < changed.mean() < 0.4, "only what was painted over has changed"
+
+    ask(driver, "make it night")  # goes on from the result
+    assert turns(driver) == 3
+    driver.find_element(By.ID, "undo").click()
+    wait(driver, lambda d: turns(d) == 2)
+    driver.find_element(By.ID, "over").click()
+    says(driver, "Now say what to change.")
+    wait(driver, lambda d: turns(d) == 0)
+
+    sent = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    asked = {m["params"]["request"]["url"] for m in sent if m["method"] == "Network.requestWillBeSent"}
+    assert [each for each in asked if each.startswith(("http", "ws")) and not each.startswith(url)] == []
+
+
+def test_steps_are_shown_and_can_be_stopped(driver: webdriver.Chrome) -> None:
+    drop(driver, PHOTOS / "coffee.jpg")
+    driver.find_element(By.CSS_SELECTOR, "#advanced button").click()
+    steps = wait(driver, lambda d: d.find_element(By.CSS_SELECTOR, "#steps input[type=number]"))
+    steps.clear()
+    steps.send_keys("60\t")
+    driver.find_element(By.CSS_SELECTOR, "#instruction textarea").send_keys("make it night")
+    driver.find_element(By.ID, "go").click()
+    says(driver, " of 60, ")
+    driver.find_element(By.ID, "stop").click()
+    says(driver, "Stopped.")
+    assert turns(driver) == 0
+    wait(driver, lambda d: d.find_element(By.ID, "go").is_enabled())
+
+
+def test_what_is_wrong_is_one_sentence(driver: webdriver.Chrome, tmp_path: Path) -> None:
+    driver.find_element(By.ID, "go").click()
+    wait(driver, lambda d: "There is no picture yet" in d.find_element(By.CSS_SELECTOR, ".toast-body").text)
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    driver.find_element(By.CSS_SELECTOR, "#upload input[type=file]").send_keys(str(broken))
+    wait(driver, lambda d: any("It is not a whole picture" in each.text for each in d.find_elements(By.CSS_SELECTOR, ".toast-body")))
+
+
+def test_on_a_phone_nothing_is_cut_off(url: str, tmp_path: Path) -> None:
+    with open_browser(tmp_path / "profile", 500, 900) as driver:  # the narrowest window that this browser has without a screen
+        driver.get(url)
+        wait(driver, lambda d: d.find_elements(By.CSS_SELECTOR, "#upload input[type=file]"))
+        drop(driver, PHOTOS / "coffee.jpg")
+        ask(driver, "make it night")
+        assert driver.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")

@@ -1,0 +1,99 @@
+"""Turns, masks and the desk that edits, without a browser."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from step1x_edit.editor import Editor
+from step1x_edit.errors import UsageError
+from step1x_edit.image_io import read_image
+from step1x_edit.serve.session import MOST_TURNS, Desk, Session, Step, Turn, ask, read_mask
+from step1x_edit.settings import read_settings
+
+
+@pytest.fixture(scope="module")
+def desk() -> Iterator[Desk]:
+    made = Desk(Editor.open("mini"))
+    yield made
+    folder = made.folder
+    made.close()
+    assert not folder.exists()
+
+
+def test_turns_are_added_undone_and_gone_back_to(scene: Image.Image) -> None:
+    session = Session.begin(scene, "start")
+    for number in range(3):
+        session = session.add(Turn(scene, f"turn {number}"))
+    assert session.present.words == "turn 2" and session.before.words == "turn 1"
+    assert session.undo().present.words == "turn 1"
+    assert session.back_to(0).undo() == session.back_to(0) == Session.begin(scene, "start")
+
+
+def test_of_very_many_turns_the_start_and_the_last_are_kept(scene: Image.Image) -> None:
+    session = Session.begin(scene, "start")
+    for number in range(2 * MOST_TURNS):
+        session = session.add(Turn(scene, f"turn {number}"))
+    assert len(session.turns) == MOST_TURNS
+    assert session.turns[0].words == "start" and session.present.words == f"turn {2 * MOST_TURNS - 1}"
+
+
+def test_without_a_picture_nothing_is_asked() -> None:
+    with pytest.raises(UsageError, match="no picture yet"):
+        ask(Session(), "make it night", None, {})
+
+
+def test_values_that_are_left_out_are_the_models_own(scene: Image.Image) -> None:
+    request = ask(Session.begin(scene), "make it night", None, {"seed": 3, "steps": None, "negative": ""})
+    assert (request.seed, request.steps, request.negative) == (3, None, "")
+
+
+def test_paint_becomes_a_mask_of_the_pictures_size() -> None:
+    layer = Image.new("RGBA", (50, 40))
+    assert read_mask([layer], (100, 80)) is None and read_mask([], (100, 80)) is None
+    layer.paste((20, 184, 166, 255), (10, 10, 20, 20))
+    mask = read_mask([layer, Image.new("RGBA", (50, 40))], (100, 80))
+    assert mask is not None and mask.size == (100, 80) and set(np.unique(np.asarray(mask))) == {0, 255}
+    assert mask.getpixel((30, 30)) == 255 and mask.getpixel((60, 60)) == 0
+
+
+def test_an_edit_shows_its_steps_and_leaves_a_file_with_its_settings(desk: Desk, scene: Image.Image) -> None:
+    session = Session.begin(scene)
+    *steps, last = desk.work(session, ask(session, "make it night", None, {"steps": 3, "seed": 5}))
+    assert [(step.done, step.total) for step in steps if isinstance(step, Step)] == [(1, 3), (2, 3)]
+    assert isinstance(last, Session) and len(last.turns) == 2 and last.present.file is not None
+    expected = desk.editor.edit(scene, "make it night", steps=3, seed=5).image
+    assert np.array_equal(np.asarray(read_image(last.present.file).image), np.asarray(expected))
+    assert read_settings(last.present.file).options["seed"] == 5
+
+
+def test_an_edit_that_nobody_waits_for_ends_at_its_next_step(desk: Desk, scene: Image.Image) -> None:
+    session = Session.begin(scene)
+    work = desk.work(session, ask(session, "make it night", None, {"steps": 500}))
+    assert isinstance(next(work), Step)
+    work.close()
+    begun = time.monotonic()
+    *_, last = desk.work(session, ask(session, "make it night", None, {"steps": 1}))
+    assert isinstance(last, Session) and time.monotonic() - begun < 100  # 500 steps would take several minutes
+    assert threading.active_count() < 20
+
+
+def test_what_the_model_cannot_do_is_said(desk: Desk, scene: Image.Image) -> None:
+    session = Session.begin(scene)
+    with pytest.raises(UsageError, match="Steps must be"):
+        ask(session, "make it night", None, {"steps": 0})
+
+
+def test_examples_are_the_repositorys_unless_a_folder_is_given(tmp_path: Path) -> None:
+    from step1x_edit.cli.ui import list_photos
+
+    assert len(list_photos(None)) == 12
+    assert list_photos(tmp_path) == []
+    with pytest.raises(UsageError, match="does not exist"):
+        list_photos(tmp_path / "missing")
