@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -14,6 +16,7 @@ from step1x_edit.model.tensors import write_tensors
 from step1x_edit.training.portions import Portion
 from step1x_edit.training.recipe import Recipe
 from step1x_edit.training.tasks.untold import Untold
+from step1x_edit.types import EditCategory
 
 
 class LineTask(Untold):
@@ -63,3 +66,56 @@ def line_recipe(tmp_path: Path) -> Callable[..., Recipe]:
 def line_task() -> Callable[..., LineTask]:
     """The task, anew."""
     return LineTask
+
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def stored_set(tmp_path: Path) -> Path:
+    """Six triplets in two shards, of different proportions, with `set.json` beside them."""
+    from step1x_edit.data.shards import SHARDS, Record, finish_tar, pack, to_tar
+    from step1x_edit.data.triplet import Triplet
+
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "set"
+    (folder / SHARDS).mkdir(parents=True)
+    for shard in range(2):
+        stretches = []
+        for number in range(3):
+            width, height = [(96, 96), (96, 64), (64, 96)][number]
+            source = np.repeat(np.repeat(rng.integers(0, 255, (height // 16, width // 16, 3), np.uint8), 16, 0), 16, 1)
+            region = np.zeros((height, width), np.bool_)
+            region[: height // 2] = True
+            target = np.where(region[..., None], 255 - source, source)
+            texts = (f"invert the upper half {number}", f"上半部分反色{number}" if number else "", "blocks", "blocks", "invert")
+            category = EditCategory.COLOR_ALTERATION
+            triplet = Triplet(source, target, region, category, *texts)
+            record = Record(f"s{shard}n{number}", category.value, *texts)
+            stretches.append(to_tar(record.id, pack(triplet, record, "png")))
+        data = b"".join(stretches)
+        (folder / SHARDS / f"triplets-{shard:05d}.tar").write_bytes(data + finish_tar(len(data)))
+    shards = [{"file": f"triplets-{shard:05d}.tar", "triplets": 3} for shard in range(2)]
+    (folder / "set.json").write_text(json.dumps({"count": 6, "shards": shards}))
+    return folder
+
+
+@pytest.fixture
+def edit_recipe(random_mini: Path, stored_set: Path) -> Callable[..., Recipe]:
+    """The embedded model with random weights on the stored set, four steps, with any settings laid over."""
+
+    def make(**changes: Any) -> Recipe:
+        values: dict[str, Any] = {
+            "task": "edit",
+            "precision": "float32",
+            "log_every": 1,
+            "save_every": 100,
+            "data": {"shards": [stored_set], "workers": 0},
+            "model": {"autoencoder": random_mini, "mllm": random_mini, "start": random_mini},
+            "optim": {"lr": 1e-3, "muon_lr": 1e-3, "warmup": 0, "ema": 0.9},
+            "timesteps": {"low": 0.5},
+            "stages": [{"until": 4, "size": 64, "batch": 2}],
+        }
+        return Recipe.model_validate(values | changes)
+
+    return make

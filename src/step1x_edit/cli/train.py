@@ -26,7 +26,16 @@ def train(
     ] = None,
     peak: Annotated[
         float | None,
-        typer.Option("--peak", help="TFLOPS that one device can do at most, for the share of them that is used.", show_default=False),
+        typer.Option("--peak", help="TFLOPS of one device at most; known for common GPUs, and 989 for a plan.", show_default=False),
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only count parameters, memory, arithmetic, and the time and cost of an epoch.")
+    ] = False,
+    gpus: Annotated[int, typer.Option("--gpus", min=1, help="For the plan: how many.")] = 1,
+    gpu_memory: Annotated[float, typer.Option("--gpu-memory", min=1, help="For the plan: GiB of each.")] = 80,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="For the plan: triplets in an epoch.")] = 1_000_000,
+    price: Annotated[
+        float | None, typer.Option("--price", min=0, help="For the plan: what a GPU costs in an hour.", show_default=False)
     ] = None,
     debug: Debug = False,
 ) -> None:
@@ -38,9 +47,16 @@ def train(
 
     settings = [*(set_ or []), *([f'data.cache="{cache}"'] if cache else [])]
     values = read_recipe(recipe, settings)
+    if plan:
+        from step1x_edit.training.plan import Hardware, describe, make_plan
+
+        for line in describe(make_plan(values, Hardware(gpus, gpu_memory, peak or 989)), samples, price):
+            typer.echo(line)
+        return
     if out is None:
         raise UsageError("Name the folder of the run with --out.")
     from step1x_edit.devices import choose_device
+    from step1x_edit.training.plan import known_peak
     from step1x_edit.training.tasks import build_task
     from step1x_edit.training.trainer import train as run
 
@@ -49,7 +65,8 @@ def train(
         device = _device_of(int(os.environ["LOCAL_RANK"]))
     place = choose_device(device)
     seconds = minutes * 60 if minutes is not None else None
-    done = run(build_task(values, place, out), values, out, place, seconds, torchrun, peak * 1e12 if peak else None)
+    most = peak * 1e12 if peak else known_peak(place)
+    done = run(build_task(values, place, out), values, out, place, seconds, torchrun, most)
     if int(os.environ.get("RANK", "0")) == 0:
         typer.echo(f"{done} of {values.steps} steps done; the model is in {out}.")
 

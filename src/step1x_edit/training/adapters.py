@@ -52,12 +52,12 @@ class LowRank(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         kind = x.device.type
-        if torch.is_autocast_enabled(kind):
+        if kind != "meta" and torch.is_autocast_enabled(kind):
             x = x.to(torch.get_autocast_dtype(kind))
         output = _Frozen.apply(x, self.base.weight)
         if self.base.bias is not None:
             output = output + self.base.bias.to(output.dtype)
-        return output + F.linear(F.linear(x, self.down), self.up) * self.scale
+        return output + F.linear(F.linear(x, self.down.to(x.dtype)), self.up.to(x.dtype)) * self.scale
 
 
 def attach(model: nn.Module, settings: Adapter, frozen: torch.dtype) -> None:

@@ -48,15 +48,16 @@ class Streams:
 
     def triplets(self, stage: Stage, samples: Sequence[int], shape: tuple[int, int] | None = None) -> list[Triplet]:
         """The stage's samples of these numbers; squares, or squeezed to `shape` (width, height)."""
-        stream = self._streams[stage.until]
+        stream, limit = self._streams[stage.until], self._data.limit
+        numbers = [number % limit if limit else number for number in samples]
         if shape is None:
-            return [stream.sample(number) for number in samples]
-        return [squeeze(stream.sample(number, size=max(shape)), shape) for number in samples]
+            return [stream.sample(number) for number in numbers]
+        return [squeeze(stream.sample(number, size=max(shape)), shape) for number in numbers]
 
-    def kept_out(self, stage: Stage, count: int) -> list[Triplet]:
-        """So many triplets for evaluation, from what is kept out of training; from training itself where nothing is."""
-        part: Part = "heldout" if self._split.photographs and self._split.cutouts else "train"
-        return [self._open(stage, part).sample(number) for number in range(count)]
+    def evaluated(self, stage: Stage, count: int, kept_out: bool) -> list[Triplet]:
+        """So many triplets for evaluation: the first of those that are trained on, or others, of what is kept out of training."""
+        stream = self._open(stage, "heldout") if kept_out else self._streams[stage.until]
+        return [stream.sample(number) for number in range(count)]
 
 
 def draw_shape(stage: Stage, seed: int, first: int, cell: int) -> tuple[int, int]:

@@ -20,7 +20,6 @@ from PIL import Image
 from torch import Tensor
 
 from step1x_edit.data.triplet import Triplet
-from step1x_edit.devices import choose_dtype
 from step1x_edit.errors import UsageError
 from step1x_edit.flow.packing import pack
 from step1x_edit.model.autoencoder import Autoencoder
@@ -50,13 +49,12 @@ class Encoders:
             raise UsageError(f"model.mllm names {recipe.model.mllm}, which holds no MLLM; name a model folder.")
         self.mllm_folder, self.processor_folder = found
         self.autoencoder_file = find_autoencoder(recipe.model.autoencoder)
-        self.preset, self.device = preset, device
+        self.preset, self.device, self._dtype = preset, device, recipe.dtype(device)
 
     @cached_property
     def mllm(self) -> MLLM:
         """The MLLM."""
-        dtype = choose_dtype(None, self.device)
-        return MLLM.open(self.mllm_folder, self.preset, self.device, dtype, self.processor_folder)
+        return MLLM.open(self.mllm_folder, self.preset, self.device, self._dtype, self.processor_folder)
 
     @cached_property
     def autoencoder(self) -> Autoencoder:
@@ -91,8 +89,8 @@ class Cache:
 
     def compute(self, wanted: Sequence[tuple[Item, Shape]], processes: Processes) -> None:
         """Write what is missing, each process its share, and say how far it is."""
-        missing = [pair for pair in dict.fromkeys(wanted, None) if not self._path(*pair).exists()] if wanted else []
-        own = missing[processes.rank :: processes.count]
+        missing = {path: pair for pair in wanted if not (path := self._path(*pair)).exists()}
+        own = list(missing.values())[processes.rank :: processes.count]
         for done, (item, shape) in enumerate(own):
             if processes.first and done % 20 == 0:
                 print(f"caching {done * processes.count}/{len(missing)}", file=sys.stderr, flush=True)

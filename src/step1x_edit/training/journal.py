@@ -63,7 +63,7 @@ class Journal:
         Raises:
             Step1XError: the disk is full.
         """
-        row = {"step": step, **{name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in numbers.items()}}
+        row = {"step": step, **{name: float(f"{value:.8g}") if isinstance(value, float) else value for name, value in numbers.items()}}
         try:
             with (self._out / METRICS).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
@@ -106,7 +106,7 @@ class Pace:
     """
 
     def __init__(self, recipe: Recipe, peak: float | None) -> None:
-        self._recipe, self._peak = recipe, peak
+        self._recipe, self.peak = recipe, peak
         self._begin = self._last = time.monotonic()
         self._flops = 0.0
         self._samples = 0
@@ -122,8 +122,8 @@ class Pace:
         elapsed = max(now - self._last, 1e-9)
         rate = self._samples / elapsed
         numbers = {"samples_per_second": rate}
-        if self._flops and self._peak:
-            numbers["mfu"] = self._flops / elapsed / self._peak
+        if self._flops and self.peak:
+            numbers["mfu"] = self._flops / elapsed / self.peak
         numbers |= {"seconds": now - self._begin, "seconds_left": left / max(rate, 1e-9)}
         self._last, self._flops, self._samples = now, 0.0, 0
         return numbers

@@ -77,6 +77,11 @@ class Muon(torch.optim.Optimizer):
                 here.add_(part_like(update.view(p.shape), p), alpha=-group["lr"] * scale)
 
 
+def is_hidden(name: str, p: Tensor, settings: Optim) -> bool:
+    """Whether a parameter is trained by Muon."""
+    return settings.muon_lr is not None and p.ndim in (2, 4) and not any(part in name for part in _NOT_HIDDEN)
+
+
 def build_optimizers(model: nn.Module, settings: Optim) -> list[torch.optim.Optimizer]:
     """Share the trainable parameters out: hidden matrices to Muon (where a rate for it is given), the rest to AdamW."""
     hidden: list[nn.Parameter] = []
@@ -84,8 +89,7 @@ def build_optimizers(model: nn.Module, settings: Optim) -> list[torch.optim.Opti
     for name, p in model.named_parameters():
         if not p.requires_grad:
             continue
-        is_hidden = settings.muon_lr is not None and p.ndim in (2, 4) and not any(part in name for part in _NOT_HIDDEN)
-        (hidden if is_hidden else rest).append(p)
+        (hidden if is_hidden(name, p, settings) else rest).append(p)
     optimizers: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(rest, lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay, fused=True)
     ]

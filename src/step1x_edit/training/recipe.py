@@ -9,8 +9,10 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from step1x_edit.devices import choose_dtype
 from step1x_edit.errors import UsageError
 from step1x_edit.types import EditCategory
 
@@ -49,8 +51,8 @@ class Data(_Section):
     `shards`: folders that `step1x data build` wrote, or any folders of tar files in the WebDataset convention.
     `pairs`: JSON of the published fine-tuning, {"target.jpg": {"caption": "...", "ref_image_path": "source.jpg"}}.
 
-    `limit` takes only the first so many of shards or pairs. `cache` is a folder for what the frozen parts say of each of them, which is
-    then computed once, before training; the MLLM and the autoencoder are not needed in memory afterwards.
+    `limit` takes only the first so many triplets, over and over. `cache` is a folder for what the frozen parts say of each triplet on
+    disk, which is then computed once, before training; the MLLM and the autoencoder are not needed in memory afterwards.
     """
 
     photos: list[Path] = []
@@ -151,6 +153,7 @@ class Recipe(_Section):
     seed: int = 0
     threads: int = Field(default=0, ge=0)
     compile: bool = False
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     activation_checkpointing: bool = False
     dropout: float = Field(default=0.0, ge=0, le=1, description="share of instructions replaced by the empty one, for guidance")
     log_every: int = Field(default=20, gt=0)
@@ -176,6 +179,10 @@ class Recipe(_Section):
         if ends != sorted(set(ends)):
             raise ValueError(f"each stage must end after the one before it, not {ends}")
         return self
+
+    def dtype(self, device: torch.device) -> torch.dtype:
+        """What products are computed in; trained weights are kept in float32 in any case."""
+        return choose_dtype(None if self.precision == "auto" else self.precision, device)
 
     @property
     def steps(self) -> int:

@@ -16,7 +16,6 @@ from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, Replicate
 from torch.utils.checkpoint import checkpoint
 
-from step1x_edit.devices import choose_dtype
 from step1x_edit.errors import UsageError
 from step1x_edit.training.processes import Processes
 
@@ -39,11 +38,10 @@ def compile_blocks(blocks: Sequence[nn.Module], device: torch.device) -> None:
         block.compile()
 
 
-def shard(model: nn.Module, blocks: Sequence[nn.Module], processes: Processes, device: torch.device) -> None:
-    """Spread a model over the processes, block by block; a single process keeps it whole."""
+def shard(model: nn.Module, blocks: Sequence[nn.Module], processes: Processes, device: torch.device, dtype: torch.dtype) -> None:
+    """Spread a model over the processes, block by block, to be computed in `dtype`; a single process keeps it whole."""
     if processes.count == 1:
         return
-    dtype = choose_dtype(None, device)
     precision = MixedPrecisionPolicy(
         param_dtype=dtype if dtype is torch.bfloat16 else None, reduce_dtype=torch.float32, cast_forward_inputs=False
     )

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from step1x_edit.devices import choose_dtype
 from step1x_edit.model.connector import Connector
 from step1x_edit.model.flux import TextToImage, find_start, is_text_to_image
 from step1x_edit.model.layouts import TRANSFORMER, FromDiffusers, is_diffusers
@@ -31,7 +30,7 @@ def build_editor(recipe: Recipe, preset: Preset, device: torch.device) -> Step1X
     with torch.device("meta"):
         editor = Step1XEdit(preset)
         if recipe.adapter is not None:
-            adapters.attach(editor, recipe.adapter, choose_dtype(None, device))
+            adapters.attach(editor, recipe.adapter, recipe.dtype(device))
     return editor
 
 

@@ -19,7 +19,6 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from step1x_edit.devices import choose_dtype
 from step1x_edit.errors import Step1XError
 from step1x_edit.training.checkpoints import Checkpoints
 from step1x_edit.training.journal import Journal, Pace, line
@@ -154,7 +153,7 @@ def _place(task: Task, recipe: Recipe, device: torch.device, processes: Processe
     if recipe.activation_checkpointing:
         recompute(task.blocks)
     if task.sharded:
-        shard(task.model, task.blocks, processes, device)
+        shard(task.model, task.blocks, processes, device, recipe.dtype(device))
     if any(p.is_meta for p in task.model.parameters()):
         task.model.to_empty(device=device)
     else:
@@ -179,7 +178,7 @@ class _Run:
         self.average = Average(task.model, recipe.optim.ema)
         self.parameters = [p for o in self.optimizers for group in o.param_groups for p in group["params"]]
         self.checkpoints = Checkpoints(out, task.model, self.average, self.optimizers, processes)
-        self.precision = torch.autocast(device.type, torch.bfloat16, enabled=choose_dtype(None, device) is torch.bfloat16)
+        self.precision = torch.autocast(device.type, torch.bfloat16, enabled=recipe.dtype(device) is torch.bfloat16)
         self.pace = Pace(recipe, None if peak is None else peak * processes.count)
 
     def train(self, seconds: float | None) -> int:
@@ -194,7 +193,7 @@ class _Run:
                 losses.append(loss)
                 step += 1
                 stage = recipe.stage_at(step - 1)
-                self.pace.add(stage.batch, self.task.flops(stage))
+                self.pace.add(stage.batch, self.task.flops(stage) if self.pace.peak else None)
                 if step % recipe.log_every == 0:
                     self._log(step, torch.stack(losses).mean().item(), norm.item())
                     losses = []

@@ -20,10 +20,12 @@ from step1x_edit.flow.objective import draw_times, flow_loss, interpolate
 from step1x_edit.model.mllm import PREFIX_FILE
 from step1x_edit.model.presets import PRESETS
 from step1x_edit.model.records import Embedding
+from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.tensors import write_whole
 from step1x_edit.model.weights import AUTOENCODER_FILE, MLLM_FOLDER, load_preset, save_folder, save_model
 from step1x_edit.training import adapters
 from step1x_edit.training.batches import Streams, draw_shape, instruction_of, squeeze
+from step1x_edit.training.counting import count_step
 from step1x_edit.training.encoding import Cache, Encoders, collate, pictures_of, split_latents, to_dict
 from step1x_edit.training.evaluation import Example, evaluate
 from step1x_edit.training.portions import Portion
@@ -51,6 +53,7 @@ class EditTask:
         self.model: nn.Module = self.editor
         self.blocks: Sequence[nn.Module] = blocks_of(self.editor)
         self.sharded = recipe.adapter is None  # what adapters learn is small, and frozen weights need no copies beside them
+        self._flops: dict[int, int] = {}  # by the step that a stage ends with
         self._examples: list[Example] | None = None
 
     def prepare(self, processes: Processes) -> None:
@@ -103,8 +106,14 @@ class EditTask:
         return flow_loss(predicted, latent, noise)
 
     def flops(self, stage: Stage) -> float | None:
-        """Not counted."""
-        return None
+        """Of the square that has the stage's area, with as much text as the version is taken to see; see `counting`."""
+        if stage.until not in self._flops:
+            with torch.device("meta"):
+                editor = Step1XEdit(self.preset).to(torch.bfloat16)
+                if self.recipe.adapter is not None:
+                    adapters.attach(editor, self.recipe.adapter, torch.bfloat16)
+            self._flops[stage.until] = count_step(editor, stage.size, 1).flops * stage.batch
+        return self._flops[stage.until]
 
     def evaluate(self) -> tuple[dict[str, float], Image.Image | None]:
         """Edit triplets that are kept out of training, or some of it; see `evaluation`."""
@@ -120,8 +129,9 @@ class EditTask:
     def _read_examples(self) -> list[Example]:
         stage, count = self.recipe.stages[-1], self.recipe.evaluation.count
         if self.streams is not None:
-            triplets = self.streams.kept_out(stage, count)
-            return [Example.of(triplet, None) for triplet in triplets]
+            triplets = self.streams.evaluated(stage, count, self.recipe.evaluation.heldout)
+            shape = draw_shape(stage.model_copy(update={"aspects": None}), 0, 0, self.preset.cell)
+            return [Example.of(squeeze(triplet, shape), None) for triplet in triplets]
         assert self.stored is not None
         items = self._evaluated_items()
         found = []

@@ -1,0 +1,124 @@
+"""Training the editor on stored triplets: cached or not, with adapters, evaluated, in pieces; what comes out loads in the editor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from step1x_edit.editor import Editor
+from step1x_edit.errors import UsageError
+from step1x_edit.model.tensors import TensorFiles, read_tensors
+from step1x_edit.training.adapters import ADAPTER_FILE, FLOAT8, LowRank
+from step1x_edit.training.recipe import Recipe
+from step1x_edit.training.tasks import build_task
+from step1x_edit.training.trainer import train
+
+CPU = torch.device("cpu")
+MakeRecipe = Callable[..., Recipe]
+
+
+def run(recipe: Recipe, out: Path) -> list[dict[str, float]]:
+    assert train(build_task(recipe, CPU, out), recipe, out, CPU) == recipe.steps
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def losses(rows: list[dict[str, float]]) -> list[float]:
+    return [row["loss"] for row in rows if "loss" in row]
+
+
+def test_a_cache_changes_nothing_but_the_time(tmp_path: Path, edit_recipe: MakeRecipe) -> None:
+    recipe = edit_recipe(dropout=0.3)
+    cached = recipe.model_copy(update={"data": recipe.data.model_copy(update={"cache": tmp_path / "cache"})})
+    plain, first, again = run(recipe, tmp_path / "plain"), run(cached, tmp_path / "first"), run(cached, tmp_path / "again")
+    assert losses(first) == pytest.approx(losses(plain), rel=1e-5)  # padding to another length adds in another order
+    assert losses(again) == losses(first)
+    files = list((tmp_path / "cache").rglob("*.safetensors"))
+    assert len(files) == 6
+    written = {file: file.stat().st_mtime_ns for file in files}
+    files[0].unlink()
+    run(cached, tmp_path / "mended")
+    assert {f: f.stat().st_mtime_ns for f in files[1:]} == {f: written[f] for f in files[1:]} and files[0].exists()
+
+
+def test_a_batch_computed_in_pieces_is_the_same_batch(tmp_path: Path, edit_recipe: MakeRecipe) -> None:
+    whole = run(edit_recipe(), tmp_path / "whole")
+    stages = [{"until": 4, "size": 64, "batch": 2, "micro_batch": 1}]
+    pieces = run(edit_recipe(stages=stages, activation_checkpointing=True), tmp_path / "pieces")
+    assert losses(pieces) == pytest.approx(losses(whole), abs=1e-5)
+
+
+@pytest.mark.parametrize("float8", [False, True])
+def test_adapters_learn_beside_frozen_weights_and_load_in_the_editor(
+    tmp_path: Path, edit_recipe: MakeRecipe, random_mini: Path, float8: bool
+) -> None:
+    recipe = edit_recipe(adapter={"rank": 4, "alpha": 8, "float8": float8}, optim={"lr": 1e-2, "warmup": 0, "ema": 0})
+    task = build_task(recipe, CPU, tmp_path)
+    assert train(task, recipe, tmp_path, CPU) == 4
+    frozen = {name: p for name, p in task.model.named_parameters() if not p.requires_grad}
+    given = read_tensors(random_mini / "model.safetensors")
+    for name, p in frozen.items():
+        expected = given[name.replace(".base.", ".")]
+        assert torch.equal(p.float(), expected.to(p.dtype).float()), name
+    kinds = {module.base.weight.dtype for module in task.model.modules() if isinstance(module, LowRank)}
+    assert kinds == {FLOAT8 if float8 else torch.float32}
+    names = set(TensorFiles(tmp_path / ADAPTER_FILE))
+    assert {"lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight", "lora_unet_single_blocks_3_linear2.alpha"} <= names
+    assert not (tmp_path / "model.safetensors").exists()
+    picture = Image.new("RGB", (64, 64), "red")
+    editor = Editor.open("mini", "cpu", folder=random_mini)
+    before = editor.edit(picture, "make it blue", size=64).raw
+    editor.use_adapters([(tmp_path / ADAPTER_FILE, 1.0)])
+    assert editor.edit(picture, "make it blue", size=64).raw.tobytes() != before.tobytes()
+
+
+def test_a_trained_adapter_says_in_the_editor_what_it_said_in_training(tmp_path: Path, edit_recipe: MakeRecipe, random_mini: Path) -> None:
+    from step1x_edit.model.lora import Attached, read_adapter
+    from step1x_edit.model.presets import PRESETS
+    from step1x_edit.model.records import Embedding, Grid
+    from step1x_edit.model.weights import load_step1x_edit
+
+    recipe = edit_recipe(adapter={"rank": 4}, optim={"lr": 1e-2, "warmup": 0, "ema": 0})
+    task = build_task(recipe, CPU, tmp_path)
+    train(task, recipe, tmp_path, CPU)
+    picture, t = torch.randn(1, 4, 384, generator=torch.Generator().manual_seed(0)), torch.tensor([0.5])
+    embedding = Embedding(torch.ones(1, 3, 192), torch.ones(1, 3, dtype=torch.bool))
+
+    def say(model: torch.nn.Module) -> Tensor:
+        with torch.no_grad():
+            return model(picture, picture, embedding, t, Grid(2, 2))
+
+    plain = load_step1x_edit(random_mini, PRESETS["mini"])
+    before = say(plain)
+    Attached(plain, [(read_adapter(tmp_path / ADAPTER_FILE, plain), 1.0)])
+    assert torch.allclose(say(task.model), say(plain), atol=1e-4)
+    assert not torch.allclose(before, say(plain), atol=1e-4)
+
+
+def test_an_adapter_for_no_layer_is_said(tmp_path: Path, edit_recipe: MakeRecipe) -> None:
+    with pytest.raises(UsageError, match=r"'attention\.q'"):
+        build_task(edit_recipe(adapter={"layers": ["attention.q"]}), CPU, tmp_path)
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_scores_and_pictures_while_training(tmp_path: Path, edit_recipe: MakeRecipe, stored_set: Path, cached: bool) -> None:
+    data = {"shards": [stored_set], "workers": 0, "cache": tmp_path / "cache" if cached else None}
+    recipe = edit_recipe(data=data, evaluation={"every": 2, "count": 2}, logging={"tensorboard": True})
+    rows = run(recipe, tmp_path / "run")
+    scored = [row for row in rows if "evaluation/psnr" in row]
+    assert [row["step"] for row in scored] == [2, 4]
+    assert all({"evaluation/unedited", "evaluation/inside", "evaluation/outside"} <= row.keys() for row in scored)
+    with Image.open(tmp_path / "run/samples/evaluation-00000004.png") as shown:
+        assert shown.width > 3 * 64
+    assert list((tmp_path / "run").glob("events.out.tfevents.*"))
+
+
+def test_evaluation_does_not_change_the_run(tmp_path: Path, edit_recipe: MakeRecipe) -> None:
+    plain = run(edit_recipe(), tmp_path / "plain")
+    watched = run(edit_recipe(evaluation={"every": 1, "count": 2, "heldout": False}), tmp_path / "watched")
+    assert losses(plain) == losses(watched)

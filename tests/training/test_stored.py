@@ -1,0 +1,105 @@
+"""Triplets on disk: found, put into buckets, drawn in the same order again, and missed by name when they are missing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from step1x_edit.data.formats import export_finetune
+from step1x_edit.errors import Step1XError, UsageError
+from step1x_edit.training.portions import Portion
+from step1x_edit.training.recipe import Data, Stage
+from step1x_edit.training.stored import Item, Stored
+
+
+def stage(batch: int, size: int = 64) -> Stage:
+    return Stage(until=100, size=size, batch=batch)
+
+
+def portion(step: int, batch: int, start: int = 0, end: int | None = None) -> Portion:
+    positions = range(start, batch if end is None else end)
+    return Portion(stage(batch), step, range(step * batch + positions.start, step * batch + positions.stop), positions)
+
+
+def test_shards_are_read_and_each_epoch_holds_every_triplet(stored_set: Path) -> None:
+    stored = Stored(Data(shards=[stored_set]))
+    assert len(stored.items) == 6
+    for epoch in range(3):  # two of each of three shapes, in batches of two
+        plans = [stored.plan(portion(3 * epoch + step, 2), 16) for step in range(3)]
+        assert sorted(item.name for _, items in plans for item in items) == sorted(item.name for item in stored.items)
+        for (width, height), items in plans:
+            assert all((width > height) == (i.size[0] > i.size[1]) and (width < height) == (i.size[0] < i.size[1]) for i in items)
+    triplet = stored.items[1].read()
+    assert triplet.instruction_en == "invert the upper half 1" and triplet.region[0, 0] and not triplet.region[-1, 0]
+    assert np.array_equal(triplet.target[triplet.region], 255 - triplet.source[triplet.region])
+
+
+def test_the_order_follows_from_the_seed_alone(stored_set: Path) -> None:
+    first, again, other = (Stored(Data(shards=[stored_set], seed=seed)) for seed in (0, 0, 1))
+    orders = [[[i.name for i in s.plan(portion(step, 2), 16)[1]] for step in (7, 2, 11)] for s in (first, again, other)]
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_portions_of_a_step_are_parts_of_its_batch(stored_set: Path) -> None:
+    stored = Stored(Data(shards=[stored_set]))
+    shape, whole = stored.plan(portion(5, 4), 16)
+    parts = [stored.plan(portion(5, 4, start, start + 2), 16) for start in (0, 2)]
+    assert [shape, shape] == [part[0] for part in parts]
+    assert whole == parts[0][1] + parts[1][1]
+
+
+@given(st.lists(st.tuples(st.integers(30, 2000), st.integers(30, 2000)), min_size=1, max_size=40), st.integers(1, 7))
+def test_an_epoch_leaves_nothing_out_and_mixes_no_shapes(sizes: list[tuple[int, int]], batch: int) -> None:
+    stored = object.__new__(Stored)
+    stored.items, stored.seed = [Item(str(i), size, {}) for i, size in enumerate(sizes)], 0
+    batches = stored._draw_epoch(0, 512, batch, (1.0, 1.5, 0.5), 16)
+    assert {number for _, numbers in batches for number in numbers} == set(range(len(sizes)))
+    assert all(len(numbers) == batch for _, numbers in batches)
+    shapes = dict(enumerate(stored.shapes(Stage(until=1, size=512, batch=batch, aspects=[1.0, 1.5, 0.5]), 16)))
+    assert all(shapes[number] == shape for shape, numbers in batches for number in numbers)
+
+
+def test_the_published_fine_tuning_json(stored_set: Path, tmp_path: Path) -> None:
+    assert export_finetune(stored_set, tmp_path / "pairs") == 6
+    english = Stored(Data(pairs=[tmp_path / "pairs/metadata_en.json"]))
+    assert [i.read().instruction_en for i in english.items][:2] == ["invert the upper half 0", "invert the upper half 1"]
+    chinese = Stored(Data(pairs=[tmp_path / "pairs/metadata_zh.json"])).items[0].read()
+    assert chinese.instruction_zh.startswith("上") and chinese.instruction_en == "" and chinese.region.all()
+
+
+@pytest.mark.parametrize("damage", ["missing shard", "cut shard", "no shards", "missing picture", "not JSON", "no caption"])
+def test_data_that_is_not_whole_is_one_sentence(stored_set: Path, tmp_path: Path, damage: str) -> None:
+    shard = stored_set / "shards/triplets-00001.tar"
+    pairs = tmp_path / "metadata.json"
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    pairs.write_text(json.dumps({"a.png": {"caption": "x", "ref_image_path": "b.png" if damage == "missing picture" else "a.png"}}))
+    data = Data(shards=[stored_set])
+    if damage == "missing shard":
+        shard.unlink()
+    elif damage == "cut shard":
+        shard.write_bytes(shard.read_bytes()[:700])
+    elif damage == "no shards":
+        data = Data(shards=[tmp_path])
+    else:
+        data = Data(pairs=[pairs])
+    if damage == "not JSON":
+        pairs.write_text("{")
+    if damage == "no caption":
+        pairs.write_text('{"a.png": {"ref_image_path": "a.png"}}')
+    with pytest.raises(UsageError) as caught:
+        Stored(data)
+    assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
+
+
+def test_what_is_kept_out_is_not_trained_on(stored_set: Path) -> None:
+    stored = Stored(Data(shards=[stored_set]), keep_out=2)
+    assert len(stored.items) == 4 and len(stored.heldout) == 2
+    assert not {i.name for i in stored.items} & {i.name for i in stored.heldout}
+    with pytest.raises(Step1XError, match="holds 6 triplets"):
+        Stored(Data(shards=[stored_set]), keep_out=6)
