@@ -135,7 +135,7 @@ async def in_a_row(server: Server, count: int, side: int) -> Tally:
             answer = await edit(http, encode(noise(width, height, number % 50), rng.choice(["PNG", "JPEG"])), number)
             tally.statuses[answer.status_code] += 1
             tally.seconds.append(time.perf_counter() - sent)
-            assert answer.json()["size"] == f"{width}x{height}"
+            assert answer.status_code == 200 and answer.json()["size"] == f"{width}x{height}", (width, height, answer.text[:500])
             if number % max(1, count // 10) == 0:
                 tally.memory.append(server.memory())
         tally.wall = time.perf_counter() - began
