@@ -41,7 +41,7 @@ class Options(BaseModel):
 def build(options: dict[str, Any]) -> Application:
     """The application for `serve run` and `serve deploy`."""
     chosen = Options.model_validate(options)
-    opening = Opening(chosen.model, chosen.weights and str(chosen.weights), dtype=chosen.dtype)
+    opening = Opening(chosen.model, None if chosen.weights is None else str(chosen.weights), dtype=chosen.dtype)
     each = chosen.waiting if chosen.keys is None else max(1, chosen.waiting // 2)
     settings = Settings((opening,), batch=chosen.batch, places=chosen.waiting, places_each=each, keys=chosen.keys)
 
@@ -54,8 +54,7 @@ def build(options: dict[str, Any]) -> Application:
         def check_health(self) -> None:
             """Nothing beyond that it answers: a model's process that ends is started again by its engine."""
 
-    deployment = serve.deployment(
-        serve.ingress(make)(Replica),
+    deploy: Any = serve.deployment(
         name="step1x-edit",
         num_replicas=chosen.replicas,
         # those that wait in the replica, those in the model's hands, and the questions of operators
@@ -63,4 +62,5 @@ def build(options: dict[str, Any]) -> Application:
         ray_actor_options={"num_cpus": chosen.cpus, "num_gpus": chosen.gpus},
         graceful_shutdown_timeout_s=60,
     )
-    return deployment.bind()
+    application: Application = deploy(serve.ingress(make)(Replica)).bind()
+    return application

@@ -235,8 +235,8 @@ def encode(image: Image.Image, output: Output) -> bytes:
     """The picture as a file, with nothing in it but its pixels."""
     if output.format == "png":
         return encode_image(image, "PNG", compress_level=1)  # half the time of a denser one
-    quality = {} if output.compression is None else {"quality": output.compression}
-    return encode_image(image, output.format.upper(), **quality)
+    quality = 95 if output.compression is None else output.compression
+    return encode_image(image, output.format.upper(), quality=quality)
 
 
 def to_text(data: bytes) -> str:
