@@ -147,7 +147,7 @@ async def attack(server: Server, count: int) -> Tally:
     """Hostile uploads at every field, eight at a time; every twentieth is a slow sender or a huge form. After each round one edit."""
     tally, rng = Tally(), random.Random(2)
     sound = encode(noise(64, 48))
-    async with httpx.AsyncClient(base_url=server.root, timeout=600, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=server.root, timeout=600, trust_env=False, limits=httpx.Limits(keepalive_expiry=1)) as http:
 
         async def one(number: int) -> None:
             kind, place = rng.choice(list(HOSTILE)), rng.choice(["image", "image[]", "mask", "other", "prompt"])
@@ -156,11 +156,16 @@ async def attack(server: Server, count: int) -> Tally:
                 return
             if number % 20 == 10:
                 data = {f"field{i}": "x" * 100 for i in range(rng.randrange(1, 20_000))}
-                answer = await http.post("/v1/images/edits", data=data, files={"image": sound})
+                files = [("image", sound)]
             else:
                 hostile = await asyncio.to_thread(HOSTILE[kind], random.Random(number))
                 files = [(place, hostile)] if place.startswith("image") else [("image", sound), (place, hostile)]
-                answer = await http.post("/v1/images/edits", data={"prompt": "make it night", "output_format": "jpeg"}, files=files)
+                data = {"prompt": "make it night", "output_format": "jpeg"}
+            try:
+                answer = await http.post("/v1/images/edits", data=data, files=files)
+            except httpx.TransportError:  # hung up on, as a sender that is too slow is
+                tally.statuses[0] += 1
+                return
             tally.statuses[answer.status_code] += 1
             tally.seconds.append(answer.elapsed.total_seconds())
 
