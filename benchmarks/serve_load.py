@@ -123,12 +123,14 @@ def measure_load(clients: int, seconds: float, alone: float, options: Sequence[s
     return results
 
 
-async def in_a_row(server: Server, count: int, side: int) -> Tally:
-    """Pictures of random sizes, one after the other."""
+async def in_a_row(server: Server, count: int, side: int, most: float) -> Tally:
+    """Pictures of random sizes, one after the other, for `most` seconds at most."""
     tally, rng = Tally(), random.Random(1)
     async with httpx.AsyncClient(base_url=server.root, timeout=600, trust_env=False) as http:
         began = time.perf_counter()
         for number in range(count):
+            if time.perf_counter() - began > most:
+                break
             width, height = (round(2 ** rng.uniform(3, rng.uniform(4, 10))) for _ in range(2))
             width, height = min(side, width), min(side, height)
             sent = time.perf_counter()
@@ -143,8 +145,11 @@ async def in_a_row(server: Server, count: int, side: int) -> Tally:
     return tally
 
 
-async def attack(server: Server, count: int) -> Tally:
-    """Hostile uploads at every field, eight at a time; every twentieth is a slow sender or a huge form. After each round one edit."""
+async def attack(server: Server, count: int, most: float) -> Tally:
+    """Hostile uploads at every field, eight at a time, for `most` seconds at most; after each round one edit.
+
+    Every twentieth is a slow sender, and another twentieth a huge form.
+    """
     tally, rng = Tally(), random.Random(2)
     sound = encode(noise(64, 48))
     async with httpx.AsyncClient(base_url=server.root, timeout=600, trust_env=False, limits=httpx.Limits(keepalive_expiry=1)) as http:
@@ -171,6 +176,8 @@ async def attack(server: Server, count: int) -> Tally:
 
         began = time.perf_counter()
         for start in range(0, count, 8):
+            if time.perf_counter() - began > most:
+                break
             await asyncio.gather(*(one(number) for number in range(start, min(count, start + 8))))
             answer = await edit(http, sound, start)
             assert answer.status_code == 200, answer.text
@@ -215,15 +222,18 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--alone", type=float, default=30, help="seconds for each of the two comparisons")
     parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--most-seconds", type=float, default=3600, help="end sizes and hostile after this, however many there were")
     parser.add_argument("--side", type=int, default=1024, help="longest side of a random size")
     parser.add_argument("options", nargs="*", help="further options of step1x serve, after --")
     chosen = parser.parse_args()
     if chosen.what == "load":
         result = measure_load(chosen.clients, chosen.seconds, chosen.alone, chosen.options)
     elif chosen.what == "sizes":
-        result = measure(Server("--quiet", *chosen.options), lambda server: in_a_row(server, chosen.count, chosen.side))
+        result = measure(
+            Server("--quiet", *chosen.options), lambda server: in_a_row(server, chosen.count, chosen.side, chosen.most_seconds)
+        )
     else:
-        result = measure(Server("--quiet", *chosen.options), lambda server: attack(server, chosen.count))
+        result = measure(Server("--quiet", *chosen.options), lambda server: attack(server, chosen.count, chosen.most_seconds))
     print(json.dumps(result, indent=1))
 
 
