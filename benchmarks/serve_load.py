@@ -123,19 +123,21 @@ def measure_load(clients: int, seconds: float, alone: float, options: Sequence[s
     return results
 
 
-async def in_a_row(server: Server, count: int, side: int) -> Tally:
-    """Pictures of random sizes, one after the other."""
+async def in_a_row(server: Server, count: int, side: int, most: float) -> Tally:
+    """Pictures of random sizes, one after the other, for `most` seconds at most."""
     tally, rng = Tally(), random.Random(1)
     async with httpx.AsyncClient(base_url=server.root, timeout=600, trust_env=False) as http:
         began = time.perf_counter()
         for number in range(count):
+            if time.perf_counter() - began > most:
+                break
             width, height = (round(2 ** rng.uniform(3, rng.uniform(4, 10))) for _ in range(2))
             width, height = min(side, width), min(side, height)
             sent = time.perf_counter()
             answer = await edit(http, encode(noise(width, height, number % 50), rng.choice(["PNG", "JPEG"])), number)
             tally.statuses[answer.status_code] += 1
             tally.seconds.append(time.perf_counter() - sent)
-            assert answer.json()["size"] == f"{width}x{height}"
+            assert answer.status_code == 200 and answer.json()["size"] == f"{width}x{height}", (width, height, answer.text[:500])
             if number % max(1, count // 10) == 0:
                 tally.memory.append(server.memory())
         tally.wall = time.perf_counter() - began
@@ -143,11 +145,14 @@ async def in_a_row(server: Server, count: int, side: int) -> Tally:
     return tally
 
 
-async def attack(server: Server, count: int) -> Tally:
-    """Hostile uploads at every field, eight at a time; every twentieth is a slow sender or a huge form. After each round one edit."""
+async def attack(server: Server, count: int, most: float) -> Tally:
+    """Hostile uploads at every field, eight at a time, for `most` seconds at most; after each round one edit.
+
+    Every twentieth is a slow sender, and another twentieth a huge form.
+    """
     tally, rng = Tally(), random.Random(2)
     sound = encode(noise(64, 48))
-    async with httpx.AsyncClient(base_url=server.root, timeout=600, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=server.root, timeout=600, trust_env=False, limits=httpx.Limits(keepalive_expiry=1)) as http:
 
         async def one(number: int) -> None:
             kind, place = rng.choice(list(HOSTILE)), rng.choice(["image", "image[]", "mask", "other", "prompt"])
@@ -156,16 +161,23 @@ async def attack(server: Server, count: int) -> Tally:
                 return
             if number % 20 == 10:
                 data = {f"field{i}": "x" * 100 for i in range(rng.randrange(1, 20_000))}
-                answer = await http.post("/v1/images/edits", data=data, files={"image": sound})
+                files = [("image", sound)]
             else:
                 hostile = await asyncio.to_thread(HOSTILE[kind], random.Random(number))
                 files = [(place, hostile)] if place.startswith("image") else [("image", sound), (place, hostile)]
-                answer = await http.post("/v1/images/edits", data={"prompt": "make it night", "output_format": "jpeg"}, files=files)
+                data = {"prompt": "make it night", "output_format": "jpeg"}
+            try:
+                answer = await http.post("/v1/images/edits", data=data, files=files)
+            except httpx.TransportError:  # hung up on, as a sender that is too slow is
+                tally.statuses[0] += 1
+                return
             tally.statuses[answer.status_code] += 1
             tally.seconds.append(answer.elapsed.total_seconds())
 
         began = time.perf_counter()
         for start in range(0, count, 8):
+            if time.perf_counter() - began > most:
+                break
             await asyncio.gather(*(one(number) for number in range(start, min(count, start + 8))))
             answer = await edit(http, sound, start)
             assert answer.status_code == 200, answer.text
@@ -210,15 +222,18 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--alone", type=float, default=30, help="seconds for each of the two comparisons")
     parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--most-seconds", type=float, default=3600, help="end sizes and hostile after this, however many there were")
     parser.add_argument("--side", type=int, default=1024, help="longest side of a random size")
     parser.add_argument("options", nargs="*", help="further options of step1x serve, after --")
     chosen = parser.parse_args()
     if chosen.what == "load":
         result = measure_load(chosen.clients, chosen.seconds, chosen.alone, chosen.options)
     elif chosen.what == "sizes":
-        result = measure(Server("--quiet", *chosen.options), lambda server: in_a_row(server, chosen.count, chosen.side))
+        result = measure(
+            Server("--quiet", *chosen.options), lambda server: in_a_row(server, chosen.count, chosen.side, chosen.most_seconds)
+        )
     else:
-        result = measure(Server("--quiet", *chosen.options), lambda server: attack(server, chosen.count))
+        result = measure(Server("--quiet", *chosen.options), lambda server: attack(server, chosen.count, chosen.most_seconds))
     print(json.dumps(result, indent=1))
 
 

@@ -46,7 +46,7 @@ WRITE_FORMATS = {
 }
 _SAVE_OPTIONS: dict[str, dict[str, object]] = {
     "PNG": {"compress_level": 4},
-    "JPEG": {"quality": 95, "subsampling": "4:4:4", "optimize": True},
+    "JPEG": {"quality": 95, "subsampling": "4:4:4"},  # not optimized: Pillow then gives up on pictures that are mostly noise
     "WEBP": {"quality": 95},
     "AVIF": {"quality": 90, "subsampling": "4:4:4"},
     "TIFF": {"compression": "tiff_deflate"},
@@ -203,21 +203,35 @@ def write_image(image: Image.Image, path: Path, overwrite: bool = False, record:
     check_target(path, overwrite)
     name, notes = format_of(path), []
     if image.mode == "RGBA" and name in _WITHOUT_ALPHA:
-        image = flatten(image)
         notes.append(f"{path.suffix.lower()} files hold no transparency: transparent parts were put on white.")
-    options = dict(_SAVE_OPTIONS[name])
-    if record:
-        options |= save_options(name, record)
-    encoded = BytesIO()
+    encoded = encode_image(image, name, record)
     try:
-        image.save(encoded, name, **options)
-    except (OSError, ValueError, struct.error) as error:
-        raise ImageError(f"A picture of {image.width} x {image.height} pixels cannot be written as {path.suffix} ({error}).") from error
-    try:
-        _publish(encoded.getbuffer(), path, overwrite)
+        _publish(encoded, path, overwrite)
     except OSError as error:
         raise Step1XError(f"{path} could not be written ({error.strerror or error}); nothing was left behind.") from error
     return tuple(notes)
+
+
+def encode_image(image: Image.Image, name: str, record: Mapping[str, str] | None = None, **options: object) -> bytes:
+    """The file of a picture.
+
+    Args:
+        image: RGB or RGBA; transparent parts are put on white where the format holds no transparency.
+        name: one of the formats of `WRITE_FORMATS`.
+        record: see `write_image`.
+        options: of Pillow, instead of our own.
+
+    Raises:
+        ImageError: the format cannot hold a picture of this size.
+    """
+    encoded = BytesIO()
+    kept = save_options(name, record) if record else {}
+    try:
+        opaque = flatten(image) if name in _WITHOUT_ALPHA else image
+        opaque.save(encoded, name, **{**_SAVE_OPTIONS[name], **kept, **options})
+    except (OSError, ValueError, struct.error) as error:
+        raise ImageError(f"A picture of {image.width} x {image.height} pixels cannot be written as {name} ({error}).") from error
+    return encoded.getvalue()
 
 
 def _open_regular(path: Path) -> IO[bytes]:
@@ -292,7 +306,7 @@ def _orientation(image: Image.Image) -> int:
     return orientation if orientation in _UPRIGHT else 1
 
 
-def _publish(data: memoryview, path: Path, overwrite: bool) -> None:
+def _publish(data: bytes, path: Path, overwrite: bool) -> None:
     """Write beside the target, flush to the disk, then give it its name in one step."""
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.part")
     try:

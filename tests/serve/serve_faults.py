@@ -18,7 +18,7 @@ class Faults:
         self._limits = resource.getrlimit(resource.RLIMIT_AS)
 
     def check_request(self, instruction: str, negative: str, pictures: Sequence[Image]) -> str | None:
-        """Refuse, die, hang, or leave the process nearly no memory."""
+        """Refuse, die, hang, or leave the process too little memory for a large picture."""
         resource.setrlimit(resource.RLIMIT_AS, self._limits)
         if "die" in instruction:
             os.abort()
@@ -26,7 +26,7 @@ class Faults:
             time.sleep(3600)
         if "starve" in instruction:
             pages = int(Path("/proc/self/statm").read_text().split()[0])
-            resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 4_000_000, self._limits[1]))
+            resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 80_000_000, self._limits[1]))
         return "Blood is not drawn here." if "blood" in instruction else None
 
     def check_result(self, picture: Image) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 import time
@@ -16,7 +17,11 @@ from PIL import Image
 from serve_server import Server
 from serve_uploads import encode, noise
 
+from step1x_edit.serve.engine import Engine
 from step1x_edit.serve.keys import Keys
+from step1x_edit.serve.messages import Done, Failed, Opening, Preview, Task
+from step1x_edit.serve.metrics import Metrics
+from step1x_edit.serve.settings import Settings
 
 PICTURE = encode(noise(64, 48))
 
@@ -39,7 +44,7 @@ def test_one_that_kills_the_process_fails_alone(http: httpx.Client, server: Serv
 
 def test_one_that_is_short_of_memory_fails_alone(http: httpx.Client, server: Server) -> None:
     restarts = server.metric("step1x_restarts_total")
-    large = encode(Image.new("RGB", (4000, 3000), (90, 120, 60)), "JPEG")
+    large = encode(Image.new("RGB", (4800, 3800), (90, 120, 60)), "JPEG")
     answer = ask(http, "starve", large)
     assert answer.status_code == 500 and "not enough memory" in answer.json()["error"]["message"]
     assert ask(http, picture=large).status_code == 200
@@ -129,3 +134,26 @@ def test_weights_that_are_not_there_end_the_server(tmp_path: Path) -> None:
     assert server.process.wait(60) == 1
     server.stop()
     assert "step1x: " in server.output and "Traceback" not in server.output
+
+
+def test_one_that_hangs_is_told_and_its_process_replaced() -> None:
+    settings = Settings((Opening("mini", threads=1, content_filter="serve_faults:Faults"),), grace=0.2)
+
+    async def run() -> tuple[list[Preview | Done | Failed], list[int], list[int]]:
+        engine = Engine(settings, Metrics())
+        await engine.start()
+
+        async def make(instruction: str, seconds: float) -> Preview | Done | Failed:
+            task = Task(engine.number(), "kind", 64 * 48, (PICTURE,), instruction, seed=1)
+            return await engine.submit("somebody", [task], seconds)[0].events.get()
+
+        ends, before = [await make("make it night", 120)], engine.processes
+        ends += await asyncio.gather(make("hang", 2), make("make it autumn", 120))
+        after = engine.processes
+        await engine.stop()
+        return ends, before, after
+
+    ends, before, after = asyncio.run(run())
+    assert [type(end) for end in ends] == [Done, Failed, Done]
+    assert isinstance(ends[1], Failed) and (ends[1].status, ends[1].code) == (504, "deadline_exceeded")
+    assert len(before) == len(after) == 1 and before != after

@@ -111,7 +111,7 @@ def serve(
         places=waiting,
         places_each=waiting_each or (waiting if keys is None else max(1, waiting // 2)),
         keys=keys,
-        names=tuple({*(name or ()), model} - {version}),
+        names=tuple(dict.fromkeys(each for each in (*(name or ()), model) if each != version)),
         url_hosts=tuple(allow_url or ()),
         hosts=tuple(allow_host) if allow_host else None,
     )

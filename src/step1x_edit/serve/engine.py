@@ -139,7 +139,7 @@ class Engine:
         self._sweep()
 
     def _estimate(self) -> float:
-        """Seconds until there is room again."""
+        """Seconds until about half of the line has gone."""
         return len(self._queue) * self._seconds_each / max(1, len(self._seats)) / 2
 
     def _expire(self, ticket: Ticket, seconds: float) -> None:
