@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from step1x_edit.errors import UsageError
-from step1x_edit.memory import GIB, ORDER, Plan, Settings
+from step1x_edit.memory import GIB, ORDER, Placement, Plan
 from step1x_edit.model.presets import PRESETS
 
 
@@ -23,16 +23,16 @@ def test_the_weights_are_those_of_the_release(plan: Plan) -> None:
         "connector and dit": 12.43,
     }
     whole = sum(plan.parameters.values()) * 2
-    need = plan.need(Settings())
+    need = plan.need(Placement())
     assert need.main == 0 and whole < need.device < whole + 4 * GIB
-    assert plan.need(Settings(offload="parts")).main == pytest.approx(whole - 2 * plan.parameters["autoencoder"])
+    assert plan.need(Placement(offload="parts")).main == pytest.approx(whole - 2 * plan.parameters["autoencoder"])
 
 
 def test_every_setting_saves_something(plan: Plan) -> None:
-    full = Settings()
+    full = Placement()
     for smaller in (replace(full, weights="int8"), replace(full, offload="parts"), replace(full, split=True)):
         assert plan.need(smaller).stages["sampling"] < plan.need(full).stages["sampling"]
-    assert plan.need(Settings(offload="blocks")).device < 0.2 * plan.need(Settings(offload="parts")).device
+    assert plan.need(Placement(offload="blocks")).device < 0.2 * plan.need(Placement(offload="parts")).device
     strips = plan.need(replace(full, strips=True)).stages["pictures"]
     assert strips < plan.need(full).stages["pictures"]
 
@@ -42,15 +42,15 @@ def test_every_setting_saves_something(plan: Plan) -> None:
 )
 def test_the_first_that_fits_is_taken(plan: Plan, gib: float, weights: str, place: str) -> None:
     best = plan.best(gib * GIB)
-    assert (best.settings.weights, best.settings.offload) == (weights, place)
+    assert (best.placement.weights, best.placement.offload) == (weights, place)
     assert best.device < gib * GIB
-    earlier = ORDER[: ORDER.index((best.settings.weights, best.settings.offload))]
-    assert not any(plan.need(Settings(w, o, True, True)).fits(gib * GIB) for w, o in earlier)
+    earlier = ORDER[: ORDER.index((best.placement.weights, best.placement.offload))]
+    assert not any(plan.need(Placement(w, o, True, True)).fits(gib * GIB) for w, o in earlier)
 
 
 def test_less_memory_costs_time_first(plan: Plan) -> None:
     """From more to less memory: strips and split are taken only where the setting does not fit without."""
-    just = plan.need(Settings("int8", "parts")).device
+    just = plan.need(Placement("int8", "parts")).device
     assert not plan.best(just / 0.93).settings.split
     assert plan.best(just / 0.95).settings.split
 
@@ -61,8 +61,8 @@ def test_too_little_is_one_sentence(plan: Plan) -> None:
     with pytest.raises(UsageError, match=r"needs at least [\d.]+ GiB of memory, not 16; .* a device that can be offloaded"):
         plan.best(16 * GIB, offload=False)
     with pytest.raises(UsageError, match="choose one of full, float8, int8"):
-        Settings(weights="int4")  # type: ignore[arg-type]
+        Placement(weights="int4")  # type: ignore[arg-type]
 
 
 def test_settings_are_spelled_as_options() -> None:
-    assert Settings("int8", "parts", split=True).spell() == "--weights-dtype int8 --offload parts --split"
+    assert Placement("int8", "parts", split=True).spell() == "--weights-dtype int8 --offload parts --split"

@@ -13,9 +13,13 @@ import torch
 from torch import nn
 
 from step1x_edit.errors import UsageError
+from step1x_edit.model.autoencoder import Autoencoder
 from step1x_edit.model.costs import build, build_mllm, count_parameters, count_pictures, count_transformer, tokens_for
-from step1x_edit.model.offload import blocks_of
+from step1x_edit.model.mllm import MLLM
+from step1x_edit.model.narrow import narrow
+from step1x_edit.model.offload import Waiting, blocks_of
 from step1x_edit.model.presets import Preset
+from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.strips import STRIP_ROWS
 
 WeightsType = Literal["full", "float8", "int8"]
@@ -34,12 +38,14 @@ alone come first. int8 rounds weights six times finer than float8 (docs/speed_me
 GIB = 2**30
 PROMPT = 256
 """Tokens of the prefix, at least as many as any version has."""
+LARGE = 512
+"""Hidden size from which a CPU takes rows one by one: several at once make tensors so large that each is mapped and cleared anew."""
 RESERVE = 0.06
 """Share of the device's memory that the driver, the kernels' own buffers and fragmentation are taken to need. Choice."""
 
 
 @dataclass(frozen=True)
-class Settings:
+class Placement:
     """How a model is kept in memory.
 
     Attributes:
@@ -66,18 +72,44 @@ class Settings:
         words = [f"--weights-dtype {self.weights}", f"--offload {self.offload}"]
         return " ".join([*words, *(f"--{name}" for name in ("strips", "split") if getattr(self, name))])
 
+    @property
+    def loads_elsewhere(self) -> bool:
+        """Whether the large parts are loaded into main memory, from where `arrange` takes them."""
+        return self.weights != "full" or self.offload != "none"
+
+
+ALL_ON_DEVICE = Placement()
+
+
+def arrange(placement: Placement, mllm: MLLM, autoencoder: Autoencoder, model: Step1XEdit, device: torch.device) -> Waiting | None:
+    """Keep a loaded model in that way, for good; returns what waits in main memory, if anything does."""
+    for part in (mllm.model, model):
+        if placement.weights != "full":
+            narrow(part, placement.weights)
+    autoencoder.use_strips(STRIP_ROWS if placement.strips else None)
+    model.split = placement.split or (device.type == "cpu" and model.config.hidden_size >= LARGE)
+    mllm.device = device
+    if placement.offload == "none":
+        mllm.model.to(device)
+        model.to(device)
+        return None
+    waiting = Waiting(device)
+    for part in (mllm.model, model):
+        waiting.add(part, placement.offload == "blocks")
+    return waiting
+
 
 @dataclass(frozen=True)
 class Need:
     """What an edit needs with some settings, in bytes.
 
     Attributes:
-        settings: these.
+        placement: these.
         stages: most that is on the device at once, for each stage of an edit.
         main: weights that lie in main memory instead.
     """
 
-    settings: Settings
+    placement: Placement
     stages: dict[str, int]
     main: int
 
@@ -109,9 +141,9 @@ class Part:
         matrices = [m.weight.nbytes for block in blocks for m in block.modules() if isinstance(m, nn.Linear)]
         return cls(outside + sum(sizes), outside, max(sizes, default=0), 0 if weights == "full" else max(matrices, default=0))
 
-    def resident(self, settings: Settings) -> int:
+    def resident(self, placement: Placement) -> int:
         """Bytes on the device while it works: with blocks that are fetched, the one at work and the next."""
-        return self.matrix + (self.outside + 2 * self.block if settings.offload == "blocks" else self.whole)
+        return self.matrix + (self.outside + 2 * self.block if placement.offload == "blocks" else self.whole)
 
 
 class Plan:
@@ -152,19 +184,19 @@ class Plan:
         parts = {"mllm": self._mllm, "autoencoder": self._autoencoder, "connector and dit": self._model}
         return {name: count_parameters(part) for name, part in parts.items()}
 
-    def need(self, settings: Settings) -> Need:
+    def need(self, placement: Placement) -> Need:
         """What an edit needs with these settings."""
-        mllm, model = (Part.of(part, settings.weights) for part in (self._mllm, self._model))
+        mllm, model = (Part.of(part, placement.weights) for part in (self._mllm, self._model))
         autoencoder = Part.of(self._autoencoder, "full").whole
         at_work = {
-            "reading": mllm.resident(settings) + _reading(self._mllm.config, self.tokens.text, self.rows, self.dtype),
-            "pictures": self._pictures[STRIP_ROWS if settings.strips else None],
-            "sampling": model.resident(settings) + self._steps[1 if settings.split else self.rows],
+            "reading": mllm.resident(placement) + _reading(self._mllm.config, self.tokens.text, self.rows, self.dtype),
+            "pictures": self._pictures[STRIP_ROWS if placement.strips else None],
+            "sampling": model.resident(placement) + self._steps[1 if placement.split else self.rows],
         }
         idle = {"reading": model.whole, "pictures": mllm.whole + model.whole, "sampling": mllm.whole}
-        if settings.offload != "none":
-            return Need(settings, {stage: autoencoder + size for stage, size in at_work.items()}, mllm.whole + model.whole)
-        return Need(settings, {stage: autoencoder + size + idle[stage] for stage, size in at_work.items()}, 0)
+        if placement.offload != "none":
+            return Need(placement, {stage: autoencoder + size for stage, size in at_work.items()}, mllm.whole + model.whole)
+        return Need(placement, {stage: autoencoder + size + idle[stage] for stage, size in at_work.items()}, 0)
 
     def each(self, device_bytes: float | None = None) -> Iterator[Need]:
         """All ways of keeping the model, each with the least of `strips` and `split` that lets it fit, or with both where none does."""
@@ -180,7 +212,7 @@ class Plan:
                 yield need
 
     def _slimmest(self, weights: WeightsType, place: Offload, device_bytes: float | None) -> Need:
-        options = [self.need(Settings(weights, place, strips, split)) for split in (False, True) for strips in (False, True)]
+        options = [self.need(Placement(weights, place, strips, split)) for split in (False, True) for strips in (False, True)]
         if device_bytes is None:
             return options[0]
         return next((need for need in options if need.fits(device_bytes)), options[-1])
@@ -193,7 +225,7 @@ class Plan:
         """
         found = next(self.fitting(device_bytes, offload), None)
         if found is None:
-            least = self.need(Settings("int8", "blocks" if offload else "none", True, True)).device / (1 - RESERVE)
+            least = self.need(Placement("int8", "blocks" if offload else "none", True, True)).device / (1 - RESERVE)
             raise UsageError(
                 f"{self.preset.name} at size {self.size} needs at least {least / GIB:.1f} GiB of memory, "
                 f"not {device_bytes / GIB:g}; choose a smaller size{'' if offload else ' or a device that can be offloaded'}."

@@ -43,13 +43,13 @@ def plan(
     )
     for need in counted.each(None if vram is None else vram * GIB):
         cells = [f"{each / GIB:.3g}" for each in (*need.stages.values(), need.main)]
-        extra = [name for name, on in (("strips", need.settings.strips), ("split", need.settings.split)) if on]
+        extra = [name for name, on in (("strips", need.placement.strips), ("split", need.placement.split)) if on]
         fits = "" if vram is None else " ".join(["fits", *extra]) if need.fits(vram * GIB) else "-"
-        table.add_row(need.settings.weights, need.settings.offload, *cells, fits)
+        table.add_row(need.placement.weights, need.placement.offload, *cells, fits)
     Console().print(table)
     if vram is not None:
         best = counted.best(vram * GIB)
-        print(f"step1x edit --model {model} --vram {vram:g} takes: {best.settings.spell()}. {RESERVE:.0%} is left to the driver.")
+        print(f"step1x edit --model {model} --vram {vram:g} takes: {best.placement.spell()}. {RESERVE:.0%} is left to the driver.")
 
 
 def make_plan(model: str, size: int | None, dtype: str, references: int = 1, guidance: float | None = None) -> Plan:

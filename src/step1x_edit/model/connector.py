@@ -111,14 +111,14 @@ class Still:
     quoted_BLD: Tensor | None
     vector_BV: Tensor
 
-    def rows(self, count: int) -> Still:
-        """The first so many of the batch."""
+    def rows(self, kept: slice) -> Still:
+        """Some of the batch."""
         return Still(
-            self.tokens_BLD[:count],
-            self.condition_BD[:count],
-            self.visible_B1LL[:count],
-            None if self.quoted_BLD is None else self.quoted_BLD[:count],
-            self.vector_BV[:count],
+            self.tokens_BLD[kept],
+            self.condition_BD[kept],
+            self.visible_B1LL[kept],
+            None if self.quoted_BLD is None else self.quoted_BLD[kept],
+            self.vector_BV[kept],
         )
 
 

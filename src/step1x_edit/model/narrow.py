@@ -15,19 +15,18 @@ from step1x_edit.model.offload import blocks_of
 NARROW = {"float8": torch.float8_e4m3fn, "int8": torch.int8}
 
 
-class NarrowLinear(nn.Module):
+class NarrowLinear(nn.Linear):
     """A linear layer whose weight is of one byte, with a scale for each output.
 
     The scale of float8 is a power of two, so that numbers which float8 holds stay as they are; that of int8 is the
     largest weight / 127.
     """
 
-    weight: Tensor
     scale: Tensor
 
     def __init__(self, linear: nn.Linear, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.in_features, self.out_features, self.bias = linear.in_features, linear.out_features, linear.bias
+        super().__init__(linear.in_features, linear.out_features, linear.bias is not None, device="meta")
+        self.bias = linear.bias
         wide = linear.weight.float()
         largest = wide.abs().amax(dim=1, keepdim=True).clamp_min(2.0**-100)
         if dtype.is_floating_point:
@@ -36,7 +35,7 @@ class NarrowLinear(nn.Module):
         else:
             scale = largest / torch.iinfo(dtype).max
             narrow_OI = (wide / scale).round().to(dtype)
-        self.register_buffer("weight", narrow_OI)
+        self.weight = nn.Parameter(narrow_OI, requires_grad=False)
         self.register_buffer("scale", scale.squeeze(1).to(linear.weight.dtype))
 
     def forward(self, x: Tensor) -> Tensor:
