@@ -24,14 +24,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2, help="of the loop; with --options of each edit (28 there)")
     parser.add_argument("--side", type=int, default=32, help="rows and columns of tokens")
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--dtypes", nargs="*", default=["float32", "bfloat16"])
     arguments = parser.parse_args()
     if arguments.options:
         measure_options(28 if arguments.steps == 2 else arguments.steps)
     else:
-        compare(arguments.steps, arguments.side, arguments.repeats)
+        compare(arguments.steps, arguments.side, arguments.repeats, arguments.dtypes)
 
 
-def compare(steps: int, side: int, repeats: int) -> None:
+def compare(steps: int, side: int, repeats: int, dtypes: list[str]) -> None:
     """Hidden size 512, 4 + 8 blocks, 128 text tokens, two rows."""
     import torch
     from diffusers import FluxTransformer2DModel
@@ -111,8 +112,8 @@ def compare(steps: int, side: int, repeats: int) -> None:
                 flush=True,
             )
 
-    for dtype in (torch.float32, torch.bfloat16):
-        measure(dtype)
+    for name in dtypes:
+        measure(getattr(torch, name))
 
 
 def measure_options(steps: int) -> None:
