@@ -21,7 +21,7 @@ LAYERS: tuple[set[str], ...] = (
     {"errors"},
     {"types"},
     {"model", "flow", "devices", "image_modes", "image_records"},
-    {"image_io", "comparison", "alignment", "transfer", "tables", "web"},
+    {"image_io", "comparison", "alignment", "transfer", "tables", "web", "memory"},
     {"drawing", "settings"},
     {"editor", "verification", "hub"},
     {"thinking", "endpoint"},

@@ -26,9 +26,12 @@ from step1x_edit.flow.packing import pack, unpack
 from step1x_edit.flow.sampler import sample
 from step1x_edit.flow.schedule import schedule, shift_for
 from step1x_edit.image_io import fit_size
+from step1x_edit.memory import ALL_ON_DEVICE, Placement, arrange
 from step1x_edit.model.autoencoder import Autoencoder
+from step1x_edit.model.caching import Shortcuts
 from step1x_edit.model.lora import Attached, merge_adapters, read_adapter
 from step1x_edit.model.mllm import MLLM
+from step1x_edit.model.offload import Waiting
 from step1x_edit.model.presets import PRESETS, Preset
 from step1x_edit.model.records import Embedding, Grid
 from step1x_edit.model.step1x_edit import Step1XEdit
@@ -65,10 +68,20 @@ class Editor:
         self.model = model
         self.device = device
         self.dtype = dtype
+        self.shortcuts = Shortcuts()
         self._attached: Attached | None = None
+        self._placement = ALL_ON_DEVICE
+        self._waiting: Waiting | None = None
 
     @classmethod
-    def open(cls, model: str = "mini", device: str | None = None, dtype: str | None = None, folder: Path | None = None) -> Editor:
+    def open(
+        cls,
+        model: str = "mini",
+        device: str | None = None,
+        dtype: str | None = None,
+        folder: Path | None = None,
+        placement: Placement = ALL_ON_DEVICE,
+    ) -> Editor:
         """Load a model.
 
         Args:
@@ -76,6 +89,7 @@ class Editor:
             device: cpu, cuda, cuda:N or mps; None takes the best that is there.
             dtype: float32, bfloat16 or float16; None takes what suits the device.
             folder: where its weights are, a preset of their own among them; None takes those that come with the package.
+            placement: how it is kept in memory; see memory.py.
 
         Raises:
             UsageError: unknown model, or a device or dtype that this machine does not have.
@@ -95,21 +109,20 @@ class Editor:
             raise WeightsError(
                 f"{folder} holds no MLLM: there is none of {', '.join(MLLM_FOLDERS)}; download it, or choose another folder."
             )
-        return cls(
-            preset,
-            MLLM.open(found[0], preset, place, number, found[1]),
-            load_autoencoder(folder, preset, number, place),
-            load_step1x_edit(folder, preset, number, place),
-            place,
-            number,
-        )
+        home = torch.device("cpu") if placement.loads_elsewhere else place
+        mllm = MLLM.open(found[0], preset, home, number, found[1])
+        autoencoder = load_autoencoder(folder, preset, number, place)
+        editor = cls(preset, mllm, autoencoder, load_step1x_edit(folder, preset, number, home), place, number)
+        editor._placement, editor._waiting = placement, arrange(placement, mllm, autoencoder, editor.model, place)
+        return editor
 
     def use_adapters(self, adapters: Sequence[tuple[Path, float]], merge: bool = True) -> None:
         """Put low-rank adapters on the model, each with a weight; those that were kept apart before are taken off.
 
         Args:
             adapters: files in kohya's or peft's naming, and how strongly each acts.
-            merge: add them to the weights for good, which costs nothing afterwards; else keep them beside.
+            merge: add them to the weights for good, which costs nothing afterwards; else keep them beside, as is always done where
+                the weights are of one byte.
 
         Raises:
             WeightsError: an adapter is damaged or belongs to another model.
@@ -118,7 +131,9 @@ class Editor:
         if self._attached is not None:
             self._attached.remove()
             self._attached = None
-        if merge:
+        if self._waiting is not None:
+            self._waiting.send_back()
+        if merge and self._placement.weights == "full":
             merge_adapters(self.model, found)
         else:
             self._attached = Attached(self.model, found)
@@ -267,7 +282,15 @@ class Editor:
             if preview is not None:
                 preview(done, total, lambda index=0: to_picture(self._decode(estimate[index : index + 1], grid)[0]))
 
-        latent = sample(self._velocity(read), noise, times, guidance=first.guidance, limit_above=first.guidance_limit, observe=observe)
+        latent = sample(
+            self._velocity(read),
+            noise,
+            times,
+            guidance=first.guidance,
+            limit_above=first.guidance_limit,
+            guided=self.shortcuts.guided,
+            observe=observe,
+        )
         clock.lap("sampling")
 
         # 6. The autoencoder decodes it.
@@ -280,11 +303,12 @@ class Editor:
         return [Drawing(request, sheet, picture, baseline, preset.name, clock.read()) for request, sheet, picture, baseline in rows]
 
     def _velocity(self, read: _Read) -> Callable[[Tensor, Tensor], Tensor]:
+        cache = self.shortcuts.new_cache()
         prepared = self.model.prepare(read.embedding, read.grids[0], read.tokens is not None, read.grids)
 
         def velocity(noisy: Tensor, t: Tensor) -> Tensor:
             beside = None if read.tokens is None else read.tokens.repeat(len(noisy) // len(read.tokens), 1, 1)
-            return self.model.predict(noisy.to(self.dtype), beside, t, prepared).float()
+            return self.model.predict(noisy.to(self.dtype), beside, t, prepared, cache).float()
 
         return velocity
 

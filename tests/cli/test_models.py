@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from typer.testing import CliRunner
 from step1x_edit.cli.models import app
 from step1x_edit.errors import UsageError
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
 REFERENCE = Path(__file__).parents[1] / "reference"
 
 
@@ -28,3 +31,18 @@ def test_verify_says_what_a_folder_must_hold(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"dit_io.safetensors.*transformer_io.safetensors") as raised:
         CliRunner().invoke(app, ["verify", str(tmp_path)], catch_exceptions=False)
     assert raised.value.exit_code == 2
+
+
+def test_a_plan_is_printed(step1x: Run) -> None:
+    done = step1x("models", "plan", "v1.1", "--size", "1024", "--vram", "16", env={"COLUMNS": "100"})
+    assert done.returncode == 0, done.stderr
+    assert "Weights, in billions: mllm 8.29, autoencoder 0.0838, connector and dit 12.4." in done.stdout
+    assert "8832 tokens (640 text, 4096 noisy, 4096 of pictures)" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("step1x edit --model v1.1 --vram 16 takes: --weights-dtype int8 --offload parts.")
+    assert sum("fits" in line for line in done.stdout.splitlines()) == 5
+
+
+def test_a_plan_that_cannot_be(step1x: Run) -> None:
+    for options, sentence in ((["v9"], "There is no model 'v9'"), (["mini", "--vram", "0.1", "--size", "4096"], "needs at least")):
+        done = step1x("models", "plan", *options)
+        assert done.returncode == 2 and sentence in done.stderr and done.stderr.count("\n") == 1

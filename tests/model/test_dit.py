@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from step1x_edit.model.dit import BlockCache
+from step1x_edit.model.caching import BlockCache
 from step1x_edit.model.records import Embedding, Grid
 from step1x_edit.model.step1x_edit import Step1XEdit
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from step1x_edit.cli import economy
 from step1x_edit.cli.batch import Job, read_batch
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.folders import find_version, find_weights
@@ -101,6 +102,13 @@ def edit(
     tries: Annotated[int, typer.Option("--tries", min=1, max=10, help="Most tries when thinking.")] = 3,
     device: Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:N or mps; the best there is by default.")] = None,
     dtype: Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16; what suits the device by default.")] = None,
+    vram: economy.Vram = None,
+    weights_dtype: economy.WeightsDtype = None,
+    offload: economy.Offload = None,
+    strips: economy.Strips = False,
+    split: economy.Split = False,
+    cache: economy.Cache = None,
+    guided: economy.Guided = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
     strict_size: Annotated[
         str, typer.Option("--strict-size", help="on: the picture's own size, what was not edited untouched; off: what the model drew.")
@@ -137,6 +145,7 @@ def edit(
         lora_apart,
         Thought(thinker, thinker_model, tries, 512) if think or thinker else None,
         settings,
+        economy.Economy(vram, weights_dtype, offload, strips, split, cache, guided),
     )
     if text_to_image is not None:
         if image is not None or images is not None or mask or box or reference:
@@ -177,13 +186,12 @@ class _Task:
     adapters_apart: bool
     thought: Thought | None
     settings: bool
+    economy: economy.Economy
 
-    def open(self) -> Editor:
-        """Load the model."""
+    def open(self, request: EditRequest) -> Editor:
+        """Load the model, for this request and others like it."""
         _prepare_libraries()
-        from step1x_edit.editor import Editor
-
-        editor = Editor.open(find_version(self.model), self.device, self.dtype, self.weights)
+        editor = self.economy.open(self.model, find_version(self.model), self.device, self.dtype, self.weights, request)
         if self.adapters:
             editor.use_adapters(self.adapters, merge=not self.adapters_apart)
         return editor
@@ -212,7 +220,7 @@ class _Task:
         written: list[EditResult] = []
         with _progress(results) as (say, advance):
             say(f"Loading {self.model}")
-            editor = self.open()
+            editor = self.open(request)
             say("Editing")
             made: Iterable[EditResult]
             if self.thought is not None:
@@ -244,13 +252,13 @@ class _Task:
         for job in waiting:
             picture = _read(job.image).image
             for text in job.instructions:
-                EditRequest(picture, text, **options)  # whatever is wrong is said before any work is done
+                request = EditRequest(picture, text, **options)  # whatever is wrong is said before any work is done
             job.target.parent.mkdir(parents=True, exist_ok=True)
         if not waiting:
             return
         with _progress(sum(len(job.instructions) for job in waiting) * self.count) as (say, advance):
             say(f"Loading {self.model}")
-            editor = self.open()
+            editor = self.open(request)
             for job in waiting:
                 say(job.image.name)
                 request = EditRequest(_read(job.image).image, job.instructions[0], **options)

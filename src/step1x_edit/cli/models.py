@@ -10,6 +10,7 @@ import typer
 
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.folders import find_weights, models_folder
+from step1x_edit.cli.plan import plan
 from step1x_edit.errors import UsageError
 
 app = typer.Typer(help="List, fetch, convert and check models.", no_args_is_help=True)
@@ -18,6 +19,9 @@ app = typer.Typer(help="List, fetch, convert and check models.", no_args_is_help
 @app.callback()
 def models() -> None:
     """List, fetch, convert and check models."""
+
+
+app.command()(plan)
 
 
 @app.command("list")

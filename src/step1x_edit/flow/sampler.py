@@ -22,6 +22,7 @@ def sample(
     unconditional: Velocity | None = None,
     guidance: float = 1.0,
     limit_above: float | None = None,
+    guided: tuple[float, float] = (0.0, 1.0),
     observe: Callable[[int, int, Tensor], None] | None = None,
 ) -> Tensor:
     """Integrate dx/dt = velocity from t = times[0] to times[-1]; returns the latent tokens [B, N, D].
@@ -34,6 +35,7 @@ def sample(
         unconditional: the model under the empty instruction, where it is run apart (less memory).
         guidance: weight of the instruction, see `combine`; 1 runs the model once a step.
         limit_above: where t is above this, guidance is limited in length; None never.
+        guided: the times, both included, between which guidance acts; outside, the model runs once a step.
         observe: called after each step with (steps done, steps in all, where the velocity now points to: the present estimate of the
             clean latent tokens [B, N, D]). What it raises ends the sampling.
 
@@ -43,7 +45,7 @@ def sample(
     x = noise_BND
     for i, (t, t_next) in enumerate(itertools.pairwise(times)):
         t_B = torch.full((x.shape[0],), t, device=x.device, dtype=x.dtype)
-        if guidance == 1.0:
+        if guidance == 1.0 or not guided[0] <= t <= guided[1]:
             v = velocity(x, t_B)
         else:
             if unconditional is None:

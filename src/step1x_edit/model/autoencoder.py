@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from step1x_edit.model.presets import AutoencoderConfig
+from step1x_edit.model.strips import double_and_convolve, normalise_and_convolve
 
 
 class Residual(nn.Module):
@@ -26,11 +27,12 @@ class Residual(nn.Module):
         self.conv2 = nn.Conv2d(c_out, c_out, 3, padding=1)
         if c_in != c_out:
             self.nin_shortcut = nn.Conv2d(c_in, c_out, 1)
+        self.rows: int | None = None
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x_BCHW)))
-        h = self.conv2(F.silu(self.norm2(h)))
-        return h + (self.nin_shortcut(x_BCHW) if hasattr(self, "nin_shortcut") else x_BCHW)
+        h = normalise_and_convolve(x_BCHW, self.norm1, self.conv1, self.rows)
+        shortcut = self.nin_shortcut if hasattr(self, "nin_shortcut") else nn.Identity()
+        return normalise_and_convolve(h, self.norm2, self.conv2, self.rows, (x_BCHW, shortcut))
 
 
 class Attention(nn.Module):
@@ -82,9 +84,10 @@ class Upsample(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.rows: int | None = None
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        return self.conv(F.interpolate(x_BCHW, scale_factor=2.0, mode="nearest"))
+        return double_and_convolve(x_BCHW, self.conv, self.rows)
 
 
 class Level(nn.Module):
@@ -116,6 +119,7 @@ class Encoder(nn.Module):
         self.mid = Middle(widths[-1], config.groups)
         self.norm_out = nn.GroupNorm(config.groups, widths[-1], eps=1e-6)
         self.conv_out = nn.Conv2d(widths[-1], 2 * config.z_channels, 3, padding=1)
+        self.rows: int | None = None
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         h = self.conv_in(x_BCHW)
@@ -123,7 +127,7 @@ class Encoder(nn.Module):
             h = level(h)
             if isinstance(step := getattr(level, "downsample", None), Downsample):
                 h = step(h)
-        return self.conv_out(F.silu(self.norm_out(self.mid(h))))
+        return normalise_and_convolve(self.mid(h), self.norm_out, self.conv_out, self.rows)
 
 
 class Decoder(nn.Module):
@@ -142,6 +146,7 @@ class Decoder(nn.Module):
             self.up.append(level)
         self.norm_out = nn.GroupNorm(config.groups, widths[0], eps=1e-6)
         self.conv_out = nn.Conv2d(widths[0], config.out_ch, 3, padding=1)
+        self.rows: int | None = None
 
     def forward(self, z_BZhw: Tensor) -> Tensor:
         h = self.mid(self.conv_in(z_BZhw))
@@ -149,7 +154,7 @@ class Decoder(nn.Module):
             h = level(h)
             if isinstance(step := getattr(level, "upsample", None), Upsample):
                 h = step(h)
-        return self.conv_out(F.silu(self.norm_out(h)))
+        return normalise_and_convolve(h, self.norm_out, self.conv_out, self.rows)
 
 
 class Autoencoder(nn.Module):
@@ -163,6 +168,12 @@ class Autoencoder(nn.Module):
         self.config = config
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
+
+    def use_strips(self, rows: int | None) -> None:
+        """Compute so many rows of a layer at a time, which needs a fraction of the memory; None computes all at once."""
+        for part in self.modules():
+            if isinstance(part, Residual | Upsample | Encoder | Decoder):
+                part.rows = rows
 
     @property
     def factor(self) -> int:

@@ -111,14 +111,14 @@ class Still:
     quoted_BLD: Tensor | None
     vector_BV: Tensor
 
-    def rows(self, count: int) -> Still:
-        """The first so many of the batch."""
+    def rows(self, kept: slice) -> Still:
+        """Some of the batch."""
         return Still(
-            self.tokens_BLD[:count],
-            self.condition_BD[:count],
-            self.visible_B1LL[:count],
-            None if self.quoted_BLD is None else self.quoted_BLD[:count],
-            self.vector_BV[:count],
+            self.tokens_BLD[kept],
+            self.condition_BD[kept],
+            self.visible_B1LL[kept],
+            None if self.quoted_BLD is None else self.quoted_BLD[kept],
+            self.vector_BV[kept],
         )
 
 
@@ -146,6 +146,7 @@ class Connector(nn.Module):
 
     def prepare(self, embedding: Embedding) -> Still:
         """What is the same at all times."""
+        tokens = self.S.input_embedder(embedding.tokens_BLC)  # first, since a layer that is called brings weights that wait elsewhere
         mask_BL1 = embedding.mask_BL.unsqueeze(-1).to(embedding.tokens_BLC.dtype)
         mean_BC = (embedding.tokens_BLC * mask_BL1).sum(1) / mask_BL1.sum(1).clamp_min(1)
         visible = embedding.mask_BL[:, None, :, None] & embedding.mask_BL[:, None, None, :]
@@ -155,5 +156,4 @@ class Connector(nn.Module):
             mapped = self.text_token_mapping(embedding.quoted_BLC)
             quoted_BLD = mapped * embedding.quoted_mask_BL.unsqueeze(-1).to(mapped.dtype)
         pooled_BC = mean_BC if self.scale_factor is None else mean_BC * (1 + self.scale_factor)
-        tokens = self.S.input_embedder(embedding.tokens_BLC)
         return Still(tokens, self.S.c_embedder(mean_BC), visible, quoted_BLD, self.global_proj_out(pooled_BC))

@@ -11,37 +11,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from step1x_edit.model.caching import BlockCache
 from step1x_edit.model.layers import DoubleBlock, FinalLayer, MLPEmbedder, Rope, SingleBlock, embed_time
 from step1x_edit.model.presets import DiTConfig
 from step1x_edit.model.records import Context
-
-
-class BlockCache:
-    """First-block caching: where the first block does nearly what it did when all blocks were last run, the others are taken to do what
-    they did then.
-
-    Near-exact. Choice: the change is the mean absolute difference of what the first block adds, over its mean absolute size.
-    """
-
-    def __init__(self, threshold: float) -> None:
-        self.threshold = threshold
-        self.left_out = 0
-        self._first: Tensor | None = None
-        self._rest: Tensor | None = None
-
-    def recall(self, first_BND: Tensor) -> Tensor | None:
-        """What the other blocks added last, if this is near enough; None where they are to be run."""
-        if self._first is not None and self._rest is not None and self._first.shape == first_BND.shape:
-            change = (first_BND - self._first).abs().mean() / self._first.abs().mean()
-            if float(change) < self.threshold:
-                self.left_out += 1
-                return self._rest
-        self._first = first_BND
-        return None
-
-    def keep(self, rest_BND: Tensor) -> None:
-        """Remember what the other blocks added."""
-        self._rest = rest_BND
 
 
 class DiT(nn.Module):
@@ -73,6 +46,7 @@ class DiT(nn.Module):
         ids_BLA: Tensor | Rope,
         text_mask_BT: Tensor | None = None,
         cache: BlockCache | None = None,
+        wanted: int | None = None,
     ) -> Tensor:
         """Predict for every picture token, noisy ones first: [B, N + M, C].
 
@@ -84,6 +58,7 @@ class DiT(nn.Module):
             ids_BLA: rope ids of text, noisy and reference tokens, in this order, [B or 1, T + N + M, 3], or the angles made of them.
             text_mask_BT: bool, which text tokens may be attended to; None for all of them, padding included (v1.0, v1.1).
             cache: lets all blocks but the first be left out where little has changed; None computes them all.
+            wanted: how many of the picture tokens to predict for, [B, wanted, C]; None for all.
         """
         pictures = noisy_BNC if reference_BMC is None else torch.cat([noisy_BNC, reference_BMC], dim=1)
         image, text = self.img_in(pictures), self.txt_in(context.tokens_BLD)
@@ -94,20 +69,24 @@ class DiT(nn.Module):
             visible = torch.nn.functional.pad(text_mask_BT, (0, image.shape[1]), value=True)[:, None, None, :]
 
         if cache is None:
-            return self.final_layer(self._run(image, text, vector, rope, visible, 0), vector)
+            return self.final_layer(self._run(image, text, vector, rope, visible, 0, wanted), vector)
         before = image
         image, text = self.double_blocks[0](image, text, vector, rope, visible)
         rest = cache.recall(image - before)
         if rest is None:
-            rest = self._run(image, text, vector, rope, visible, 1) - image
+            rest = self._run(image, text, vector, rope, visible, 1, wanted) - image[:, :wanted]
             cache.keep(rest)
-        return self.final_layer(image + rest, vector)
+        return self.final_layer(image[:, :wanted] + rest, vector)
 
-    def _run(self, image: Tensor, text: Tensor, vector: Tensor, rope: Rope, visible: Tensor | None, first: int) -> Tensor:
-        """All double blocks from the `first` on and all single blocks; picture tokens alone."""
+    def _run(
+        self, image: Tensor, text: Tensor, vector: Tensor, rope: Rope, visible: Tensor | None, first: int, wanted: int | None
+    ) -> Tensor:
+        """All double blocks from the `first` on and all single blocks; the `wanted` picture tokens alone."""
         for double in self.double_blocks[first:]:
             image, text = double(image, text, vector, rope, visible)
         x = torch.cat([text, image], dim=1)
-        for single in self.single_blocks:
+        *singles, last = self.single_blocks
+        for single in singles:
             x = single(x, vector, rope, visible)
-        return x[:, text.shape[1] :]
+        begin = text.shape[1]
+        return last(x, vector, rope, visible, slice(begin, None if wanted is None else begin + wanted))

@@ -131,7 +131,7 @@ class Attached:
             layer = model.get_submodule(name)
             assert isinstance(layer, nn.Linear)
             used = [(adapter.name, piece) for adapter, _ in adapters for piece in adapter.pieces.get(name, ())]
-            self._handles.append(layer.register_forward_hook(self._hook(layer, used)))
+            self._handles.append(layer.register_forward_hook(self._hook(used)))
 
     def remove(self) -> None:
         """Take the adapters off."""
@@ -139,15 +139,13 @@ class Attached:
             handle.remove()
         self._handles = []
 
-    def _hook(self, layer: nn.Linear, used: Sequence[tuple[str, Piece]]) -> Callable[[nn.Module, tuple[Tensor], Tensor], Tensor]:
-        weight = layer.weight
-        moved = [(name, p.start, p.down_RI.to(weight), p.up_OR.to(weight), p.scale) for name, p in used]
-
+    def _hook(self, used: Sequence[tuple[str, Piece]]) -> Callable[[nn.Module, tuple[Tensor], Tensor], Tensor]:
         def add(_: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
-            for name, start, down, up, scale in moved:
-                if factor := self.weights[name] * scale:
+            for name, piece in used:
+                if factor := self.weights[name] * piece.scale:
+                    down, up = piece.down_RI.to(output), piece.up_OR.to(output)
                     added = F.linear(F.linear(inputs[0], down), up) * factor
-                    output = output + F.pad(added, (start, output.shape[-1] - start - added.shape[-1]))
+                    output = output + F.pad(added, (piece.start, output.shape[-1] - piece.start - added.shape[-1]))
             return output
 
         return add

@@ -79,6 +79,7 @@ class MLLM:
 
     def __init__(self, model: Qwen2_5_VLForConditionalGeneration, processor: Processor, preset: Preset, prefix: str = "") -> None:
         self.model = model.eval().requires_grad_(False)
+        self.device: torch.device = model.device
         self.processor = processor
         self.preset = preset
         self.prefix = prefix
@@ -190,7 +191,7 @@ class MLLM:
 
         L is the longest of the batch, or the preset's fixed number of tokens.
         """
-        inputs = {key: value.to(self.model.device) for key, value in prepared.items()}
+        inputs = {key: value.to(self.device) for key, value in prepared.items()}
         quoted, sizes = inputs.pop("quoted", None), inputs.pop("sizes", None)
         hidden = self.model.model(**inputs, use_cache=False).last_hidden_state
         kept = slice(self.preset.prompt_drop, self.preset.prompt_drop + self.preset.text_limit)
@@ -212,7 +213,7 @@ class MLLM:
         """What the MLLM says of pictures when it is asked, without the prefix, by its most likely words."""
         asked = self._as_turn([*({"type": "image"} for _ in images), {"type": "text", "text": text}])
         pictures = [image.convert("RGB") for image in images]
-        inputs = self.processor(text=[asked], images=pictures or None, return_tensors="pt").to(self.model.device)
+        inputs = self.processor(text=[asked], images=pictures or None, return_tensors="pt").to(self.device)
         made: Any = self.model.generate(**inputs, max_new_tokens=most_tokens, do_sample=False, temperature=None, top_p=None, top_k=None)
         return self.processor.tokenizer.decode(made[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
 

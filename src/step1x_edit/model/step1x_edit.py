@@ -19,8 +19,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from step1x_edit.model.caching import BlockCache
 from step1x_edit.model.connector import Connector, Still
-from step1x_edit.model.dit import BlockCache, DiT
+from step1x_edit.model.dit import DiT
 from step1x_edit.model.layers import Rope
 from step1x_edit.model.presets import Preset
 from step1x_edit.model.records import Embedding, Grid
@@ -36,12 +37,10 @@ class Prepared:
     rope: Rope
     hidden_BT: Tensor | None
 
-    def rows(self, count: int) -> Prepared:
-        """The first so many of the batch."""
-        if len(self.still.vector_BV) <= count:
-            return self
-        rope = self.rope if len(self.rope.turns) == 1 else Rope(self.rope.turns[:count])
-        return Prepared(self.still.rows(count), rope, None if self.hidden_BT is None else self.hidden_BT[:count])
+    def rows(self, kept: slice) -> Prepared:
+        """Some of the batch."""
+        rope = self.rope if len(self.rope.turns) == 1 else Rope(self.rope.turns[kept])
+        return Prepared(self.still.rows(kept), rope, None if self.hidden_BT is None else self.hidden_BT[kept])
 
 
 class Step1XEdit(DiT):
@@ -50,6 +49,8 @@ class Step1XEdit(DiT):
     def __init__(self, preset: Preset) -> None:
         super().__init__(preset.dit)
         self.preset = preset
+        self.split = False
+        """Whether the rows of a batch are computed one after the other, which takes less memory."""
         self.connector = Connector(preset.connector, preset.dit.vec_in_dim)
 
     def forward(
@@ -87,9 +88,14 @@ class Step1XEdit(DiT):
         self, noisy_BNC: Tensor, reference_BMC: Tensor | None, t_B: Tensor, prepared: Prepared, cache: BlockCache | None = None
     ) -> Tensor:
         """`forward` with what `prepare` made; a smaller batch takes the first rows of it."""
-        prepared = prepared.rows(len(noisy_BNC))
+        if self.split and len(noisy_BNC) > 1 and cache is None:
+            rows = [slice(i, i + 1) for i in range(len(noisy_BNC))]
+            references = [None if reference_BMC is None else reference_BMC[row] for row in rows]
+            given = zip(rows, references, strict=True)
+            return torch.cat([self.predict(noisy_BNC[row], beside, t_B[row], prepared.rows(row)) for row, beside in given])
+        prepared = prepared.rows(slice(len(noisy_BNC)))
         context = self.connector(prepared.still, t_B)
-        output = self.decode(noisy_BNC, reference_BMC, context, t_B, prepared.rope, prepared.hidden_BT, cache)[:, : noisy_BNC.shape[1]]
+        output = self.decode(noisy_BNC, reference_BMC, context, t_B, prepared.rope, prepared.hidden_BT, cache, noisy_BNC.shape[1])
         if self.preset.prediction == "velocity" or reference_BMC is None:
             return output
         return self.velocity_of_change(output, noisy_BNC, reference_BMC, t_B)

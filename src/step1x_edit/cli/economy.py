@@ -1,0 +1,70 @@
+"""Options of `step1x edit` that save memory or time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from step1x_edit.errors import UsageError
+
+if TYPE_CHECKING:
+    from step1x_edit.editor import Editor
+    from step1x_edit.memory import Placement
+
+Vram = Annotated[
+    float | None,
+    typer.Option("--vram", min=0.1, help="Memory of the device in GiB: take the first settings that fit.", show_default=False),
+]
+WeightsDtype = Annotated[str | None, typer.Option("--weights-dtype", help="full, float8 or int8: type in which the blocks' weights lie.")]
+Offload = Annotated[str | None, typer.Option("--offload", help="none, parts or blocks: what waits in main memory until it is used.")]
+Strips = Annotated[bool, typer.Option("--strips", help="Run the autoencoder some rows at a time: less memory, the same picture.")]
+Split = Annotated[bool, typer.Option("--split", help="Compute the two sides of guidance one after the other: less memory.")]
+Cache = Annotated[
+    str | None,
+    typer.Option("--cache", metavar="KIND:LIMIT", help="Near-exact: first-block:0.1 or accumulated:0.2.", show_default=False),
+]
+Guided = Annotated[
+    str | None, typer.Option("--guided", metavar="LOW,HIGH", help="Near-exact: guidance acts between these times.", show_default=False)
+]
+
+
+@dataclass(frozen=True)
+class Economy:
+    """The options as they were given."""
+
+    vram: float | None = None
+    weights: str | None = None
+    offload: str | None = None
+    strips: bool = False
+    split: bool = False
+    cache: str | None = None
+    guided: str | None = None
+
+    def open(self, model: str, version: str, device: str | None, dtype: str | None, folder: Path | None, request: Any) -> Editor:
+        """Load the model in this way; with `--vram`, sizes and references are those of the request."""
+        from step1x_edit.editor import Editor
+        from step1x_edit.model.caching import Shortcuts
+
+        shortcuts = Shortcuts.read(self.cache, self.guided)
+        editor = Editor.open(version, device, dtype, folder, self._place(model, device, dtype, request))
+        editor.shortcuts = shortcuts
+        return editor
+
+    def _place(self, model: str, device: str | None, dtype: str | None, request: Any) -> Placement:
+        from step1x_edit.cli.plan import make_plan
+        from step1x_edit.devices import choose_device, choose_dtype
+        from step1x_edit.memory import GIB, Placement
+
+        given: dict[str, Any] = {"weights": self.weights, "offload": self.offload, "strips": self.strips, "split": self.split}
+        if self.vram is None:
+            return Placement(**{name: value for name, value in given.items() if value})
+        if any(given.values()):
+            raise UsageError("--vram chooses the settings itself; leave out --weights-dtype, --offload, --strips and --split.")
+        place = choose_device(device)
+        number = str(choose_dtype(dtype, place)).removeprefix("torch.")
+        pictures = (request.image is not None) + len(request.references)
+        plan = make_plan(model, request.size, number, pictures, request.guidance)
+        return plan.best(self.vram * GIB, offload=place.type != "cpu").placement

@@ -1,0 +1,251 @@
+"""How a model is kept in memory, and which ways fit a device; counted from shapes, before anything is loaded.
+
+Three questions, each with a setting: in which type the weights lie, which of them wait in main memory, and how much is computed at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from torch import nn
+
+from step1x_edit.errors import UsageError
+from step1x_edit.model.autoencoder import Autoencoder
+from step1x_edit.model.costs import build, build_mllm, count_parameters, count_pictures, count_transformer, tokens_for
+from step1x_edit.model.mllm import MLLM
+from step1x_edit.model.narrow import narrow
+from step1x_edit.model.offload import Waiting, blocks_of
+from step1x_edit.model.presets import Preset
+from step1x_edit.model.step1x_edit import Step1XEdit
+from step1x_edit.model.strips import STRIP_ROWS
+
+WeightsType = Literal["full", "float8", "int8"]
+Offload = Literal["none", "parts", "blocks"]
+
+ORDER: tuple[tuple[WeightsType, Offload], ...] = (
+    ("full", "none"),
+    ("full", "parts"),
+    ("int8", "none"),
+    ("int8", "parts"),
+    ("full", "blocks"),
+    ("int8", "blocks"),
+)
+"""Choice: what is fetched once an edit costs seconds, what is fetched at every step costs far more; within that, numbers that are left
+alone come first. int8 rounds weights six times finer than float8 (docs/speed_memory.md)."""
+GIB = 2**30
+PROMPT = 256
+"""Tokens of the prefix, at least as many as any version has."""
+LARGE = 512
+"""Hidden size from which a CPU takes rows one by one: several at once make tensors so large that each is mapped and cleared anew."""
+RESERVE = 0.06
+"""Share of the device's memory that the driver, the kernels' own buffers and fragmentation are taken to need. Choice."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How a model is kept in memory.
+
+    Attributes:
+        weights: "full", the type that is computed in; "float8" or "int8", half of it: the large matrices are stored so, and widened
+            one at a time when they are used. Results then differ by the rounding of the weights; all other settings leave them alone.
+        offload: "none", all on the device; "parts", the MLLM, the autoencoder and the DiT are there one at a time; "blocks", of the MLLM
+            and the DiT only the blocks that are at work and the next ones.
+        strips: the autoencoder computes some rows of its layers at a time.
+        split: the two rows that guidance compares are computed one after the other.
+    """
+
+    weights: WeightsType = "full"
+    offload: Offload = "none"
+    strips: bool = False
+    split: bool = False
+
+    def __post_init__(self) -> None:
+        for name, kind in (("weights", WeightsType), ("offload", Offload)):
+            if getattr(self, name) not in get_args(kind):
+                raise UsageError(f"There is no {name} setting {getattr(self, name)!r}; choose one of {', '.join(get_args(kind))}.")
+
+    def spell(self) -> str:
+        """As options of `step1x edit`."""
+        words = [f"--weights-dtype {self.weights}", f"--offload {self.offload}"]
+        return " ".join([*words, *(f"--{name}" for name in ("strips", "split") if getattr(self, name))])
+
+    @property
+    def loads_elsewhere(self) -> bool:
+        """Whether the large parts are loaded into main memory, from where `arrange` takes them."""
+        return self.weights != "full" or self.offload != "none"
+
+
+ALL_ON_DEVICE = Placement()
+
+
+def arrange(placement: Placement, mllm: MLLM, autoencoder: Autoencoder, model: Step1XEdit, device: torch.device) -> Waiting | None:
+    """Keep a loaded model in that way, for good; returns what waits in main memory, if anything does."""
+    for part in (mllm.model, model):
+        if placement.weights != "full":
+            narrow(part, placement.weights)
+    autoencoder.use_strips(STRIP_ROWS if placement.strips else None)
+    model.split = placement.split or (device.type == "cpu" and model.config.hidden_size >= LARGE)
+    mllm.device = device
+    if placement.offload == "none":
+        mllm.model.to(device)
+        model.to(device)
+        return None
+    waiting = Waiting(device)
+    for part in (mllm.model, model):
+        waiting.add(part, placement.offload == "blocks")
+    return waiting
+
+
+@dataclass(frozen=True)
+class Need:
+    """What an edit needs with some settings, in bytes.
+
+    Attributes:
+        placement: these.
+        stages: most that is on the device at once, for each stage of an edit.
+        main: weights that lie in main memory instead.
+    """
+
+    placement: Placement
+    stages: dict[str, int]
+    main: int
+
+    @property
+    def device(self) -> int:
+        """Most that is on the device at once."""
+        return max(self.stages.values())
+
+    def fits(self, device_bytes: float) -> bool:
+        """Whether a device of that size holds it, with what the driver takes."""
+        return self.device <= (1 - RESERVE) * device_bytes
+
+
+@dataclass(frozen=True)
+class Part:
+    """Bytes of a model: of all its weights, of those outside its blocks, of its largest block, and of its largest matrix when widened."""
+
+    whole: int
+    outside: int
+    block: int
+    matrix: int
+
+    @classmethod
+    def of(cls, module: nn.Module, weights: WeightsType) -> Part:
+        """Count a model, whose weights are to lie in that type."""
+        blocks = blocks_of(module)
+        sizes = [sum(_bytes(layer, weights) for layer in block.modules()) for block in blocks]
+        outside = sum(p.nbytes for p in module.parameters()) - sum(p.nbytes for block in blocks for p in block.parameters())
+        matrices = [m.weight.nbytes for block in blocks for m in block.modules() if isinstance(m, nn.Linear)]
+        return cls(outside + sum(sizes), outside, max(sizes, default=0), 0 if weights == "full" else max(matrices, default=0))
+
+    def resident(self, placement: Placement) -> int:
+        """Bytes on the device while it works: with blocks that are fetched, the one at work and the next."""
+        return self.matrix + (self.outside + 2 * self.block if placement.offload == "blocks" else self.whole)
+
+
+class Plan:
+    """Counts once what does not depend on the settings, then answers for any of them."""
+
+    def __init__(
+        self,
+        preset: Preset,
+        size: int,
+        dtype: torch.dtype = torch.bfloat16,
+        references: int = 1,
+        guidance: bool = True,
+        mllm_config: Any = None,
+    ) -> None:
+        """Run an edit on the meta device.
+
+        Args:
+            preset: the version.
+            size: side in pixels of the square whose area the model works at.
+            dtype: type that is computed in.
+            references: pictures in a request.
+            guidance: whether two rows are compared.
+            mllm_config: transformers configuration of the MLLM; None for the released one's sizes.
+        """
+        self.preset, self.size, self.dtype = preset, size, dtype
+        self.tokens = tokens_for(preset, size, references)
+        self.rows = 2 if guidance else 1
+        self._model, self._autoencoder = build(preset, dtype)
+        self._mllm = build_mllm(mllm_config).to(dtype)
+        costs = {rows: count_transformer(preset, self.tokens, rows, dtype) for rows in {1, self.rows}}
+        self.flops = costs[self.rows].flops
+        self._steps = {rows: cost.peak for rows, cost in costs.items()}
+        self._pictures = {rows: count_pictures(preset, size, size, dtype, rows).peak for rows in (None, STRIP_ROWS)}
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """Number of weights of each part."""
+        parts = {"mllm": self._mllm, "autoencoder": self._autoencoder, "connector and dit": self._model}
+        return {name: count_parameters(part) for name, part in parts.items()}
+
+    def need(self, placement: Placement) -> Need:
+        """What an edit needs with these settings."""
+        mllm, model = (Part.of(part, placement.weights) for part in (self._mllm, self._model))
+        autoencoder = Part.of(self._autoencoder, "full").whole
+        at_work = {
+            "reading": mllm.resident(placement) + _reading(self._mllm.config, self.tokens.text, self.rows, self.dtype),
+            "pictures": self._pictures[STRIP_ROWS if placement.strips else None],
+            "sampling": model.resident(placement) + self._steps[1 if placement.split else self.rows],
+        }
+        idle = {"reading": model.whole, "pictures": mllm.whole + model.whole, "sampling": mllm.whole}
+        if placement.offload != "none":
+            return Need(placement, {stage: autoencoder + size for stage, size in at_work.items()}, mllm.whole + model.whole)
+        return Need(placement, {stage: autoencoder + size + idle[stage] for stage, size in at_work.items()}, 0)
+
+    def each(self, device_bytes: float | None = None) -> Iterator[Need]:
+        """All ways of keeping the model, each with the least of `strips` and `split` that lets it fit, or with both where none does."""
+        for weights in get_args(WeightsType):
+            for place in get_args(Offload):
+                yield self._slimmest(weights, place, device_bytes)
+
+    def fitting(self, device_bytes: float, offload: bool = True) -> Iterator[Need]:
+        """The settings that fit, best first."""
+        for weights, place in ORDER:
+            need = self._slimmest(weights, place, device_bytes)
+            if need.fits(device_bytes) and (offload or place == "none"):
+                yield need
+
+    def _slimmest(self, weights: WeightsType, place: Offload, device_bytes: float | None) -> Need:
+        options = [self.need(Placement(weights, place, strips, split)) for split in (False, True) for strips in (False, True)]
+        if device_bytes is None:
+            return options[0]
+        return next((need for need in options if need.fits(device_bytes)), options[-1])
+
+    def best(self, device_bytes: float, offload: bool = True) -> Need:
+        """The first settings that fit.
+
+        Raises:
+            UsageError: none do.
+        """
+        found = next(self.fitting(device_bytes, offload), None)
+        if found is None:
+            least = self.need(Placement("int8", "blocks" if offload else "none", True, True)).device / (1 - RESERVE)
+            raise UsageError(
+                f"{self.preset.name} at size {self.size} needs at least {least / GIB:.1f} GiB of memory, "
+                f"not {device_bytes / GIB:g}; choose a smaller size{'' if offload else ' or a device that can be offloaded'}."
+            )
+        return found
+
+
+def _bytes(layer: nn.Module, weights: WeightsType) -> int:
+    """Bytes of a layer's own tensors; a matrix of one byte has a scale for each output."""
+    own = sum(p.nbytes for p in layer.parameters(recurse=False))
+    if weights == "full" or not isinstance(layer, nn.Linear):
+        return own
+    return own - layer.weight.nbytes + layer.weight.numel() + layer.out_features * layer.weight.element_size()
+
+
+def _reading(config: Any, text: int, rows: int, dtype: torch.dtype) -> int:
+    """Bytes of what the MLLM computes: hidden states, queries, keys and values, and the three inner tensors of a feed-forward.
+
+    Choice: counted by this formula, since its masks depend on contents, which the meta device has not.
+    """
+    sizes = config.text_config
+    length = text + PROMPT
+    return rows * length * (6 * sizes.hidden_size + 3 * sizes.intermediate_size) * dtype.itemsize

@@ -1,0 +1,55 @@
+"""The options of `step1x edit` that save memory or time, and of its other newer ones, in a process of their own."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_memory_and_speed_options(step1x: Run, photo: Path, random_mini: Path) -> None:
+    options = ["--weights-dtype", "int8", "--offload", "blocks", "--strips", "--split", "--cache", "first-block:0.1", "--guided", "0.3,1"]
+    done = step1x("edit", photo, "make it night", "--weights", random_mini, "--steps", "2", "--guidance", "2", *options)
+    assert (done.returncode, done.stdout) == (0, f"{photo.with_name('photo-edited.png')}\n"), done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_memory_may_be_planned_for(step1x: Run, photo: Path, random_mini: Path) -> None:
+    done = step1x("edit", photo, "make it night", "--weights", random_mini, "--vram", "2", "--steps", "1")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--vram", "2", "--split"], "--vram chooses the settings itself"),
+        (["--weights-dtype", "int4"], "choose one of full, float8, int8"),
+        (["--offload", "moon"], "choose one of none, parts, blocks"),
+        (["--cache", "tea"], "give first-block:0.1"),
+        (["--guided", "1,0"], "Guidance must act between two times"),
+        (["--box", "1,2,3"], "four whole numbers"),
+        (["--box", "900,900,5,5"], "lies outside the picture"),
+        (["--lora", "none.safetensors:x"], "The weight of the adapter must be a number"),
+        (["--strict-size", "maybe"], "--strict-size is on or off"),
+        (["--text-to-image", "a fox"], "--text-to-image takes no picture"),
+    ],
+)
+def test_options_that_cannot_be(step1x: Run, photo: Path, random_mini: Path, options: list[str], sentence: str) -> None:
+    done = step1x("edit", photo, "make it night", "--weights", random_mini, *options)
+    assert done.returncode == 2 and sentence in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_box_bounds_the_edit(step1x: Run, photo: Path, random_mini: Path) -> None:
+    done = step1x("edit", photo, "make it night", "--weights", random_mini, "--box", "50,40,100,60", "--steps", "1")
+    assert done.returncode == 0, done.stderr
+    before, after = (np.asarray(Image.open(path)).astype(int) for path in (photo, photo.with_name("photo-edited.png")))
+    changed = (before != after).any(2)
+    assert changed[40:100, 50:150].any()
+    changed[40:100, 50:150] = False
+    assert not changed.any()

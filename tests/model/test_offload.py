@@ -1,0 +1,79 @@
+"""Weights that wait in main memory: the numbers are the same, and no more is on the device than was said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from step1x_edit.model.costs import count
+from step1x_edit.model.offload import Waiting, blocks_of
+from step1x_edit.model.records import Embedding, Grid
+from step1x_edit.model.step1x_edit import Step1XEdit
+
+Model = Callable[..., Step1XEdit]
+Draw = Callable[..., Tensor]
+GRID = Grid(2, 3)
+T = torch.tensor([0.5, 0.5])
+
+
+def test_blocks_come_in_the_order_in_which_they_run(tiny_model: Model, embedding: Embedding, draw: Draw) -> None:
+    model, entered = tiny_model("v1.0"), []
+    blocks = blocks_of(model)
+    for i, block in enumerate(blocks):
+        block.register_forward_pre_hook(lambda *_, i=i: entered.append(i))
+    model(draw(2, 6, 16), None, embedding, T, GRID)
+    start = entered.index(0)
+    assert entered[start:] + entered[:start] == list(range(len(blocks)))
+
+
+@pytest.mark.parametrize("by_blocks", [False, True])
+def test_the_numbers_are_the_same(tiny_model: Model, embedding: Embedding, draw: Draw, by_blocks: bool) -> None:
+    model, other = tiny_model("v1.0"), tiny_model("v1.2", 5)
+    expected = [each(draw(2, 6, 16), draw(2, 6, 16, seed=2), embedding, T, GRID) for each in (model, other)]
+    waiting = Waiting(torch.device("cpu"))
+    waiting.add(model, by_blocks)
+    waiting.add(other, by_blocks)
+    for _ in range(2):
+        for each, exact in zip((model, other), expected, strict=True):
+            assert torch.equal(each(draw(2, 6, 16), draw(2, 6, 16, seed=2), embedding, T, GRID), exact)
+
+
+def size(*modules: nn.Module) -> int:
+    return sum(p.nbytes for module in modules for p in module.parameters())
+
+
+def on_device(model: nn.Module) -> list[str]:
+    return [name for name, p in model.named_parameters() if p.device.type == "meta"]
+
+
+def test_what_is_on_the_device(tiny_model: Model, embedding: Embedding, draw: Draw) -> None:
+    """The meta device stands for a GPU: what is copied there is counted."""
+    model, other = tiny_model("v1.0"), tiny_model("v1.0")
+    waiting = Waiting(torch.device("meta"))
+    waiting.add(model, by_blocks=True)
+    waiting.add(other, by_blocks=False)
+    assert not on_device(model) and not on_device(other)
+    words = embedding.to("meta")
+
+    def run(each: Step1XEdit) -> None:
+        each(draw(2, 6, 16).to("meta"), draw(2, 6, 16).to("meta"), words, T.to("meta"), GRID)
+
+    resident: list[int] = []
+    for block in blocks_of(model):
+        block.register_forward_hook(lambda *_: resident.append(sum(p.nbytes for p in model.parameters() if p.device.type == "meta")))
+    run(model)
+    blocks = blocks_of(model)
+    outside = size(model) - size(*blocks)
+    largest = max(size(block) for block in blocks)
+    assert outside < max(resident) <= outside + 2 * largest < size(model)
+
+    run(other)
+    assert not on_device(model) and len(on_device(other)) == len(list(other.parameters()))
+    waiting.send_back()
+    assert not on_device(other)
+    activations = count(lambda: run(tiny_model("v1.0").to("meta"))).peak
+    measured = count(lambda: run(model)).peak
+    assert measured <= activations + outside + 2 * largest + size(blocks[0]) // 10

@@ -1,0 +1,68 @@
+"""The plan of memory: what settings need, and which are taken."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from step1x_edit.errors import UsageError
+from step1x_edit.memory import GIB, ORDER, Placement, Plan
+from step1x_edit.model.presets import PRESETS
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return Plan(PRESETS["v1.1"], 1024)
+
+
+def test_the_weights_are_those_of_the_release(plan: Plan) -> None:
+    assert {name: round(number / 1e9, 2) for name, number in plan.parameters.items()} == {
+        "mllm": 8.29,
+        "autoencoder": 0.08,
+        "connector and dit": 12.43,
+    }
+    whole = sum(plan.parameters.values()) * 2
+    need = plan.need(Placement())
+    assert need.main == 0 and whole < need.device < whole + 4 * GIB
+    assert plan.need(Placement(offload="parts")).main == pytest.approx(whole - 2 * plan.parameters["autoencoder"])
+
+
+def test_every_setting_saves_something(plan: Plan) -> None:
+    full = Placement()
+    for smaller in (replace(full, weights="int8"), replace(full, offload="parts"), replace(full, split=True)):
+        assert plan.need(smaller).stages["sampling"] < plan.need(full).stages["sampling"]
+    assert plan.need(Placement(offload="blocks")).device < 0.2 * plan.need(Placement(offload="parts")).device
+    strips = plan.need(replace(full, strips=True)).stages["pictures"]
+    assert strips < plan.need(full).stages["pictures"]
+
+
+@pytest.mark.parametrize(
+    ("gib", "weights", "place"), [(80, "full", "none"), (32, "full", "parts"), (16, "int8", "parts"), (8, "full", "blocks")]
+)
+def test_the_first_that_fits_is_taken(plan: Plan, gib: float, weights: str, place: str) -> None:
+    best = plan.best(gib * GIB)
+    assert (best.placement.weights, best.placement.offload) == (weights, place)
+    assert best.device < gib * GIB
+    earlier = ORDER[: ORDER.index((best.placement.weights, best.placement.offload))]
+    assert not any(plan.need(Placement(w, o, True, True)).fits(gib * GIB) for w, o in earlier)
+
+
+def test_less_memory_costs_time_first(plan: Plan) -> None:
+    """From more to less memory: strips and split are taken only where the setting does not fit without."""
+    just = plan.need(Placement("int8", "parts")).device
+    assert not plan.best(just / 0.93).settings.split
+    assert plan.best(just / 0.95).settings.split
+
+
+def test_too_little_is_one_sentence(plan: Plan) -> None:
+    with pytest.raises(UsageError, match=r"v1\.1 at size 1024 needs at least [\d.]+ GiB of memory, not 2; choose a smaller size"):
+        plan.best(2 * GIB)
+    with pytest.raises(UsageError, match=r"needs at least [\d.]+ GiB of memory, not 16; .* a device that can be offloaded"):
+        plan.best(16 * GIB, offload=False)
+    with pytest.raises(UsageError, match="choose one of full, float8, int8"):
+        Placement(weights="int4")  # type: ignore[arg-type]
+
+
+def test_settings_are_spelled_as_options() -> None:
+    assert Placement("int8", "parts", split=True).spell() == "--weights-dtype int8 --offload parts --split"
