@@ -19,11 +19,26 @@ def _plain(picture: Image.Image, instruction: str) -> dict[str, Any]:
     return {"prompt": instruction, "image": picture}
 
 
+def _kontext(picture: Image.Image, instruction: str) -> dict[str, Any]:
+    # without a size it answers with a square, whatever the picture's shape
+    return {**_plain(picture, instruction), "width": picture.width, "height": picture.height}
+
+
+def _qwen(picture: Image.Image, instruction: str) -> dict[str, Any]:
+    # its guidance is off, whatever the scale, unless there is something to be guided away from
+    return {**_plain(picture, instruction), "negative_prompt": " "}
+
+
 def _omnigen(picture: Image.Image, instruction: str) -> dict[str, Any]:
     return {"prompt": f"<img><|image_1|></img> {instruction}", "input_images": [picture], "use_input_image_size_as_output": True}
 
 
-PIPELINES: dict[str, Arguments] = {"OmniGenPipeline": _omnigen}
+PIPELINES: dict[str, Arguments] = {
+    "FluxKontextPipeline": _kontext,
+    "OmniGenPipeline": _omnigen,
+    "QwenImageEditPipeline": _qwen,
+    "QwenImageEditPlusPipeline": _qwen,
+}
 """Pipelines that want their arguments otherwise than `prompt` and `image`."""
 
 CELL = 16
@@ -51,7 +66,7 @@ class Pipeline:
         reduced = picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
         generator = torch.Generator("cpu").manual_seed(seed)
         try:
-            result = self.pipeline(**self.arguments(reduced, case.instruction), generator=generator, **self.options)
+            result = self.pipeline(**{**self.arguments(reduced, case.instruction), "generator": generator, **self.options})
         except torch.OutOfMemoryError as error:
             raise Passing("there was not enough memory") from error
         except TypeError as error:
