@@ -228,6 +228,9 @@ def save_pipeline(kind: str, folder: Path) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         pipeline = BUILDERS[kind]()
+        if kind == "OmniGen":  # its small first weights would hide what it was asked
+            for parameter in pipeline.transformer.parameters():
+                torch.nn.init.normal_(parameter, std=0.3)
     pipeline.save_pretrained(folder / kind)
     return folder / kind
 

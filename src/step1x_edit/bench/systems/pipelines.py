@@ -66,7 +66,9 @@ class Pipeline:
         reduced = picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
         generator = torch.Generator("cpu").manual_seed(seed)
         try:
-            result = self.pipeline(**{**self.arguments(reduced, case.instruction), "generator": generator, **self.options})
+            with torch.random.fork_rng():
+                torch.manual_seed(seed)  # some pipelines draw part of their numbers past the generator
+                result = self.pipeline(**{**self.arguments(reduced, case.instruction), "generator": generator, **self.options})
         except torch.OutOfMemoryError as error:
             raise Passing("there was not enough memory") from error
         except TypeError as error:
@@ -91,8 +93,8 @@ def diffusers(settings: Settings) -> Pipeline:
     device = settings.device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
     try:
-        pipeline = DiffusionPipeline.from_pretrained(settings.model, torch_dtype=dtype, use_safetensors=True)
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+        pipeline = DiffusionPipeline.from_pretrained(settings.model, dtype=dtype, use_safetensors=True)
+    except (OSError, ValueError, KeyError, AttributeError, NameError, ImportError) as error:  # the last two where torchvision is missing
         raise Step1XError(f"The pipeline {settings.model} cannot be loaded ({next(iter(str(error).splitlines()), '')}).") from error
     pipeline.set_progress_bar_config(disable=True)
     return Pipeline(settings.model, pipeline.to(device), settings.options, {"device": device, "dtype": str(dtype).removeprefix("torch.")})
