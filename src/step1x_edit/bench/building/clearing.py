@@ -112,14 +112,26 @@ def clean_text(text: str, personal: Sequence[str] = ()) -> tuple[str, list[str]]
         personal: what is known of the person otherwise; it and its longer words are taken out wherever they stand.
     """
     kinds: list[str] = []
+    written: list[str] = []
     for found in reversed(find_personal_text(text)):
-        text = text[: found.start] + STAND_INS.get(found.kind, GAP) + text[found.stop :]
+        text = f"{text[: found.start]}\0{len(written)}\0{text[found.stop :]}"  # nothing below must find its words in a stand-in
+        written.append(STAND_INS.get(found.kind, GAP))
         kinds.append(found.kind)
-    words = {word for value in personal for word in (value.strip(), *re.findall(r"[^\W\d_]{3,}", value))}
-    for word in sorted(words, key=len, reverse=True):
-        text, count = re.subn(rf"(?i)(?<![^\W_]){re.escape(word)}(?![^\W_])" if word.isascii() else re.escape(word), GAP, text)
+    for word in _list_words(personal):
+        # letters of other scripts beside it, as in Chinese, where nothing parts the words, do not hide a name
+        text, count = re.subn(rf"(?i)(?<![a-z0-9\0]){re.escape(word)}(?![a-z0-9\0])", GAP, text)
         kinds += ["name"] * count
+    for number, stand_in in enumerate(written):
+        text = text.replace(f"\0{number}\0", stand_in)
     return text, kinds
+
+
+def _list_words(personal: Sequence[str]) -> list[str]:
+    """What columns say of a person, whole and in its words, the longest first; of an address the part before the sign alone."""
+    words = set()
+    for value in personal:
+        words |= {value.strip(), *re.findall(r"[^\W\d_]{3,}|[\u4e00-\u9fff]{2,}", value.partition("@")[0])}
+    return sorted(words, key=lambda word: (-len(word), word))
 
 
 def _read(source: Path) -> Pixels:

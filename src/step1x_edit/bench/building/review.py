@@ -53,7 +53,7 @@ def create_app(store: Store) -> FastAPI:
             "decided": [each for each in candidates if each.state in ("accepted", "rejected")][-12:],
             "token": token,
             "problem": problem,
-            "form": form or {},
+            "form": form or {"task": current.task, "english": current.english, "chinese": current.chinese, "reason": ""} if current else {},
         }
         return HTMLResponse(environment.get_template("review.html").render(**values), status)
 

@@ -20,7 +20,7 @@ DATABASE = "review.sqlite"
 PICTURES = "pictures"
 STATES = ("open", "accepted", "rejected", "skipped")
 
-_TABLE = """CREATE TABLE IF NOT EXISTS candidates (number INTEGER PRIMARY KEY, name TEXT UNIQUE, state TEXT, reason TEXT, task TEXT,
+_TABLE = """CREATE TABLE IF NOT EXISTS candidates (number INTEGER PRIMARY KEY, name TEXT, state TEXT, reason TEXT, task TEXT,
 english TEXT, chinese TEXT, intent INTEGER, replaced INTEGER, likeness REAL, hidden TEXT, questions TEXT, hash TEXT)"""
 _COLUMNS = "number, name, state, reason, task, english, chinese, intent, replaced, likeness, hidden, questions, hash"
 
