@@ -1,4 +1,4 @@
-"""Cases from the hub: the dataset as the library datasets writes it, fetched by the command from a server that speaks the hub's protocol."""
+"""Cases from the hub: the dataset as the library datasets writes it, fetched by the command from a server that speaks its protocol."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from step1x_edit.cli.bench_options import read_key
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.progress import progress_line
 from step1x_edit.errors import UsageError
@@ -35,6 +36,8 @@ def collect(
         bool, typer.Option("--own-pictures", help="Keep people's own pictures, blurred where they show persons: only where they agreed.")
     ] = False,
     least: Annotated[float, typer.Option("--likeness", min=0, max=1, help="Least likeness of a public picture.")] = 0.5,
+    url: Annotated[str | None, typer.Option("--url", help="OpenAI-compatible service that sorts, translates and rewords.")] = None,
+    model: Annotated[str, typer.Option("--model", help="Name of the model there.")] = "default",
     debug: Debug = False,
 ) -> None:
     """Sort requests into tasks, drop duplicates, and take out what leads back to a person. Goes on where it stopped."""
@@ -43,10 +46,12 @@ def collect(
     from step1x_edit.bench.building.requests import read_requests
     from step1x_edit.bench.building.store import Store
     from step1x_edit.data.tools.toolbox import Toolbox
+    from step1x_edit.endpoint import EndpointThinker
 
     if (public is None) != own_pictures:
         raise UsageError("Give either --public with a folder of public pictures, or --own-pictures where people agreed to that.")
     tools = Toolbox.offline()
+    thinker = EndpointThinker(url, model, read_key("endpoint") or "") if url else None
     search = LocalSearch(public, tools.similarity) if public else None
     found = list(read_requests(requests))
     store = Store(out, create=True)
@@ -58,6 +63,7 @@ def collect(
                 search,
                 tools,
                 least,
+                thinker,
                 lambda s: tell(s.candidates + s.skipped, len(found), f"{s.candidates} candidates, {s.skipped} skipped"),
             )
         reasons = Counter(each.reason for each in store.read() if each.state == "skipped")

@@ -14,11 +14,13 @@ from step1x_edit.bench.building.grouping import SAME_WORDING, alike, group_inten
 from step1x_edit.bench.building.lookalikes import SAME_PICTURE, PictureSearch
 from step1x_edit.bench.building.requests import Request, Skipped
 from step1x_edit.bench.building.store import PICTURES, Candidate, Store
+from step1x_edit.bench.building.wording import reword
 from step1x_edit.bench.gedit import TASKS
 from step1x_edit.data.duplicates import hash_picture
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.errors import ImageError
 from step1x_edit.image_io import write_image
+from step1x_edit.thinking import Thinker
 
 
 @dataclass
@@ -35,6 +37,7 @@ def collect(
     search: PictureSearch | None,
     tools: Toolbox,
     least: float = LEAST_LIKENESS,
+    thinker: Thinker | None = None,
     progress: Callable[[Collected], None] = lambda state: None,
 ) -> Collected:
     """Turn requests into candidates; those that are in the store already are passed over, so the same call goes on after a kill.
@@ -45,7 +48,11 @@ def collect(
         search: see `clear_request`.
         tools: find faces, plates and text.
         least: see `clear_request`.
+        thinker: sorts and rewords, see `reword`; None leaves that to rules and the reviewer.
         progress: told after each request.
+
+    Raises:
+        Step1XError: the thinker cannot be asked; the same call goes on with the request that it was asked about.
     """
     earlier = store.read()
     known = {each.number for each in earlier}
@@ -54,7 +61,7 @@ def collect(
     for request in requests:
         if request.number in known:
             continue
-        candidate = _take(request, store.folder, taken, search, tools, least)
+        candidate = _take(request, store.folder, taken, search, tools, least, thinker)
         store.add(candidate)
         state.candidates += bool(candidate.name)
         state.skipped += not candidate.name
@@ -70,6 +77,7 @@ def _take(
     search: PictureSearch | None,
     tools: Toolbox,
     least: float,
+    thinker: Thinker | None,
 ) -> Candidate:
     if isinstance(request, Skipped):
         return Candidate(request.number, "", "skipped", request.reason)
@@ -82,6 +90,10 @@ def _take(
     value, groups = hash_picture(np.asarray(cleared.picture)), letter_groups(cleared.english or cleared.chinese)
     if any((value ^ other).bit_count() <= SAME_PICTURE and alike(groups, words) >= SAME_WORDING for other, words in taken):
         return Candidate(request.number, "", "skipped", "a duplicate: the same picture and instruction came before")
+    task = request.task if request.task in TASKS else guess_task(cleared.english, cleared.chinese)
+    if thinker is not None:
+        worded = reword(cleared, thinker)
+        cleared, task = worded.cleared, worded.task or task
     name = secrets.token_hex(8)
     write_image(cleared.picture, folder / PICTURES / f"{name}.png")
     taken.append((value, groups))
@@ -90,7 +102,7 @@ def _take(
         name,
         "open",
         "",
-        request.task if request.task in TASKS else guess_task(cleared.english, cleared.chinese),
+        task,
         cleared.english,
         cleared.chinese,
         0,
