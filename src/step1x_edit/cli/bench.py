@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from step1x_edit.cli import bench_build
 from step1x_edit.cli.bench_options import (
     Attempts,
     Budget,
@@ -236,6 +237,7 @@ def report(
 
 
 app.command()(mini)
+app.add_typer(bench_build.app, name="build")
 
 
 def _print_summary(summary: Mapping[str, Any]) -> None:

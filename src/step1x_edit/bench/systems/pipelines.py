@@ -19,11 +19,26 @@ def _plain(picture: Image.Image, instruction: str) -> dict[str, Any]:
     return {"prompt": instruction, "image": picture}
 
 
+def _kontext(picture: Image.Image, instruction: str) -> dict[str, Any]:
+    # without a size it answers with a square, whatever the picture's shape
+    return {**_plain(picture, instruction), "width": picture.width, "height": picture.height}
+
+
+def _qwen(picture: Image.Image, instruction: str) -> dict[str, Any]:
+    # its guidance is off, whatever the scale, unless there is something to be guided away from
+    return {**_plain(picture, instruction), "negative_prompt": " "}
+
+
 def _omnigen(picture: Image.Image, instruction: str) -> dict[str, Any]:
     return {"prompt": f"<img><|image_1|></img> {instruction}", "input_images": [picture], "use_input_image_size_as_output": True}
 
 
-PIPELINES: dict[str, Arguments] = {"OmniGenPipeline": _omnigen}
+PIPELINES: dict[str, Arguments] = {
+    "FluxKontextPipeline": _kontext,
+    "OmniGenPipeline": _omnigen,
+    "QwenImageEditPipeline": _qwen,
+    "QwenImageEditPlusPipeline": _qwen,
+}
 """Pipelines that want their arguments otherwise than `prompt` and `image`."""
 
 CELL = 16
@@ -51,7 +66,9 @@ class Pipeline:
         reduced = picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
         generator = torch.Generator("cpu").manual_seed(seed)
         try:
-            result = self.pipeline(**self.arguments(reduced, case.instruction), generator=generator, **self.options)
+            with torch.random.fork_rng():
+                torch.manual_seed(seed)  # some pipelines draw part of their numbers past the generator
+                result = self.pipeline(**{**self.arguments(reduced, case.instruction), "generator": generator, **self.options})
         except torch.OutOfMemoryError as error:
             raise Passing("there was not enough memory") from error
         except TypeError as error:
@@ -76,8 +93,8 @@ def diffusers(settings: Settings) -> Pipeline:
     device = settings.device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
     try:
-        pipeline = DiffusionPipeline.from_pretrained(settings.model, torch_dtype=dtype, use_safetensors=True)
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+        pipeline = DiffusionPipeline.from_pretrained(settings.model, dtype=dtype, use_safetensors=True)
+    except (OSError, ValueError, KeyError, AttributeError, NameError, ImportError) as error:  # the last two where torchvision is missing
         raise Step1XError(f"The pipeline {settings.model} cannot be loaded ({next(iter(str(error).splitlines()), '')}).") from error
     pipeline.set_progress_bar_config(disable=True)
     return Pipeline(settings.model, pipeline.to(device), settings.options, {"device": device, "dtype": str(dtype).removeprefix("torch.")})

@@ -11,7 +11,7 @@ from step1x_edit.data.tools.rapid_ocr import RapidTextReader
 from step1x_edit.data.triplet import Pixels
 
 _PATTERNS = (
-    r"[A-Z]{2}\d{2}-?[A-Z]{3}",  # Britain
+    r"[A-Z]{2}-?\d{2}-?[A-Z]{3}",  # Britain
     r"[A-ZÄÖÜ]{1,3}-[A-Z]{1,2}-?\d{1,4}[EH]?",  # Germany
     r"[A-Z]{2}-?\d{3}-?[A-Z]{2}",  # France, Italy
     r"\d{4}-?[A-Z]{3}",  # Spain

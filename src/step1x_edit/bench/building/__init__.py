@@ -1,0 +1,1 @@
+"""A benchmark made from what people really asked for: collected, grouped, de-identified, reviewed, and written as cases."""

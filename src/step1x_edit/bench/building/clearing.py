@@ -1,0 +1,140 @@
+"""De-identify one request: another picture or a blurred one, an instruction without personal data, and nothing else of the person.
+
+Everything is checked once more after it was changed: what still shows a face, a number plate or personal text is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from step1x_edit.bench.building.lookalikes import PictureSearch
+from step1x_edit.bench.building.requests import Request
+from step1x_edit.data.deidentification import Switches, deidentify, strip_metadata
+from step1x_edit.data.personal_text import find_personal_text
+from step1x_edit.data.tools.toolbox import Toolbox
+from step1x_edit.data.triplet import Pixels
+from step1x_edit.image_io import read_image
+from step1x_edit.image_modes import flatten
+
+LEAST_LIKENESS = 0.5
+LONGEST_SIDE = 2048
+STAND_INS = {"e-mail address": "name@example.com", "telephone number": "555 0100", "user name": "@example"}
+"""What is written instead of personal data; other kinds leave a gap that the reviewer fills."""
+
+GAP = "[…]"
+_NAMES = re.compile(r"(?<=[a-z,;] )[A-Z][a-z'’]+(?: [A-Z][a-z'’]+)+")
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """What may be published of a request.
+
+    Attributes:
+        picture: without metadata.
+        english: the instruction; empty where there is none yet.
+        chinese: the same in Chinese.
+        replaced: whether the picture is a public look-alike.
+        likeness: of the look-alike.
+        hidden: kinds of personal data that were hidden, each time that one was.
+        questions: what a person must look at before the case may be used.
+    """
+
+    picture: Image.Image
+    english: str
+    chinese: str
+    replaced: bool
+    likeness: float | None
+    hidden: tuple[str, ...]
+    questions: tuple[str, ...]
+
+
+class NotCleared(ValueError):
+    """The request cannot be made safe to publish; says why, and nothing of the person."""
+
+
+def clear_request(request: Request, search: PictureSearch | None, tools: Toolbox, least: float = LEAST_LIKENESS) -> Cleared:
+    """Make a request safe to publish.
+
+    Args:
+        request: with a readable picture.
+        search: where public look-alikes are found; None keeps the person's own picture, blurred, for which the person must have agreed.
+        tools: find faces, plates and text.
+        least: likeness from which a public picture stands for the private one.
+
+    Raises:
+        NotCleared: see there.
+        ImageError: the picture cannot be read.
+    """
+    pixels = _read(request.picture)
+    hidden: list[str] = []
+    questions: list[str] = []
+    likeness = None
+    if search is not None:
+        found = next(iter(search.find(pixels)), None)
+        if found is None or found.likeness < least:
+            raise NotCleared("no public picture looks enough like it")
+        pixels, likeness = _read(found.picture), found.likeness
+        questions.append("Does the instruction fit the new picture?")
+    looked = deidentify(pixels, tools, Switches(text="blur"))
+    hidden += [finding.kind for finding in looked.findings]
+    if looked.findings:
+        again = deidentify(looked.pixels, tools, Switches(text="refuse"))
+        if again.findings:
+            shown = ", ".join(sorted({finding.kind for finding in again.findings}))
+            raise NotCleared(f"its picture still shows: {shown}")
+        questions.append(f"Is everything hidden that should be ({', '.join(sorted(set(hidden)))})?")
+    english, kinds_english = clean_text(request.english, request.personal)
+    chinese, kinds_chinese = clean_text(request.chinese, request.personal)
+    hidden += [*kinds_english, *kinds_chinese]
+    texts = (english, chinese)
+    if any(GAP in text for text in texts):
+        questions.append(f"Fill the gap {GAP} with words that name nobody.")
+    elif hidden_names := [name for text in texts for name in _NAMES.findall(text)]:
+        questions.append(f"Is this a person's name: {', '.join(hidden_names)}?")
+    for language, text in zip(("English", "Chinese"), texts, strict=True):
+        if not text:
+            questions.append(f"The {language} instruction is missing.")
+    picture = strip_metadata(Image.fromarray(looked.pixels))
+    return Cleared(picture, english, chinese, search is not None, likeness, tuple(hidden), tuple(questions))
+
+
+def clean_text(text: str, personal: Sequence[str] = ()) -> tuple[str, list[str]]:
+    """An instruction with stand-ins for personal data, and the kinds that were found.
+
+    Args:
+        text: what was asked.
+        personal: what is known of the person otherwise; it and its longer words are taken out wherever they stand.
+    """
+    kinds: list[str] = []
+    written: list[str] = []
+    for found in reversed(find_personal_text(text)):
+        text = f"{text[: found.start]}\0{len(written)}\0{text[found.stop :]}"  # nothing below must find its words in a stand-in
+        written.append(STAND_INS.get(found.kind, GAP))
+        kinds.append(found.kind)
+    for word in _list_words(personal):
+        # letters of other scripts beside it, as in Chinese, where nothing parts the words, do not hide a name
+        text, count = re.subn(rf"(?i)(?<![a-z0-9\0]){re.escape(word)}(?![a-z0-9\0])", GAP, text)
+        kinds += ["name"] * count
+    for number, stand_in in enumerate(written):
+        text = text.replace(f"\0{number}\0", stand_in)
+    return text, kinds
+
+
+def _list_words(personal: Sequence[str]) -> list[str]:
+    """What columns say of a person, whole and in its words, the longest first; of an address the part before the sign alone."""
+    words = set()
+    for value in personal:
+        words |= {value.strip(), *re.findall(r"[^\W\d_]{3,}|[\u4e00-\u9fff]{2,}", value.partition("@")[0])}
+    return sorted(words, key=lambda word: (-len(word), word))
+
+
+def _read(source: Path) -> Pixels:
+    picture = flatten(read_image(source).image)
+    picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
+    return np.asarray(picture)

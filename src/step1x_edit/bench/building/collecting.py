@@ -1,0 +1,120 @@
+"""From requests to candidates, one by one: skipped with a reason, recognised as a duplicate, or cleared and given to the reviewer."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from step1x_edit.bench.building.clearing import LEAST_LIKENESS, NotCleared, clear_request
+from step1x_edit.bench.building.grouping import SAME_WORDING, alike, group_intents, guess_task, letter_groups
+from step1x_edit.bench.building.lookalikes import SAME_PICTURE, PictureSearch
+from step1x_edit.bench.building.requests import Request, Skipped
+from step1x_edit.bench.building.store import PICTURES, Candidate, Store
+from step1x_edit.bench.building.wording import reword
+from step1x_edit.bench.gedit import TASKS
+from step1x_edit.data.duplicates import hash_picture
+from step1x_edit.data.tools.toolbox import Toolbox
+from step1x_edit.errors import ImageError
+from step1x_edit.image_io import write_image
+from step1x_edit.thinking import Thinker
+
+
+@dataclass
+class Collected:
+    """How many candidates there are: new and old ones together."""
+
+    candidates: int = 0
+    skipped: int = 0
+
+
+def collect(
+    requests: Iterable[Request | Skipped],
+    store: Store,
+    search: PictureSearch | None,
+    tools: Toolbox,
+    least: float = LEAST_LIKENESS,
+    thinker: Thinker | None = None,
+    progress: Callable[[Collected], None] = lambda state: None,
+) -> Collected:
+    """Turn requests into candidates; those that are in the store already are passed over, so the same call goes on after a kill.
+
+    Args:
+        requests: see `read_requests`.
+        store: where candidates are kept.
+        search: see `clear_request`.
+        tools: find faces, plates and text.
+        least: see `clear_request`.
+        thinker: sorts and rewords, see `reword`; None leaves that to rules and the reviewer.
+        progress: told after each request.
+
+    Raises:
+        Step1XError: the thinker cannot be asked; the same call goes on with the request that it was asked about.
+    """
+    earlier = store.read()
+    known = {each.number for each in earlier}
+    taken = [(int(each.hash, 16), letter_groups(each.english or each.chinese)) for each in earlier if each.name]
+    state = Collected(sum(bool(each.name) for each in earlier), sum(not each.name for each in earlier))
+    for request in requests:
+        if request.number in known:
+            continue
+        candidate = _take(request, store.folder, taken, search, tools, least, thinker)
+        store.add(candidate)
+        state.candidates += bool(candidate.name)
+        state.skipped += not candidate.name
+        progress(state)
+    _group(store)
+    return state
+
+
+def _take(
+    request: Request | Skipped,
+    folder: Path,
+    taken: list[tuple[int, frozenset[str]]],
+    search: PictureSearch | None,
+    tools: Toolbox,
+    least: float,
+    thinker: Thinker | None,
+) -> Candidate:
+    if isinstance(request, Skipped):
+        return Candidate(request.number, "", "skipped", request.reason)
+    try:
+        cleared = clear_request(request, search, tools, least)
+    except NotCleared as error:
+        return Candidate(request.number, "", "skipped", f"not cleared: {error}")
+    except ImageError:  # whose sentence names the file
+        return Candidate(request.number, "", "skipped", "its picture cannot be read")
+    value, groups = hash_picture(np.asarray(cleared.picture)), letter_groups(cleared.english or cleared.chinese)
+    if any((value ^ other).bit_count() <= SAME_PICTURE and alike(groups, words) >= SAME_WORDING for other, words in taken):
+        return Candidate(request.number, "", "skipped", "a duplicate: the same picture and instruction came before")
+    task = request.task if request.task in TASKS else guess_task(cleared.english, cleared.chinese)
+    if thinker is not None:
+        worded = reword(cleared, thinker)
+        cleared, task = worded.cleared, worded.task or task
+    name = secrets.token_hex(8)
+    write_image(cleared.picture, folder / PICTURES / f"{name}.png")
+    taken.append((value, groups))
+    return Candidate(
+        request.number,
+        name,
+        "open",
+        "",
+        task,
+        cleared.english,
+        cleared.chinese,
+        0,
+        cleared.replaced,
+        cleared.likeness,
+        cleared.hidden,
+        cleared.questions,
+        f"{value:x}",
+    )
+
+
+def _group(store: Store) -> None:
+    candidates = [each for each in store.read() if each.name]
+    numbers = group_intents([each.english or each.chinese for each in candidates])
+    store.group({each.number: number for each, number in zip(candidates, numbers, strict=True)})

@@ -1,0 +1,76 @@
+"""Find a public picture that looks like a private one, so that the private one never leaves.
+
+A search is given the private picture's pixels in this process. The local one compares them with a folder and sends nothing anywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from step1x_edit.bench.building.requests import ENDINGS
+from step1x_edit.data.duplicates import hash_picture
+from step1x_edit.data.tools.protocols import SimilarityScorer
+from step1x_edit.data.triplet import Pixels
+from step1x_edit.errors import ImageError, UsageError
+from step1x_edit.image_io import read_image
+from step1x_edit.image_modes import flatten
+
+HASH_BITS = 64
+SAME_PICTURE = 6
+"""Bits of the perceptual hash in which two files of one picture differ at most."""
+
+
+@dataclass(frozen=True)
+class LookAlike:
+    """A public picture, and how alike it is: 0..1, comparable within one search alone."""
+
+    picture: Path
+    likeness: float
+
+
+class PictureSearch(Protocol):
+    """Finds public pictures."""
+
+    def find(self, picture: Pixels) -> list[LookAlike]:
+        """The most alike first; empty where there is none. A picture that is the private one itself is not among them."""
+        ...
+
+
+class LocalSearch:
+    """A folder of public pictures, by embedding and perceptual hash.
+
+    Args:
+        folder: with the pictures.
+        similarity: makes the embeddings.
+    """
+
+    def __init__(self, folder: Path, similarity: SimilarityScorer) -> None:
+        if not folder.is_dir():
+            raise UsageError(f"There is no folder {folder}; give one with public pictures.")
+        self._similarity = similarity
+        self._pictures: list[Path] = []
+        vectors, hashes = [], []
+        for path in sorted(each for each in folder.rglob("*") if each.suffix.lower() in ENDINGS):
+            try:
+                pixels = np.asarray(flatten(read_image(path).image))
+            except ImageError:
+                continue
+            self._pictures.append(path)
+            vectors.append(similarity.embed(pixels))
+            hashes.append(hash_picture(pixels))
+        if not self._pictures:
+            raise UsageError(f"{folder} holds no pictures; give a folder with public ones.")
+        self._vectors, self._hashes = np.stack(vectors), hashes
+
+    def find(self, picture: Pixels, most: int = 5) -> list[LookAlike]:
+        """See `PictureSearch.find`."""
+        own = hash_picture(picture)
+        apart = np.array([(own ^ each).bit_count() for each in self._hashes])
+        scores = (self._vectors @ self._similarity.embed(picture) + 1 - apart / (HASH_BITS / 2)) / 2
+        scores = np.clip(np.where(apart <= SAME_PICTURE, -1, scores), -1, 1)
+        order = [int(i) for i in np.argsort(-scores, kind="stable") if scores[i] > 0][:most]
+        return [LookAlike(self._pictures[i], float(scores[i])) for i in order]

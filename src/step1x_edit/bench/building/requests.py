@@ -1,0 +1,111 @@
+"""Read people's requests: a JSON Lines or CSV table that names pictures, or a folder of pictures with a text file beside each.
+
+A row that cannot be used is passed over with its reason; nothing in a table is trusted. Columns other than those named here are never
+carried on: what they say of a person is only used to find it in the instruction.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from step1x_edit.errors import UsageError
+from step1x_edit.tables import read_csv, read_json_lines
+
+LONGEST = 500
+"""Characters of an instruction."""
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif")
+_OWN = ("picture", "instruction", "instruction_en", "instruction_cn", "task")
+_PERSONAL = re.compile(r"(?i)name|user|author|mail|phone|contact|owner|person|姓名|用户|电话|邮箱")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody asked for.
+
+    Attributes:
+        number: its place among the requests.
+        picture: the file.
+        english: the instruction in English; empty where there is none.
+        chinese: the same in Chinese.
+        task: which task the table says it is; empty where it says nothing.
+        personal: what columns for names, users, addresses and the like say.
+    """
+
+    number: int
+    picture: Path
+    english: str
+    chinese: str
+    task: str
+    personal: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A request that cannot be used, and why."""
+
+    number: int
+    reason: str
+
+
+def read_requests(place: Path) -> Iterator[Request | Skipped]:
+    """Read them one by one.
+
+    Raises:
+        UsageError: there is nothing of that name, or it is neither a table nor a folder.
+    """
+    if place.is_dir():
+        tables = [place / name for name in ("requests.jsonl", "requests.csv") if (place / name).is_file()]
+        rows = _read_table(tables[0]) if tables else _read_folder(place)
+        root = place
+    elif place.suffix in (".jsonl", ".csv") and place.is_file():
+        rows, root = _read_table(place), place.parent
+    else:
+        raise UsageError(f"There are no requests at {place}; give a .jsonl or .csv table, or a folder of pictures with .txt files.")
+    for number, row in enumerate(rows):
+        yield _read_row(number, row, root.resolve())
+
+
+def is_chinese(text: str) -> bool:
+    """Whether most of its letters are Chinese."""
+    letters = [c for c in text if c.isalpha()]
+    return sum("\u4e00" <= c <= "\u9fff" for c in letters) * 2 > len(letters)
+
+
+def _read_table(path: Path) -> Iterator[Mapping[str, Any]]:
+    return read_json_lines(path) if path.suffix == ".jsonl" else read_csv(path)
+
+
+def _read_folder(folder: Path) -> Iterator[Mapping[str, Any]]:
+    for picture in sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS):
+        beside = picture.with_suffix(".txt")
+        text = beside.read_bytes()[: 4 * LONGEST].decode("utf-8", errors="replace") if beside.is_file() else ""
+        yield {"picture": str(picture.relative_to(folder)), "instruction": text}
+
+
+def _read_row(number: int, row: Mapping[str, Any], root: Path) -> Request | Skipped:
+    texts = {name: " ".join(str(row.get(name) or "").split()) for name in _OWN}
+    english, chinese = texts["instruction_en"], texts["instruction_cn"]
+    if plain := texts["instruction"]:
+        english, chinese = (english, chinese or plain) if is_chinese(plain) else (english or plain, chinese)
+    if not (english or chinese):
+        return Skipped(number, "it has no instruction")
+    if max(len(english), len(chinese)) > LONGEST:
+        return Skipped(number, f"its instruction is longer than {LONGEST} characters")
+    if not (english + chinese).isprintable():
+        return Skipped(number, "its instruction holds control characters")
+    if not texts["picture"]:
+        return Skipped(number, "it names no picture")
+    picture = root / texts["picture"]
+    if "\0" in texts["picture"] or root not in picture.resolve().parents:
+        return Skipped(number, "its picture lies outside the folder of the requests")
+    if not picture.is_file():
+        return Skipped(number, "its picture is missing")
+    personal = tuple(
+        str(value) for name, value in row.items() if isinstance(value, str) and len(value.strip()) > 1 and _PERSONAL.search(str(name))
+    )
+    return Request(number, picture, english, chinese, texts["task"], personal)
