@@ -25,7 +25,7 @@ LAYERS: tuple[set[str], ...] = (
     {"drawing", "settings"},
     {"editor", "verification", "hub"},
     {"thinking", "endpoint"},
-    {"training", "bench", "study", "data"},
+    {"training", "bench", "study", "data", "integrations"},
     {"serve"},
     {"cli"},
 )
