@@ -22,10 +22,10 @@ LAYERS: tuple[set[str], ...] = (
     {"types"},
     {"model", "flow", "devices", "image_modes", "image_records"},
     {"image_io", "comparison", "alignment", "transfer", "tables", "web", "memory"},
-    {"drawing", "settings"},
+    {"drawing", "settings", "credentials"},
     {"editor", "verification", "hub"},
     {"thinking", "endpoint"},
-    {"training", "bench", "study", "data"},
+    {"training", "bench", "study", "data", "integrations"},
     {"serve"},
     {"cli"},
 )

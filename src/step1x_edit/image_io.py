@@ -17,7 +17,7 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import IO
@@ -186,7 +186,13 @@ def free_names(source: Path, count: int = 1, ending: str = "-edited", suffix: st
     return list(itertools.islice((name for name in names if not name.exists() and not name.is_symlink()), count))
 
 
-def write_image(image: Image.Image, path: Path, overwrite: bool = False, record: Mapping[str, str] | None = None) -> tuple[str, ...]:
+def write_image(
+    image: Image.Image,
+    path: Path,
+    overwrite: bool = False,
+    record: Mapping[str, str] | None = None,
+    seal: Callable[[bytes, str], bytes] | None = None,
+) -> tuple[str, ...]:
     """Write a picture, complete or not at all; returns notes on what the format could not hold.
 
     Args:
@@ -194,6 +200,7 @@ def write_image(image: Image.Image, path: Path, overwrite: bool = False, record:
         path: its ending gives the format.
         overwrite: replace a file of that name; otherwise one that appears even during the writing is kept.
         record: how the picture was made, kept in the file where the format has room; see `image_records`.
+        seal: makes of the encoded file and its format the file that is written, as with content credentials; what it raises passes on.
 
     Raises:
         UsageError: see `check_target`.
@@ -206,7 +213,7 @@ def write_image(image: Image.Image, path: Path, overwrite: bool = False, record:
         notes.append(f"{path.suffix.lower()} files hold no transparency: transparent parts were put on white.")
     encoded = encode_image(image, name, record)
     try:
-        _publish(encoded, path, overwrite)
+        _publish(encoded if seal is None else memoryview(seal(bytes(encoded), name)), path, overwrite)
     except OSError as error:
         raise Step1XError(f"{path} could not be written ({error.strerror or error}); nothing was left behind.") from error
     return tuple(notes)

@@ -15,6 +15,7 @@ import typer
 
 from step1x_edit.cli import economy
 from step1x_edit.cli.batch import Job, read_batch
+from step1x_edit.cli.credentials import open_credentials
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.folders import find_version, find_weights
 from step1x_edit.cli.likeness import repeat
@@ -23,6 +24,7 @@ from step1x_edit.cli.thought import Thought
 from step1x_edit.errors import UsageError
 
 if TYPE_CHECKING:
+    from step1x_edit.credentials import Credentials
     from step1x_edit.editor import Editor
     from step1x_edit.image_modes import Picture
     from step1x_edit.types import EditRequest, EditResult
@@ -115,6 +117,15 @@ def edit(
     ] = "on",
     raw: Annotated[bool, typer.Option("--raw", help="The same as --strict-size off.")] = False,
     settings: Annotated[bool, typer.Option("--settings/--no-settings", help="Keep the settings of the edit in the file.")] = True,
+    credentials: Annotated[
+        Path | None,
+        typer.Option(
+            "--credentials", metavar="CERTS.PEM", help="Sign the file as edited by a model (C2PA), with this chain.", show_default=False
+        ),
+    ] = None,
+    credentials_key: Annotated[
+        Path | None, typer.Option("--credentials-key", metavar="KEY.PEM", help="Private key of the chain.", show_default=False)
+    ] = None,
     compare: Annotated[
         Path | None, typer.Option("--compare", help="Also write a picture of before and after side by side.", show_default=False)
     ] = None,
@@ -146,6 +157,7 @@ def edit(
         Thought(thinker, thinker_model, tries, 512) if think or thinker else None,
         settings,
         economy.Economy(vram, weights_dtype, offload, strips, split, cache, guided),
+        open_credentials(credentials, credentials_key),
     )
     if text_to_image is not None:
         if image is not None or images is not None or mask or box or reference:
@@ -187,6 +199,7 @@ class _Task:
     thought: Thought | None
     settings: bool
     economy: economy.Economy
+    credentials: Credentials | None
 
     def open(self, request: EditRequest) -> Editor:
         """Load the model, for this request and others like it."""
@@ -273,11 +286,14 @@ class _Task:
                     self._write(result, target)
 
     def _write(self, result: EditResult, target: Path) -> None:
+        from functools import partial
+
         from step1x_edit.image_io import write_image
         from step1x_edit.settings import describe_edit
 
         record = describe_edit(result) if self.settings else None
-        _say_notes(write_image(result.raw if self.raw else result.image, target, self.overwrite, record))
+        seal = None if self.credentials is None else partial(self.credentials.sign, request=result.request)
+        _say_notes(write_image(result.raw if self.raw else result.image, target, self.overwrite, record, seal))
         _say_path(target)
 
 

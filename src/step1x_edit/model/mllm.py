@@ -125,6 +125,20 @@ class MLLM:
         model.to(torch.device(device))
         return cls(model, processor, preset, prefix)
 
+    def save(self, folder: Path) -> None:
+        """Write what `open` reads, the prefix text among it."""
+        self.model.save_pretrained(folder)
+        self.processor.image_processor.save_pretrained(folder)
+        self.processor.tokenizer.save_pretrained(folder)
+        if self.prefix:
+            (folder / PREFIX_FILE).write_bytes(self.prefix.encode())
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Move to a device and a dtype; what transformers keeps in float32, the frequencies of positions, stays so."""
+        self.model.to(device)
+        for parameter in self.model.parameters():
+            parameter.data = parameter.data.to(dtype)
+
     def prepare(self, images: Sequence[Shown], instructions: Sequence[str]) -> dict[str, Tensor]:
         """Messages -> padded token ids and picture patches, on the CPU, and for v1.2 what is quoted and how large the pictures are.
 

@@ -1,0 +1,1 @@
+"""Thin adapters over `Editor` for programs that have a manner of their own: diffusers, ComfyUI."""

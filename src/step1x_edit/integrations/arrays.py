@@ -1,0 +1,40 @@
+"""Pictures as arrays: how diffusers and ComfyUI pass them, [B, H, W, C] or [B, C, H, W] with values in 0..1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from step1x_edit.errors import UsageError
+
+
+def to_pictures(values: np.ndarray | Tensor) -> list[Image.Image]:
+    """Pictures of a batch, channels last, or of a single one without the batch's axis; grey, RGB or RGBA.
+
+    Raises:
+        UsageError: it is no such array, or holds values that are not finite numbers.
+    """
+    array = torch.as_tensor(values).detach().float().cpu().numpy()
+    if array.ndim == 3:
+        array = array[None]
+    if array.ndim != 4 or array.shape[-1] not in (1, 3, 4) or not array.size:
+        raise UsageError(f"A batch of pictures is of shape [B, H, W, C] with 1, 3 or 4 channels, not {list(array.shape)}.")
+    if not np.isfinite(array).all():
+        raise UsageError("The pictures hold values that are not finite numbers; give values from 0 to 1.")
+    pixels = np.rint(array.clip(0, 1) * 255).astype(np.uint8)
+    return [Image.fromarray(each[..., 0] if each.shape[-1] == 1 else each) for each in pixels]
+
+
+def to_array(pictures: Sequence[Image.Image]) -> np.ndarray:
+    """float32 [B, H, W, C] in 0..1.
+
+    Raises:
+        UsageError: the pictures are not all of one size and kind.
+    """
+    if len({(each.size, each.mode) for each in pictures}) > 1:
+        raise UsageError("Pictures of different sizes or kinds do not fit into one array; ask for them as pictures, or one by one.")
+    return np.stack([np.asarray(each, dtype=np.float32) for each in pictures]) / np.float32(255)

@@ -1,0 +1,149 @@
+"""Nodes for ComfyUI: one loads a model, one edits pictures with it.
+
+ComfyUI finds them through a folder below its `custom_nodes` whose `__init__.py` reads
+
+    from step1x_edit.integrations.comfyui import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
+
+Pictures are float tensors [B, H, W, C] in 0..1, masks [B, H, W] or [H, W] with 1 where the edit may be. The names in capitals, and the
+shape of what they hold, are ComfyUI's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from step1x_edit.editor import Editor, Progress
+from step1x_edit.errors import UsageError
+from step1x_edit.image_io import resize
+from step1x_edit.integrations.arrays import to_array, to_pictures
+from step1x_edit.model.presets import PRESETS
+from step1x_edit.types import EditRequest
+
+CATEGORY = "Step1X-Edit"
+MODEL = "STEP1X_EDIT_MODEL"
+MOST_SEED = 2**63 - 1
+
+
+class Step1XEditLoader:
+    """Loads a model that is on this machine."""
+
+    CATEGORY = CATEGORY
+    DESCRIPTION = "Load a Step1X-Edit model. Leave the folder empty for the embedded one; fetch others with: step1x models pull."
+    FUNCTION = "load"
+    RETURN_TYPES = (MODEL,)
+    RETURN_NAMES = ("model",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, dict[str, tuple[Any, ...]]]:
+        """What the node takes."""
+        return {
+            "required": {
+                "model": (sorted(PRESETS), {"default": "mini", "tooltip": "Which version the folder holds."}),
+                "folder": ("STRING", {"default": "", "tooltip": "Where its weights are; empty for the embedded model."}),
+            }
+        }
+
+    def load(self, model: str, folder: str) -> tuple[Editor]:
+        """The loaded editor; raises as `Editor.open` does."""
+        return (Editor.open(model, folder=Path(folder) if folder.strip() else None),)
+
+
+class Step1XEditNode:
+    """Edits each picture of a batch by one instruction."""
+
+    CATEGORY = CATEGORY
+    DESCRIPTION = "Edit pictures by an instruction, in English or Chinese. With a mask, all outside it stays as it is."
+    FUNCTION = "edit"
+    RETURN_TYPES = ("IMAGE",)
+    RETURN_NAMES = ("image",)
+    OUTPUT_TOOLTIPS: ClassVar[tuple[str, ...]] = ("The edited pictures, of the size of those given.",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, dict[str, tuple[Any, ...]]]:
+        """What the node takes."""
+        own = "0 takes the model's own."
+        return {
+            "required": {
+                "model": (MODEL,),
+                "image": ("IMAGE",),
+                "instruction": ("STRING", {"multiline": True, "default": "make it night"}),
+                "seed": ("INT", {"default": 0, "min": 0, "max": MOST_SEED, "control_after_generate": True}),
+                "steps": ("INT", {"default": 0, "min": 0, "max": 1000, "tooltip": f"Sampling steps; {own}"}),
+                "guidance": ("FLOAT", {"default": -1.0, "min": -1.0, "max": 100.0, "step": 0.1, "tooltip": "-1 takes the model's own."}),
+                "size": ("INT", {"default": 0, "min": 0, "max": 4096, "step": 16, "tooltip": f"Side of the area it works at; {own}"}),
+                "strength": ("FLOAT", {"default": 1.0, "min": 0.01, "max": 1.0, "step": 0.01}),
+            },
+            "optional": {
+                "mask": ("MASK",),
+                "negative": ("STRING", {"multiline": True, "default": ""}),
+            },
+        }
+
+    def edit(
+        self,
+        model: Editor,
+        image: Tensor,
+        instruction: str,
+        seed: int,
+        steps: int,
+        guidance: float,
+        size: int,
+        strength: float,
+        mask: Tensor | None = None,
+        negative: str = "",
+    ) -> tuple[Tensor]:
+        """The edited batch [B, H, W, C]; raises as `Editor.edit_seeds` does."""
+        pictures = to_pictures(image)
+        masks = _masks(mask, pictures)
+        request = EditRequest(
+            pictures[0],
+            instruction,
+            steps=steps or None,
+            guidance=None if guidance < 0 else guidance,
+            size=size or None,
+            strength=strength,
+            negative=negative,
+        )
+        made: list[Image.Image] = []
+        for index, (picture, region) in enumerate(zip(pictures, masks, strict=True)):
+            one = replace(request, image=picture, mask=region)
+            made += [result.image for result in model.edit_seeds(one, [seed], _progress(index, len(pictures)))]
+        return (torch.from_numpy(to_array(made)),)
+
+
+def _masks(mask: Tensor | None, pictures: Sequence[Image.Image]) -> list[Image.Image | None]:
+    """A mask for each picture, at its size; one mask may serve all."""
+    if mask is None:
+        return [None] * len(pictures)
+    masks = to_pictures((mask[None] if mask.ndim == 2 else mask).unsqueeze(-1))
+    if len(masks) not in (1, len(pictures)):
+        raise UsageError(f"There are {len(masks)} masks for {len(pictures)} pictures; give one, or one for each.")
+    shared = masks * (len(pictures) // len(masks))
+    return [resize(each, picture.size) for each, picture in zip(shared, pictures, strict=True)]
+
+
+def _progress(index: int, count: int) -> Progress | None:
+    """Moves ComfyUI's bar, and ends the edit when its user cancels; None outside of ComfyUI."""
+    try:
+        from comfy.model_management import throw_exception_if_processing_interrupted
+        from comfy.utils import ProgressBar
+    except ImportError:
+        return None
+    bar = ProgressBar(count)
+
+    def advance(done: int, total: int) -> None:
+        throw_exception_if_processing_interrupted()
+        bar.update_absolute(index * total + done, count * total)
+
+    return advance
+
+
+NODE_CLASS_MAPPINGS: dict[str, type] = {"Step1XEditLoader": Step1XEditLoader, "Step1XEdit": Step1XEditNode}
+NODE_DISPLAY_NAME_MAPPINGS = {"Step1XEditLoader": "Load Step1X-Edit", "Step1XEdit": "Edit by instruction (Step1X-Edit)"}
