@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from step1x_edit.data.deidentification import Switches
 from step1x_edit.data.licences import Credit
-from step1x_edit.data.photographs import Input, PhotographFolder, blur_boxes, examine, list_inputs
+from step1x_edit.data.photographs import Input, PhotographFolder, examine, find_portraits, hide, list_inputs
+from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.errors import UsageError
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 DrawScene = Callable[..., Image.Image]
 
 
@@ -80,15 +85,27 @@ def test_a_photograph_that_changes_or_goes_is_noticed(inputs: Path, draw_scene: 
         folder[1]
 
 
-def test_blurred_boxes_keep_nothing_of_what_was_there() -> None:
-    rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (100, 100, 3), np.uint8)
-    blurred = blur_boxes(pixels, [(0.2, 0.3, 0.6, 0.7)])
-    inside = blurred[31:69, 21:59].astype(float)
-    assert inside.std() < 25
-    outside = np.ones((100, 100), bool)
-    outside[30:71, 20:61] = False
-    assert np.array_equal(blurred[outside], pixels[outside])
+def test_what_is_to_be_hidden_is_blurred_whenever_it_is_drawn(inputs: Path) -> None:
+    fit = next(entry for entry in look(inputs) if entry.file == "whole.png")
+    hidden = dataclasses.replace(fit, hidden=(("number plate", 60, 60, 160, 120, 0.9),))
+    assert Input.from_row(json.loads(json.dumps(hidden.to_row()))) == hidden
+    plain, blurred = (PhotographFolder([entry], side=280)[0].pixels for entry in (fit, hidden))
+    detail = [float(np.abs(np.diff(pixels[70:110, 70:150].astype(int), axis=1)).mean()) for pixels in (plain, blurred)]
+    assert detail[1] < 0.3 * detail[0]
+    assert np.array_equal(blurred[150:], plain[150:])
+
+
+def test_faces_are_found_blurred_and_counted() -> None:
+    path = EXAMPLES / "photos" / "astronaut.jpg"
+    tools = Toolbox.offline()
+    entry, pixels = examine(path.parent, path, Credit(), 200, 50_000_000)
+    assert pixels is not None
+    faces = find_portraits(entry, pixels, tools).faces
+    assert len(faces) == 1
+    assert 0.1 < faces[0] < 0.3
+    hidden = hide(entry, pixels, tools, Switches(faces=True, plates=False, text="keep"))
+    assert [found[0] for found in hidden.hidden] == ["face"]
+    assert not tools.faces.find_faces(PhotographFolder([hidden], side=512)[0].pixels)
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:

@@ -23,13 +23,15 @@ from step1x_edit.data.recipe import DataRecipe
 from step1x_edit.data.shards import Record
 from step1x_edit.data.split import Split
 from step1x_edit.data.stream import find_region, word_draft
-from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Triplet
 from step1x_edit.errors import UsageError
 from step1x_edit.types import EditCategory
 
 ENLARGEMENT = 1.4
 """Choice: how much a photograph may be enlarged before it looks soft; as in `Materials`."""
+
+PORTRAIT = 0.1
+"""Width of a face, as a share of the photograph's shorter side, from which on it can be edited."""
 
 _ID = re.compile(r"(.+)-(\d{7,})")
 
@@ -112,12 +114,14 @@ class Workshop:
         if not self.photographs:
             skipped = "; ".join(sorted({entry.skipped for entry in inputs})) or "the folders are empty"
             raise UsageError(f"None of the {len(inputs)} files in the folders of photographs can be used ({skipped}); give others.")
+        faces = [entry for entry in inputs if entry.faces and entry.faces[0] >= PORTRAIT]
+        self.portraits = PhotographFolder(faces, side=2 * recipe.size)
         self.credits = Credits(recipe.cutouts)
         split = Split.read(recipe.heldout) if recipe.heldout else Split()
         subjects, known = read_subjects(recipe.cutouts, split, "train")
         self.materials = Materials(self.photographs, subjects, known, recipe.difficulty, ENLARGEMENT)
         self._files = {subject.name: subject.path for subject in (*subjects, *known)}
-        self.tools = Toolbox({role: choice.to_choice() for role, choice in recipe.tools.items()})
+        self.tools = recipe.open_tools()
         self.versions = list_versions()
 
     def draw(self, category: EditCategory, index: int) -> Candidate:
@@ -125,7 +129,7 @@ class Workshop:
         recipe = self.recipe
         name = name_candidate(category, index)
         rng = random.Random(f"{recipe.seed}/{name}")
-        draft = CATEGORIES[category](rng, self.materials, recipe.size)
+        draft = CATEGORIES[category](rng, self._materials_for(category), recipe.size)
         facts = {"route": "composed", "seed": recipe.seed, "index": index, "size": recipe.size}
         candidate = Candidate(name, category, index, "composed")
         if draft is None:
@@ -133,6 +137,11 @@ class Workshop:
             return candidate.reject("draw", "what was drawn allows no edit")
         triplet = word_draft(draft, find_region(draft), category, rng, "train", {})
         return dataclasses.replace(candidate, triplet=triplet, provenance={**facts, **self._trace(draft), "versions": self.versions})
+
+    def _materials_for(self, category: EditCategory) -> Materials:
+        """Portraits are made of photographs with a face in them, where there are any; everything else of all."""
+        portrait = category is EditCategory.PORTRAIT_EDITING and len(self.portraits) > 0
+        return dataclasses.replace(self.materials, photographs=self.portraits) if portrait else self.materials
 
     def view(self, candidate: Candidate) -> View:
         """What the filters look at; the candidate must have a triplet."""

@@ -17,6 +17,7 @@ import numpy as np
 from step1x_edit.data.agreement import VISIBLE_CHANGE, View, check
 from step1x_edit.data.recipe import Limits
 from step1x_edit.data.stream import measure_change
+from step1x_edit.data.tools.protocols import Box
 from step1x_edit.data.triplet import Mask, Pixels
 from step1x_edit.types import EditCategory
 
@@ -143,6 +144,35 @@ def _letters(text: str) -> str:
     return "".join(text.split()).casefold()
 
 
+def judge_faces(view: View, limits: Limits) -> Verdict:
+    """A portrait has a face where the edit acts, and keeps it. Subjects that are dressed are no portraits."""
+    triplet = view.triplet
+    if triplet.category is not EditCategory.PORTRAIT_EDITING or triplet.edit.startswith("portrait wear"):
+        return Verdict()
+    before = [face.box for face in view.tools.faces.find_faces(triplet.source) if face.box.width >= limits.face * len(triplet.region)]
+    numbers: dict[str, Any] = {"before": len(before)}
+    if not before:
+        return Verdict(numbers, "there is no face to be edited")
+    middles = [((box.top + box.bottom) // 2, (box.left + box.right) // 2) for box in before]
+    last = len(triplet.region) - 1
+    inside = sum(bool(triplet.region[min(row, last), min(column, last)]) for row, column in middles)
+    around = triplet.edit.endswith(" around")
+    if inside == (len(middles) if around else 0):
+        return Verdict({**numbers, "inside": inside}, "the face is not where the edit puts it")
+    after = [face.box for face in view.tools.faces.find_faces(triplet.target)]
+    kept = sum(any(_overlap(one, other) >= 0.4 for other in after) for one in before)
+    numbers |= {"inside": inside, "kept": kept}
+    return Verdict(numbers, "a face is lost" if kept < (1 if around else len(before)) else "")
+
+
+def _overlap(one: Box, other: Box) -> float:
+    """Intersection over union."""
+    shared = Box(max(one.left, other.left), max(one.top, other.top), min(one.right, other.right), min(one.bottom, other.bottom))
+    if shared.width <= 0 or shared.height <= 0:
+        return 0.0
+    return shared.area / (one.area + other.area - shared.area)
+
+
 def judge_agreement(view: View, limits: Limits) -> Verdict:
     """Instruction and change agree, as far as pixels can tell: see `agreement.py`."""
     numbers, reason = check(view, limits.agreement)
@@ -157,5 +187,6 @@ FILTERS: dict[str, Filter] = {
     "agreement": judge_agreement,
     "seams": judge_seams,
     "text": judge_text,
+    "faces": judge_faces,
 }
 """By name, in the order in which they are asked: the quick ones first."""

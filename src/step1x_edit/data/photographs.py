@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,8 +14,11 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from step1x_edit.data.deidentification import Finding, Switches, blur_findings, deidentify
 from step1x_edit.data.licences import Credit
 from step1x_edit.data.materials import Photograph, name_topic
+from step1x_edit.data.tools.protocols import Box
+from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Pixels
 from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.image_io import READ_FORMATS, read_image
@@ -22,6 +26,9 @@ from step1x_edit.image_modes import flatten
 
 TABLES = {".csv", ".md", ".txt", ".json", ".toml"}
 """Endings of what lies beside photographs to describe them; everything else counts as an input."""
+
+FACE_SIDE = 320
+"""Shorter side in pixels at which faces are looked for: enough for those that are large enough to be edited."""
 
 _KEPT = 16
 """Decoded photographs kept in memory."""
@@ -38,7 +45,8 @@ class Input:
         sha256: of the file.
         width, height: upright, in pixels.
         credit: what is known of its licence.
-        blurred: boxes (left, top, right, bottom) of faces and plates, as shares of width and height, that are blurred wherever it is used.
+        hidden: what is blurred wherever it is used: kind, left, top, right, bottom in pixels of the upright picture, score.
+        faces: how wide the faces that were looked for are, as shares of the shorter side, the largest first.
     """
 
     file: str
@@ -48,7 +56,8 @@ class Input:
     width: int = 0
     height: int = 0
     credit: Credit = field(default_factory=Credit)
-    blurred: tuple[tuple[float, float, float, float], ...] = ()
+    hidden: tuple[tuple[str, int, int, int, int, float], ...] = ()
+    faces: tuple[float, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -62,8 +71,8 @@ class Input:
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Input:
         """The inverse of `to_row`."""
-        credit, blurred = Credit(**row["credit"]), tuple(tuple(box) for box in row["blurred"])
-        return cls(**{**row, "credit": credit, "blurred": blurred})
+        hidden = tuple(tuple(found) for found in row["hidden"])
+        return cls(**{**row, "credit": Credit(**row["credit"]), "hidden": hidden, "faces": tuple(row["faces"])})
 
     def provenance(self) -> dict[str, Any]:
         """What a triplet keeps of it."""
@@ -129,6 +138,26 @@ def decode(data: bytes) -> Pixels:
     return np.asarray(flatten(read_image(data).image).convert("RGB"))
 
 
+def hide(entry: Input, pixels: Pixels, tools: Toolbox, switches: Switches) -> Input:
+    """The input with what is to be blurred in it, or refused for the text that it shows."""
+    found = deidentify(pixels, tools, switches)
+    if found.refusal:
+        return dataclasses.replace(entry, skipped=found.refusal)
+    hidden = tuple(
+        (each.kind, each.box.left, each.box.top, each.box.right, each.box.bottom, round(each.score, 3))
+        for each in found.findings
+        if switches.text == "blur" or each.kind in ("face", "number plate")
+    )
+    return dataclasses.replace(entry, hidden=hidden)
+
+
+def find_portraits(entry: Input, pixels: Pixels, tools: Toolbox) -> Input:
+    """The input with the sizes of its faces."""
+    small = shrink(pixels, FACE_SIDE)
+    widths = sorted((face.box.width / min(small.shape[:2]) for face in tools.faces.find_faces(small)), reverse=True)
+    return dataclasses.replace(entry, faces=tuple(round(width, 3) for width in widths))
+
+
 def shrink(pixels: Pixels, side: int) -> Pixels:
     """The picture with a shorter side of at most `side` pixels."""
     factor = side / min(pixels.shape[:2])
@@ -136,21 +165,6 @@ def shrink(pixels: Pixels, side: int) -> Pixels:
         return pixels
     height, width = pixels.shape[:2]
     return cv2.resize(pixels, (round(width * factor), round(height * factor)), interpolation=cv2.INTER_AREA).astype(np.uint8)
-
-
-def blur_boxes(pixels: Pixels, boxes: Sequence[tuple[float, float, float, float]]) -> Pixels:
-    """A copy in which boxes, given as shares of width and height, are blurred beyond recognition."""
-    blurred = pixels.copy()
-    height, width = pixels.shape[:2]
-    for left, top, right, bottom in boxes:
-        rows = slice(max(int(top * height), 0), min(int(bottom * height + 1), height))
-        columns = slice(max(int(left * width), 0), min(int(right * width + 1), width))
-        part = blurred[rows, columns]
-        if part.size:
-            # Choice: averages over a sixth of the box first, because a Gaussian alone can be undone
-            coarse = cv2.resize(part, (6, 6), interpolation=cv2.INTER_AREA)
-            blurred[rows, columns] = cv2.resize(coarse, part.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    return blurred
 
 
 class PhotographFolder(Sequence[Photograph]):
@@ -190,5 +204,7 @@ class PhotographFolder(Sequence[Photograph]):
             raise UsageError(f"The photograph {entry.path} has gone; put it back, or build into a new folder.") from error
         if hashlib.sha256(data).hexdigest() != entry.sha256:
             raise UsageError(f"The photograph {entry.path} has changed meanwhile; put it back, or build into a new folder.")
-        pixels = shrink(decode(data), self.side)
-        return Photograph(entry.file, blur_boxes(pixels, entry.blurred) if entry.blurred else pixels, name_topic(entry.path))
+        pixels = decode(data)
+        if entry.hidden:
+            pixels = blur_findings(pixels, [Finding(kind, Box(*box), score) for kind, *box, score in entry.hidden])
+        return Photograph(entry.file, shrink(pixels, self.side), name_topic(entry.path))

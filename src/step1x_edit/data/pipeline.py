@@ -24,12 +24,13 @@ from step1x_edit.data.filters import FILTERS
 from step1x_edit.data.jobs import INPUTS, Job, open_workshop
 from step1x_edit.data.judging import judge
 from step1x_edit.data.licences import Credits
-from step1x_edit.data.photographs import Input, examine, list_inputs
+from step1x_edit.data.photographs import Input, examine, find_portraits, hide, list_inputs
 from step1x_edit.data.recipe import Limits
 from step1x_edit.data.shards import SHARDS, encode_picture, pack, to_tar, write_tar
 from step1x_edit.data.split import Split
 from step1x_edit.data.storage import replace_file, write_json, write_lines
 from step1x_edit.data.writer import write_words
+from step1x_edit.types import EditCategory
 
 SMALL = 256
 """Longest side of the pictures that are kept of rejected candidates."""
@@ -71,12 +72,18 @@ class LookOver(PipelineStep):
         files = list_inputs(recipe.photos)
         sheet = Credits(recipe.photos)
         split = Split.read(recipe.heldout) if recipe.heldout else Split()
+        tools, switches = recipe.open_tools(), recipe.privacy.to_switches()
+        portraits = EditCategory.PORTRAIT_EDITING in recipe.wanted()
         rows = []
         for folder, path in files[rank * INPUTS : (rank + 1) * INPUTS]:
             if path.stem in split.photographs:
                 found = Input(path.relative_to(folder).as_posix(), str(folder), "kept out for evaluation")
             else:
-                found, _ = examine(folder, path, sheet.find(path), recipe.smallest_side, recipe.largest_area)
+                found, pixels = examine(folder, path, sheet.find(path), recipe.smallest_side, recipe.largest_area)
+                if pixels is not None and switches is not None:
+                    found = hide(found, pixels, tools, switches)
+                if pixels is not None and portraits and not found.skipped:
+                    found = find_portraits(found, pixels, tools)
             self.stat_update(found.skipped or "taken")
             rows.append(found.to_row())
         write_lines(self.job.work / "photographs" / f"{rank:05d}.jsonl", rows)

@@ -13,7 +13,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from step1x_edit.data.deidentification import Switches
 from step1x_edit.data.tools.choice import ToolChoice
+from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.errors import UsageError
 from step1x_edit.types import EditCategory
 
@@ -23,13 +25,9 @@ class _Section(BaseModel):
 
 
 class CategoryShare(_Section):
-    """One kind of edit: its share of the set (any positive number), and which part of it is made on photographs with tools.
-
-    The rest is composed: cut-outs on photographs, so that the target is exact.
-    """
+    """One kind of edit: its share of the set, any positive number."""
 
     share: float = Field(ge=0)
-    photograph: float = Field(default=0.0, ge=0, le=1)
 
 
 class Tool(_Section):
@@ -52,11 +50,21 @@ class Tool(_Section):
 
 
 class Privacy(_Section):
-    """De-identification. Metadata of the photographs never reach a set: pictures are decoded and written anew."""
+    """De-identification; see `deidentification.Switches`. Metadata never reach a set: pictures are decoded and written anew.
 
-    blur_faces: bool = False
-    blur_plates: bool = False
-    refuse_personal_text: bool = False
+    Attributes:
+        faces: blur faces in the photographs.
+        plates: blur number plates.
+        text: where text looks like personal data: "refuse" the photograph, "blur" the lines, or "keep" them.
+    """
+
+    faces: bool = False
+    plates: bool = False
+    text: Literal["refuse", "blur", "keep"] = "keep"
+
+    def to_switches(self) -> Switches | None:
+        """What `deidentify` takes; None where nothing is to be looked for."""
+        return Switches(self.faces, self.plates, self.text) if self.faces or self.plates or self.text != "keep" else None
 
 
 class Limits(_Section):
@@ -73,6 +81,7 @@ class Limits(_Section):
         clipped: largest share of the source that is black or white through and through.
         seam: how much stronger the edges along the border of what was filled may be than those beside it.
         text_match: smallest share of letters that a text must be read with.
+        face: smallest width of a face that can be edited, as a share of the picture's side.
         agreement: smallest share of the region that has the colour asked for.
         distance: pairs whose two perceptual hashes (128 bits in all) differ in at most so many bits are near-duplicates.
     """
@@ -89,6 +98,7 @@ class Limits(_Section):
     clipped: float = Field(default=0.6, ge=0, le=1)
     seam: float = Field(default=2.0, ge=0)
     text_match: float = Field(default=0.75, ge=0, le=1)
+    face: float = Field(default=0.08, ge=0, le=1)
     agreement: float = Field(default=0.35, ge=0, le=1)
     distance: int = Field(default=6, ge=0, le=31)
 
@@ -199,6 +209,10 @@ class DataRecipe(_Section):
         if not any(category.share for category in self.categories.values()):
             raise ValueError("at least one category must have a share above 0")
         return self
+
+    def open_tools(self) -> Toolbox:
+        """The tools that it chooses; raises UsageError where there is no such role or tool."""
+        return Toolbox({role: tool.to_choice() for role, tool in self.tools.items()})
 
     def wanted(self) -> dict[EditCategory, int]:
         """How many triplets of each category, in the categories' order; they add up to `count`."""

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from step1x_edit.data.shards import decode_picture, find_picture, read_records
 from step1x_edit.data.storage import write_bytes
 
-SIDE, GAP, CAPTION, COLUMNS = 132, 8, 34, 5
+SIDE, GAP, CAPTION, COLUMNS = 104, 8, 34, 5
 """Pixels of a picture's side, between things, and of the words; pairs in a row."""
 
 
@@ -51,7 +51,7 @@ def _draw(pairs: Iterable[tuple[str, Image.Image, Image.Image]]) -> Image.Image:
         left, top = GAP + i % COLUMNS * width, GAP + i // COLUMNS * height
         sheet.paste(before, (left, top))
         sheet.paste(after, (left + SIDE + 1, top))
-        lines = textwrap.wrap(words, 46)
-        lines = lines if len(lines) <= 2 else [lines[0], f"{lines[1][:43]} ..."]
+        lines = textwrap.wrap(words, SIDE // 3)
+        lines = lines if len(lines) <= 2 else [lines[0], f"{lines[1][: SIDE // 3 - 4]} ..."]
         pen.text((left, top + SIDE + 2), "\n".join(lines), fill="black", font=font, spacing=2)
     return sheet
