@@ -212,8 +212,9 @@ def write_image(
     if image.mode == "RGBA" and name in _WITHOUT_ALPHA:
         notes.append(f"{path.suffix.lower()} files hold no transparency: transparent parts were put on white.")
     encoded = encode_image(image, name, record)
+    sealed = encoded if seal is None else seal(encoded, name)
     try:
-        _publish(encoded if seal is None else memoryview(seal(bytes(encoded), name)), path, overwrite)
+        _publish(sealed, path, overwrite)
     except OSError as error:
         raise Step1XError(f"{path} could not be written ({error.strerror or error}); nothing was left behind.") from error
     return tuple(notes)

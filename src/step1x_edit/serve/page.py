@@ -82,7 +82,7 @@ class Page:
                         label="Picture", type="filepath", sources=["upload", "clipboard"], height=260, elem_id="upload", buttons=[]
                     )
                     # gradio would open the file itself, and fail without a sentence
-                    self.upload.preprocess = _path_of  # type: ignore[method-assign]
+                    self.upload.preprocess = _path_of  # type: ignore[method-assign, assignment]
                     self.instruction = gr.Textbox(
                         label="What to change", placeholder="make it night", lines=2, max_lines=4, elem_id="instruction"
                     )
