@@ -176,3 +176,12 @@ def test_a_folder_keeps_all_of_it(build: Build, picture: Image.Image, tmp_path: 
     torch.testing.assert_close(again.encode([picture], [ASK]).tokens_BLC, mllm.encode([picture], [ASK]).tokens_BLC)
     with pytest.raises(WeightsError, match="cannot be loaded"):
         MLLM.open(tmp_path / "nowhere", mllm.preset)
+
+
+def test_it_moves_whole(build_twin_mllm: Callable[..., MLLM], twin_preset: Callable[..., Any]) -> None:
+    mllm = build_twin_mllm(twin_preset("v1.0", PREFIX), PREFIX)
+    kept = {name: buffer.dtype for name, buffer in mllm.model.named_buffers()}
+    mllm.to(torch.device("meta"), torch.bfloat16)
+    assert mllm.device == mllm.model.device == torch.device("meta")
+    assert {parameter.dtype for parameter in mllm.model.parameters()} == {torch.bfloat16}
+    assert {name: buffer.dtype for name, buffer in mllm.model.named_buffers()} == kept

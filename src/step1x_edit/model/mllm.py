@@ -136,6 +136,7 @@ class MLLM:
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
         """Move to a device and a dtype; what transformers keeps in float32, the frequencies of positions, stays so."""
         self.model.to(device)
+        self.device = device
         for parameter in self.model.parameters():
             parameter.data = parameter.data.to(dtype)
 
