@@ -6,6 +6,7 @@ Nothing is loaded from elsewhere, and every text that comes from cases, systems 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from io import BytesIO
@@ -30,10 +31,21 @@ EXAMPLES = 11
 
 _STYLE = """
 :root { color-scheme: light dark }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
+body { font: 16px/1.5 system-ui, "Noto Sans CJK SC", sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1.5rem }
+nav { position: sticky; top: 0; z-index: 2; display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; padding: .7rem 0; background: Canvas }
+nav { border-bottom: 1px solid #8884 }
+nav a { color: inherit; text-decoration: none }
+nav a:hover { text-decoration: underline }
+h2 { margin: 2.4rem 0 .4rem; scroll-margin-top: 3.5rem }
+.two { display: flex; flex-wrap: wrap; gap: 1rem 3rem; align-items: center }
+.two svg { flex: 1 1 26rem }
+td.best { font-weight: 700 }
+details { margin: .6rem 0 }
+summary { cursor: pointer; font-weight: 600 }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid #8884; text-align: right }
 th:first-child, td:first-child { text-align: left }
+td.words { text-align: left }
 caption { text-align: left; font-weight: 600 }
 svg { max-width: 36rem; font-size: 12px }
 svg text { fill: currentColor }
@@ -68,14 +80,15 @@ def write_report(scores: Scores, folders: Mapping[str, Path], commands: Sequence
         parts += _view(view, summary)
     if len(scores) > 1:
         parts.append(_pairs(scores))
-    parts.append("<h2>Examples</h2>")
+    parts.append(_heading("Examples"))
     parts.append(_gallery(_examples(scores), folders))
     for system, cases in scores.items():
         known = sorted((case for case in cases if case.known), key=lambda case: case.o or 0.0)
-        parts.append(f"<h2>Worst cases of {escape(system)}</h2>")
+        parts.append(_heading(f"Worst cases of {system}"))
         parts.append(_gallery([(system, case) for case in known[:WORST]], folders))
-    parts += ["<h2>Missing cases</h2>", _missing(scores)]
-    parts += ["<h2>Commands</h2>", f"<pre>{escape(chr(10).join(commands))}</pre>"]
+    parts += [_heading("Missing cases"), _missing(scores)]
+    parts += [_heading("Commands"), f"<pre>{escape(chr(10).join(commands))}</pre>"]
+    parts.insert(2, _navigate(parts))
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title><style>{_STYLE}</style>'
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{"".join(parts)}<script>{_SCRIPT}</script></body></html>\n'
 
@@ -95,14 +108,14 @@ def _view(view: str, summary: Mapping[str, Any]) -> list[str]:
         for name, found in systems.items()
     ]
     published = [[row["system"], *(_figure(row[m]) for m in ("sc", "pq", "o")), row["judge"]] for row in beside(language, subset)]
+    head = ["system", "SC", "PQ", "O", "judge"]
     by_task = [[task, *(_figure(found["tasks"].get(task, {}).get("o")) for found in systems.values())] for task in summary["tasks"]]
     figures = {name: {task: means["o"] for task, means in found["tasks"].items()} for name, found in systems.items()}
     return [
-        f"<h2>{'English' if language == 'en' else 'Chinese'}, {subset}</h2>",
+        _heading(f"{'English' if language == 'en' else 'Chinese'}, {subset}"),
         _table("Mean over tasks", ["system", "SC", "PQ", "O", "95 %", "cases", "missing"], rows),
-        _table("O by task", ["task", *systems], by_task),
-        draw_radar(TASKS, figures),
-        _table("Published, for GEdit-Bench itself", ["system", "SC", "PQ", "O", "judge"], published) if published else "",
+        f'<div class="two">{_table("O by task", ["task", *systems], by_task, best=True)}{draw_radar(TASKS, figures)}</div>',
+        f"<details><summary>Published, for GEdit-Bench itself</summary>{_table('', head, published)}</details>" if published else "",
     ]
 
 
@@ -114,7 +127,7 @@ def _pairs(scores: Scores) -> str:
         for row in compare_values(values)
     ]
     head = ["pair", "difference in O", "95 %", "p", "wins", "ties", "losses"]
-    return "<h2>Pairs</h2>" + _table("On the questions that both answered; p by sign flips, Holm-corrected", head, rows)
+    return _heading("Pairs") + _table("On the questions that both answered; p by sign flips, Holm-corrected", head, rows)
 
 
 def _examples(scores: Scores) -> list[tuple[str, CaseScore]]:
@@ -166,10 +179,38 @@ def _inline(path: Path) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"
 
 
-def _table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><caption>{escape(caption)}</caption><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+def _heading(text: str) -> str:
+    return f'<h2 id="{_anchor(text)}">{escape(text)}</h2>'
+
+
+def _anchor(text: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in text.lower())
+
+
+def _navigate(parts: Sequence[str]) -> str:
+    """Links to every heading of the page, which is so long that nobody finds the examples otherwise."""
+    found = [match for part in parts for match in re.findall(r'<h2 id="([^"]+)">(.*?)</h2>', part)]
+    links = "".join(f'<a href="#{anchor}">{text}</a>' for anchor, text in found)
+    return f"<nav>{links}</nav>"
+
+
+def _table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], best: bool = False) -> str:
+    """A table; with `best`, the largest figure of each row is told apart. Columns after the figures that hold words are set to the left."""
+
+    def cell(text: str, row: Sequence[str]) -> str:
+        figures = [float(each) for each in row[1:] if _is_figure(each)]
+        kind = "best" if best and len(figures) > 1 and _is_figure(text) and float(text) == max(figures) else ""
+        kind = kind or ("words" if text and not text[0].isdigit() and text[0] not in "-–" else "")
+        return f'<td class="{kind}">{escape(text)}</td>' if kind else f"<td>{escape(text)}</td>"
+
+    top = "".join(f"<th>{escape(each)}</th>" for each in head)
+    body = "".join("<tr>" + "".join(cell(each, row) for each in row) + "</tr>" for row in rows)
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return f"<table>{title}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _is_figure(text: str) -> bool:
+    return text.replace(".", "", 1).isdigit()
 
 
 def _figure(value: float | None) -> str:
