@@ -44,7 +44,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "subject-replace": (r"\b(replace|swap|substitute|exchange)\b", "替换|换成|换为|改为"),
     "text_change": (
         r"\b(text|words?|letters?|lettering|caption|sign says?|logo says?|title|font)\b",
-        r"[\"“”'‘].+[\"“”'’]",
+        r"(?:^|\s)[\"“'‘].+[\"”'’]",
         "文字|字样|标题|字体|[“「].+[”」]",
     ),
     "tone_transfer": (
@@ -57,6 +57,8 @@ RULES: dict[str, tuple[str, ...]] = {
 STRONG = ("background_change", "style_change", "text_change")
 """Tasks whose words say what is meant, whichever verb stands beside them."""
 
+_VERB_FIRST = re.compile(r"(?i)^\W*(please )?(add|put|place|insert|remove|delete|erase|replace|swap)\b|^请?[添加放去移删擦]")
+
 T = TypeVar("T")
 
 
@@ -65,15 +67,9 @@ def guess_task(english: str, chinese: str) -> str:
     text = f"{english}\n{chinese}"
     fitting = [task for task, patterns in RULES.items() if any(re.search(pattern, text, re.IGNORECASE) for pattern in patterns)]
     strong = [task for task in fitting if task in STRONG]
-    chosen = strong or fitting
-    if len(chosen) > 1 and not strong:
-        verbs = [task for task in chosen if task.startswith("subject-")]
-        chosen = (
-            verbs
-            if len(verbs) == 1
-            and re.search(r"^\W*(please )?(add|put|place|insert|remove|delete|erase|replace|swap)|^请?[添加放去移删擦]", text, re.I)
-            else chosen
-        )
+    verbs = [task for task in fitting if task.startswith("subject-")]
+    # "add a red hat" is an addition, whatever else its words speak of: the verb comes first
+    chosen = strong or (verbs if _VERB_FIRST.search(english) or _VERB_FIRST.search(chinese) else fitting)
     return chosen[0] if len(chosen) == 1 else ""
 
 
