@@ -18,43 +18,53 @@ SAME_WORDING = 0.8
 RULES: dict[str, tuple[str, ...]] = {
     "background_change": (r"\bbackgrounds?\b", r"\bbackdrop\b", "背景"),
     "color_alter": (
-        r"\bcolou?r\b",
+        r"\b(re)?colou?r\b",
         r"\b(make|turn|change|paint|dye)\b.*\b(red|blue|green|yellow|black|white|pink|purple|orange|brown|grey|gray|blonde?)\b",
         "颜色|变红|变蓝|染成",
         r"[换改变]成?[^，。]*[红橙黄绿青蓝紫黑白粉灰棕]色",
     ),
     "material_alter": (
-        r"\b(material|wooden|wood|metal|glass|marble|gold|silver|leather|plastic|stone|knitted|crystal)\b",
-        "材质|木质|金属|玻璃|大理石|皮革|石头做",
+        r"\b(material|wooden|wood|metal|glass|marble|gold|silver|leather|plastic|stone|knitted|crystal|ice)\b",
+        "材质|木质|金属|玻璃|大理石|皮革|石头|冰做|陶瓷",
     ),
     "motion_change": (
         r"\b(pose|smil\w*|wav\w+|jump\w*|sit|sitting|stand\w*|walk\w*|run|running|raise|gesture|eyes closed)\b",
-        "姿势|动作|微笑|挥手|跳起|坐下|站起|举起|闭眼",
+        r"\b(smaller|larger|bigger|resize|size|shrink|enlarge|move|rotate|turn around)\b",
+        "姿势|动作|微笑|挥手|跳起|坐下|站起|举起|闭眼|缩小|放大|变小|变大|移动|旋转",
     ),
     "ps_human": (
         r"\b(skin|wrinkles?|acne|slim\w*|makeup|make-up|beard|hair\w*|face|retouch|beautify|younger|older|teeth|bald)\b",
         "皮肤|皱纹|痘|瘦|妆|胡子|发型|头发|脸|美颜|年轻|变老|牙齿",
     ),
     "style_change": (
-        r"\b(style|ghibli|anime|cartoon|watercolou?r|oil painting|sketch|pixel art|comic|clay|lego)\b",
+        r"\b(style|ghibli|anime|cartoon|watercolou?r|oil painting|sketch|palette|mosaic|pixel art|comic|clay|lego)\b",
         "风格|动漫|卡通|水彩|油画|素描|像素|漫画|吉卜力",
     ),
     "subject-add": (r"\b(add|put|place|insert|include)\b", "添加|加上|加一|增加|放一|加个"),
-    "subject-remove": (r"\b(remove|delete|erase|get rid of|without|take (away|out))\b", "去掉|移除|删除|去除|擦掉|消除"),
-    "subject-replace": (r"\b(replace|swap|substitute|exchange)\b", "替换|换成|换为|改为"),
+    "subject-remove": (
+        r"\b(remove|delete|erase|get rid of|without|disappear|take (away|out))\b",
+        "去掉|移除|删除|去除|擦掉|消除|消失|拿掉",
+    ),
+    "subject-replace": (
+        r"\b(replace|swap|substitute|exchange)\b",
+        r"\b(turn|change|transform)\b.*\binto an? ",
+        r"变成一[个只条辆朵张]",
+        "替换|换成|换为|改为",
+    ),
     "text_change": (
         r"\b(text|words?|letters?|lettering|caption|sign says?|logo says?|title|font)\b",
         r"(?:^|\s)[\"“'‘].+[\"”'’]",
         "文字|字样|标题|字体|[“「].+[”」]",
     ),
     "tone_transfer": (
-        r"\b(night|day|sunset|dusk|dawn|winter|summer|autumn|snow\w*|rain\w*|fog\w*|sunny|weather|season|brighter|darker|lighting|vintage)\b",
-        "夜晚|白天|日落|黄昏|冬|夏|秋|下雪|下雨|雾|天气|季节|变亮|变暗|光线|复古|色调",
+        r"\b(night|day|sunset|dusk|dawn|winter|summer|autumn|snow\w*|rain\w*|fog\w*|sunny|weather|season)\b",
+        r"\b(brighter|darker|lighting|vintage|warmer|cooler|white balance|contrast|brightness|exposure)\b",
+        r"夜晚|白天|日落|黄昏|冬|夏|秋|下雪|下雨|雾|天气|季节|光线|复古|色调|色温|白平衡|对比度|亮度|[变调]得?\S{0,3}[亮暗冷暖]",
     ),
 }
 """What instructions of a task look like."""
 
-STRONG = ("background_change", "style_change", "text_change")
+STRONG = ("background_change", "material_alter", "motion_change", "style_change", "text_change")
 """Tasks whose words say what is meant, whichever verb stands beside them."""
 
 _VERB_FIRST = re.compile(r"(?i)^\W*(please )?(add|put|place|insert|remove|delete|erase|replace|swap)\b|^请?[添加放去移删擦]")
