@@ -19,7 +19,7 @@ MARGIN = 4
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, default=ROOT / "examples/photos")
-    parser.add_argument("--megapixels", type=float, nargs="*", default=[1.0, 4.0])
+    parser.add_argument("--megapixels", type=float, nargs="*", default=[1.0])
     parser.add_argument("--noise", type=float, default=1.0, help="standard deviation of the drawing's noise, in levels of 255")
     arguments = parser.parse_args()
 
@@ -40,7 +40,7 @@ def main() -> None:
             photograph = Image.open(path).convert("RGB")
             factor = max(1.0, (megapixels * 1e6 / (photograph.width * photograph.height)) ** 0.5)
             photograph = resize(photograph, (round(photograph.width * factor) + 1, round(photograph.height * factor) + 1))
-            width, height = fit_size(*photograph.size, 512, editor.preset.cell)
+            width, height = fit_size(*photograph.size, 256, editor.preset.cell)
             reduced = torch.from_numpy(np.array(resize(photograph, (width, height)))).permute(2, 0, 1).float() / 255
             with torch.inference_mode():
                 baseline = (editor.autoencoder.decode(editor.autoencoder.encode(reduced[None] * 2 - 1))[0] / 2 + 0.5).clamp(0, 1)
