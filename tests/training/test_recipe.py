@@ -11,13 +11,14 @@ from step1x_edit.training.recipe import read_recipe
 
 ROOT = Path(__file__).parents[2]
 TRAINED = sorted((ROOT / "recipes").glob("mini_[aem][udl]*.toml"))
+OTHERS = [ROOT / "recipes" / name for name in ("full.toml", "lora_24gb.toml", "overfit.toml")]
 
 
 def test_there_is_a_recipe_for_each_part_of_the_embedded_model() -> None:
     assert {read_recipe(path).task for path in TRAINED} == {"autoencoder", "mllm", "edit"}
 
 
-@pytest.mark.parametrize("path", TRAINED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*TRAINED, *OTHERS], ids=lambda path: path.stem)
 def test_stages_follow_one_another(path: Path) -> None:
     recipe = read_recipe(path)
     begin = 0
@@ -26,6 +27,25 @@ def test_stages_follow_one_another(path: Path) -> None:
         assert recipe.stage_at(stage.until - 1) is stage
         begin = stage.until
     assert recipe.steps == begin
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("{}", "name the data"),
+        ('{shards = ["a"], pairs = ["b"]}', "name the data"),
+        ('{photos = ["a"]}', "give all three"),
+        ('{photos = ["a"], cutouts = ["b"], heldout = "c", cache = "d"}', "seen once"),
+    ],
+)
+def test_data_comes_from_one_place(data: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        read_recipe(OTHERS[0], [f"data={data}"])
+
+
+def test_an_adapter_needs_the_model_that_it_is_for() -> None:
+    with pytest.raises(UsageError, match=r"model\.start must name"):
+        read_recipe(TRAINED[1], ["adapter={rank=4}"])
 
 
 def test_settings_lie_over_the_file() -> None:

@@ -18,6 +18,7 @@ from step1x_edit.cli.batch import Job, read_batch
 from step1x_edit.cli.credentials import open_credentials
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.folders import find_version, find_weights
+from step1x_edit.cli.libraries import prepare_libraries
 from step1x_edit.cli.likeness import repeat
 from step1x_edit.cli.regions import read_region
 from step1x_edit.cli.thought import Thought
@@ -203,7 +204,7 @@ class _Task:
 
     def open(self, request: EditRequest) -> Editor:
         """Load the model, for this request and others like it."""
-        _prepare_libraries()
+        prepare_libraries()
         editor = self.economy.open(self.model, find_version(self.model), self.device, self.dtype, self.weights, request)
         if self.adapters:
             editor.use_adapters(self.adapters, merge=not self.adapters_apart)
@@ -350,15 +351,6 @@ def _say_notes(notes: Iterable[str]) -> None:
 def _say_path(path: Path) -> None:
     typer.echo(os.fsencode(path))  # as it is on the disk, whatever the terminal's encoding
     sys.stdout.flush()
-
-
-def _prepare_libraries() -> None:
-    """No progress bars but ours; and threads that wait asleep, which on a busy machine halves the time."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch is loaded
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from step1x_edit.cli.debugging import Debug
+from step1x_edit.cli.libraries import prepare_libraries
 from step1x_edit.errors import UsageError
 
 
@@ -43,6 +44,7 @@ def train(
 
     On several GPUs: torchrun --nproc-per-node 8 --no-python step1x train RECIPE.toml --out DIR
     """
+    prepare_libraries()
     from step1x_edit.training.recipe import read_recipe
 
     settings = [*(set_ or []), *([f'data.cache="{cache}"'] if cache else [])]

@@ -14,7 +14,6 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from step1x_edit.image_io import fit_size
-from step1x_edit.model.presets import Preset
 from step1x_edit.model.records import Embedding, Grid
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.training.starting import blocks_of
@@ -73,11 +72,6 @@ def count_step(editor: Step1XEdit, size: int, samples: int, text: int | None = N
 def count_parameters(module: nn.Module, trained: bool | None = None) -> int:
     """Number of weights: all, or those that are trained, or those that are not."""
     return sum(p.numel() for p in module.parameters() if trained is None or p.requires_grad == trained)
-
-
-def released_like(preset: Preset) -> bool:
-    """Whether the MLLM is of the released one's size, whose weights are counted where its folder is not at hand."""
-    return preset.connector.in_channels == 3584
 
 
 class _Attention(torch.autograd.Function):

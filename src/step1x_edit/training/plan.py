@@ -16,7 +16,7 @@ from step1x_edit.model.presets import PRESETS, Preset
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.weights import load_preset
 from step1x_edit.training import adapters
-from step1x_edit.training.counting import StepCost, count_parameters, count_step, released_like
+from step1x_edit.training.counting import StepCost, count_parameters, count_step
 from step1x_edit.training.optim import is_hidden
 from step1x_edit.training.recipe import Recipe, Stage
 from step1x_edit.training.starting import blocks_of
@@ -26,7 +26,8 @@ UTILISATION = 0.4
 ROOM = 0.94
 """Share of a GPU's memory that is left when the driver and fragmentation have taken theirs. Choice."""
 RELEASED_MLLM = 8_292_166_656
-"""Weights of Qwen2.5-VL-7B-Instruct."""
+RELEASED_HIDDEN = 3584
+"""Weights of Qwen2.5-VL-7B-Instruct, and the size of its hidden states, by which it is known here."""
 RELEASED_AUTOENCODER = 83_819_683
 
 PEAKS = {"H200": 989, "H100": 989, "H800": 989, "A100": 312, "A800": 312, "B200": 2250, "L40S": 362, "L40": 181, "4090": 165, "3090": 71}
@@ -94,10 +95,12 @@ def make_plan(recipe: Recipe, hardware: Hardware) -> Plan:
         editor = Step1XEdit(preset).to(torch.bfloat16)
         if recipe.adapter is not None:
             adapters.attach(editor, recipe.adapter, torch.bfloat16)
+    trained = count_parameters(editor, trained=True)
+    connector = count_parameters(editor.connector)
     parameters = {
-        "dit": count_parameters(editor) - count_parameters(editor.connector),
-        "connector": count_parameters(editor.connector),
-        "trained": count_parameters(editor, trained=True),
+        "dit": count_parameters(editor) - connector - (0 if recipe.adapter is None else trained),
+        "connector": connector,
+        "trained": trained,
     }
     fixed = {**_weights(editor, recipe, hardware.gpus), **_frozen(recipe, preset)}
     return Plan(recipe, hardware, parameters, [_plan_stage(editor, recipe, stage, hardware, fixed) for stage in recipe.stages])
@@ -134,7 +137,7 @@ def _frozen(recipe: Recipe, preset: Preset) -> dict[str, int]:
     """Bytes of the MLLM in bfloat16 and the autoencoder in float32, which are there unless what they say is cached."""
     if recipe.data.cache is not None:
         return {}
-    if not released_like(preset):
+    if preset.connector.in_channels != RELEASED_HIDDEN:
         return {"MLLM and autoencoder": sum(_size_of(path) for path in (recipe.model.mllm, recipe.model.autoencoder) if path)}
     return {"MLLM and autoencoder": 2 * RELEASED_MLLM + 4 * RELEASED_AUTOENCODER}
 

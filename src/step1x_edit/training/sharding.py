@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, Replicate
 from torch.utils.checkpoint import checkpoint
 
@@ -48,6 +48,12 @@ def shard(model: nn.Module, blocks: Sequence[nn.Module], processes: Processes, d
     mesh = init_device_mesh(device.type, (processes.count,))
     for part in (*blocks, model):
         fully_shard(part, mesh=mesh, mp_policy=precision)
+
+
+def let_go(model: nn.Module) -> None:
+    """Drop the weights that a sharded model has put together for a forward pass that no backward pass follows: they would be used again."""
+    if isinstance(model, FSDPModule):
+        model.reshard()
 
 
 def local(tensor: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from step1x_edit.training.optim import Average, build_optimizers, rate
 from step1x_edit.training.portions import Portion, first_sample, generators, portions
 from step1x_edit.training.processes import Processes, joined
 from step1x_edit.training.recipe import Recipe, Stage
-from step1x_edit.training.sharding import compile_blocks, recompute, shard, whole
+from step1x_edit.training.sharding import compile_blocks, let_go, recompute, shard, whole
 
 
 class Task(Protocol):
@@ -261,6 +261,7 @@ class _Run:
         self.task.model.eval()
         with self.average.applied(), torch.no_grad(), self.precision:
             scores, picture = self.task.evaluate()
+            let_go(self.task.model)
         self.task.model.train()
         if self.journal is not None and scores:
             self.journal.log(step, {f"evaluation/{name}": value for name, value in scores.items()})

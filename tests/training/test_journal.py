@@ -1,0 +1,52 @@
+"""What a run says of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from step1x_edit.errors import UsageError
+from step1x_edit.training.journal import Journal, Pace, line
+from step1x_edit.training.recipe import Recipe
+
+CPU = torch.device("cpu")
+
+
+def test_numbers_logged_after_the_last_state_are_taken_back(tmp_path: Path, line_recipe: Callable[..., Recipe]) -> None:
+    journal = Journal(tmp_path, line_recipe(), CPU, 1)
+    for step in (1, 2, 3, 4):
+        journal.log(step, {"loss": float(step)})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 5, "lo')  # killed in the middle of a line
+    journal.resume(2)
+    journal.log(3, {"loss": 33.0})
+    rows = [json.loads(row) for row in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [(row["step"], row["loss"]) for row in rows] == [(1, 1.0), (2, 2.0), (3, 33.0)]
+
+
+def test_a_run_says_what_it_was_made_with(tmp_path: Path, line_recipe: Callable[..., Recipe]) -> None:
+    Journal(tmp_path, line_recipe(seed=5), CPU, 2)
+    about = json.loads((tmp_path / "run.json").read_text())
+    assert about["seed"] == 5 and about["processes"] == 2 and about["device"] == "cpu"
+    assert about["torch"] == torch.__version__ and {"step1x_edit", "commit"} <= about.keys()
+
+
+def test_pace_and_what_is_left(line_recipe: Callable[..., Recipe]) -> None:
+    pace = Pace(line_recipe(), peak=1e9)
+    pace.add(samples=10, flops=1e6)
+    numbers = pace.read(left=100)
+    assert numbers["seconds_left"] == pytest.approx(100 / numbers["samples_per_second"])
+    assert numbers["mfu"] == pytest.approx(1e6 / 10 * numbers["samples_per_second"] / 1e9)
+    said = line(3, line_recipe(), {"loss": 0.5, **numbers})
+    assert said.startswith("step 3/12  loss 0.5000") and "MFU" in said and said.endswith("left")
+    assert "mfu" not in Pace(line_recipe(), peak=None).read(left=1)
+
+
+def test_a_board_that_is_not_installed_is_said(tmp_path: Path, line_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "wandb", None)
+    with pytest.raises(UsageError, match="pip install wandb"):
+        Journal(tmp_path, line_recipe(logging={"wandb": "edits"}), CPU, 1)

@@ -1,0 +1,33 @@
+"""How a model lies on devices, where that can be seen without any."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from step1x_edit.errors import UsageError
+from step1x_edit.training.sharding import compile_blocks, local, part_like, recompute, whole
+
+
+def test_running_a_block_again_gives_the_same_gradients() -> None:
+    torch.manual_seed(0)
+    block, x = nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 4)), torch.randn(3, 4)
+    gradients = []
+    for again in (False, True):
+        if again:
+            recompute([block])
+        block.zero_grad()
+        block(x).square().sum().backward()
+        gradients.append([p.grad.clone() for p in block.parameters() if p.grad is not None])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
+def test_compiling_on_a_cpu_is_refused_in_one_sentence() -> None:
+    with pytest.raises(UsageError, match="gains nothing on a CPU"):
+        compile_blocks([nn.Linear(2, 2)], torch.device("cpu"))
+
+
+def test_a_tensor_that_is_not_sharded_is_its_own_part() -> None:
+    tensor = torch.ones(2)
+    assert local(tensor) is whole(tensor) is part_like(tensor, torch.zeros(2)) is tensor
