@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from step1x_edit.cli.main import run
 
@@ -51,9 +52,15 @@ def test_report_prints_survival_and_writes_its_page(small: Path, tmp_path: Path,
 
 
 def test_view_writes_a_page(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["data", "view", str(small / "set"), "--no-open", "--page", str(tmp_path / "view.html")]) == 0
-    assert "view.html" in capsys.readouterr().out
+    places = ["--page", str(tmp_path / "view.html"), "--sheets", str(tmp_path / "sheets")]
+    assert run(["data", "view", str(small / "set"), "--no-open", *places]) == 0
+    said = capsys.readouterr().out
+    assert "view.html" in said
     assert (tmp_path / "view.html").exists()
+    sheets = sorted((tmp_path / "sheets").iterdir())
+    assert [str(path) for path in sheets] == said.splitlines()[1:]
+    with Image.open(sheets[0]) as sheet:
+        assert sheet.width > sheet.height
 
 
 def test_remake_compares_to_the_last_bit(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

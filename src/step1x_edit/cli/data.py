@@ -100,15 +100,20 @@ def view(
     categories: Annotated[list[str] | None, typer.Option("--category", help="Only this category; may be repeated.")] = None,
     each: Annotated[int, typer.Option("--each", min=1, help="Kept triplets shown of each category.")] = 20,
     page: Annotated[Path | None, typer.Option("--page", help="Where the page goes; DIR/view.html by default.")] = None,
+    sheets: Annotated[Path | None, typer.Option("--sheets", help="Draw a contact sheet of each category into this folder, too.")] = None,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
     debug: Debug = False,
 ) -> None:
     """Write a page with before, after, mask and both instructions, and open it."""
     from step1x_edit.data.report import write_view
+    from step1x_edit.data.sheets import write_sheets
 
     target = page or folder / "view.html"
     shown = write_view(folder, target, each, categories or ())
     typer.echo(f"{shown} triplets, kept and rejected ones: {target}")
+    if sheets is not None:
+        for path in write_sheets(folder, sheets, each):
+            typer.echo(str(path))
     if open_page:
         typer.launch(str(target))
 
