@@ -70,7 +70,7 @@ class Editor:
         self.dtype = dtype
         self.shortcuts = Shortcuts()
         self._attached: Attached | None = None
-        self._placement = ALL_ON_DEVICE
+        self.placement = ALL_ON_DEVICE
         self._waiting: Waiting | None = None
 
     @classmethod
@@ -113,7 +113,7 @@ class Editor:
         mllm = MLLM.open(found[0], preset, home, number, found[1])
         autoencoder = load_autoencoder(folder, preset, number, place)
         editor = cls(preset, mllm, autoencoder, load_step1x_edit(folder, preset, number, home), place, number)
-        editor._placement, editor._waiting = placement, arrange(placement, mllm, autoencoder, editor.model, place)
+        editor.placement, editor._waiting = placement, arrange(placement, mllm, autoencoder, editor.model, place)
         return editor
 
     def use_adapters(self, adapters: Sequence[tuple[Path, float]], merge: bool = True) -> None:
@@ -133,7 +133,7 @@ class Editor:
             self._attached = None
         if self._waiting is not None:
             self._waiting.send_back()
-        if merge and self._placement.weights == "full":
+        if merge and self.placement.weights == "full":
             merge_adapters(self.model, found)
         else:
             self._attached = Attached(self.model, found)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 LONGEST_INSTRUCTION = 2000
 
+MOST_STEPS = 100_000
+"""Choice: far beyond any use, and small enough that the list of times costs nothing; a file may ask for any number with --like."""
+
 
 class EditCategory(StrEnum):
     """The eleven kinds of edit of the paper, named as in the paper; the values are GEdit-Bench's task names."""
@@ -42,7 +45,7 @@ class EditRequest:
         image: the picture to edit, any mode and size, already upright; None makes one from the instruction alone.
         instruction: what to change, in English or Chinese; not empty, at most `LONGEST_INSTRUCTION` characters.
         seed: fixes the noise, and with it the result on one machine; 0 to 2**63 - 1.
-        steps: sampling steps, at least 1; None takes the model's own number.
+        steps: sampling steps, 1 to `MOST_STEPS`; None takes the model's own number.
         guidance: weight of the instruction against the empty instruction; 1 switches guidance off; None takes the model's own.
         size: side in pixels of the square whose area the model works at; None takes the model's own.
         negative: what guidance leads away from; empty is the published way.
@@ -79,8 +82,8 @@ class EditRequest:
             raise UsageError("The instruction is not valid text; write it in UTF-8.")
         if len(self.negative) > LONGEST_INSTRUCTION or any("\ud800" <= c <= "\udfff" for c in self.negative):
             raise UsageError(f"The negative instruction must be text of at most {LONGEST_INSTRUCTION} characters.")
-        if self.steps is not None and self.steps < 1:
-            raise UsageError(f"Steps must be at least 1, not {self.steps}.")
+        if self.steps is not None and not 1 <= self.steps <= MOST_STEPS:
+            raise UsageError(f"Steps must be at least 1 and at most {MOST_STEPS}, not {self.steps}.")
         if self.guidance is not None and not 0 <= self.guidance <= 100:
             raise UsageError(f"Guidance must lie between 0 and 100, not {self.guidance}.")
         if self.size is not None and not 64 <= self.size <= 4096:

@@ -116,6 +116,7 @@ def test_what_is_no_picture_file(step1x: Run, photo: Path) -> None:
     ("options", "code", "sentence"),
     [
         (["--steps", "0"], 2, "Steps must be at least 1"),
+        (["--steps", "1000000000000"], 2, "at most 100000"),
         (["--guidance", "-1"], 2, "Guidance must lie between"),
         (["--guidance", "nan"], 2, "Guidance must lie between"),
         (["--size", "10"], 2, "Size must lie between"),

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from step1x_edit import Editor
 from step1x_edit.errors import UsageError, WeightsError
 from step1x_edit.integrations.pipeline import Step1XEditPipeline
+from step1x_edit.memory import Placement
 from step1x_edit.model.autoencoder import Autoencoder
 from step1x_edit.model.conversion import convert
 from step1x_edit.model.mllm import MLLM
@@ -132,6 +133,15 @@ def test_it_moves_as_if_opened_there(random_mini: Path, scene: Image.Image) -> N
         moved.to(torch.float16)
     with pytest.raises(WeightsError, match="are not in"):
         Step1XEditPipeline.from_pretrained("no/such/folder", device="cpu")
+
+
+def test_weights_of_one_byte_edit_but_are_neither_moved_nor_saved(random_mini: Path, scene: Image.Image, tmp_path: Path) -> None:
+    pipe = Step1XEditPipeline.from_pretrained(random_mini, device="cpu", torch_dtype=torch.float32, placement=Placement(weights="int8"))
+    assert pipe(scene, "make it night", generator=seeded(0)).images[0].size == scene.size
+    for refused in (lambda: pipe.to("cpu"), lambda: pipe.save_pretrained(tmp_path / "saved")):
+        with pytest.raises(UsageError, match="of one byte"):
+            refused()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_mini_is_the_same_after_saving(pipe: Step1XEditPipeline, scene: Image.Image, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from step1x_edit.errors import UsageError
 from step1x_edit.flow.schedule import schedule, shift_for
 from step1x_edit.image_io import fit_size
 from step1x_edit.integrations.arrays import to_array, to_pictures
+from step1x_edit.memory import ALL_ON_DEVICE, Placement
 from step1x_edit.model.presets import PRESETS
 from step1x_edit.model.weights import MLLM_FOLDER, save_autoencoder, save_folder, save_model
 from step1x_edit.types import EditRequest
@@ -51,6 +52,7 @@ class Step1XEditPipeline:
         torch_dtype: torch.dtype | None = None,
         device: str | None = None,
         version: str = "v1.1",
+        placement: Placement = ALL_ON_DEVICE,
     ) -> Self:
         """Load a model that is on this machine; nothing is fetched.
 
@@ -59,6 +61,7 @@ class Step1XEditPipeline:
             torch_dtype: None takes what suits the device.
             device: None takes the best there is.
             version: which one a folder holds that does not say so itself.
+            placement: how it is kept in memory; see memory.py.
 
         Raises:
             UsageError: an unknown version, device or dtype.
@@ -66,16 +69,17 @@ class Step1XEditPipeline:
         """
         dtype = None if torch_dtype is None else _name(torch_dtype)
         if str(model) in PRESETS:
-            return cls(Editor.open(str(model), device, dtype))
-        return cls(Editor.open(version, device, dtype, Path(model)))
+            return cls(Editor.open(str(model), device, dtype, placement=placement))
+        return cls(Editor.open(version, device, dtype, Path(model), placement))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the model as it is now, merged adapters among it; the folder appears when it is whole.
 
         Raises:
+            UsageError: its weights are of one byte, or wait in main memory.
             Step1XError: the disk is full or the folder cannot be written.
         """
-        editor = self.editor
+        editor = self._whole()
 
         def write(partial: Path) -> None:
             save_model(partial, editor.preset, editor.model.state_dict(), editor.dtype)
@@ -98,9 +102,9 @@ class Step1XEditPipeline:
         """Move to a device, or to a dtype, or both; returns the pipeline itself.
 
         Raises:
-            UsageError: this machine has no such device, or the device does not compute in this dtype.
+            UsageError: this machine has no such device, or the device does not compute in this dtype; or as for `save_pretrained`.
         """
-        editor = self.editor
+        editor = self._whole()
         device, dtype = editor.device, editor.dtype
         for each in where:
             if isinstance(each, torch.dtype):
@@ -184,6 +188,12 @@ class Step1XEditPipeline:
         if output_type == "pt":
             images = torch.from_numpy(images).permute(0, 3, 1, 2)
         return ImagePipelineOutput(images=images) if return_dict else (images,)
+
+    def _whole(self) -> Editor:
+        placement = self.editor.placement
+        if (placement.weights, placement.offload) != ("full", "none"):
+            raise UsageError("A model whose weights are of one byte or wait in main memory cannot be moved or saved; open it without.")
+        return self.editor
 
     def _watch(self, callback: Callback | None, draws: bool, request: EditRequest) -> Callable[[int, int, Draw], None] | None:
         if callback is None:
