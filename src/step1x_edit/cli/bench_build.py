@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from step1x_edit.cli.bench_options import read_key
+from step1x_edit.cli.bench_options import Options, read_key, read_options
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.progress import progress_line
 from step1x_edit.errors import UsageError
@@ -32,6 +32,11 @@ def collect(
     public: Annotated[
         Path | None, typer.Option("--public", help="Folder of public pictures: each request gets the most alike of them.")
     ] = None,
+    web: Annotated[
+        str | None, typer.Option("--web", help="Or a picture search: openverse, google, serpapi or brave; words go out alone.")
+    ] = None,
+    web_url: Annotated[str | None, typer.Option("--web-url", help="Address of that search, where it is not the usual one.")] = None,
+    options: Options = None,
     own_pictures: Annotated[
         bool, typer.Option("--own-pictures", help="Keep people's own pictures, blurred where they show persons: only where they agreed.")
     ] = False,
@@ -42,17 +47,20 @@ def collect(
 ) -> None:
     """Sort requests into tasks, drop duplicates, and take out what leads back to a person. Goes on where it stopped."""
     from step1x_edit.bench.building.collecting import collect as run
-    from step1x_edit.bench.building.lookalikes import LocalSearch
+    from step1x_edit.bench.building.lookalikes import LocalSearch, PictureSearch
     from step1x_edit.bench.building.requests import read_requests
     from step1x_edit.bench.building.store import Store
+    from step1x_edit.bench.building.web_search import WebSearch
     from step1x_edit.data.tools.toolbox import Toolbox
     from step1x_edit.endpoint import EndpointThinker
 
-    if (public is None) != own_pictures:
-        raise UsageError("Give either --public with a folder of public pictures, or --own-pictures where people agreed to that.")
+    if [public is not None, web is not None, own_pictures].count(True) != 1:
+        raise UsageError("Give one of --public with a folder of public pictures, --web, or --own-pictures where people agreed to that.")
     tools = Toolbox.offline()
     thinker = EndpointThinker(url, model, read_key("endpoint") or "") if url else None
-    search = LocalSearch(public, tools.similarity) if public else None
+    search: PictureSearch | None = LocalSearch(public, tools.similarity) if public else None
+    if web is not None:
+        search = WebSearch(web, tools.captioner, tools.similarity, read_key("search"), read_options(options), web_url)
     found = list(read_requests(requests))
     store = Store(out, create=True)
     try:

@@ -29,7 +29,13 @@ PriceIn = Annotated[float, typer.Option("--price-in", min=0, help="Dollars for a
 PriceOut = Annotated[float, typer.Option("--price-out", min=0, help="Dollars for a million tokens out.")]
 PricePicture = Annotated[float, typer.Option("--price-picture", min=0, help="Dollars for a picture.")]
 
-KEYS = {"openai": "OPENAI_API_KEY", "endpoint": "STEP1X_BENCH_KEY", "gemini": "GEMINI_API_KEY", "seededit": "ARK_API_KEY"}
+KEYS = {
+    "openai": "OPENAI_API_KEY",
+    "endpoint": "STEP1X_BENCH_KEY",
+    "gemini": "GEMINI_API_KEY",
+    "seededit": "ARK_API_KEY",
+    "search": "STEP1X_SEARCH_KEY",
+}
 """Where the key of a service is read from."""
 
 

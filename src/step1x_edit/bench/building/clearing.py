@@ -134,7 +134,7 @@ def _list_words(personal: Sequence[str]) -> list[str]:
     return sorted(words, key=lambda word: (-len(word), word))
 
 
-def _read(source: Path) -> Pixels:
+def _read(source: Path | bytes) -> Pixels:
     picture = flatten(read_image(source).image)
     picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
     return np.asarray(picture)

@@ -5,6 +5,7 @@ A search is given the private picture's pixels in this process. The local one co
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +15,7 @@ import numpy as np
 from step1x_edit.bench.building.requests import ENDINGS
 from step1x_edit.data.duplicates import hash_picture
 from step1x_edit.data.tools.protocols import SimilarityScorer
-from step1x_edit.data.triplet import Pixels
+from step1x_edit.data.triplet import Floats, Pixels
 from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.image_io import read_image
 from step1x_edit.image_modes import flatten
@@ -26,9 +27,9 @@ SAME_PICTURE = 6
 
 @dataclass(frozen=True)
 class LookAlike:
-    """A public picture, and how alike it is: 0..1, comparable within one search alone."""
+    """A public picture, its file or the bytes of one, and how alike it is: 0..1."""
 
-    picture: Path
+    picture: Path | bytes
     likeness: float
 
 
@@ -68,9 +69,21 @@ class LocalSearch:
 
     def find(self, picture: Pixels, most: int = 5) -> list[LookAlike]:
         """See `PictureSearch.find`."""
-        own = hash_picture(picture)
-        apart = np.array([(own ^ each).bit_count() for each in self._hashes])
-        scores = (self._vectors @ self._similarity.embed(picture) + 1 - apart / (HASH_BITS / 2)) / 2
-        scores = np.clip(np.where(apart <= SAME_PICTURE, -1, scores), -1, 1)
+        scores = measure_likeness(self._vectors, self._hashes, self._similarity.embed(picture), picture)
         order = [int(i) for i in np.argsort(-scores, kind="stable") if scores[i] > 0][:most]
         return [LookAlike(self._pictures[i], float(scores[i])) for i in order]
+
+
+def measure_likeness(vectors: Floats, hashes: Sequence[int], own: Floats, picture: Pixels) -> Floats:
+    """How alike pictures are to a private one, 0..1: embedding and perceptual hash by halves; -1 for the private picture itself.
+
+    Args:
+        vectors: float32 [N, D], their embeddings.
+        hashes: their perceptual hashes.
+        own: float32 [D], the private picture's embedding.
+        picture: the private picture.
+    """
+    mine = hash_picture(picture)
+    apart = np.array([(mine ^ each).bit_count() for each in hashes])
+    scores = (vectors @ own + 1 - apart / (HASH_BITS / 2)) / 2
+    return np.clip(np.where(apart <= SAME_PICTURE, -1, scores), -1, 1)
