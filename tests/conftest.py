@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import struct
 import subprocess
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ from PIL import Image
 if TYPE_CHECKING:
     from step1x_edit.model.mllm import MLLM
     from step1x_edit.model.presets import Preset
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 settings.register_profile("step1x", deadline=None)  # the machine may be busy
 settings.load_profile("step1x")

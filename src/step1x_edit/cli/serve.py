@@ -75,6 +75,15 @@ def serve(
             "--content-filter", metavar="MODULE:NAME", help="Check of what goes in and out; see docs/serve.md.", show_default=False
         ),
     ] = None,
+    credentials: Annotated[
+        Path | None,
+        typer.Option(
+            "--credentials", metavar="CERTS.PEM", help="Sign every file as edited by a model (C2PA), with this chain.", show_default=False
+        ),
+    ] = None,
+    credentials_key: Annotated[
+        Path | None, typer.Option("--credentials-key", metavar="KEY.PEM", help="Private key of the chain.", show_default=False)
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Write no line for each request.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -83,6 +92,7 @@ def serve(
         return
     from dataclasses import replace
 
+    from step1x_edit.cli.credentials import open_credentials
     from step1x_edit.cli.edit import read_lora
     from step1x_edit.errors import UsageError
     from step1x_edit.serve.messages import Opening
@@ -102,6 +112,7 @@ def serve(
         threads=int(os.environ.get("OMP_NUM_THREADS", 0)),
         finishers=max(1, (os.cpu_count() or 1) // (2 * len(devices))),
         pixels=most_pixels,
+        credentials=open_credentials(credentials, credentials_key),
         content_filter=content_filter,
     )
     settings = Settings(

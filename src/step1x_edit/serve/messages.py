@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from step1x_edit.credentials import Credentials
 
 Format = Literal["png", "jpeg", "webp"]
 
@@ -19,6 +22,7 @@ class Opening:
         threads: CPU threads that the model computes with; 0 leaves it to PyTorch.
         finishers: threads that lay edits over photographs and write files while the model goes on.
         pixels: most pixels of a picture.
+        credentials: who signs the files (C2PA); None leaves them unsigned.
         content_filter: module:name of a `ContentFilter`, see filtering.py; None for none.
     """
 
@@ -30,6 +34,7 @@ class Opening:
     threads: int = 0
     finishers: int = 1
     pixels: int = 50_000_000
+    credentials: Credentials | None = None
     content_filter: str | None = None
 
 

@@ -92,6 +92,7 @@ class Worker:
         self._cancelled = cancelled
         self._editor = editor
         self._pixels = opening.pixels
+        self._credentials = opening.credentials
         self._filter = load_filter(opening.content_filter) if opening.content_filter else None
         self._pool = ThreadPoolExecutor(opening.finishers)
         self._unfinished: set[Future[None]] = set()
@@ -199,6 +200,8 @@ class Worker:
                     raise Refused(reason)
                 picture = _bound(result.image, task.output.bounds)
                 data = encode(picture, task.output)
+                if self._credentials is not None:
+                    data = self._credentials.sign(data, task.output.format.upper(), result.request)
         except Step1XError as error:
             self._fail(task, error)
             return
