@@ -12,8 +12,9 @@ import argparse
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-MARGIN = 4
-"""Drawn pixels around the disc that belong to the detected region: its window, and the enlargement's reach."""
+MARGIN = 7
+"""Drawn pixels around the disc that belong to the detected region: along each axis 1 of the window of detection, 2 of the fit's, 1 of the
+softened border and 1 of the enlargement, which along the diagonal makes 7."""
 
 
 def main() -> None:
