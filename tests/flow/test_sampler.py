@@ -62,3 +62,15 @@ def test_every_step_is_observed_with_the_clean_latent_that_it_points_to() -> Non
 def test_a_latent_that_is_not_finite_is_reported() -> None:
     with pytest.raises(FloatingPointError):
         sample(lambda x, t: x * torch.inf, torch.ones(1, 1, 1), [1.0, 0.0])
+
+
+def test_guidance_acts_between_two_times() -> None:
+    sizes: list[int] = []
+
+    def velocity(x: Tensor, t: Tensor) -> Tensor:
+        sizes.append(len(x))
+        return torch.cat([torch.ones(1, 2, 3), torch.zeros(len(x) - 1, 2, 3)])
+
+    end = sample(velocity, torch.zeros(1, 2, 3), [1.0, 0.75, 0.5, 0.25, 0.0], guidance=3.0, guided=(0.5, 0.75))
+    assert sizes == [1, 2, 2, 1]
+    torch.testing.assert_close(end, torch.full((1, 2, 3), -0.25 * (1 + 3 + 3 + 1)))

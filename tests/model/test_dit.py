@@ -44,3 +44,20 @@ def test_the_cache_leaves_blocks_out_where_little_changes(tiny_model: Model, emb
         torch.testing.assert_close(model.predict(noisy * 1.001, None, T, prepared, cache), near, rtol=0.05, atol=0.05)
         torch.testing.assert_close(model.predict(noisy * -1, None, T, prepared, cache), far)
     assert (never.left_out, sometimes.left_out) == (0, 1)
+
+
+@pytest.mark.parametrize("with_reference", [True, False])
+def test_rows_one_by_one_are_the_batch(tiny_model: Model, embedding: Embedding, draw: Draw, with_reference: bool) -> None:
+    model, noisy = tiny_model("v1.0"), draw(2, 6, 16)
+    reference = draw(2, 6, 16, seed=2) if with_reference else None
+    prepared, t = model.prepare(embedding, GRID, with_reference), torch.tensor([0.8, 0.3])
+    both = model.predict(noisy, reference, t, prepared)
+    model.split = True
+    torch.testing.assert_close(model.predict(noisy, reference, t, prepared), both)
+
+
+def test_the_last_block_computes_what_is_wanted(tiny_model: Model, embedding: Embedding, draw: Draw) -> None:
+    model, context = tiny_model("v1.0"), tiny_model("v1.0").connector(embedding, T)
+    ids = model.ids(embedding, GRID, GRID)
+    given = draw(2, 6, 16), draw(2, 6, 16, seed=2), context, T, ids
+    torch.testing.assert_close(model.decode(*given, wanted=6), model.decode(*given)[:, :6])

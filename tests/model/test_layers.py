@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from step1x_edit.model.layers import (
+    QUERY_ROWS,
     DoubleBlock,
     FinalLayer,
     Modulation,
@@ -196,3 +197,18 @@ def test_final_layer_takes_shift_before_scale(draw: Draw, randomise: Callable[..
     shift, scale = layer.adaLN_modulation(vector)[0].split(6)
     expected = modulate_naively(x[0], shift, scale) @ layer.linear.weight.T + layer.linear.bias
     torch.testing.assert_close(layer(x, vector)[0], expected)
+
+
+def test_attention_by_rows_is_attention(draw: Draw) -> None:
+    """As CPUs compute it in bfloat16; the last rows are fewer than those that are taken at a time."""
+    q, k, v = (draw(2, 3, QUERY_ROWS + 44, 16, seed=s).bfloat16() for s in range(3))
+    with torch.no_grad():
+        found = attend(q, k, v, None).float()
+    exact = torch.nn.functional.scaled_dot_product_attention(q.float(), k.float(), v.float()).transpose(1, 2).flatten(2)
+    assert found.shape == exact.shape and float((found - exact).square().mean().sqrt() / exact.std()) < 0.02
+
+
+def test_attention_that_is_learned_through_has_gradients(draw: Draw) -> None:
+    q, k, v = (draw(1, 2, 5, 16, seed=s).bfloat16().requires_grad_() for s in range(3))
+    attend(q, k, v, None).sum().backward()
+    assert q.grad is not None and k.grad is not None and v.grad is not None
