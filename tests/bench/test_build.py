@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench_requests import PERSON, SECRETS, make_requests
+from bench_services import Service
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -153,7 +154,7 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "work"
 
 
-def test_nothing_planted_survives(collected: Path, tmp_path: Path) -> None:
+def test_nothing_planted_survives(collected: Path, tmp_path: Path, service: Service) -> None:
     store = Store(collected)
     candidates = [each for each in store.read() if each.name]
     assert len(candidates) == 8
@@ -178,6 +179,9 @@ def test_nothing_planted_survives(collected: Path, tmp_path: Path) -> None:
     out = tmp_path / "results"
     assert run(["bench", "run", "leave-as-is", "--cases", str(tmp_path / "cases"), "--out", str(out)]) == 0
     assert len(list((out / "leave-as-is" / "fullset").glob("*/*/*_SRCIMG.png"))) == 16
+    judge = ["--judge", "endpoint:m", "--url", f"{service.url}/v1", "--cases", str(tmp_path / "cases")]
+    assert run(["bench", "score", str(out), *judge, "--json"]) == 0
+    assert service.calls and sorted((out / "leave-as-is" / "scores" / "m").glob("*_gpt_score.csv"))
 
 
 def test_collecting_goes_on_and_knows_duplicates(tmp_path: Path, scene: Image.Image) -> None:
