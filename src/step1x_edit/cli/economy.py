@@ -49,11 +49,11 @@ class Economy:
         from step1x_edit.model.caching import Shortcuts
 
         shortcuts = Shortcuts.read(self.cache, self.guided)
-        editor = Editor.open(version, device, dtype, folder, self._place(model, device, dtype, request))
+        editor = Editor.open(version, device, dtype, folder, self._place(model, device, dtype, folder, request))
         editor.shortcuts = shortcuts
         return editor
 
-    def _place(self, model: str, device: str | None, dtype: str | None, request: Any) -> Placement:
+    def _place(self, model: str, device: str | None, dtype: str | None, folder: Path | None, request: Any) -> Placement:
         from step1x_edit.cli.plan import make_plan
         from step1x_edit.devices import choose_device, choose_dtype
         from step1x_edit.memory import GIB, Placement
@@ -66,5 +66,5 @@ class Economy:
         place = choose_device(device)
         number = str(choose_dtype(dtype, place)).removeprefix("torch.")
         pictures = (request.image is not None) + len(request.references)
-        plan = make_plan(model, request.size, number, pictures, request.guidance)
+        plan = make_plan(model, request.size, number, pictures, request.guidance, folder)
         return plan.best(self.vram * GIB, offload=place.type != "cpu").placement

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -52,8 +53,10 @@ def plan(
         print(f"step1x edit --model {model} --vram {vram:g} takes: {best.placement.spell()}. {RESERVE:.0%} is left to the driver.")
 
 
-def make_plan(model: str, size: int | None, dtype: str, references: int = 1, guidance: float | None = None) -> Plan:
-    """The plan of a model by name; its own sizes where it is here.
+def make_plan(
+    model: str, size: int | None, dtype: str, references: int = 1, guidance: float | None = None, folder: Path | None = None
+) -> Plan:
+    """The plan of a model by name; its own sizes where it is here, or in the folder that is given.
 
     Raises:
         UsageError: there is no such model or type.
@@ -68,7 +71,7 @@ def make_plan(model: str, size: int | None, dtype: str, references: int = 1, gui
     version = find_version(model)
     if version not in PRESETS:
         raise UsageError(f"There is no model {model!r}; choose one of {', '.join(PRESETS)}.")
-    preset, config, folder = PRESETS[version], None, find_weights(model)
+    preset, config, folder = PRESETS[version], None, folder or find_weights(model)
     if folder is not None:
         preset, found = load_preset(folder, preset), find_mllm(folder)
         config = _read_mllm_config(found[0]) if found else None
@@ -76,7 +79,7 @@ def make_plan(model: str, size: int | None, dtype: str, references: int = 1, gui
     return Plan(preset, size or preset.size, choose_dtype(dtype, torch.device("cuda")), references, with_guidance, config)
 
 
-def _read_mllm_config(folder: Any) -> Any:
+def _read_mllm_config(folder: Path) -> Any:
     from transformers import Qwen2_5_VLConfig
 
     return Qwen2_5_VLConfig.from_pretrained(folder, local_files_only=True)
