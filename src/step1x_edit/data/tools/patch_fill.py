@@ -42,6 +42,10 @@ class PatchFill:
     def card(self) -> ToolCard:
         return ToolCard("patchfill", "1", {"patch": _PATCH, "rounds": _ROUNDS, "finest": _FINEST})
 
+    @property
+    def reads_prompts(self) -> bool:
+        return False
+
     def inpaint(self, picture: Pixels, hole: Mask, prompt: str = "", seed: int = 0) -> Pixels:
         """Fill the hole from the picture around it; `prompt` is not read."""
         if not hole.any():

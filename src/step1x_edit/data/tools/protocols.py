@@ -115,6 +115,11 @@ class Tagger(Tool, Protocol):
 class Inpainter(Tool, Protocol):
     """Fills a hole so that nobody sees that something stood there, or fills it with what is asked. Source: paper, FLUX-Fill."""
 
+    @property
+    def reads_prompts(self) -> bool:
+        """Whether it draws what a prompt asks for."""
+        ...
+
     def inpaint(self, picture: Pixels, hole: Mask, prompt: str = "", seed: int = 0) -> Pixels:
         """Fill the hole.
 

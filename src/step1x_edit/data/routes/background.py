@@ -1,0 +1,79 @@
+"""Background change: the foreground is matted, and what is behind it becomes plain, blurred, grey or dark, or a scene by prompt."""
+
+from __future__ import annotations
+
+import random
+
+import cv2
+import numpy as np
+
+from step1x_edit.data.colours import COLOURS
+from step1x_edit.data.materials import Materials, Photograph
+from step1x_edit.data.routes.labels import LABELS, TOPICS
+from step1x_edit.data.routes.route import Unsuited
+from step1x_edit.data.routes.subjects import caption_frame, take_frame
+from step1x_edit.data.tools.filtering import tidy
+from step1x_edit.data.tools.toolbox import Toolbox
+from step1x_edit.data.triplet import Draft, Floats, Pixels, Request
+
+_PLAIN = ("white", "black", "grey", "red", "orange", "yellow", "green", "teal", "blue", "purple", "pink")
+
+
+def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, size: int) -> Draft | Unsuited:
+    """Keep what stands out, change the rest. Source: paper, matting and inpainting."""
+    frame = take_frame(rng, photograph, size)
+    matte = tools.matting.matte(frame.pixels)
+    share, unsure = float(matte.mean()), float((4 * matte * (1 - matte)).mean())
+    if not 0.06 <= share <= 0.7:
+        return Unsuited("no foreground of a fitting size", {"share": round(share, 4)})
+    if unsure > 0.5 * share:
+        return Unsuited("the border of the foreground is not clear", {"unsure": round(unsure, 4)})
+    way = rng.choices(("plain", "gradient", "blur", "black and white", "dark"), (4, 2, 3, 2, 2))[0]
+    one, two = rng.sample(_PLAIN, 2)
+    behind = _draw(way, frame.pixels, one, two)
+    alpha = matte[..., None]
+    front = _clean_colours(frame.pixels, matte) if way in ("plain", "gradient") else frame.pixels.astype(np.float32)
+    target = (front * alpha + behind.astype(np.float32) * (1 - alpha) + 0.5).astype(np.uint8)
+    touched = ~tidy(matte >= 0.999)
+    target[~touched] = frame.pixels[~touched]
+    label = TOPICS.get(photograph.topic or "", "")
+    noun_en, noun_zh = label or "subject", LABELS.get(label, ("主体", ""))[0]
+    facts_en, facts_zh = {"colour": one, "other": two}, {"colour": COLOURS[one].zh, "other": COLOURS[two].zh}
+    caption = caption_frame(frame, tools)
+    said = {"plain": f"background {one}", "gradient": f"background gradient {one} to {two}"}.get(way, f"background {way}")
+    return Draft(
+        source=frame.pixels,
+        target=target,
+        touched=touched,
+        request=Request(f"background {way}", {"subject": f"the {noun_en}", **facts_en}, {"subject": noun_zh, **facts_zh}),
+        source_caption=caption,
+        target_caption=f"{caption}, {said}",
+        edit=said,
+        parameters={**frame.facts, "foreground": round(share, 4), "tools": tools.describe("matting", "captioner")},
+    )
+
+
+def _draw(way: str, picture: Pixels, one: str, two: str) -> Pixels:
+    """The new background: uint8 [S, S, 3]."""
+    size = picture.shape[0]
+    first, second = np.array(COLOURS[one].rgb, np.float32), np.array(COLOURS[two].rgb, np.float32)
+    if way == "plain":
+        return np.full(picture.shape, COLOURS[one].rgb, np.uint8)
+    if way == "gradient":
+        ramp = np.linspace(0, 1, size, dtype=np.float32)[:, None, None]
+        return np.repeat((first * (1 - ramp) + second * ramp + 0.5).astype(np.uint8), size, 1)
+    if way == "blur":
+        return cv2.GaussianBlur(picture, (0, 0), size * 0.04).astype(np.uint8)
+    if way == "black and white":
+        return cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(np.uint8)
+    return (picture * 0.3).astype(np.uint8)
+
+
+def _clean_colours(picture: Pixels, matte: Floats) -> Floats:
+    """Foreground colours without the old background that shines through at the border: float32 [S, S, 3]."""
+    reach = max(2.0, picture.shape[0] / 80)
+    weight = cv2.GaussianBlur((matte > 0.95).astype(np.float32), (0, 0), reach)
+    solid = cv2.GaussianBlur(picture * (matte > 0.95)[..., None].astype(np.float32), (0, 0), reach)
+    inside = solid / np.maximum(weight, 1e-3)[..., None]
+    keep = np.clip((matte - 0.6) / 0.35, 0, 1)[..., None] + (weight < 0.02)[..., None]
+    return inside + np.clip(keep, 0, 1) * (picture - inside)

@@ -1,0 +1,84 @@
+"""Taking a thing out of a photograph so that nothing of it is left, which removal, addition, replacement and motion share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from step1x_edit.data.routes.route import Unsuited
+from step1x_edit.data.routes.subjects import Found
+from step1x_edit.data.tools.filtering import pad
+from step1x_edit.data.tools.toolbox import Toolbox
+from step1x_edit.data.triplet import Mask, Pixels
+
+_ROUNDS = 3
+_SMOOTHEST = 0.3
+"""Fine contrast inside the hole as a share of that around it, below which a filling counts as smeared."""
+
+ROLES = ("detector", "segmenter", "inpainter")
+"""Roles whose tools take part."""
+
+
+@dataclass(frozen=True)
+class Erased:
+    """A photograph without the thing: uint8 [S, S, 3], and the hole that was filled, bool [S, S]."""
+
+    pixels: Pixels
+    hole: Mask
+
+
+def erase(picture: Pixels, found: Found, tools: Toolbox, seed: int, largest: float = 0.45) -> Erased | Unsuited:
+    """Fill where a thing is; what then still stands out beside the hole belongs to it too, and goes in another round.
+
+    Args:
+        picture: uint8 [S, S, 3].
+        found: the thing.
+        tools: plays the roles of `ROLES`.
+        seed: for the inpainter.
+        largest: share of the picture that may be filled.
+    """
+    hole = widen(found.mask, 0.02)
+    for _ in range(_ROUNDS):
+        if hole.mean() > largest:
+            return Unsuited("too much would have to be filled", {"share": round(float(hole.mean()), 4)})
+        filled = tools.inpainter.inpaint(picture, hole, "", seed)
+        left = _find_rest(filled, hole, found, tools)
+        if not left.any():
+            if (ratio := _compare_texture(filled, hole)) < _SMOOTHEST:
+                return Unsuited("what was filled is smeared", {"texture": round(ratio, 3)})
+            return Erased(filled, hole)
+        if (left & ~hole).sum() < 0.002 * hole.size:
+            break
+        hole = hole | widen(left, 0.015)
+    return Unsuited("what was erased can still be seen")
+
+
+def widen(mask: Mask, share: float) -> Mask:
+    """Grow a mask on every side by a share of the picture's side."""
+    reach = max(1, round(mask.shape[0] * share))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    return cv2.dilate(mask.view(np.uint8), kernel).view(np.bool_)
+
+
+def _find_rest(filled: Pixels, hole: Mask, found: Found, tools: Toolbox) -> Mask:
+    """What stands out in the filled picture at or beside the hole, and near the box where the thing was: bool [S, S]."""
+    rest = np.zeros(hole.shape, np.bool_)
+    zone = pad(found.box, 0.3, hole.shape)
+    inside = (slice(zone.top, zone.bottom), slice(zone.left, zone.right))
+    crop, near = np.ascontiguousarray(filled[inside]), widen(hole, 0.02)[inside]
+    for detection in tools.detector.detect(crop):
+        mask = tools.segmenter.segment(crop, detection.box)
+        if (mask & near).sum() > 0.3 * mask.sum() and 0.0006 * hole.size < mask.sum() < 0.9 * found.mask.sum():
+            rest[inside] |= mask
+    return rest
+
+
+def _compare_texture(filled: Pixels, hole: Mask) -> float:
+    """Fine contrast inside the hole divided by that in a ring around it; above 1 where the ring is smooth."""
+    fine = np.abs(cv2.Laplacian(cv2.cvtColor(filled, cv2.COLOR_RGB2GRAY), cv2.CV_32F))
+    ring = widen(hole, 0.06) & ~hole
+    if not ring.any():
+        return 1.0
+    return float(fine[hole].mean() + 1) / float(fine[ring].mean() + 1)

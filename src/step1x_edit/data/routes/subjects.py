@@ -1,0 +1,196 @@
+"""Subjects of a photograph: the part of it that is worked on, the thing that is found in it, and how this is spoken of."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+
+from step1x_edit.data.colours import COLOURS, name_colour
+from step1x_edit.data.materials import Photograph
+from step1x_edit.data.routes.labels import LABELS, TOPICS
+from step1x_edit.data.routes.route import Unsuited
+from step1x_edit.data.scene import name_place
+from step1x_edit.data.tools.filtering import bound
+from step1x_edit.data.tools.protocols import Box
+from step1x_edit.data.tools.toolbox import Toolbox
+from step1x_edit.data.triplet import Floats, Mask, Pixels
+from step1x_edit.data.vocabulary import PLACES, count_one, with_article
+
+_NO_PETALS = ("green", "black", "grey", "blue", "teal")
+"""Colours of which, in a photograph of flowers, what stands out is not a flower."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A square of a photograph.
+
+    Attributes:
+        pixels: uint8 [S, S, 3].
+        photograph: where it is from.
+        facts: JSON-able: the photograph's name and which square of it this is.
+    """
+
+    pixels: Pixels
+    photograph: Photograph
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def take_frame(rng: random.Random, photograph: Photograph, size: int, *, mirror: bool = True, smallest: float = 0.8) -> Frame:
+    """Take a square of 80 to 100 % of the short side, rather from the middle, perhaps mirrored, scaled to `size` pixels."""
+    height, width = photograph.pixels.shape[:2]
+    side = min(max(8, round(min(height, width) * rng.uniform(smallest, 1.0))), height, width)
+    top, left = round((height - side) * rng.triangular(0, 1, 0.5)), round((width - side) * rng.triangular(0, 1, 0.5))
+    mirrored = mirror and rng.random() < 0.5
+    pixels = cut_frame(photograph.pixels, left, top, side, size, mirrored)
+    facts = {"photograph": photograph.name, "crop": [left, top, side], "mirrored": mirrored}
+    return Frame(pixels, photograph, facts)
+
+
+def cut_frame(pixels: Pixels, left: int, top: int, side: int, size: int, mirrored: bool) -> Pixels:
+    """Cut a square out of a picture and scale it: uint8 [size, size, 3], a fresh array."""
+    square = pixels[top : top + side, left : left + side]
+    square = square[:, ::-1] if mirrored else square
+    method = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
+    return np.ascontiguousarray(cv2.resize(np.ascontiguousarray(square), (size, size), interpolation=method)).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A thing in a frame.
+
+    Attributes:
+        mask: bool [S, S], what it covers.
+        box: around the mask.
+        label: what it is, in English; empty where nobody knows.
+        colour: the named colour that most of it has, or None.
+        place: the ninth of the frame it is in, a key of `vocabulary.PLACES`.
+        score: 0..1, how sure the detector was.
+    """
+
+    mask: Mask
+    box: Box
+    label: str
+    colour: str | None
+    place: str
+    score: float
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """JSON-able facts for a triplet's parameters."""
+        return {"label": self.label, "box": list(self.box), "score": self.score, "covers": round(float(self.mask.mean()), 4)}
+
+    @property
+    def kind(self) -> str:
+        return LABELS.get(self.label, ("", "object"))[1]
+
+    @property
+    def new(self) -> tuple[str, str]:
+        """How it is asked for where it is not yet, English and Chinese: "a red flower", "一朵红色的花"."""
+        chinese = LABELS.get(self.label, ("东西", ""))[0]
+        colour = self.colour if self.colour and self.colour != self.label else None
+        english = with_article(f"{colour} {self.label or 'thing'}" if colour else self.label or "thing")
+        return english, f"{count_one(self.kind, chinese)}{COLOURS[colour].zh + '的' if colour else ''}{chinese}"
+
+    @property
+    def caption(self) -> str:
+        return f"{self.new[0]} {PLACES[self.place][0]}"
+
+
+def find_subject(
+    rng: random.Random, frame: Frame, tools: Toolbox, smallest: float = 0.015, largest: float = 0.4, *, whole: bool = False
+) -> Found | Unsuited:
+    """Find one thing that covers a fitting share of a frame, with its exact region.
+
+    Args:
+        rng: chooses where there are several.
+        frame: the square to look in.
+        tools: plays "detector" and "segmenter".
+        smallest: share of the frame that it covers at least.
+        largest: and at most.
+        whole: it must not be cut off by the frame's border on two sides or more.
+    """
+    picture = frame.pixels
+    size = picture.shape[0]
+    shares = []
+    detections = [d for d in tools.detector.detect(picture)[:6] if d.box.area >= smallest * size * size]
+    rng.shuffle(detections)
+    for detection in detections:
+        mask = tools.segmenter.segment(picture, detection.box)
+        share = float(mask.mean())
+        shares.append(round(share, 4))
+        if not smallest <= share <= largest or not is_thing(picture, mask):
+            continue
+        box = bound(mask)
+        if whole and sum((box.left <= 1, box.top <= 1, box.right >= size - 1, box.bottom >= size - 1)) > 1:
+            continue
+        colour = name_colour(picture[mask])
+        label = detection.label.lower() or ("" if colour in _NO_PETALS else TOPICS.get(frame.photograph.topic or "", ""))
+        return Found(mask, box, label, colour, name_place(size, box), detection.score)
+    if not shares:
+        return Unsuited("nothing stands out")
+    return Unsuited("nothing that stands out has a fitting size and shape", {"shares": shares})
+
+
+def is_thing(picture: Pixels, mask: Mask) -> bool:
+    """Whether a region looks like one whole thing: compact, hardly at the frame's border, unlike what is around it nearly everywhere."""
+    box = bound(mask)
+    if box.area == 0:
+        return False
+    area = float(mask.sum())
+    contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    length = sum(cv2.arcLength(contour, True) for contour in contours)
+    rim = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    compact = area >= 0.22 * box.area and 4 * np.pi * area / max(length * length, 1.0) > 0.06 and len(contours) <= 4
+    return compact and float(rim.mean()) < 0.1 and measure_outline(picture, mask) > 0.75
+
+
+def measure_outline(picture: Pixels, mask: Mask) -> float:
+    """Share of a region's outline across which the colour changes clearly, by more than 9 in Lab; what is cut at random has little."""
+    size = picture.shape[0]
+    reach = max(2, round(size / 100))
+    lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+
+    def average(part: Mask) -> Floats:
+        weight = cv2.GaussianBlur(part.astype(np.float32), (0, 0), reach)
+        return cv2.GaussianBlur(lab * part[..., None].astype(np.float32), (0, 0), reach) / np.maximum(weight, 1e-3)[..., None]
+
+    step = np.linalg.norm(average(mask) - average(~mask), axis=2)
+    outline = cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)).view(np.bool_)
+    outline[:2] = outline[-2:] = False
+    outline[:, :2] = outline[:, -2:] = False
+    return float((step[outline] > 9).mean()) if outline.any() else 0.0
+
+
+def refer_to(rng: random.Random, found: Found) -> tuple[str, str, str]:
+    """Choose a way to speak of a thing: by name where it has one, else by colour and place.
+
+    Returns:
+        English with article, Chinese, and the short form of the closed vocabulary.
+    """
+    place_en, place_zh = PLACES[found.place][:2]
+    noun_en, noun_zh = found.label or "thing", LABELS.get(found.label, ("东西", ""))[0]
+    colour = found.colour if found.colour and found.colour not in noun_en.split() else None
+    ways = []
+    if found.label:
+        ways.append((f"the {noun_en}", noun_zh, noun_en))
+    if colour:
+        ways.append((f"the {colour} {noun_en}", f"{COLOURS[colour].zh}的{noun_zh}", f"{colour} {noun_en}"))
+        ways.append(
+            (f"the {colour} {noun_en} {place_en}", f"{place_zh}{COLOURS[colour].zh}的{noun_zh}", f"{colour} {noun_en} {found.place}")
+        )
+    ways.append((f"the {noun_en} {place_en}", f"{place_zh}的{noun_zh}", f"{noun_en} {found.place}"))
+    return rng.choice(ways)
+
+
+def caption_frame(frame: Frame, tools: Toolbox) -> str:
+    """Caption a frame: by the photograph's topic where it has one, else by the captioner."""
+    return frame.photograph.caption if frame.photograph.topic else tools.captioner.caption(frame.pixels)
+
+
+def draw_seed(rng: random.Random) -> int:
+    """Draw a seed for a tool that makes random choices of its own."""
+    return rng.getrandbits(31)

@@ -1,0 +1,131 @@
+"""Text modification: words that stand in the photograph are read, erased, and written anew or left out."""
+
+from __future__ import annotations
+
+import random
+
+import cv2
+import numpy as np
+
+from step1x_edit.data.colours import COLOURS, name_colour
+from step1x_edit.data.lettering import WORDS, draw_word
+from step1x_edit.data.materials import Materials, Photograph
+from step1x_edit.data.personal_text import find_personal_text
+from step1x_edit.data.routes.route import Unsuited
+from step1x_edit.data.routes.subjects import Frame, caption_frame, draw_seed, take_frame
+from step1x_edit.data.tools.filtering import pad
+from step1x_edit.data.tools.protocols import TextLine
+from step1x_edit.data.tools.toolbox import Toolbox
+from step1x_edit.data.triplet import Draft, Floats, Mask, Pixels, Request
+
+SUREST = 0.8
+"""Confidence below which a line is not asked for."""
+
+
+def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, size: int) -> Draft | Unsuited:
+    """Rewrite, recolour or remove a line of text. Source: paper, PP-OCR; invalid text is left out by rule here."""
+    frame = take_frame(rng, photograph, size, mirror=False, smallest=0.9)
+    lines = tools.reader.read(frame.pixels)
+    usable = [line for line in lines if _is_usable(line, size)]
+    if not usable:
+        return Unsuited("no text was found" if not lines else "no text fit to be changed", {"lines": len(lines)})
+    line = rng.choice(usable)
+    return _change(rng, frame, line, tools)
+
+
+def _is_usable(line: TextLine, size: int) -> bool:
+    """Sure, large enough to write into, nobody's data, and no mark of ownership."""
+    word = line.text
+    marks = any(mark in word.lower() for mark in ("©", "www", "http", ".com", ".net"))
+    large = line.box.height >= 0.03 * size and 0.0015 * size * size <= line.box.area <= 0.35 * size * size
+    letters = sum(c.isalnum() for c in word)
+    return line.confidence >= SUREST and letters >= 2 and len(word) <= 24 and large and not marks and not find_personal_text(word)
+
+
+def _change(rng: random.Random, frame: Frame, line: TextLine, tools: Toolbox) -> Draft | Unsuited:
+    picture = frame.pixels
+    way = rng.choices(("replace", "recolour", "remove"), (6, 2, 2))[0]
+    zone = pad(line.box, 0.06, picture.shape)
+    strokes, ink = _find_strokes(picture, line)
+    if not 0.03 <= float(strokes[line.box.top : line.box.bottom, line.box.left : line.box.right].mean()) <= 0.7:
+        return Unsuited("the letters do not stand out from what is under them")
+    hole = cv2.dilate(strokes.view(np.uint8), np.ones((5, 5), np.uint8)).view(np.bool_)
+    inside = np.zeros_like(hole)
+    inside[zone.top : zone.bottom, zone.left : zone.right] = True
+    hole &= inside
+    seed = draw_seed(rng)
+    target = tools.inpainter.inpaint(picture, hole, "", seed)
+    other = rng.choice([word for word in WORDS if word != line.text.upper()])
+    before = name_colour(np.array([ink], np.uint8))
+    colour = rng.choice([name for name in ("red", "blue", "green", "black", "white", "yellow") if name != before])
+    touched = hole
+    if way == "replace":
+        other = other if line.text.isupper() or not line.text.isascii() else other.capitalize()
+        written = _write(target, other, line, ink)
+        touched = touched | written
+    elif way == "recolour":
+        weight = cv2.GaussianBlur(strokes.astype(np.float32), (0, 0), 0.8)[..., None] * hole[..., None]
+        target = (target + weight * (np.array(COLOURS[colour].rgb, np.float32) - target) + 0.5).astype(np.uint8)
+    english = {"word": line.text, "other": other, "colour": colour}
+    chinese = {"word": line.text, "other": other, "colour": COLOURS[colour].zh}
+    shown = {"replace": f'with the word "{other}"', "recolour": f'with the {colour} word "{line.text}"', "remove": "without the text"}[way]
+    edit = {"replace": f"text {line.text} to {other}", "recolour": f"text {line.text} {colour}", "remove": f"text remove {line.text}"}[way]
+    caption = caption_frame(frame, tools)
+    return Draft(
+        source=picture,
+        target=target,
+        touched=touched,
+        request=Request(f"text {way}", english, chinese),
+        source_caption=f'{caption}, with the word "{line.text}"',
+        target_caption=f"{caption}, {shown}",
+        edit=edit,
+        parameters={
+            **frame.facts,
+            "line": {"text": line.text, "box": list(line.box), "confidence": line.confidence},
+            "tool_seed": seed,
+            "tools": tools.describe("reader", "inpainter", "captioner"),
+        },
+    )
+
+
+def _find_strokes(picture: Pixels, line: TextLine) -> tuple[Mask, tuple[int, int, int]]:
+    """The letters of a line, the rarer of two brightnesses in its quadrilateral, and their colour: bool [S, S], sRGB 0..255."""
+    area = np.zeros(picture.shape[:2], np.uint8)
+    corners = line.corners or (
+        (line.box.left, line.box.top),
+        (line.box.right, line.box.top),
+        line.box[2:],
+        (line.box.left, line.box.bottom),
+    )
+    cv2.fillPoly(area, [np.rint(np.array(corners)).astype(np.int32)], 1)
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    values = grey[area == 1]
+    level, _ = cv2.threshold(values.reshape(-1, 1), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    bright = grey > level
+    dark_letters = float(bright[area == 1].mean()) > 0.5
+    strokes = (area == 1) & (~bright if dark_letters else bright)
+    core = cv2.erode(strokes.view(np.uint8), np.ones((2, 2), np.uint8)).view(np.bool_)
+    pixels = picture[core if core.sum() > 12 else strokes]
+    ink = np.median(pixels, axis=0) if len(pixels) else np.zeros(3)
+    return strokes, (int(ink[0]), int(ink[1]), int(ink[2]))
+
+
+def _write(canvas: Pixels, word: str, line: TextLine, ink: tuple[int, int, int]) -> Mask:
+    """Write a word where a line stood, leaning as it did, in place; returns the pixels it covers."""
+    letters = draw_word(word).astype(np.float32) / 255
+    height, width = letters.shape
+    box = line.box
+    corners = np.array(
+        line.corners or ((box.left, box.top), (box.right, box.top), (box.right, box.bottom), (box.left, box.bottom)), np.float32
+    )
+    across = float(np.linalg.norm(corners[1] - corners[0]))
+    along = max(float(np.linalg.norm(corners[3] - corners[0])), 1.0)
+    share = min(1.0, width / height * 0.72 * along / max(across, 1.0))
+    middle, right = (corners[0] + corners[1]) / 2, (corners[1] - corners[0]) / 2 * share
+    down = (corners[3] - corners[0]) * 0.14
+    bottom, right_low = (corners[3] + corners[2]) / 2, (corners[2] - corners[3]) / 2 * share
+    places = np.array([middle - right + down, middle + right + down, bottom + right_low - down, bottom - right_low - down], np.float32)
+    turn = cv2.getPerspectiveTransform(np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32), places)
+    weight: Floats = cv2.warpPerspective(letters, turn, canvas.shape[1::-1], flags=cv2.INTER_AREA)[..., None]
+    canvas[:] = np.where(weight > 0, (canvas + weight * (np.array(ink, np.float32) - canvas) + 0.5).astype(np.uint8), canvas)
+    return weight[..., 0] > 0
