@@ -1,0 +1,149 @@
+"""Every category has a route, and what routes make of real photographs holds what they promise, whatever was made before."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from step1x_edit.data.instructions import CLAUSES, phrase
+from step1x_edit.data.materials import Materials, Photograph
+from step1x_edit.data.routes import ROUTES, Unsuited
+from step1x_edit.data.routes.subjects import is_thing
+from step1x_edit.data.shapes import draw_shape
+from step1x_edit.data.tools.toolbox import Toolbox
+from step1x_edit.data.triplet import Draft, Pixels
+from step1x_edit.types import EditCategory
+
+PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
+SIZE = 192
+
+
+def read(name: str) -> Pixels:
+    pixels = cv2.cvtColor(cv2.imread(str(PHOTOS / f"{name}.jpg")), cv2.COLOR_BGR2RGB)
+    factor = 320 / min(pixels.shape[:2])
+    return cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA).astype(np.uint8)
+
+
+def make_ball() -> Pixels:
+    """A red ball over a lake: something that stands out, whole, with room around it."""
+    picture = read("lake-sherburne")[:320, :320].copy()
+    cv2.circle(picture, (150, 170), 42, (205, 30, 40), -1, lineType=cv2.LINE_AA)
+    cv2.circle(picture, (138, 156), 12, (235, 110, 110), -1, lineType=cv2.LINE_AA)
+    return picture
+
+
+def make_sign() -> Pixels:
+    image = Image.fromarray(read("lake-sherburne")[:320, :320])
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((50, 120, 270, 200), fill=(240, 240, 230))
+    draw.text((66, 130), "HARBOUR", font=ImageFont.load_default(42), fill=(20, 30, 90))
+    return np.asarray(image)
+
+
+LOCAL = Photograph("ball", make_ball(), "roses")
+PICTURES = {
+    **dict.fromkeys(EditCategory, LOCAL),
+    EditCategory.TEXT_MODIFICATION: Photograph("sign", make_sign()),
+    EditCategory.PORTRAIT_EDITING: Photograph("astronaut", read("astronaut")),
+}
+CUBE = draw_shape("square", "blue")
+MATERIALS = Materials((LOCAL,), (CUBE,), (CUBE,))
+
+
+@pytest.fixture(scope="module")
+def tools() -> Toolbox:
+    return Toolbox.offline()
+
+
+def draw(category: EditCategory, tools: Toolbox, seed: int, photograph: Photograph | None = None) -> Draft | Unsuited:
+    return ROUTES[category](random.Random(seed), photograph or PICTURES[category], tools, MATERIALS, SIZE)
+
+
+def test_every_category_has_a_route() -> None:
+    assert list(ROUTES) == list(EditCategory)
+
+
+@pytest.mark.parametrize("category", list(EditCategory))
+def test_drafts_hold_what_they_promise_and_can_be_made_again(category: EditCategory, tools: Toolbox) -> None:
+    made = 0
+    for seed in range(4):
+        draft = draw(category, tools, seed)
+        if isinstance(draft, Unsuited):
+            assert draft.reason
+            json.dumps(draft.numbers)
+            continue
+        made += 1
+        assert draft.source.shape == draft.target.shape == (SIZE, SIZE, 3)
+        assert draft.source.dtype == draft.target.dtype == np.uint8
+        assert (draft.source != draft.target).any()
+        if draft.touched is not None:
+            assert np.array_equal(draft.source[~draft.touched], draft.target[~draft.touched])
+        english, chinese = phrase(random.Random(0), CLAUSES[draft.request.clauses], draft.request.en, draft.request.zh, "train")
+        assert re.search("[a-zA-Z]{2}", english)
+        assert re.search("[\u4e00-\u9fff]", chinese)
+        json.dumps(draft.parameters)
+        assert draft.parameters["photograph"] == PICTURES[category].name
+        assert all({"name", "version"} <= set(card) for card in draft.parameters["tools"].values())
+        again = draw(category, Toolbox.offline() if made == 1 else tools, seed)
+        assert isinstance(again, Draft)
+        assert np.array_equal(again.target, draft.target)
+        assert again.parameters == draft.parameters
+    assert made >= 2
+
+
+def test_the_removed_ball_is_gone(tools: Toolbox) -> None:
+    draft = draw(EditCategory.SUBJECT_REMOVAL, tools, 1)
+    assert isinstance(draft, Draft)
+
+    def red(pixels: Pixels) -> float:
+        return float(((pixels[..., 0] > 150) & (pixels[..., 1] < 80)).mean())
+
+    assert red(draft.source) > 0.02
+    assert red(draft.target) < 0.002
+
+
+def test_the_sign_says_something_else(tools: Toolbox) -> None:
+    said = set()
+    for seed in range(4):
+        draft = draw(EditCategory.TEXT_MODIFICATION, tools, seed)
+        if isinstance(draft, Draft) and draft.request.clauses == "text replace":
+            read_back = " ".join(line.text for line in tools.reader.read(draft.target))
+            said.add(draft.request.en["other"].lower() in read_back.lower())
+            assert "HARBOUR" not in read_back
+    assert said == {True}
+
+
+@pytest.mark.parametrize(
+    ("category", "reason"),
+    [
+        (EditCategory.SUBJECT_REMOVAL, "nothing stands out"),
+        (EditCategory.BACKGROUND_CHANGE, "no foreground of a fitting size"),
+        (EditCategory.TEXT_MODIFICATION, "no text was found"),
+        (EditCategory.PORTRAIT_EDITING, "no face was found"),
+    ],
+)
+def test_a_plain_wall_says_why_it_allows_nothing(category: EditCategory, reason: str, tools: Toolbox) -> None:
+    wall = Photograph("wall", np.full((240, 300, 3), 140, np.uint8))
+    refused = draw(category, tools, 0, wall)
+    assert isinstance(refused, Unsuited)
+    assert refused.reason == reason
+
+
+def test_what_has_no_name_is_not_added(tools: Toolbox) -> None:
+    refused = draw(EditCategory.SUBJECT_ADDITION, tools, 1, Photograph("ball", LOCAL.pixels))
+    assert isinstance(refused, Unsuited)
+    assert refused.reason == "what stands out has no name to ask for it by"
+
+
+def test_a_random_part_of_a_meadow_is_no_thing() -> None:
+    meadow = cv2.resize(read("tea-gardens"), (SIZE, SIZE), interpolation=cv2.INTER_AREA).astype(np.uint8)
+    part = np.zeros((SIZE, SIZE), np.bool_)
+    part[120:170, 60:130] = True
+    assert not is_thing(meadow, part)
