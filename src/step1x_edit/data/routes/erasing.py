@@ -44,7 +44,7 @@ def erase(picture: Pixels, found: Found, tools: Toolbox, seed: int, largest: flo
         if hole.mean() > largest:
             return Unsuited("too much would have to be filled", {"share": round(float(hole.mean()), 4)})
         filled = tools.inpainter.inpaint(picture, hole, "", seed)
-        left = _find_rest(filled, hole, found, tools)
+        left = _find_rest(picture, filled, hole, found, tools)
         if not left.any():
             if (ratio := _compare_texture(filled, hole)) < _SMOOTHEST:
                 return Unsuited("what was filled is smeared", {"texture": round(ratio, 3)})
@@ -62,15 +62,21 @@ def widen(mask: Mask, share: float) -> Mask:
     return cv2.dilate(mask.view(np.uint8), kernel).view(np.bool_)
 
 
-def _find_rest(filled: Pixels, hole: Mask, found: Found, tools: Toolbox) -> Mask:
-    """What stands out in the filled picture at or beside the hole, and near the box where the thing was: bool [S, S]."""
+def _find_rest(picture: Pixels, filled: Pixels, hole: Mask, found: Found, tools: Toolbox) -> Mask:
+    """What stands out in the filled picture at or beside the hole and has colours of the thing: bool [S, S]."""
     rest = np.zeros(hole.shape, np.bool_)
     zone = pad(found.box, 0.3, hole.shape)
     inside = (slice(zone.top, zone.bottom), slice(zone.left, zone.right))
     crop, near = np.ascontiguousarray(filled[inside]), widen(hole, 0.02)[inside]
+    lab = cv2.cvtColor(filled.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[inside]
+    own = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[found.mask]
+    colours = own[:: max(1, len(own) // 200)]
     for detection in tools.detector.detect(crop):
         mask = tools.segmenter.segment(crop, detection.box)
-        if (mask & near).sum() > 0.3 * mask.sum() and 0.0006 * hole.size < mask.sum() < 0.9 * found.mask.sum():
+        if (mask & near).sum() <= 0.3 * mask.sum() or not 0.0006 * hole.size < mask.sum() < 0.9 * found.mask.sum():
+            continue
+        sample = lab[mask][:: max(1, int(mask.sum()) // 200)]
+        if np.median(np.linalg.norm(sample[:, None] - colours[None], axis=2).min(1)) < 6:
             rest[inside] |= mask
     return rest
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from step1x_edit.data.materials import Photograph
+from step1x_edit.data.routes.erasing import widen
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.routes.subjects import Found, Frame, caption_frame, draw_seed, find_subject, refer_to, take_frame
 from step1x_edit.data.tools.edges import draw_control
@@ -43,14 +44,15 @@ def make_look(
     look, name_en, name_zh = choose(rng, found)
     seed = draw_seed(rng)
     control = draw_control(frame.pixels, tools.generator.control[look.kind], tools.depth)
-    target = tools.generator.generate(frame.pixels, found.mask, control, look, seed)
+    region = widen(found.mask, 0.008)  # the thing's own border pixels are mixed with what is behind them
+    target = tools.generator.generate(frame.pixels, region, control, look, seed)
     english, chinese, short = refer_to(rng, found)
     request, edit = word(english, chinese, short, name_en, name_zh)
     caption = caption_frame(frame, tools)
     return Draft(
         source=frame.pixels,
         target=target,
-        touched=found.mask,
+        touched=region,
         request=request,
         source_caption=f"{caption}, {found.caption}",
         target_caption=f"{caption}, {_caption_look(found, look)}",

@@ -54,7 +54,11 @@ def _change(rng: random.Random, frame: Frame, line: TextLine, tools: Toolbox) ->
     inside[zone.top : zone.bottom, zone.left : zone.right] = True
     hole &= inside
     seed = draw_seed(rng)
-    target = tools.inpainter.inpaint(picture, hole, "", seed)
+    # Only what the letters stand on may fill them: from the whole photograph, patches of something else would do.
+    room = pad(line.box, 0.1, picture.shape)
+    ground = (slice(room.top, room.bottom), slice(room.left, room.right))
+    target = picture.copy()
+    target[ground] = tools.inpainter.inpaint(np.ascontiguousarray(picture[ground]), np.ascontiguousarray(hole[ground]), "", seed)
     other = rng.choice([word for word in WORDS if word != line.text.upper()])
     before = name_colour(np.array([ink], np.uint8))
     colour = rng.choice([name for name in ("red", "blue", "green", "black", "white", "yellow") if name != before])
