@@ -114,7 +114,7 @@ def run_transformer(model: Step1XEdit, tokens: Tokens, rows: int, dtype: torch.d
     ids = torch.empty(1, tokens.all, 3, device="meta")
     noisy = empty(rows, tokens.noisy.tokens, preset.dit.in_channels)
     reference = empty(rows, tokens.reference, preset.dit.in_channels) if tokens.reference else None
-    return model.decode(noisy, reference, context, torch.empty(rows, device="meta"), ids)
+    return model.decode(noisy, reference, context, torch.empty(rows, device="meta"), ids, wanted=tokens.noisy.tokens)
 
 
 def count_pictures(preset: Preset, width: int, height: int, dtype: torch.dtype = torch.bfloat16, strip_rows: int | None = None) -> Cost:
