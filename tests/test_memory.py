@@ -51,8 +51,8 @@ def test_the_first_that_fits_is_taken(plan: Plan, gib: float, weights: str, plac
 def test_less_memory_costs_time_first(plan: Plan) -> None:
     """From more to less memory: strips and split are taken only where the setting does not fit without."""
     just = plan.need(Placement("int8", "parts")).device
-    assert not plan.best(just / 0.93).settings.split
-    assert plan.best(just / 0.95).settings.split
+    assert not plan.best(just / 0.93).placement.split
+    assert plan.best(just / 0.95).placement.split
 
 
 def test_too_little_is_one_sentence(plan: Plan) -> None:

@@ -60,8 +60,8 @@ def count_step(editor: Step1XEdit, size: int, samples: int, text: int | None = N
     still, times = editor.connector.prepare(embedding), empty(samples, kind=torch.float32)
     ids = empty(1, words + 2 * grid.tokens, 3, kind=torch.float32)
     with FlopCounterMode(display=False) as flops, _FusedAttention() as attention, _kept(editor) as kept:
-        output = editor.decode(picture, picture, editor.connector(still, times), times, ids)
-        loss = output[:, : grid.tokens].float().square().mean()
+        output = editor.decode(picture, picture, editor.connector(still, times), times, ids, wanted=grid.tokens)
+        loss = output.float().square().mean()
         total, recomputed = kept.total, kept.outside + kept.inputs + kept.largest
         loss.backward()
     for parameter in editor.parameters():
