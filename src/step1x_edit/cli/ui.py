@@ -10,6 +10,7 @@ import typer
 
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.folders import find_version, find_weights
+from step1x_edit.cli.libraries import prepare_libraries
 from step1x_edit.errors import UsageError
 
 
@@ -29,7 +30,9 @@ def ui(
     debug: Debug = False,
 ) -> None:
     """Edit in the browser, on this machine. Ctrl-C ends it."""
-    _prepare_libraries()
+    prepare_libraries()
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # nobody is told that the page is used
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         import gradio  # noqa: F401
     except ImportError as error:
@@ -59,14 +62,3 @@ def list_photos(folder: Path | None) -> list[Path]:
         raise UsageError(f"The folder {folder} does not exist; give an existing folder of pictures.")
     folder = folder or Path(__file__).parents[3] / "examples" / "photos"
     return sorted(path.resolve() for path in folder.glob("*.jp*g"))[:12] if folder.is_dir() else []
-
-
-def _prepare_libraries() -> None:
-    """Nobody is told that the page is used, and threads wait asleep."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
