@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.support.ui import WebDriverWait
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-PATIENCE = 60.0
+T = TypeVar("T")
+PATIENCE = 120.0
 """Seconds that a page may take for anything."""
 
 
@@ -32,3 +36,13 @@ def open_browser(profile: Path, width: int = 1280, height: int = 900, flags: Seq
         yield driver
     finally:
         driver.quit()
+
+
+def wait_for(driver: webdriver.Chrome, found: Callable[[webdriver.Chrome], T]) -> T:
+    """What `found` returns once it is true; a click returns before the page that it leads to is there."""
+    return WebDriverWait(driver, PATIENCE, poll_frequency=0.05, ignored_exceptions=[StaleElementReferenceException]).until(found)
+
+
+def wait_for_text(driver: webdriver.Chrome, text: str) -> None:
+    """Until the page says it."""
+    wait_for(driver, lambda driver: text in driver.page_source)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,9 +15,9 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
+from browsing import CHROMIUM, DRIVER, open_browser, wait_for, wait_for_text
 from step1x_edit.bench.building.store import Candidate, Store
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 START = "import sys; from step1x_edit.cli.main import main; main(sys.argv[1:])"
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromium-driver are not installed")
 
@@ -29,21 +27,16 @@ def serve(folder: Path) -> Iterator[str]:
     command = [sys.executable, "-c", START, "bench", "build", "review", str(folder), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield next(found[0] for line in process.stdout if (found := re.search(r"http://\S+", line)))
-        process.send_signal(signal.SIGKILL)
+        try:
+            yield next(found[0] for line in process.stdout if (found := re.search(r"http://\S+", line)))
+        finally:
+            process.kill()
 
 
 @pytest.fixture
 def driver(tmp_path: Path) -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    options.binary_location = CHROMIUM or ""
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    driver.set_window_size(1280, 900)
-    yield driver
-    driver.quit()
+    with open_browser(tmp_path / "profile") as driver:
+        yield driver
 
 
 def test_a_review_from_the_first_to_the_last(driver: webdriver.Chrome, tmp_path: Path, scene: Image.Image) -> None:
@@ -58,19 +51,19 @@ def test_a_review_from_the_first_to_the_last(driver: webdriver.Chrome, tmp_path:
         assert driver.execute_script("return document.querySelector('main img').naturalWidth") == 300
         assert "2 to look at" in driver.page_source and "fit the new picture" in driver.page_source
         driver.find_element(By.CSS_SELECTOR, "[value=accept]").click()
-        assert driver.find_element(By.CSS_SELECTOR, "[role=alert]").text == "Choose a task first."
+        assert wait_for(driver, lambda driver: driver.find_element(By.CSS_SELECTOR, "[role=alert]").text) == "Choose a task first."
         Select(driver.find_element(By.ID, "task")).select_by_value("subject-add")
         english = driver.find_element(By.ID, "english")
         english.clear()
         english.send_keys("add a hat")
         driver.find_element(By.CSS_SELECTOR, "[value=accept]").click()
-        assert "1 to look at, 1 accepted" in driver.page_source
+        wait_for_text(driver, "1 to look at, 1 accepted")
     with serve(folder) as url:  # after a kill
         driver.get(url)
         assert "1 to look at, 1 accepted" in driver.page_source
         Select(driver.find_element(By.ID, "reason")).select_by_visible_text("unclear")
         driver.find_element(By.CSS_SELECTOR, "[value=reject]").click()
-        assert "Nothing is left to look at" in driver.page_source
+        wait_for_text(driver, "Nothing is left to look at")
     found = [(each.state, each.reason, each.english) for each in store.read()]
     assert found == [("accepted", "", "add a hat"), ("rejected", "unclear", "add […]")]
     assert [

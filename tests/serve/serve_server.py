@@ -59,6 +59,13 @@ class Server:
         """All that it has printed."""
         return "".join(self.lines)
 
+    def has_said(self, words: str, seconds: float = 60) -> bool:
+        """Whether it prints them in that time; a line of its log may come after the answer that it tells of."""
+        until = time.monotonic() + seconds
+        while words not in self.output and time.monotonic() < until:
+            time.sleep(0.02)
+        return words in self.output
+
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:

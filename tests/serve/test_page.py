@@ -15,21 +15,18 @@ import numpy as np
 import pytest
 from PIL import Image
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from browsing import CHROMIUM, DRIVER, open_browser
+from browsing import CHROMIUM, DRIVER, open_browser, wait_for
 from step1x_edit.settings import read_settings
 
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromium-driver are not installed")
 
 PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
 WEBGL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")  # the canvas for masks draws with it
-LONG = 120
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +50,8 @@ def driver(url: str, tmp_path: Path) -> Iterator[webdriver.Chrome]:
     with open_browser(tmp_path / "profile", 1280, 1500, WEBGL) as made:
         made.execute_cdp_cmd("Page.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path / "home")})
         made.get(url)
-        wait(made, lambda d: d.find_elements(By.CSS_SELECTOR, "#upload input[type=file]"))
+        wait_for(made, lambda d: d.find_elements(By.CSS_SELECTOR, "#upload input[type=file]"))
         yield made
-
-
-def wait(driver: webdriver.Chrome, until):  # type: ignore[no-untyped-def]
-    return WebDriverWait(driver, LONG, ignored_exceptions=[StaleElementReferenceException]).until(until)
 
 
 def drop(driver: webdriver.Chrome, path: Path) -> None:
@@ -67,14 +60,14 @@ def drop(driver: webdriver.Chrome, path: Path) -> None:
 
 
 def says(driver: webdriver.Chrome, words: str) -> None:
-    wait(driver, lambda d: words in d.find_element(By.ID, "status").text)
+    wait_for(driver, lambda d: words in d.find_element(By.ID, "status").text)
 
 
 def ask(driver: webdriver.Chrome, words: str) -> None:
     box = driver.find_element(By.CSS_SELECTOR, "#instruction textarea")
     box.clear()
     box.send_keys(words)
-    wait(driver, lambda d: d.find_element(By.ID, "go").is_enabled())
+    wait_for(driver, lambda d: d.find_element(By.ID, "go").is_enabled())
     driver.find_element(By.ID, "go").click()
     says(driver, f"“{words}”, ")
 
@@ -88,8 +81,8 @@ def test_from_a_picture_to_the_file_taken_home(driver: webdriver.Chrome, url: st
     drop(driver, photo)
 
     driver.find_element(By.CSS_SELECTOR, "#mask-fold button").click()
-    canvas = wait(driver, lambda d: d.find_element(By.CSS_SELECTOR, "#canvas canvas"))
-    wait(driver, lambda d: canvas.size["height"] > 100)
+    canvas = wait_for(driver, lambda d: d.find_element(By.CSS_SELECTOR, "#canvas canvas"))
+    wait_for(driver, lambda d: canvas.size["height"] > 100)
     time.sleep(2)  # the canvas says nowhere that it is ready
     stroke = ActionChains(driver).move_to_element_with_offset(canvas, -100, -40).click_and_hold()
     for _ in range(10):
@@ -101,7 +94,7 @@ def test_from_a_picture_to_the_file_taken_home(driver: webdriver.Chrome, url: st
     assert turns(driver) == 2
 
     driver.find_element(By.ID, "download").click()
-    file = wait(driver, lambda d: next((tmp_path / "home").glob("*.png"), None))
+    file = wait_for(driver, lambda d: next((tmp_path / "home").glob("*.png"), None))
     settings = read_settings(file)
     assert settings.options["instruction"] == "make it black and white" and settings.model == "mini" and settings.mask
     with Image.open(file) as edited, Image.open(photo) as original:
@@ -112,10 +105,10 @@ def test_from_a_picture_to_the_file_taken_home(driver: webdriver.Chrome, url: st
     ask(driver, "make it night")  # goes on from the result
     assert turns(driver) == 3
     driver.find_element(By.ID, "undo").click()
-    wait(driver, lambda d: turns(d) == 2)
+    wait_for(driver, lambda d: turns(d) == 2)
     driver.find_element(By.ID, "over").click()
     says(driver, "Now say what to change.")
-    wait(driver, lambda d: turns(d) == 0)
+    wait_for(driver, lambda d: turns(d) == 0)
 
     sent = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
     asked = {m["params"]["request"]["url"] for m in sent if m["method"] == "Network.requestWillBeSent"}
@@ -125,7 +118,7 @@ def test_from_a_picture_to_the_file_taken_home(driver: webdriver.Chrome, url: st
 def test_steps_are_shown_and_can_be_stopped(driver: webdriver.Chrome) -> None:
     drop(driver, PHOTOS / "coffee.jpg")
     driver.find_element(By.CSS_SELECTOR, "#advanced button").click()
-    steps = wait(driver, lambda d: d.find_element(By.CSS_SELECTOR, "#steps input[type=number]"))
+    steps = wait_for(driver, lambda d: d.find_element(By.CSS_SELECTOR, "#steps input[type=number]"))
     steps.clear()
     steps.send_keys("60\t")
     driver.find_element(By.CSS_SELECTOR, "#instruction textarea").send_keys("make it night")
@@ -134,22 +127,22 @@ def test_steps_are_shown_and_can_be_stopped(driver: webdriver.Chrome) -> None:
     driver.find_element(By.ID, "stop").click()
     says(driver, "Stopped.")
     assert turns(driver) == 0
-    wait(driver, lambda d: d.find_element(By.ID, "go").is_enabled())
+    wait_for(driver, lambda d: d.find_element(By.ID, "go").is_enabled())
 
 
 def test_what_is_wrong_is_one_sentence(driver: webdriver.Chrome, tmp_path: Path) -> None:
     driver.find_element(By.ID, "go").click()
-    wait(driver, lambda d: "There is no picture yet" in d.find_element(By.CSS_SELECTOR, ".toast-body").text)
+    wait_for(driver, lambda d: "There is no picture yet" in d.find_element(By.CSS_SELECTOR, ".toast-body").text)
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     driver.find_element(By.CSS_SELECTOR, "#upload input[type=file]").send_keys(str(broken))
-    wait(driver, lambda d: any("It is not a whole picture" in each.text for each in d.find_elements(By.CSS_SELECTOR, ".toast-body")))
+    wait_for(driver, lambda d: any("It is not a whole picture" in each.text for each in d.find_elements(By.CSS_SELECTOR, ".toast-body")))
 
 
 def test_on_a_phone_nothing_is_cut_off(url: str, tmp_path: Path) -> None:
     with open_browser(tmp_path / "profile", 500, 900) as driver:  # the narrowest window that this browser has without a screen
         driver.get(url)
-        wait(driver, lambda d: d.find_elements(By.CSS_SELECTOR, "#upload input[type=file]"))
+        wait_for(driver, lambda d: d.find_elements(By.CSS_SELECTOR, "#upload input[type=file]"))
         drop(driver, PHOTOS / "coffee.jpg")
         ask(driver, "make it night")
         assert driver.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")

@@ -12,7 +12,7 @@ from selenium.webdriver.common.keys import Keys
 from study_material import make_results
 from study_server import Server
 
-from browsing import CHROMIUM, DRIVER, open_browser
+from browsing import CHROMIUM, DRIVER, open_browser, wait_for
 
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromium-driver are not installed")
 
@@ -27,7 +27,9 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrom
         driver.get(f"{server.url}/?language=cn")
         driver.find_element(By.NAME, "consent").click()
         driver.find_element(By.CSS_SELECTOR, "form .button").click()
+        wait_for(driver, lambda driver: driver.current_url.endswith("/welcome"))
         driver.get(f"{server.url}/compare")
+        wait_for(driver, lambda driver: driver.find_elements(By.ID, "ballot"))
         yield driver
     server.stop()
 
