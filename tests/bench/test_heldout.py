@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,18 @@ def test_an_edit_half_done_and_spilled() -> None:
     assert made.outside == pytest.approx(20 * np.log10(5))
 
 
+def test_an_edit_nearer_to_another_result_is_not_the_one_asked_for() -> None:
+    case = make_case()
+    other = case.triplet.source.copy()
+    other[:, 0] = (100, 100, 0)
+    case = replace(case, others=(case.triplet.source, other))
+    edited = case.triplet.source.copy()
+    edited[:, 0] = (100, 100, 40)
+    made = score(case, edited)
+    assert made.squared == pytest.approx(0.12) and not made.told_apart and not made.success
+    assert score(case, case.triplet.target).success
+
+
 def test_whole_picture_edits_have_no_outside() -> None:
     triplet = make_case().triplet
     whole = Triplet(triplet.source, triplet.target, np.ones((2, 2), np.bool_), EditCategory.TONE_TRANSFORMATION, "a", "b", "", "", "")
@@ -74,12 +88,12 @@ def stream_of_three() -> TripletStream:
 
 def test_the_table_counts_shares_and_means() -> None:
     tone, colour = EditCategory.TONE_TRANSFORMATION, EditCategory.COLOR_ALTERATION
-    tones = [Score(tone, "en", 0.1, 0.3, None), Score(tone, "zh", 0.5, 0.7, None), Score(tone, "en", 0.3, 0.5, None)]
+    tones = [Score(tone, "en", 0.1, 0.3, None), Score(tone, "zh", 0.5, 0.7, None), Score(tone, "en", 0.3, 0.5, None, told_apart=False)]
     table = tabulate([*tones, Score(colour, "zh", 0.49, 0.9, 20.0), Score(colour, "zh", 2.0, 1.1, 30.0)])
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
     assert rows == [
-        ["color_alter", "2", "0.50", "-", "0.50", "1.25", "1.00", "25.0"],
-        ["tone_transfer", "3", "0.67", "1.00", "0.00", "0.30", "0.50", "-"],
+        ["color_alter", "2", "0.50", "-", "0.50", "1.00", "1.25", "1.00", "25.0"],
+        ["tone_transfer", "3", "0.33", "0.50", "0.00", "0.67", "0.30", "0.50", "-"],
     ]
 
 

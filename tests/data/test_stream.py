@@ -184,3 +184,17 @@ def test_unreadable_pictures_are_explained(tmp_path: Path, content: bytes) -> No
     (tmp_path / "broken.jpg").write_bytes(content)
     with pytest.raises(ImageError, match=r"broken\.jpg"):
         TripletStream([tmp_path], [ROOT / "examples" / "cutouts"], split=Split(), part="train", size=64, seed=0)
+
+
+def test_other_edits_of_the_same_picture(stream: TripletStream) -> None:
+    found = 0
+    for index in range(12):
+        triplet, others = stream.sample(index), stream.others(index, 3)
+        assert len(others) <= 3
+        results = [triplet.target, *others]
+        for number, one in enumerate(results):
+            assert one.shape == triplet.source.shape and one.dtype == np.uint8
+            assert all(np.abs(one.astype(int) - other).sum() > 0 for other in results[:number])
+        assert all(np.array_equal(one, again) for one, again in zip(others, stream.others(index, 3), strict=True))
+        found += len(others)
+    assert found > 12

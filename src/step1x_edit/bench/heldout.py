@@ -1,13 +1,14 @@
 """Score edits whose true result is known: pictures, subjects and wordings that nothing was trained on.
 
-An edit succeeds when its error inside the region that should change is under half of the error of leaving the picture as it is. Outside
-the region nothing should change; how much did is given as PSNR. Both compare 8-bit sRGB pixels at the triplet's size.
+An edit succeeds when its error inside the region that should change is under half of the error of leaving the picture as it is, and when
+it is closer to the true result than to the results of other edits of its kind that might have been asked of the same picture. Outside the
+region nothing should change; how much did is given as PSNR. All compare 8-bit sRGB pixels at the triplet's size.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
@@ -17,6 +18,9 @@ from step1x_edit.data.stream import TripletStream
 from step1x_edit.data.triplet import Pixels, Triplet
 from step1x_edit.types import EditCategory
 
+OTHERS = 4
+"""Most other results that an edit is compared with."""
+
 BEST_PSNR = 60.0
 """PSNR in dB that stands for an exact match, so that means stay finite."""
 
@@ -25,10 +29,11 @@ Language = str
 
 @dataclass(frozen=True)
 class Case:
-    """One question: a triplet, and the language it is asked in ("en" or "zh")."""
+    """One question: a triplet, the language it is asked in ("en" or "zh"), and results of other edits of the same picture."""
 
     triplet: Triplet
     language: Language
+    others: Sequence[Pixels] = ()
 
     @property
     def instruction(self) -> str:
@@ -46,6 +51,7 @@ class Score:
         squared: mean squared error inside the region, relative to that of leaving the picture as it is; 0 is perfect, 1 is no edit.
         absolute: the same of the mean absolute error.
         outside: PSNR in dB outside the region, at most 60; None where the region is the whole picture.
+        told_apart: whether the edit is closer to the true result, in squared error, than to each of the case's others.
     """
 
     category: EditCategory
@@ -53,11 +59,12 @@ class Score:
     squared: float
     absolute: float
     outside: float | None
+    told_apart: bool = True
 
     @property
     def success(self) -> bool:
-        """Whether the squared error is under half of that of leaving the picture as it is."""
-        return self.squared < 0.5
+        """Whether the squared error is under half of that of leaving the picture as it is, and the edit is the one that was asked for."""
+        return self.squared < 0.5 and self.told_apart
 
 
 def draw_cases(stream: TripletStream, per_category: int) -> Iterator[Case]:
@@ -66,10 +73,10 @@ def draw_cases(stream: TripletStream, per_category: int) -> Iterator[Case]:
     index = 0
     while min(counts.values()) < per_category:
         triplet = stream.sample(index)
-        index += 1
         if counts[triplet.category] < per_category:
-            yield Case(triplet, "zh" if counts[triplet.category] % 2 else "en")
+            yield Case(triplet, "zh" if counts[triplet.category] % 2 else "en", stream.others(index, OTHERS))
             counts[triplet.category] += 1
+        index += 1
 
 
 def score(case: Case, edited: Pixels) -> Score:
@@ -85,6 +92,7 @@ def score(case: Case, edited: Pixels) -> Score:
         squared=float(np.square(error).mean() / np.square(left).mean()),
         absolute=float(np.abs(error).mean() / np.abs(left).mean()),
         outside=_psnr((result - target)[outside]) if outside.any() else None,
+        told_apart=all(np.square(result - target).sum() < np.square(result - other).sum() for other in case.others),
     )
 
 
@@ -94,10 +102,10 @@ def score_cases(cases: Iterable[Case], edit: Callable[[Case], Pixels]) -> list[S
 
 
 def tabulate(scores: Iterable[Score]) -> str:
-    """A Markdown table with a row a category: cases, success in all and by language, median relative errors, PSNR outside."""
+    """A Markdown table with a row a category: cases, success in all and by language, told apart, median relative errors, PSNR outside."""
     rows = [
-        "| category | cases | success | English | Chinese | squared error | absolute error | outside, dB |",
-        "|---|---|---|---|---|---|---|---|",
+        "| category | cases | success | English | Chinese | told apart | squared error | absolute error | outside, dB |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     groups: dict[str, list[Score]] = {}
     for one in scores:
@@ -107,7 +115,8 @@ def tabulate(scores: Iterable[Score]) -> str:
         outside = [s.outside for s in group if s.outside is not None]
         rows.append(
             f"| {name} | {len(group)} | {_share(group)} | {_share([s for s in group if s.language == 'en'])} "
-            f"| {_share([s for s in group if s.language == 'zh'])} | {median(s.squared for s in group):.2f} "
+            f"| {_share([s for s in group if s.language == 'zh'])} | {fmean(s.told_apart for s in group):.2f} "
+            f"| {median(s.squared for s in group):.2f} "
             f"| {median(s.absolute for s in group):.2f} | {f'{fmean(outside):.1f}' if outside else '-'} |"
         )
     return "\n".join(rows)

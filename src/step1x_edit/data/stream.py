@@ -14,6 +14,7 @@ import numpy as np
 
 from step1x_edit.data.categories import CATEGORIES
 from step1x_edit.data.compositing import grow
+from step1x_edit.data.draws import ChangedDraws
 from step1x_edit.data.instructions import CLAUSES, phrase
 from step1x_edit.data.materials import read_materials
 from step1x_edit.data.split import Part, Split
@@ -28,6 +29,10 @@ VISIBLE_COLOUR = 16.0
 """The same for colour alterations, where a smaller change means that the colour was there already."""
 
 ATTEMPTS = 64
+
+OTHER_VALUES = 8
+OTHER_TRIES = 120
+"""`TripletStream.others` changes each choice to so many others, and makes at most so many changes in all."""
 
 
 class TripletStream:
@@ -93,18 +98,52 @@ class TripletStream:
             index: any whole number.
             size: side in pixels, at least 32, or None for the stream's.
         """
-        rng = random.Random(f"{self.seed}/{self.part}/{index}")
-        category = rng.choices(self.categories, cum_weights=self._bounds)[0]
+        rng = random.Random(self._name(index))
         side = self.size if size is None else _check_size(size)
+        category, draft, region = self._draw(rng, side)
+        return word_draft(draft, region, category, rng, self.part, {"seed": self.seed, "part": self.part, "index": index, "size": side})
+
+    def others(self, index: int, count: int, size: int | None = None) -> list[Pixels]:
+        """Targets of other edits of the same category that might have been asked of triplet `index`'s source.
+
+        They come of the same random choices but for one, in an order that the index fixes, and each is visibly unlike the triplet's
+        target and unlike the others. There may be fewer than asked for: a lone subject, say, can be removed in one way only.
+
+        Args:
+            index: any whole number.
+            count: at most so many.
+            size: as for `sample`.
+
+        Returns:
+            uint8 [H, W, 3] each.
+        """
+        side = self.size if size is None else _check_size(size)
+        made = ChangedDraws(self._name(index))
+        category, draft, _ = self._draw(made, side)
+        targets = [draft.target]
+        changes = [(draw, value) for draw in range(made.count) for value in range(OTHER_VALUES)]
+        random.Random(index).shuffle(changes)
+        for change in changes[:OTHER_TRIES]:
+            if len(targets) > count:
+                break
+            same, other, region = self._draw(ChangedDraws(self._name(index), *change), side)
+            if same is category and np.array_equal(other.source, draft.source):
+                region = region | find_region(draft)
+                if all(measure_change(target, other.target, region) >= VISIBLE for target in targets):
+                    targets.append(other.target)
+        return targets[1:]
+
+    def _name(self, index: int) -> str:
+        return f"{self.seed}/{self.part}/{index}"
+
+    def _draw(self, rng: random.Random, side: int) -> tuple[EditCategory, Draft, Mask]:
+        """A category, and the first of its drafts that is visible, with its region."""
+        category = rng.choices(self.categories, cum_weights=self._bounds)[0]
+        least = VISIBLE_COLOUR if category is EditCategory.COLOR_ALTERATION else VISIBLE
         for _ in range(ATTEMPTS):
             draft = CATEGORIES[category](rng, self.materials, side)
-            if draft is None:
-                continue
-            region = find_region(draft)
-            least = VISIBLE_COLOUR if category is EditCategory.COLOR_ALTERATION else VISIBLE
-            if measure_change(draft.source, draft.target, region) >= least:
-                facts = {"seed": self.seed, "part": self.part, "index": index, "size": side}
-                return word_draft(draft, region, category, rng, self.part, facts)
+            if draft is not None and measure_change(draft.source, draft.target, region := find_region(draft)) >= least:
+                return category, draft, region
         raise UsageError(f"No visible edit of the category {category} can be made from these pictures; add photographs or cut-outs.")
 
     def variant(self, *, size: int, mixture: Mapping[EditCategory, float] | None, difficulty: float) -> TripletStream:
