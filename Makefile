@@ -49,7 +49,7 @@ edit: $(INSTALLED) ## edit an example: make edit PHOTO=picture.jpg INSTRUCTION="
 	@echo "The edited picture is out/edit/$(NAME)-edited.png; out/edit/$(NAME)-before-after.png shows both."
 
 test: $(INSTALLED) system ## run all tests
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(INSTALLED) ## style, types, layers, and whether the generated pages are up to date
 	@$(BIN)/ruff check
