@@ -119,6 +119,7 @@ async def unless_gone(request: Request, work: Awaitable[T]) -> T:
     finally:
         working.cancel()
         leaving.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)  # what nobody looks at is printed as an error
 
 
 async def _leave(request: Request) -> None:

@@ -38,22 +38,33 @@ THEME = gr.themes.Soft(
     neutral_hue="slate",
     font=["ui-sans-serif", "system-ui", "sans-serif"],
     font_mono=["ui-monospace", "monospace"],
+).set(
+    button_primary_background_fill="*primary_600",
+    button_primary_background_fill_hover="*primary_700",
+    button_primary_text_color="white",
 )
 
 STYLE = """
-.gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
+.gradio-container { max-width: min(1180px, 100%) !important; margin: 0 auto !important; }
 #title h1 { margin-bottom: 0; font-weight: 650; letter-spacing: -0.01em; }
 #title p { color: var(--body-text-color-subdued); margin-top: 2px; }
 #status { min-height: 1.6em; }
 #status p { color: var(--body-text-color-subdued); font-variant-numeric: tabular-nums; }
 #ideas .label { display: none; }
 footer { display: none !important; }
+#turns, #turns .grid-wrap { height: auto !important; max-height: none; overflow: visible; }
 #turns .grid-container { grid-template-columns: repeat(6, minmax(0, 1fr)) !important; }
+#turns .caption-label { left: 0; right: 0; bottom: 0; max-width: none; margin: 0; padding: 2px 6px; border-radius: 0; font-size: 12px;
+  line-height: 1.25; text-align: left; white-space: normal; overflow-wrap: anywhere; text-overflow: clip;
+  display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; }
 @media (max-width: 760px) {
   #work, #folds { flex-direction: column; }
   #work > *, #folds > * { width: 100%; min-width: 0 !important; }
   #turns .grid-container { grid-template-columns: repeat(3, minmax(0, 1fr)) !important; }
-  .gradio-container { padding: 8px !important; }
+  #upload, #upload .image-container { height: 200px !important; }
+  #ideas { overflow: hidden; }
+  #ideas .gallery { flex-wrap: nowrap; overflow-x: auto; scrollbar-width: none; }
+  #ideas .gallery > * { flex: none; }
   #title p { font-size: 0.9em; }
 }
 """
@@ -110,10 +121,10 @@ class Page:
                     with gr.Row():
                         self.undo = gr.Button("Undo", interactive=False, elem_id="undo", min_width=90)
                         self.over = gr.Button("Start over", interactive=False, elem_id="over", min_width=90)
-                        self.first = gr.Checkbox(False, label="Compare with the start", elem_id="first", min_width=150)
                         self.download = gr.DownloadButton(
                             "Download", interactive=False, elem_id="download", variant="secondary", min_width=110
                         )
+                    self.first = gr.Checkbox(False, label="Compare with the start", elem_id="first", container=False)
                     self.turns = gr.Gallery(
                         show_label=False,
                         columns=6,
