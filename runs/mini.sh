@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The embedded model from nothing: autoencoder, small MLLM, editor, scores. A run that is there already is gone on with, so after a kill the
-# same command goes on. On two cores that compute with bfloat16 it takes about three and a half hours.
+# same command goes on. On two cores that compute with bfloat16 it takes about four and a quarter hours.
 #
 #   runs/mini.sh PHOTOS CUTOUTS [OUT]
 #
@@ -21,5 +21,6 @@ train autoencoder "$out/mini_autoencoder"
 train mllm "$out/mini_mllm"
 train edit "$out/mini" --set "model.autoencoder=$out/mini_autoencoder" --set "model.mllm=$out/mini_mllm"
 train continue "$out/mini_continued" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini"
-.venv/bin/python benchmarks/heldout.py --weights "$out/mini_continued"
-echo "step1x edit PHOTO INSTRUCTION --weights $out/mini_continued   edits with it"
+train more "$out/mini_more" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_continued"
+.venv/bin/python benchmarks/heldout.py --weights "$out/mini_more"
+echo "step1x edit PHOTO INSTRUCTION --weights $out/mini_more   edits with it"
