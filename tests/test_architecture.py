@@ -21,7 +21,7 @@ LAYERS: tuple[set[str], ...] = (
     {"errors"},
     {"types"},
     {"model", "flow", "devices", "image_modes", "image_records"},
-    {"image_io", "comparison", "alignment", "transfer", "tables", "web", "memory"},
+    {"image_io", "comparison", "alignment", "transfer", "tables", "web", "memory", "locking"},
     {"drawing", "settings", "credentials"},
     {"editor", "verification", "hub"},
     {"thinking", "endpoint"},

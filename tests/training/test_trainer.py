@@ -13,8 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from step1x_edit.errors import Step1XError, WeightsError
+from step1x_edit.errors import Step1XError, UsageError, WeightsError
+from step1x_edit.locking import hold
 from step1x_edit.model.tensors import TensorFiles
+from step1x_edit.training import trainer
 from step1x_edit.training.portions import Portion, first_sample
 from step1x_edit.training.recipe import Recipe
 from step1x_edit.training.tasks.untold import Untold
@@ -146,3 +148,10 @@ def test_a_full_disk_leaves_no_half_state(full_disk: Path, line_task: Make, line
         train(line_task(), line_recipe(), out, CPU)
     assert state.read_bytes() == before
     assert not list(out.rglob("*.partial"))
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path: Path, line_task: Make, line_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "PATIENCE", 0.1)
+    with hold(tmp_path / "run" / ".lock", ""), pytest.raises(UsageError, match="Another run is at work"):
+        train(line_task(), line_recipe(), tmp_path / "run", CPU)
+    assert not (tmp_path / "run" / "recipe.json").exists()

@@ -26,6 +26,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Field, SQLModel
 
 from step1x_edit.errors import Step1XError, UsageError
+from step1x_edit.locking import hold
 from step1x_edit.study.assignment import MOST_SYSTEMS, Case, Design, Drawn, Kind, Ledger
 
 SCHEMA = 1
@@ -265,13 +266,7 @@ def claim_database(engine: Engine) -> Iterator[None]:
             finally:
                 connection.exec_driver_sql(f"SELECT pg_advisory_unlock({ADVISORY_LOCK})")
         return
-    import fcntl
-
-    with Path(f"{engine.url.database}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UsageError(busy) from error
+    with hold(Path(f"{engine.url.database}.lock"), busy):
         yield
 
 

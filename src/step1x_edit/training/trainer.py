@@ -11,6 +11,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -20,6 +21,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from step1x_edit.errors import Step1XError
+from step1x_edit.locking import hold
 from step1x_edit.training.checkpoints import Checkpoints
 from step1x_edit.training.journal import Journal, Pace, line
 from step1x_edit.training.optim import Average, build_optimizers, rate
@@ -27,6 +29,9 @@ from step1x_edit.training.portions import Portion, first_sample, generators, por
 from step1x_edit.training.processes import Processes, joined
 from step1x_edit.training.recipe import Recipe, Stage
 from step1x_edit.training.sharding import compile_blocks, let_go, recompute, shard, whole
+
+PATIENCE = 10.0
+"""Seconds that a run waits for one in the same folder to end: the workers of one that was killed notice it after a while."""
 
 
 class Task(Protocol):
@@ -143,9 +148,15 @@ def train(
 
     Raises:
         Step1XError: the loss is not finite, or the disk is full; the last good state stays.
+        UsageError: another run is at work in `out`.
     """
-    with joined(device, torchrun) as processes:
+    with joined(device, torchrun) as processes, _alone_in(out) if processes.first else nullcontext():
         return _Run(task, recipe, out, device, processes, peak).train(seconds)
+
+
+def _alone_in(out: Path) -> AbstractContextManager[None]:
+    busy = f"Another run is at work in {out}; wait for it, or choose another folder with --out."
+    return hold(out / ".lock", busy, seconds=PATIENCE)
 
 
 def _place(task: Task, recipe: Recipe, device: torch.device, processes: Processes) -> None:
