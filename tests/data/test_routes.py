@@ -13,8 +13,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from step1x_edit.data.instructions import CLAUSES, phrase
+from step1x_edit.data.makers import MAKERS
 from step1x_edit.data.materials import Materials, Photograph
-from step1x_edit.data.routes import ROUTES, Unsuited
+from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.routes.subjects import is_thing
 from step1x_edit.data.shapes import draw_shape
 from step1x_edit.data.tools.toolbox import Toolbox
@@ -63,11 +64,7 @@ def tools() -> Toolbox:
 
 
 def draw(category: EditCategory, tools: Toolbox, seed: int, photograph: Photograph | None = None) -> Draft | Unsuited:
-    return ROUTES[category](random.Random(seed), photograph or PICTURES[category], tools, MATERIALS, SIZE)
-
-
-def test_every_category_has_a_route() -> None:
-    assert list(ROUTES) == list(EditCategory)
+    return MAKERS[category].edit(random.Random(seed), photograph or PICTURES[category], tools, MATERIALS, SIZE)
 
 
 @pytest.mark.parametrize("category", list(EditCategory))

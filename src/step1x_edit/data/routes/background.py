@@ -9,7 +9,7 @@ import numpy as np
 
 from step1x_edit.data.colours import COLOURS
 from step1x_edit.data.materials import Materials, Photograph
-from step1x_edit.data.routes.labels import LABELS, TOPICS
+from step1x_edit.data.routes.labels import LABELS, label_topic
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.routes.subjects import caption_frame, take_frame
 from step1x_edit.data.tools.filtering import tidy
@@ -36,7 +36,7 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
     target = (front * alpha + behind.astype(np.float32) * (1 - alpha) + 0.5).astype(np.uint8)
     touched = ~tidy(matte >= 0.999)
     target[~touched] = frame.pixels[~touched]
-    label = TOPICS.get(photograph.topic or "", "")
+    label = label_topic(photograph.topic)
     noun_en, noun_zh = label or "subject", LABELS.get(label, ("主体", ""))[0]
     facts_en, facts_zh = {"colour": one, "other": two}, {"colour": COLOURS[one].zh, "other": COLOURS[two].zh}
     caption = caption_frame(frame, tools)

@@ -14,6 +14,9 @@ from step1x_edit.data.tools.protocols import Face
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Floats, Pixels, Request
 
+SMALLEST_FACE = 0.1
+"""Width of a face, as a share of the picture's shorter side, from which on it can be edited."""
+
 _CAPTIONS = {
     "smooth": "with smooth skin",
     "brighten": "with a bright face",
@@ -32,7 +35,7 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
     if not faces:
         return Unsuited("no face was found")
     face = faces[0]
-    if face.box.width < 0.09 * size:
+    if face.box.width < SMALLEST_FACE * size:
         return Unsuited("the face is too small", {"width": round(face.box.width / size, 4)})
     way = rng.choice(tuple(_CAPTIONS))
     picture = frame.pixels

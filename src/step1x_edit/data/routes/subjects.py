@@ -11,7 +11,7 @@ import numpy as np
 
 from step1x_edit.data.colours import COLOURS, name_colour
 from step1x_edit.data.materials import Photograph
-from step1x_edit.data.routes.labels import LABELS, TOPICS
+from step1x_edit.data.routes.labels import LABELS, label_topic
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.scene import name_place
 from step1x_edit.data.tools.filtering import bound
@@ -128,7 +128,7 @@ def find_subject(
         if whole and sum((box.left <= 1, box.top <= 1, box.right >= size - 1, box.bottom >= size - 1)) > 1:
             continue
         colour = name_colour(picture[mask])
-        label = detection.label.lower() or ("" if colour in _NO_PETALS else TOPICS.get(frame.photograph.topic or "", ""))
+        label = detection.label.lower() or ("" if colour in _NO_PETALS else label_topic(frame.photograph.topic))
         return Found(mask, box, label, colour, name_place(size, box), detection.score)
     if not shares:
         return Unsuited("nothing stands out")

@@ -25,12 +25,17 @@ SUREST = 0.8
 def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, size: int) -> Draft | Unsuited:
     """Rewrite, recolour or remove a line of text. Source: paper, PP-OCR; invalid text is left out by rule here."""
     frame = take_frame(rng, photograph, size, mirror=False, smallest=0.9)
-    lines = tools.reader.read(frame.pixels)
-    usable = [line for line in lines if _is_usable(line, size)]
+    usable, lines = find_lines(frame.pixels, tools)
     if not usable:
-        return Unsuited("no text was found" if not lines else "no text fit to be changed", {"lines": len(lines)})
+        return Unsuited("no text was found" if not lines else "no text fit to be changed", {"lines": lines})
     line = rng.choice(usable)
     return _change(rng, frame, line, tools)
+
+
+def find_lines(picture: Pixels, tools: Toolbox) -> tuple[list[TextLine], int]:
+    """The lines of text in a picture that can be rewritten, and how many there are in all."""
+    lines = tools.reader.read(picture)
+    return [line for line in lines if _is_usable(line, min(picture.shape[:2]))], len(lines)
 
 
 def _is_usable(line: TextLine, size: int) -> bool:
@@ -85,6 +90,8 @@ def _change(rng: random.Random, frame: Frame, line: TextLine, tools: Toolbox) ->
         edit=edit,
         parameters={
             **frame.facts,
+            "text_before": line.text,
+            "text_after": {"replace": other, "recolour": line.text}.get(way, ""),
             "line": {"text": line.text, "box": list(line.box), "confidence": line.confidence},
             "tool_seed": seed,
             "tools": tools.describe("reader", "inpainter", "captioner"),

@@ -70,7 +70,9 @@ class GrabCut:
         frame = pad(box, 0.25, picture.shape)
         if box.area == 0 or frame.area == 0:
             return whole
-        saliency = measure_saliency(picture)[frame.top : frame.bottom, frame.left : frame.right]
+        reduced, _ = shrink(picture, _SIDE)  # as where it was detected, so that nothing is measured twice
+        saliency = cv2.resize(measure_saliency(reduced), picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        saliency = saliency[frame.top : frame.bottom, frame.left : frame.right]
         crop = np.ascontiguousarray(picture[frame.top : frame.bottom, frame.left : frame.right])
         small, factor = shrink(crop, _SIDE)
         inner = Box(
