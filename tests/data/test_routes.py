@@ -123,7 +123,7 @@ def test_the_sign_says_something_else(tools: Toolbox) -> None:
         (EditCategory.SUBJECT_REMOVAL, "nothing stands out"),
         (EditCategory.BACKGROUND_CHANGE, "no foreground of a fitting size"),
         (EditCategory.TEXT_MODIFICATION, "no text was found"),
-        (EditCategory.PORTRAIT_EDITING, "no face was found"),
+        (EditCategory.PORTRAIT_EDITING, "no face that is large enough was found"),
     ],
 )
 def test_a_plain_wall_says_why_it_allows_nothing(category: EditCategory, reason: str, tools: Toolbox) -> None:

@@ -13,12 +13,15 @@ import math
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from datatrove.pipeline.base import PipelineStep
+
 from step1x_edit.data.asking import ReadKey, no_key
 from step1x_edit.data.candidates import list_versions
-from step1x_edit.data.executors import run_tasks
+from step1x_edit.data.executors import Workers, run_tasks
 from step1x_edit.data.jobs import INPUTS, Job
 from step1x_edit.data.photographs import list_inputs
 from step1x_edit.data.pipeline import assemble, make, order_key, pack_small, read_stretch, survey
@@ -35,6 +38,9 @@ REJECTED_PICTURES = "rejected.tar"
 
 Progress = Callable[[str, int, int], None]
 """What is done, how far it is, and how far it will go."""
+
+Run = Callable[[str, list[PipelineStep], int, str], None]
+"""Runs a list of blocks: how it is called for people, the blocks, the number of tasks, the folder of its logs."""
 
 
 def build(recipe: DataRecipe, out: Path, progress: Progress = lambda what, done, total: None, read_key: ReadKey = no_key) -> dict[str, Any]:
@@ -57,17 +63,23 @@ def build(recipe: DataRecipe, out: Path, progress: Progress = lambda what, done,
         if not _begin(job):
             shutil.rmtree(job.work, ignore_errors=True)  # what a kill at the very end has left
             return read_set(out)
-        inputs = list_inputs(job.recipe.photos)
-        _run(job, "looking at photographs", survey(job), math.ceil(len(inputs) / INPUTS), "survey", progress)
-        selection = _draw(job, progress)
-        kept = [row for row in selection.rows if not row.values["stage"]]
-        picks = sorted(kept, key=lambda row: order_key(recipe.seed, row.values["id"]))
-        write_json(job.work / "picks.json", [[row.values["id"], row.file, row.values["at"]] for row in picks])
-        shards = math.ceil(len(picks) / recipe.shard)
-        _run(job, "writing shards", assemble(job), shards, "shards", progress)
+        with Workers(recipe.executor.workers) as workers:
+            selection, shards = _make(job, partial(_run, job, workers, progress))
         facts = _finish(job, selection, shards)
         shutil.rmtree(job.work)
         return facts
+
+
+def _make(job: Job, run: Run) -> tuple[Selection, int]:
+    """All the work of a build but its books: every candidate, and how many shards the kept ones fill."""
+    run("looking at photographs", survey(job), math.ceil(len(list_inputs(job.recipe.photos)) / INPUTS), "survey")
+    selection = _draw(job, run)
+    kept = [row for row in selection.rows if not row.values["stage"]]
+    picks = sorted(kept, key=lambda row: order_key(job.recipe.seed, row.values["id"]))
+    write_json(job.work / "picks.json", [[row.values["id"], row.file, row.values["at"]] for row in picks])
+    shards = math.ceil(len(picks) / job.recipe.shard)
+    run("writing shards", assemble(job), shards, "shards")
+    return selection, shards
 
 
 def read_set(folder: Path) -> dict[str, Any]:
@@ -122,12 +134,12 @@ def _begin(job: Job) -> bool:
     return not (job.out / SET).exists()
 
 
-def _run(job: Job, what: str, steps: list[Any], tasks: int, name: str, progress: Progress) -> None:
+def _run(job: Job, workers: Workers, progress: Progress, what: str, steps: list[PipelineStep], tasks: int, name: str) -> None:
     where = job.recipe.executor
-    run_tasks(steps, tasks, job.work / "logs" / name, where, lambda done, total: progress(what, done, total))
+    run_tasks(steps, tasks, job.work / "logs" / name, where, lambda done, total: progress(what, done, total), workers)
 
 
-def _draw(job: Job, progress: Progress) -> Selection:
+def _draw(job: Job, run: Run) -> Selection:
     """Rounds of candidates until the wanted numbers are kept."""
     selection = Selection(job.recipe.slots(), job.recipe.limits.distance)
     inputs = job.read_inputs()
@@ -142,7 +154,7 @@ def _draw(job: Job, progress: Progress) -> Selection:
     number = 0
     while blocks := selection.plan(job.recipe.executor.block):
         job.write_plan(number, blocks)
-        _run(job, f"making candidates, round {number + 1}", make(job, number), len(blocks), f"round-{number}", progress)
+        run(f"making candidates, round {number + 1}", make(job, number), len(blocks), f"round-{number}")
         selection.take(_read_round(job, number, len(blocks)))
         number += 1
     return selection

@@ -21,6 +21,10 @@ _MOST = {COMPOSED: 40, PHOTOGRAPH: 20}
 """Candidates drawn for every triplet asked for, after which a slot is given up. Source: paper, 1 of 20 was kept."""
 
 
+_PIECES = 8
+"""Blocks that a slot's candidates of a round are cut into at least, so that no worker waits long for the last one."""
+
+
 @dataclass(frozen=True)
 class Row:
     """A candidate as the selection sees it, and where its bytes lie; `order` is its place among all of them."""
@@ -71,7 +75,7 @@ class Selection:
             drawn, kept = self._drawn[slot], self._kept[slot]
             survival = max(kept / drawn, 1 / _MOST[slot.route]) if drawn else 1.0
             more = min(math.ceil((self._wanted[slot] - kept) / survival * _SPARE) + 2, self._room(slot))
-            groups.append(cut_blocks(slot, drawn, more, block))
+            groups.append(cut_blocks(slot, drawn, more, min(block, math.ceil(more / _PIECES))))
             self._drawn[slot] += more
         return interleave(groups)
 

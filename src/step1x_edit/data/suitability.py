@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from step1x_edit.data.photographs import Input, shrink
 from step1x_edit.data.routes.labels import label_topic
-from step1x_edit.data.routes.portrait import SMALLEST_FACE
+from step1x_edit.data.routes.portrait import SMALLEST_FACE, find_portraits
 from step1x_edit.data.routes.text import find_lines
 from step1x_edit.data.slots import COMPOSED, PHOTOGRAPH, Slot
 from step1x_edit.data.tools.toolbox import Toolbox
@@ -22,7 +22,8 @@ FACE_SIDE, SIDE = 320, 512
 def find_faces(entry: Input, pixels: Pixels, tools: Toolbox) -> Input:
     """The input with the sizes of its faces."""
     small = shrink(pixels, FACE_SIDE)
-    widths = sorted((face.box.width / min(small.shape[:2]) for face in tools.faces.find_faces(small)), reverse=True)
+    found = find_portraits(small, tools, SMALLEST_FACE)
+    widths = sorted((face.box.width / min(small.shape[:2]) for face in found), reverse=True)
     return dataclasses.replace(entry, faces=tuple(round(width, 3) for width in widths))
 
 
@@ -60,7 +61,7 @@ NEEDS: dict[EditCategory, Need] = {
     EditCategory.PORTRAIT_EDITING: Need(
         (COMPOSED, PHOTOGRAPH),
         find_faces,
-        lambda entry: bool(entry.faces) and entry.faces[0] >= SMALLEST_FACE,
+        lambda entry: bool(entry.faces),
         "a face that is large enough",
     ),
     EditCategory.SUBJECT_ADDITION: Need((PHOTOGRAPH,), find_names, lambda entry: entry.named, "anything that has a name"),

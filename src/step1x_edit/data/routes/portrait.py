@@ -17,6 +17,9 @@ from step1x_edit.data.triplet import Draft, Floats, Pixels, Request
 SMALLEST_FACE = 0.1
 """Width of a face, as a share of the picture's shorter side, from which on it can be edited."""
 
+SUREST_FACE = 0.6
+"""Score below which what the detector takes for a face may be a flower."""
+
 _CAPTIONS = {
     "smooth": "with smooth skin",
     "brighten": "with a bright face",
@@ -31,12 +34,10 @@ _CAPTIONS = {
 def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, size: int) -> Draft | Unsuited:
     """Retouch the largest face of a photograph, or what is around it. Source: paper, face detection before retouching."""
     frame = take_frame(rng, photograph, size)
-    faces = tools.faces.find_faces(frame.pixels)
+    faces = find_portraits(frame.pixels, tools, SMALLEST_FACE)
     if not faces:
-        return Unsuited("no face was found")
+        return Unsuited("no face that is large enough was found")
     face = faces[0]
-    if face.box.width < SMALLEST_FACE * size:
-        return Unsuited("the face is too small", {"width": round(face.box.width / size, 4)})
     way = rng.choice(tuple(_CAPTIONS))
     picture = frame.pixels
     weight, changed = _retouch(way, picture, face)
@@ -51,6 +52,13 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
         edit=f"portrait {way}",
         parameters={**frame.facts, "face": list(face.box), "score": face.score, "tools": tools.describe("faces")},
     )
+
+
+def find_portraits(picture: Pixels, tools: Toolbox, smallest: float) -> list[Face]:
+    """Faces that are surely some, and at least `smallest` wide as a share of the picture's shorter side; the largest first."""
+    least = smallest * min(picture.shape[:2])
+    found = tools.faces.find_faces(picture, smallest)
+    return [face for face in found if face.score >= SUREST_FACE and face.box.width >= least]
 
 
 def _retouch(way: str, picture: Pixels, face: Face) -> tuple[Floats, Floats]:
