@@ -16,12 +16,23 @@ from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.scene import name_place
 from step1x_edit.data.tools.filtering import bound
 from step1x_edit.data.tools.protocols import Box
+from step1x_edit.data.tools.saliency import measure_saliency
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Floats, Mask, Pixels
 from step1x_edit.data.vocabulary import PLACES, count_one, with_article
 
-_NO_PETALS = ("green", "black", "grey", "blue", "teal")
-"""Colours of which, in a photograph of flowers, what stands out is not a flower."""
+_LEAVES = ("green", "black", "grey", "blue", "teal")
+_NO_PETALS: dict[str, tuple[str, ...]] = {
+    "daisy": (*_LEAVES, "yellow", "orange"),
+    "dandelion": _LEAVES,
+    "rose": _LEAVES,
+    "sunflower": (*_LEAVES, "white", "red", "pink", "purple"),
+    "tulip": _LEAVES,
+}
+"""Colours of which, in a photograph of a flower, what stands out is not the flower, or not all of it."""
+
+_APART, _FAR_APART = 0.4, 0.3
+"""How much, at most, may stand out around a thing, as a share of how much the thing does: where it has a name, and where it has none."""
 
 
 @dataclass(frozen=True)
@@ -128,11 +139,33 @@ def find_subject(
         if whole and sum((box.left <= 1, box.top <= 1, box.right >= size - 1, box.bottom >= size - 1)) > 1:
             continue
         colour = name_colour(picture[mask])
-        label = detection.label.lower() or ("" if colour in _NO_PETALS else label_topic(frame.photograph.topic))
+        label = detection.label.lower() or _guess_label(frame, colour)
+        if not detection.label and not _stands_apart(picture, mask, detection.score, _APART if label else _FAR_APART):
+            continue
         return Found(mask, box, label, colour, name_place(size, box), detection.score)
     if not shares:
         return Unsuited("nothing stands out")
     return Unsuited("nothing that stands out has a fitting size and shape", {"shares": shares})
+
+
+def _guess_label(frame: Frame, colour: str | None) -> str:
+    """What a thing that the detector does not name is called: as the photograph's topic, unless its colour speaks against it."""
+    label = label_topic(frame.photograph.topic)
+    return "" if colour in _NO_PETALS.get(label, ()) else label
+
+
+def _stands_apart(picture: Pixels, mask: Mask, score: float, most: float) -> bool:
+    """Whether what a detector without names has found is a whole thing: sure, with a clear outline, and alone where it stands."""
+    return score >= 0.5 and measure_outline(picture, mask) > 0.94 and measure_surroundings(picture, mask) <= most
+
+
+def measure_surroundings(picture: Pixels, mask: Mask) -> float:
+    """How much what is around a region stands out, as a share of how much the region does: large where it is a part of something larger."""
+    size = picture.shape[0]
+    saliency = measure_saliency(picture)
+    near, far = (cv2.dilate(mask.view(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1))) for reach in (size // 50, size // 11))
+    ring = (far > 0) & (near == 0)
+    return float(saliency[ring].mean()) / max(float(saliency[mask].mean()), 1e-3) if ring.any() else 1.0
 
 
 def is_thing(picture: Pixels, mask: Mask) -> bool:
