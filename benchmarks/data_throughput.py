@@ -26,7 +26,7 @@ from step1x_edit.data.pipeline import sift
 from step1x_edit.data.recipe import DataRecipe, read_recipe
 from step1x_edit.data.shards import pack, to_tar
 from step1x_edit.data.slots import COMPOSED, PHOTOGRAPH, Slot
-from step1x_edit.data.suitability import look
+from step1x_edit.data.suitability import choose_needs, look
 from step1x_edit.types import EditCategory
 
 ROOT = Path(__file__).parents[1]
@@ -52,10 +52,10 @@ def open_workshop(recipe: DataRecipe, slots: list[Slot], sample: int) -> Worksho
     credits = Credits(recipe.photos)
     files = list_inputs(recipe.photos)
     random.Random(0).shuffle(files)
-    tools, inputs = recipe.open_tools(), []
+    tools, needs, inputs = recipe.open_tools(), choose_needs(dict.fromkeys(slots, sample), 0, sample), []
     for folder, path in files[:sample]:
         entry, pixels = examine(folder, path, credits.find(path), recipe.smallest_side, recipe.largest_area)
-        inputs.append(look(entry, pixels, tools, slots) if pixels is not None else entry)
+        inputs.append(look(entry, pixels, tools, needs) if pixels is not None else entry)
     return Workshop(recipe, inputs)
 
 

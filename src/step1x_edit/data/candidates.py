@@ -15,6 +15,7 @@ import cv2
 from step1x_edit import __version__
 from step1x_edit.data.agreement import View
 from step1x_edit.data.colours import COLOURS
+from step1x_edit.data.instructions.typos import mistype
 from step1x_edit.data.licences import Credits
 from step1x_edit.data.makers import MAKERS
 from step1x_edit.data.materials import Materials, Subject, read_subjects
@@ -32,6 +33,10 @@ from step1x_edit.errors import UsageError
 
 ENLARGEMENT = 1.4
 """Choice: how much a photograph may be enlarged before it looks soft; as in `Materials`."""
+
+
+SLIPS = 0.04
+"""Share of Chinese instructions with a slip of the keyboard; of English ones, the grammar sees to as many."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,8 @@ class Workshop:
             candidate = dataclasses.replace(candidate, provenance={**facts, "versions": self.versions}, numbers=numbers)
             return candidate.reject("draw", draft.reason)
         triplet = word_draft(draft, find_region(draft), slot.category, rng, "train", {})
+        if rng.random() < SLIPS:
+            triplet = dataclasses.replace(triplet, instruction_zh=mistype(rng, triplet.instruction_zh))
         return dataclasses.replace(candidate, triplet=triplet, provenance={**facts, **self._trace(draft), "versions": self.versions})
 
     def _compose(self, slot: Slot, rng: random.Random) -> Draft | Unsuited:

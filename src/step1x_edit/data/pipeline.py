@@ -31,7 +31,7 @@ from step1x_edit.data.recipe import Limits
 from step1x_edit.data.shards import SHARDS, encode_picture, pack, to_tar, write_tar
 from step1x_edit.data.split import Split
 from step1x_edit.data.storage import replace_file, write_json, write_lines
-from step1x_edit.data.suitability import look
+from step1x_edit.data.suitability import choose_needs, look
 from step1x_edit.data.writer import write_words
 
 SMALL = 256
@@ -78,7 +78,7 @@ class LookOver(PipelineStep):
         split = Split.read(recipe.heldout) if recipe.heldout else Split()
         tools, switches, slots = recipe.open_tools(), recipe.privacy.to_switches(), recipe.slots()
         rows = []
-        for folder, path in files[rank * INPUTS : (rank + 1) * INPUTS]:
+        for index, (folder, path) in list(enumerate(files))[rank * INPUTS : (rank + 1) * INPUTS]:
             if path.stem in split.photographs:
                 found = Input(path.relative_to(folder).as_posix(), str(folder), "kept out for evaluation")
             else:
@@ -86,7 +86,7 @@ class LookOver(PipelineStep):
                 if pixels is not None and switches is not None:
                     found = hide(found, pixels, tools, switches)
                 if pixels is not None and not found.skipped:
-                    found = look(found, pixels, tools, slots)
+                    found = look(found, pixels, tools, choose_needs(slots, index, len(files)))
             self.stat_update(found.skipped or "taken")
             rows.append(found.to_row())
         write_lines(self.job.work / "photographs" / f"{rank:05d}.jsonl", rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from step1x_edit.data.photographs import Input, shrink
@@ -17,6 +17,9 @@ from step1x_edit.types import EditCategory
 
 FACE_SIDE, SIDE = 320, 512
 """Shorter side in pixels at which faces, and text and things, are looked for: enough for those that are large enough to be edited."""
+
+_FEWEST = 50
+"""Photographs that are looked over for whatever is needed, however few triplets need it."""
 
 
 def find_faces(entry: Input, pixels: Pixels, tools: Toolbox) -> Input:
@@ -49,12 +52,14 @@ class Need:
         find: looks for it.
         shown: whether it was found.
         words: how it is said.
+        each: it is looked for in at most so many photographs for each triplet wanted, where looking is slow; 0 for all photographs.
     """
 
     routes: tuple[str, ...]
     find: Callable[[Input, Pixels, Toolbox], Input]
     shown: Callable[[Input], bool]
     words: str
+    each: int = 0
 
 
 NEEDS: dict[EditCategory, Need] = {
@@ -65,7 +70,7 @@ NEEDS: dict[EditCategory, Need] = {
         "a face that is large enough",
     ),
     EditCategory.SUBJECT_ADDITION: Need((PHOTOGRAPH,), find_names, lambda entry: entry.named, "anything that has a name"),
-    EditCategory.TEXT_MODIFICATION: Need((PHOTOGRAPH,), find_text, lambda entry: entry.lines > 0, "text that can be rewritten"),
+    EditCategory.TEXT_MODIFICATION: Need((PHOTOGRAPH,), find_text, lambda entry: entry.lines > 0, "text that can be rewritten", 10),
 }
 """Every other kind of edit may be tried on any photograph."""
 
@@ -76,11 +81,20 @@ def find_need(slot: Slot) -> Need | None:
     return need if need and slot.route in need.routes else None
 
 
-def look(entry: Input, pixels: Pixels, tools: Toolbox, slots: Iterable[Slot]) -> Input:
-    """The input with everything that the slots need to know of it."""
-    for need in dict.fromkeys(find_need(slot) for slot in slots):
-        if need is not None:
-            entry = need.find(entry, pixels, tools)
+def choose_needs(slots: Mapping[Slot, int], index: int, total: int) -> list[Need]:
+    """What is looked for in photograph `index` of `total`, for so many triplets of each slot."""
+    chosen = []
+    for slot, count in slots.items():
+        need = find_need(slot)
+        if need and need not in chosen and (not need.each or index % max(1, total // max(_FEWEST, need.each * count)) == 0):
+            chosen.append(need)
+    return chosen
+
+
+def look(entry: Input, pixels: Pixels, tools: Toolbox, needs: Iterable[Need]) -> Input:
+    """The input with everything that is to be known of it."""
+    for need in needs:
+        entry = need.find(entry, pixels, tools)
     return entry
 
 

@@ -68,9 +68,9 @@ def _retouch(way: str, picture: Pixels, face: Face) -> tuple[Floats, Floats]:
     near = _oval(size, face, 1.0)
     if way == "glow":
         soft = cv2.GaussianBlur(picture, (0, 0), size * 0.03).astype(np.float32)
-        return np.ones((size, size, 1), np.float32), 255 - (255 - floats) * (255 - 0.55 * soft) / 255
+        return np.ones((size, size, 1), np.float32), 255 - (255 - floats) * (255 - 0.4 * soft) / 255
     if way in ("blur around", "darken around"):
-        around = 1 - _oval(size, face, 1.7)
+        around = 1 - np.maximum(_oval(size, face, 1.6), _shoulders(size, face))
         soft = cv2.GaussianBlur(picture, (0, 0), size * 0.03).astype(np.float32)
         return around, soft if way == "blur around" else floats * 0.25
     skin = near * _find_skin(picture, face)[..., None]
@@ -81,7 +81,7 @@ def _retouch(way: str, picture: Pixels, face: Face) -> tuple[Floats, Floats]:
     if way == "brighten":
         return near, 255 * (floats / 255) ** 0.68
     if way == "tan":
-        return skin, floats * np.array([0.93, 0.76, 0.58], np.float32)
+        return skin, floats * np.array([0.95, 0.82, 0.67], np.float32)
     return skin * _find_cheeks(size, face), floats * np.array([1.0, 0.74, 0.78], np.float32) + np.array([14, 0, 4], np.float32)
 
 
@@ -92,6 +92,16 @@ def _oval(size: int, face: Face, scale: float) -> Floats:
     across, along = box.width / 2 * scale * 1.05, box.height / 2 * scale * 1.05
     distance = np.hypot((x - (box.left + box.right) / 2) / across, (y - (box.top + box.bottom) / 2) / along)
     return np.clip((1.12 - distance) / 0.25, 0, 1)[..., None].astype(np.float32)
+
+
+def _shoulders(size: int, face: Face) -> Floats:
+    """Soft bell from the chin down to the frame's border, where the person's body is: float32 [S, S, 1], 1 inside and 0 outside."""
+    box = face.box
+    y, x = np.mgrid[0:size, 0:size].astype(np.float32) + 0.5
+    down = np.clip((y - box.bottom + 0.1 * box.height) / box.height, 0, None)
+    half = box.width * (0.45 + 1.15 * (1 - np.exp(-2.2 * down)))
+    inside = np.clip((half - np.abs(x - (box.left + box.right) / 2)) / (0.3 * box.width), 0, 1)
+    return (inside * np.clip(down * 6, 0, 1))[..., None].astype(np.float32)
 
 
 def _find_skin(picture: Pixels, face: Face) -> Floats:

@@ -31,6 +31,15 @@ _NO_PETALS: dict[str, tuple[str, ...]] = {
 }
 """Colours of which, in a photograph of a flower, what stands out is not the flower, or not all of it."""
 
+_DARK = 75
+"""Mean brightness, of 255, below which something in a photograph of flowers is an insect or somebody's hair."""
+
+_LARGE = 0.08
+"""Share of the frame from which on a thing may be what the photograph is of."""
+
+_SURE = 0.5
+"""How much what a detector without names finds must stand out."""
+
 _APART, _FAR_APART = 0.4, 0.3
 """How much, at most, may stand out around a thing, as a share of how much the thing does: where it has a name, and where it has none."""
 
@@ -80,6 +89,7 @@ class Found:
         colour: the named colour that most of it has, or None.
         place: the ninth of the frame it is in, a key of `vocabulary.PLACES`.
         score: 0..1, how sure the detector was.
+        alone: it is large, and nothing else stands out, so that its name alone will do.
     """
 
     mask: Mask
@@ -88,6 +98,7 @@ class Found:
     colour: str | None
     place: str
     score: float
+    alone: bool = False
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -139,24 +150,29 @@ def find_subject(
         if whole and sum((box.left <= 1, box.top <= 1, box.right >= size - 1, box.bottom >= size - 1)) > 1:
             continue
         colour = name_colour(picture[mask])
-        label = detection.label.lower() or _guess_label(frame, colour)
-        if not detection.label and not _stands_apart(picture, mask, detection.score, _APART if label else _FAR_APART):
+        label = detection.label.lower() or _guess_label(frame, mask, colour)
+        apart = detection.score >= _SURE and stands_apart(picture, mask, _APART if label else _FAR_APART)
+        if not detection.label and not apart:
             continue
-        return Found(mask, box, label, colour, name_place(size, box), detection.score)
+        alone = len(detections) == 1 and share >= _LARGE
+        return Found(mask, box, label, colour, name_place(size, box), detection.score, alone)
     if not shares:
         return Unsuited("nothing stands out")
     return Unsuited("nothing that stands out has a fitting size and shape", {"shares": shares})
 
 
-def _guess_label(frame: Frame, colour: str | None) -> str:
-    """What a thing that the detector does not name is called: as the photograph's topic, unless its colour speaks against it."""
+def _guess_label(frame: Frame, mask: Mask, colour: str | None) -> str:
+    """What a thing that the detector does not name is called: as the photograph's topic, unless it has colours that this never has."""
     label = label_topic(frame.photograph.topic)
-    return "" if colour in _NO_PETALS.get(label, ()) else label
+    if label not in _NO_PETALS:
+        return label
+    dark = float(frame.pixels[mask].mean()) < _DARK
+    return "" if dark or colour in _NO_PETALS[label] else label
 
 
-def _stands_apart(picture: Pixels, mask: Mask, score: float, most: float) -> bool:
-    """Whether what a detector without names has found is a whole thing: sure, with a clear outline, and alone where it stands."""
-    return score >= 0.5 and measure_outline(picture, mask) > 0.94 and measure_surroundings(picture, mask) <= most
+def stands_apart(picture: Pixels, mask: Mask, most: float = _APART) -> bool:
+    """Whether what nobody has named is a whole thing: with a clear outline, and alone where it stands."""
+    return measure_outline(picture, mask) > 0.94 and measure_surroundings(picture, mask) <= most
 
 
 def measure_surroundings(picture: Pixels, mask: Mask) -> float:
@@ -199,7 +215,7 @@ def measure_outline(picture: Pixels, mask: Mask) -> float:
 
 
 def refer_to(rng: random.Random, found: Found) -> tuple[str, str, str]:
-    """Choose a way to speak of a thing: by name where it has one, else by colour and place.
+    """Choose a way to speak of a thing: by name or colour where it stands alone, else by its place, too.
 
     Returns:
         English with article, Chinese, and the short form of the closed vocabulary.
@@ -208,10 +224,11 @@ def refer_to(rng: random.Random, found: Found) -> tuple[str, str, str]:
     noun_en, noun_zh = found.label or "thing", LABELS.get(found.label, ("东西", ""))[0]
     colour = found.colour if found.colour and found.colour not in noun_en.split() else None
     ways = []
-    if found.label:
-        ways.append((f"the {noun_en}", noun_zh, noun_en))
-    if colour:
+    if found.label and found.alone:
+        ways += [(f"the {noun_en}", noun_zh, noun_en)] * 2
+    if colour and found.alone:
         ways.append((f"the {colour} {noun_en}", f"{COLOURS[colour].zh}的{noun_zh}", f"{colour} {noun_en}"))
+    if colour:
         ways.append(
             (f"the {colour} {noun_en} {place_en}", f"{place_zh}{COLOURS[colour].zh}的{noun_zh}", f"{colour} {noun_en} {found.place}")
         )

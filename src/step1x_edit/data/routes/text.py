@@ -18,7 +18,7 @@ from step1x_edit.data.tools.protocols import TextLine
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Floats, Mask, Pixels, Request
 
-SUREST = 0.8
+SUREST = 0.9
 """Confidence below which a line is not asked for."""
 
 
@@ -29,27 +29,31 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
     if not usable:
         return Unsuited("no text was found" if not lines else "no text fit to be changed", {"lines": lines})
     line = rng.choice(usable)
-    return _change(rng, frame, line, tools)
+    # "the text" is clear only where there is no other; what a line is replaced by names it
+    way = rng.choices(("replace", "recolour", "remove"), (6, 2, 2))[0] if lines == 1 else "replace"
+    return _change(rng, frame, line, way, tools)
 
 
 def find_lines(picture: Pixels, tools: Toolbox) -> tuple[list[TextLine], int]:
     """The lines of text in a picture that can be rewritten, and how many there are in all."""
     lines = tools.reader.read(picture)
-    return [line for line in lines if _is_usable(line, min(picture.shape[:2]))], len(lines)
+    return [line for line in lines if _is_usable(line, picture.shape[0], picture.shape[1])], len(lines)
 
 
-def _is_usable(line: TextLine, size: int) -> bool:
-    """Sure, large enough to write into, nobody's data, and no mark of ownership."""
-    word = line.text
+def _is_usable(line: TextLine, height: int, width: int) -> bool:
+    """Sure, whole, large enough to write into, nobody's data, and no mark of ownership: a signature stands small at the lower border."""
+    word, box, size = line.text, line.box, min(height, width)
     marks = any(mark in word.lower() for mark in ("©", "www", "http", ".com", ".net"))
-    large = line.box.height >= 0.03 * size and 0.0015 * size * size <= line.box.area <= 0.35 * size * size
+    signed = box.height < 0.08 * size and box.bottom > 0.88 * height
+    whole = box.left > 2 and box.top > 2 and box.right < width - 2 and box.bottom < height - 2
+    large = box.height >= 0.035 * size and 0.0015 * size * size <= box.area <= 0.35 * size * size
     letters = sum(c.isalnum() for c in word)
-    return line.confidence >= SUREST and letters >= 2 and len(word) <= 24 and large and not marks and not find_personal_text(word)
+    fit = letters >= 3 and len(word) <= 24 and not find_personal_text(word)
+    return line.confidence >= SUREST and fit and whole and large and not marks and not signed
 
 
-def _change(rng: random.Random, frame: Frame, line: TextLine, tools: Toolbox) -> Draft | Unsuited:
+def _change(rng: random.Random, frame: Frame, line: TextLine, way: str, tools: Toolbox) -> Draft | Unsuited:
     picture = frame.pixels
-    way = rng.choices(("replace", "recolour", "remove"), (6, 2, 2))[0]
     zone = pad(line.box, 0.06, picture.shape)
     strokes, ink = _find_strokes(picture, line)
     if not 0.03 <= float(strokes[line.box.top : line.box.bottom, line.box.left : line.box.right].mean()) <= 0.7:
