@@ -9,7 +9,7 @@ import numpy as np
 
 from step1x_edit.data.materials import Materials, Photograph
 from step1x_edit.data.routes.route import Unsuited
-from step1x_edit.data.routes.subjects import take_frame
+from step1x_edit.data.routes.subjects import SUREST_FACE, take_frame
 from step1x_edit.data.tools.protocols import Face
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Floats, Pixels, Request
@@ -17,8 +17,8 @@ from step1x_edit.data.triplet import Draft, Floats, Pixels, Request
 SMALLEST_FACE = 0.1
 """Width of a face, as a share of the picture's shorter side, from which on it can be edited."""
 
-SUREST_FACE = 0.6
-"""Score below which what the detector takes for a face may be a flower."""
+_SINGLE = 0.14
+"""Width of a single face, as a share of the frame, from which on what is around the person can be worked on."""
 
 _CAPTIONS = {
     "smooth": "with smooth skin",
@@ -38,7 +38,9 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
     if not faces:
         return Unsuited("no face that is large enough was found")
     face = faces[0]
-    way = rng.choice(tuple(_CAPTIONS))
+    # a group has no single outline to work around, and of a small face the body is hard to guess
+    single = len(faces) == 1 and face.box.width >= _SINGLE * size
+    way = rng.choice([way for way in _CAPTIONS if single or not way.endswith(" around")])
     picture = frame.pixels
     weight, changed = _retouch(way, picture, face)
     target = np.where(weight > 0, (np.clip(picture + weight * (changed - picture), 0, 255) + 0.5).astype(np.uint8), picture)

@@ -34,6 +34,9 @@ _NO_PETALS: dict[str, tuple[str, ...]] = {
 _DARK = 75
 """Mean brightness, of 255, below which something in a photograph of flowers is an insect or somebody's hair."""
 
+SUREST_FACE = 0.6
+"""Score below which what the detector takes for a face may be a flower."""
+
 _LARGE = 0.08
 """Share of the frame from which on a thing may be what the photograph is of."""
 
@@ -133,7 +136,7 @@ def find_subject(
         tools: plays "detector" and "segmenter".
         smallest: share of the frame that it covers at least.
         largest: and at most.
-        whole: it must not be cut off by the frame's border on two sides or more.
+        whole: it must not be cut off by the frame's border.
     """
     picture = frame.pixels
     size = picture.shape[0]
@@ -147,12 +150,11 @@ def find_subject(
         if not smallest <= share <= largest or not is_thing(picture, mask):
             continue
         box = bound(mask)
-        if whole and sum((box.left <= 1, box.top <= 1, box.right >= size - 1, box.bottom >= size - 1)) > 1:
+        if whole and (box.left <= 1 or box.top <= 1 or box.right >= size - 1 or box.bottom >= size - 1):
             continue
         colour = name_colour(picture[mask])
         label = detection.label.lower() or _guess_label(frame, mask, colour)
-        apart = detection.score >= _SURE and stands_apart(picture, mask, _APART if label else _FAR_APART)
-        if not detection.label and not apart:
+        if not detection.label and not _is_sure(frame, mask, label, detection.score, tools):
             continue
         alone = len(detections) == 1 and share >= _LARGE
         return Found(mask, box, label, colour, name_place(size, box), detection.score, alone)
@@ -170,9 +172,32 @@ def _guess_label(frame: Frame, mask: Mask, colour: str | None) -> str:
     return "" if dark or colour in _NO_PETALS[label] else label
 
 
+def _is_sure(frame: Frame, mask: Mask, label: str, score: float, tools: Toolbox) -> bool:
+    """Whether what a detector without names has found may be spoken of as a thing. In a photograph of flowers, only a flower may."""
+    if score < _SURE or (not label and label_topic(frame.photograph.topic)):
+        return False
+    return stands_apart(frame.pixels, mask, _APART if label else _FAR_APART) and not _holds_face(frame.pixels, mask, tools)
+
+
 def stands_apart(picture: Pixels, mask: Mask, most: float = _APART) -> bool:
-    """Whether what nobody has named is a whole thing: with a clear outline, and alone where it stands."""
-    return measure_outline(picture, mask) > 0.94 and measure_surroundings(picture, mask) <= most
+    """Whether what nobody has named is a whole thing: in one piece, with a clear outline, and alone where it stands."""
+    if measure_solidity(mask) < 0.72 or measure_outline(picture, mask) <= 0.94:
+        return False
+    return measure_surroundings(picture, mask) <= most
+
+
+def measure_solidity(mask: Mask) -> float:
+    """Area of a region as a share of its convex hull's: small where it is a branch, or a part that is left of something."""
+    points = cv2.findNonZero(mask.view(np.uint8))
+    if points is None:
+        return 0.0
+    return float(mask.sum()) / max(float(cv2.contourArea(cv2.convexHull(points))), 1.0)
+
+
+def _holds_face(picture: Pixels, mask: Mask, tools: Toolbox) -> bool:
+    """Whether somebody's face lies in a region, which is then no flower, and seldom the whole person."""
+    boxes = [face.box for face in tools.faces.find_faces(picture, 0.06) if face.score >= SUREST_FACE]
+    return any(mask[box.top : box.bottom, box.left : box.right].mean() > 0.2 for box in boxes)
 
 
 def measure_surroundings(picture: Pixels, mask: Mask) -> float:

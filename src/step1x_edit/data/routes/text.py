@@ -18,6 +18,9 @@ from step1x_edit.data.tools.protocols import TextLine
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Floats, Mask, Pixels, Request
 
+_FAINT = 45
+"""Difference in brightness, of 255, below which letters are left alone."""
+
 SUREST = 0.9
 """Confidence below which a line is not asked for."""
 
@@ -58,6 +61,8 @@ def _change(rng: random.Random, frame: Frame, line: TextLine, way: str, tools: T
     strokes, ink = _find_strokes(picture, line)
     if not 0.03 <= float(strokes[line.box.top : line.box.bottom, line.box.left : line.box.right].mean()) <= 0.7:
         return Unsuited("the letters do not stand out from what is under them")
+    if (contrast := _measure_contrast(picture, strokes, line)) < _FAINT:
+        return Unsuited("the letters are faint, as a watermark's", {"contrast": round(contrast, 1)})
     hole = cv2.dilate(strokes.view(np.uint8), np.ones((5, 5), np.uint8)).view(np.bool_)
     inside = np.zeros_like(hole)
     inside[zone.top : zone.bottom, zone.left : zone.right] = True
@@ -68,7 +73,8 @@ def _change(rng: random.Random, frame: Frame, line: TextLine, way: str, tools: T
     ground = (slice(room.top, room.bottom), slice(room.left, room.right))
     target = picture.copy()
     target[ground] = tools.inpainter.inpaint(np.ascontiguousarray(picture[ground]), np.ascontiguousarray(hole[ground]), "", seed)
-    other = rng.choice([word for word in WORDS if word != line.text.upper()])
+    others = [word for word in WORDS if word != line.text.upper()]
+    other = rng.choice([word for word in others if abs(len(word) - len(line.text)) <= 3] or [max(others, key=len)])
     before = name_colour(np.array([ink], np.uint8))
     colour = rng.choice([name for name in ("red", "blue", "green", "black", "white", "yellow") if name != before])
     touched = hole
@@ -123,6 +129,13 @@ def _find_strokes(picture: Pixels, line: TextLine) -> tuple[Mask, tuple[int, int
     pixels = picture[core if core.sum() > 12 else strokes]
     ink = np.median(pixels, axis=0) if len(pixels) else np.zeros(3)
     return strokes, (int(ink[0]), int(ink[1]), int(ink[2]))
+
+
+def _measure_contrast(picture: Pixels, strokes: Mask, line: TextLine) -> float:
+    """How far the brightness of letters is from that of what they stand on, of 255."""
+    box = (slice(line.box.top, line.box.bottom), slice(line.box.left, line.box.right))
+    grey, letters = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[box], strokes[box]
+    return abs(float(np.median(grey[letters])) - float(np.median(grey[~letters])))
 
 
 def _write(canvas: Pixels, word: str, line: TextLine, ink: tuple[int, int, int]) -> Mask:
