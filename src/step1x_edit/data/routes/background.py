@@ -7,11 +7,11 @@ import random
 import cv2
 import numpy as np
 
-from step1x_edit.data.colours import COLOURS
+from step1x_edit.data.colours import COLOURS, name_colour
 from step1x_edit.data.materials import Materials, Photograph
 from step1x_edit.data.routes.labels import LABELS, label_topic
 from step1x_edit.data.routes.route import Unsuited
-from step1x_edit.data.routes.subjects import caption_frame, is_thing, stands_apart, take_frame
+from step1x_edit.data.routes.subjects import caption_frame, guess_label, is_thing, stands_apart, take_frame
 from step1x_edit.data.tools.filtering import tidy
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Floats, Pixels, Request
@@ -28,8 +28,12 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
         return Unsuited("no foreground of a fitting size", {"share": round(share, 4)})
     if unsure > 0.5 * share:
         return Unsuited("the border of the foreground is not clear", {"unsure": round(unsure, 4)})
-    if tools.is_offline("matting") and not (is_thing(frame.pixels, matte > 0.5) and stands_apart(frame.pixels, matte > 0.5)):
-        return Unsuited("the foreground is not one whole thing")
+    mask, label = matte > 0.5, label_topic(photograph.topic)
+    if tools.is_offline("matting"):
+        if not (is_thing(frame.pixels, mask) and stands_apart(frame.pixels, mask)):
+            return Unsuited("the foreground is not one whole thing")
+        if label and not guess_label(frame, mask, name_colour(frame.pixels[mask])):
+            return Unsuited("the foreground is not what the photograph is of")
     way = rng.choices(("plain", "gradient", "blur", "black and white", "dark"), (4, 2, 3, 2, 2))[0]
     one, two = rng.sample(_PLAIN, 2)
     alpha = matte[..., None]
@@ -38,7 +42,6 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
     target = (front * alpha + behind.astype(np.float32) * (1 - alpha) + 0.5).astype(np.uint8)
     touched = ~tidy(matte >= 0.999)
     target[~touched] = frame.pixels[~touched]
-    label = label_topic(photograph.topic)
     noun_en, noun_zh = label or "subject", LABELS.get(label, ("主体", ""))[0]
     facts_en, facts_zh = {"colour": one, "other": two}, {"colour": COLOURS[one].zh, "other": COLOURS[two].zh}
     caption = caption_frame(frame, tools)

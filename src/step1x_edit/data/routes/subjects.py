@@ -153,7 +153,7 @@ def find_subject(
         if whole and (box.left <= 1 or box.top <= 1 or box.right >= size - 1 or box.bottom >= size - 1):
             continue
         colour = name_colour(picture[mask])
-        label = detection.label.lower() or _guess_label(frame, mask, colour)
+        label = detection.label.lower() or guess_label(frame, mask, colour)
         if not detection.label and not _is_sure(frame, mask, label, detection.score, tools):
             continue
         alone = len(detections) == 1 and share >= _LARGE
@@ -163,7 +163,7 @@ def find_subject(
     return Unsuited("nothing that stands out has a fitting size and shape", {"shares": shares})
 
 
-def _guess_label(frame: Frame, mask: Mask, colour: str | None) -> str:
+def guess_label(frame: Frame, mask: Mask, colour: str | None) -> str:
     """What a thing that the detector does not name is called: as the photograph's topic, unless it has colours that this never has."""
     label = label_topic(frame.photograph.topic)
     if label not in _NO_PETALS:
