@@ -100,7 +100,9 @@ def view(
     categories: Annotated[list[str] | None, typer.Option("--category", help="Only this category; may be repeated.")] = None,
     each: Annotated[int, typer.Option("--each", min=1, help="Kept triplets shown of each category.")] = 20,
     page: Annotated[Path | None, typer.Option("--page", help="Where the page goes; DIR/view.html by default.")] = None,
-    sheets: Annotated[Path | None, typer.Option("--sheets", help="Draw a contact sheet of each category into this folder, too.")] = None,
+    sheets: Annotated[
+        Path | None, typer.Option("--sheets", help="Draw a contact sheet of each category and route into this folder, too.")
+    ] = None,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
     debug: Debug = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Contact sheets: one JPEG a category, before and after side by side over the English instruction, to look a set over at a glance."""
+"""Contact sheets: one JPEG a category and route, before and after side by side over the English instruction, to look a set over."""
 
 from __future__ import annotations
 
@@ -10,25 +10,28 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from step1x_edit.data.shards import decode_picture, find_picture, read_records
+from step1x_edit.data.slots import COMPOSED, Slot
 from step1x_edit.data.storage import write_bytes
+from step1x_edit.types import EditCategory
 
 SIDE, GAP, CAPTION, COLUMNS = 104, 8, 34, 5
 """Pixels of a picture's side, between things, and of the words; pairs in a row."""
 
 
 def write_sheets(folder: Path, out: Path, each: int = 20) -> list[Path]:
-    """Draw the first `each` triplets of every category of a set; returns the sheets, named after their categories."""
+    """Draw the first `each` triplets of every category and route of a set; returns the sheets, named as ids begin."""
     found: dict[str, list[tuple[str, Image.Image, Image.Image]]] = {}
     for record, files in read_records(folder):
-        pairs = found.setdefault(record.category, [])
+        route = record.provenance.get("route", COMPOSED)
+        pairs = found.setdefault(Slot(EditCategory(record.category), route).name, [])
         if len(pairs) < each:
             source, target = (Image.fromarray(decode_picture(find_picture(files, name))) for name in ("source", "target"))
             pairs.append((record.instruction_en, _fit(source), _fit(target)))
     paths = []
-    for category, pairs in sorted(found.items()):
+    for name, pairs in sorted(found.items()):
         data = BytesIO()
         _draw(pairs).save(data, "JPEG", quality=80, optimize=True)
-        paths.append(out / f"{category}.jpg")
+        paths.append(out / f"{name}.jpg")
         write_bytes(paths[-1], data.getvalue())
     return paths
 

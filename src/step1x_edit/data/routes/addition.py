@@ -35,6 +35,6 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
         request=Request("addition", {"subject": english, "place": place_en}, {"subject": chinese, "place": place_zh}),
         source_caption=caption,
         target_caption=f"{caption}, {found.caption}",
-        edit=f"add {english} {found.place}",
+        edit=f"add {english.removeprefix('a ').removeprefix('an ')} {found.place}",
         parameters={**frame.facts, "found": found.facts, "tool_seed": seed, "tools": tools.describe(*ROLES, "captioner")},
     )
