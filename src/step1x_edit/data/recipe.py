@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,22 +32,24 @@ class CategoryShare(_Section):
 
 
 class Tool(_Section):
-    """Which tool plays a role, and with which weights; see `tools.choice.ToolChoice`. In a recipe a bare name will do."""
+    """Which tool plays a role, and with which weights; see `tools.choice.ToolChoice`. In a recipe "NAME" or "NAME:MODEL" will do."""
 
     name: str
     model: str | None = None
     revision: str | None = None
     device: str | None = None
     dtype: str | None = None
+    label: str | None = None
+    parts: dict[str, str] = {}
 
     @model_validator(mode="before")
     @classmethod
-    def _take_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
+    def _take_short_form(cls, value: Any) -> Any:
+        return asdict(ToolChoice.parse(value)) if isinstance(value, str) else value
 
     def to_choice(self) -> ToolChoice:
         """What the toolbox takes."""
-        return ToolChoice(self.name, self.model, self.revision, self.device, self.dtype)
+        return ToolChoice(**self.model_dump())
 
 
 class Privacy(_Section):
