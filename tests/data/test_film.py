@@ -11,11 +11,16 @@ import numpy as np
 import pytest
 from moving_scenes import draw_frames, write_clip
 
+from step1x_edit.data.building import build
 from step1x_edit.data.clips import read_frames
+from step1x_edit.data.deidentification import Switches
 from step1x_edit.data.film import Film
 from step1x_edit.data.instructions import CLAUSES, phrase
 from step1x_edit.data.instructions.film import name_step
+from step1x_edit.data.recipe import DataRecipe
+from step1x_edit.data.remaking import name_tools, remake
 from step1x_edit.data.routes.route import Unsuited
+from step1x_edit.data.shards import read_records
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft
 
@@ -87,6 +92,30 @@ def test_clips_that_give_nothing_say_why(film: Film, folder: Path) -> None:
     refused = Film([clip for clip in film.clips if clip.name == "still.avi"], Toolbox.offline()).make(random.Random(0), SIZE)
     assert isinstance(refused, Unsuited)
     assert refused.reason == "no pair of frames in the clip: nothing moves"
+
+
+def test_what_is_to_be_hidden_is_not_shown(tmp_path: Path) -> None:
+    frames = draw_frames(lambda i: [(10 + 8 * i, 20, 60)], 8, background="astronaut")
+    write_clip(tmp_path / "face.avi", frames)
+    shown = [Film.open([tmp_path], Toolbox.offline(), switches).make(random.Random(0), SIZE) for switches in (None, Switches(faces=True))]
+    assert isinstance(shown[0], Draft)
+    assert shown[1] == Unsuited("it shows what is to be hidden")
+
+
+def test_a_recipe_with_clips_builds_from_them_and_any_triplet_is_made_again(recipe: DataRecipe, folder: Path, tmp_path: Path) -> None:
+    values = recipe.model_dump(mode="json")
+    changes = {"count": 2, "categories": {"motion_change": {"share": 1}}, "videos": [str(folder)], "from_videos": 1.0}
+    limits = {**values["limits"], "distance": 0}
+    out = tmp_path / "set"
+    facts = build(DataRecipe.model_validate({**values, **changes, "limits": limits}), out)
+    assert facts["routes"] == {"filmed": 2}
+    for record, _ in read_records(out):
+        assert record.provenance["clip"]["file"] == "walk.avi"
+        again = remake(out, record.id)
+        assert again.known
+        assert again.differing == ()
+        assert again.versions == ()
+        assert name_tools(record.parameters)["the flow"].startswith("dis, opencv")
 
 
 @pytest.mark.parametrize(

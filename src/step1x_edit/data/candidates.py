@@ -16,10 +16,12 @@ import cv2
 from step1x_edit import __version__
 from step1x_edit.data.agreement import View
 from step1x_edit.data.categories import CATEGORIES
+from step1x_edit.data.film import FILMED, Film
 from step1x_edit.data.licences import Credits
 from step1x_edit.data.materials import Materials, read_subjects
 from step1x_edit.data.photographs import Input, PhotographFolder
 from step1x_edit.data.recipe import DataRecipe
+from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.shards import Record
 from step1x_edit.data.split import Split
 from step1x_edit.data.stream import find_region, word_draft
@@ -105,7 +107,7 @@ class Workshop:
         """Open it; `inputs` are the photographs as they were looked over.
 
         Raises:
-            UsageError: no photograph is left, or a folder of cut-outs cannot be used.
+            UsageError: no photograph is left, or a folder of cut-outs or clips cannot be used.
         """
         cv2.setNumThreads(0)
         self.recipe = recipe
@@ -122,6 +124,7 @@ class Workshop:
         self.materials = Materials(self.photographs, subjects, known, recipe.difficulty, ENLARGEMENT)
         self._files = {subject.name: subject.path for subject in (*subjects, *known)}
         self.tools = recipe.open_tools()
+        self.film = Film.open(recipe.videos, self.tools, recipe.privacy.to_switches()) if recipe.videos else None
         self.versions = list_versions()
 
     def draw(self, category: EditCategory, index: int) -> Candidate:
@@ -129,12 +132,18 @@ class Workshop:
         recipe = self.recipe
         name = name_candidate(category, index)
         rng = random.Random(f"{recipe.seed}/{name}")
-        draft = CATEGORIES[category](rng, self._materials_for(category), recipe.size)
-        facts = {"route": "composed", "seed": recipe.seed, "index": index, "size": recipe.size}
-        candidate = Candidate(name, category, index, "composed")
-        if draft is None:
+        filmed = self.film is not None and category is EditCategory.MOTION_CHANGE and rng.random() < recipe.from_videos
+        route = FILMED if filmed else "composed"
+        draft: Draft | Unsuited | None
+        if self.film is not None and filmed:
+            draft = self.film.make(rng, recipe.size)
+        else:
+            draft = CATEGORIES[category](rng, self._materials_for(category), recipe.size)
+        facts = {"route": route, "seed": recipe.seed, "index": index, "size": recipe.size}
+        candidate = Candidate(name, category, index, route)
+        if not isinstance(draft, Draft):
             candidate = dataclasses.replace(candidate, provenance={**facts, "versions": self.versions})
-            return candidate.reject("draw", "what was drawn allows no edit")
+            return candidate.reject("draw", draft.reason if draft else "what was drawn allows no edit")
         triplet = word_draft(draft, find_region(draft), category, rng, "train", {})
         return dataclasses.replace(candidate, triplet=triplet, provenance={**facts, **self._trace(draft), "versions": self.versions})
 
@@ -151,6 +160,8 @@ class Workshop:
     def _trace(self, draft: Draft) -> dict[str, Any]:
         """Where the pictures come from that a draft is made of."""
         parameters = draft.parameters
+        if "clip" in parameters:
+            return {"clip": parameters["clip"], "seconds": parameters["seconds"]}
         photograph = self.photographs.find(parameters["photograph"])
         names = [item["subject"] for item in (*parameters.get("subjects", ()), *([parameters["new"]] if "new" in parameters else ()))]
         names += [parameters["hat"]] if "hat" in parameters else []

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from step1x_edit.data.clips import Clip, list_clips, read_frames, read_samples
 from step1x_edit.data.colours import name_colour
+from step1x_edit.data.deidentification import Switches, deidentify
 from step1x_edit.data.frame_pairs import STEP, FramePair, Search, find_pairs
 from step1x_edit.data.instructions.film import name_step
 from step1x_edit.data.routes.route import Unsuited
@@ -22,6 +23,9 @@ from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Mask, Pixels, Request
 from step1x_edit.errors import ImageError
 
+FILMED = "filmed"
+"""Name of this way of making a motion change."""
+
 _GROWTH = 1.3
 """Change of size from which on a thing comes nearer or goes away, whatever else it does."""
 
@@ -32,15 +36,16 @@ _TRIES = 8
 class Film:
     """Clips, each searched for pairs when it is first drawn."""
 
-    def __init__(self, clips: Sequence[Clip], tools: Toolbox) -> None:
+    def __init__(self, clips: Sequence[Clip], tools: Toolbox, switches: Switches | None = None) -> None:
+        """Take some clips; drafts that show what `switches` tell to hide are refused, since a blur would not stay in its place."""
         self.clips = tuple(clips)
-        self._tools = tools
+        self._tools, self._switches = tools, switches
         self._searches: dict[str, Search] = {}
 
     @classmethod
-    def open(cls, folders: Sequence[Any], tools: Toolbox) -> Film:
+    def open(cls, folders: Sequence[Path], tools: Toolbox, switches: Switches | None = None) -> Film:
         """The clips of some folders; raises UsageError where there are none."""
-        return cls(list_clips(folders), tools)
+        return cls(list_clips(folders), tools, switches)
 
     def search(self, clip: Clip) -> Search:
         """The clip's pairs, and why others were refused; a clip that cannot be decoded has none, for that reason."""
@@ -58,9 +63,18 @@ class Film:
         for clip in rng.sample(self.clips, min(len(self.clips), _TRIES)):
             search = self.search(clip)
             if search.pairs:
-                return draft_pair(rng, clip, rng.choice(search.pairs), self._tools, size)
+                draft = draft_pair(rng, clip, rng.choice(search.pairs), self._tools, size)
+                return self._hide(draft) if isinstance(draft, Draft) else draft
             usual = max(search.refused, key=lambda reason: (search.refused[reason], reason), default=usual)
         return Unsuited(f"no pair of frames in the clip: {usual}")
+
+    def _hide(self, draft: Draft) -> Draft | Unsuited:
+        if self._switches is not None:
+            for picture in (draft.source, draft.target):
+                found = deidentify(picture, self._tools, self._switches)
+                if found.refusal or found.findings:
+                    return Unsuited("it shows what is to be hidden")
+        return draft
 
 
 def draft_pair(rng: random.Random, clip: Clip, pair: FramePair, tools: Toolbox, size: int) -> Draft | Unsuited:

@@ -193,6 +193,10 @@ class DataRecipe(_Section):
     difficulty: float = Field(default=0.7, ge=0, le=1)
     photos: list[Path] = Field(min_length=1)
     cutouts: list[Path] = Field(min_length=1)
+    videos: list[Path] = Field(default=[], description="folders of clips, for motion changes")
+    from_videos: float = Field(
+        default=0.5, ge=0, le=1, description="share of the motion changes that are made of clips, where there are any"
+    )
     heldout: Path | None = None
     format: Literal["jpg", "png"] = "jpg"
     shard: int = Field(default=100, ge=1, description="triplets in one shard")
