@@ -15,7 +15,7 @@ from step1x_edit.data.triplet import Floats, Pixels
 if TYPE_CHECKING:
     import torch
 
-MODELS = {"depth-anything": "depth-anything/Depth-Anything-V2-Large-hf", "zoedepth": "Intel/zoedepth-nyu-kitti"}
+MODELS = {"depth-anything": "depth-anything/Depth-Anything-V2-Small-hf", "zoedepth": "Intel/zoedepth-nyu-kitti"}
 """The name of the tool -> the weights that it takes unless others are named; any depth estimator of transformers will do."""
 
 
