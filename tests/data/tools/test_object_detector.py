@@ -39,6 +39,9 @@ def test_faces_and_plates_are_what_bears_the_label(twin: Twin, photo: Photo) -> 
     model, picture = str(twin("detector")), photo("astronaut", 64)
     everything = ObjectDetector.open(ToolChoice("detr", model, device="cpu")).detect(picture)
     faces = LabelDetector.open(ToolChoice("detr", model, device="cpu", label="Face")).find_faces(picture)
+    finder = LabelDetector.open(ToolChoice("detr", model, device="cpu", label="face"))
+    wide = sorted(face.box.width for face in faces)[-1]
+    assert finder.find_faces(picture, wide / 64) == tuple(face for face in faces if face.box.width == wide)
     plates = LabelDetector.open(ToolChoice("detr", model, device="cpu", label="license-plate")).find_plates(picture)
     assert {face.box for face in faces} == {item.box for item in everything if item.label == "face"} != set()
     assert [face.box.area for face in faces] == sorted((face.box.area for face in faces), reverse=True)

@@ -66,7 +66,9 @@ class ObjectDetector:
 
 
 class LabelDetector(ObjectDetector):
-    """The same, for one kind of thing: faces, or number plates."""
+    """The same, for one kind of thing: faces, or number plates; `label` is what the model calls it."""
+
+    label = ""
 
     @classmethod
     def open(cls, choice: ToolChoice) -> Self:
@@ -85,11 +87,10 @@ class LabelDetector(ObjectDetector):
         tool.label = (choice.label or known[0]).lower()
         return tool
 
-    label = ""
-
-    def find_faces(self, picture: Pixels) -> tuple[Face, ...]:
-        """List what bears the label as faces, the largest first."""
-        faces = [Face(found.box, found.score) for found in self._find(picture) if found.label == self.label]
+    def find_faces(self, picture: Pixels, smallest: float = 0.0) -> tuple[Face, ...]:
+        """List what bears the label as faces, the largest first; none narrower than `smallest`, as a share of the shorter side."""
+        least = smallest * min(picture.shape[:2])
+        faces = [Face(found.box, found.score) for found in self._find(picture) if found.label == self.label and found.box.width >= least]
         return tuple(sorted(faces, key=lambda face: (-face.box.area, face.box)))
 
     def find_plates(self, picture: Pixels) -> tuple[Plate, ...]:
