@@ -97,8 +97,8 @@ def test_what_moves_must_be_the_foreground_where_a_model_says_what_that_is() -> 
 def test_pairs_do_not_overlap_and_the_larger_motion_is_taken() -> None:
     search = find_pairs(take_samples(draw_frames(lambda i: [(40 + 9 * i, 80, 60)], 12)), FLOW)
     assert search.pairs
-    assert all(one.second.number <= other.first.number for one, other in zip(search.pairs, search.pairs[1:], strict=False))
-    assert max(pair.motion.step for pair in search.pairs) > 0.05
+    assert all(one.numbers[1] <= other.numbers[0] for one, other in zip(search.pairs, search.pairs[1:], strict=False))
+    assert max(pair.amount for pair in search.pairs) > 0.05
     assert search.refused["it overlaps with a better pair"] > 0
 
 
@@ -107,5 +107,5 @@ def test_no_pair_spans_a_cut() -> None:
     after = draw_frames(lambda i: [(200 - 15 * i, 40, 60)], 4, background="sunset-by-the-pier")
     search = find_pairs(take_samples([*before, *after]), FLOW)
     assert search.pairs
-    assert not [pair for pair in search.pairs if pair.first.number < 8 <= pair.second.number]
+    assert not [pair for pair in search.pairs if pair.numbers[0] < 8 <= pair.numbers[1]]
     assert search.refused["there is a cut between the frames"] == 1

@@ -24,8 +24,8 @@ SIDE = 320
 RATE = 4.0
 """Frames a second that are looked at."""
 
-LONGEST = 1200
-"""Frames of one clip that are looked at: its first five minutes."""
+LONGEST = 240
+"""Frames of one clip that are looked at: its first minute."""
 
 
 @dataclass(frozen=True)

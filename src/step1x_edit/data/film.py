@@ -9,16 +9,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from step1x_edit.data.clips import Clip, list_clips, read_frames, read_samples
+from step1x_edit.data.clips import SIDE, Clip, list_clips, read_frames, read_samples
 from step1x_edit.data.colours import name_colour
 from step1x_edit.data.deidentification import Switches, deidentify
-from step1x_edit.data.frame_pairs import STEP, FramePair, Search, find_pairs
+from step1x_edit.data.frame_pairs import STEP, FramePair, Motion, Search, compare, find_pairs
 from step1x_edit.data.instructions.film import name_step
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.routes.subjects import Found, cut_frame, refer_to
 from step1x_edit.data.scene import name_place
-from step1x_edit.data.tools.filtering import bound
-from step1x_edit.data.tools.protocols import Box
+from step1x_edit.data.tools.filtering import bound, shrink
+from step1x_edit.data.tools.protocols import Box, Matting
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Mask, Pixels, Request
 from step1x_edit.errors import ImageError
@@ -50,9 +50,8 @@ class Film:
     def search(self, clip: Clip) -> Search:
         """The clip's pairs, and why others were refused; a clip that cannot be decoded has none, for that reason."""
         if clip.name not in self._searches:
-            matting = self._tools.matting if "matting" in self._tools.choices else None
             try:
-                self._searches[clip.name] = find_pairs(read_samples(clip.path), self._tools.flow, matting)
+                self._searches[clip.name] = find_pairs(read_samples(clip.path), self._tools.flow, choose_matting(self._tools))
             except ImageError:
                 self._searches[clip.name] = Search((), {"the clip cannot be decoded": 1})
         return self._searches[clip.name]
@@ -77,28 +76,35 @@ class Film:
         return draft
 
 
+def choose_matting(tools: Toolbox) -> Matting | None:
+    """What says what is foreground: a model where one is chosen; the offline tool is no judge of it."""
+    return tools.matting if "matting" in tools.choices else None
+
+
 def draft_pair(rng: random.Random, clip: Clip, pair: FramePair, tools: Toolbox, size: int) -> Draft | Unsuited:
     """Make a draft of a pair: the first frame, and over it everything that moved in the second.
 
     What did not move is taken from the first frame in both pictures, so that no noise of the camera is learned as an edit.
     """
-    frames = read_frames(clip.path, (pair.first.number, pair.second.number))
+    frames = read_frames(clip.path, pair.numbers)
     height, width = frames[0].shape[:2]
-    square = _choose_square(rng, pair.motion.touched, height, width)
+    small = [shrink(frame, SIDE)[0] for frame in frames]
+    motion = compare(small[0], small[1], tools.flow, choose_matting(tools))
+    if isinstance(motion, Unsuited):
+        return motion
+    square = _choose_square(rng, motion.touched, height, width)
     if square is None:
         return Unsuited("it moves out of any square part of the frame")
     left, top, side = square
     source, second = (cut_frame(frame, left, top, side, size, False) for frame in frames)
-    before, after, touched = (
-        _cut_mask(mask, square, (height, width), size) for mask in (pair.motion.before, pair.motion.after, pair.motion.touched)
-    )
+    before, after, touched = (_cut_mask(mask, square, (height, width), size) for mask in (motion.before, motion.after, motion.touched))
     if not before.any() or not after.any():
         return Unsuited("it moves out of any square part of the frame")
     inner = cv2.distanceTransform(np.pad(touched, 1, mode="edge").view(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
     weight = np.clip(inner / max(2.0, size / 128), 0, 1)[..., None]
     target = np.where(touched[..., None], (source + weight * (second.astype(np.float32) - source) + 0.5).astype(np.uint8), source)
     found = _describe(source, before, tools)
-    request, edit, after_words = _word(rng, found, pair, max(height, width) / side)
+    request, edit, after_words = _word(rng, found, motion, max(height, width) / side)
     caption = tools.captioner.caption(source)
     return Draft(
         source=source,
@@ -111,11 +117,11 @@ def draft_pair(rng: random.Random, clip: Clip, pair: FramePair, tools: Toolbox, 
         parameters={
             "photograph": clip.name,
             "clip": clip.provenance(),
-            "frames": [pair.first.number, pair.second.number],
-            "seconds": [pair.first.seconds, pair.second.seconds],
+            "frames": list(pair.numbers),
+            "seconds": list(pair.seconds),
             "crop": list(square),
             "found": found.facts,
-            "motion": {"right": round(pair.motion.right, 4), "down": round(pair.motion.down, 4), **pair.motion.numbers},
+            "motion": {"right": round(motion.right, 4), "down": round(motion.down, 4), **motion.numbers},
             "tools": tools.describe("flow", "detector", "captioner", *(("matting",) if "matting" in tools.choices else ())),
         },
     )
@@ -162,13 +168,13 @@ def _overlap(one: Box, two: Box) -> float:
     return shared / max(one.area + two.area - shared, 1)
 
 
-def _word(rng: random.Random, found: Found, pair: FramePair, enlarged: float) -> tuple[Request, str, str]:
+def _word(rng: random.Random, found: Found, motion: Motion, enlarged: float) -> tuple[Request, str, str]:
     """What is asked, its canonical form, and how the caption says it; `enlarged` is the longer side in sides of the square."""
     english, chinese, short = refer_to(rng, found)
-    growth = pair.motion.growth
-    if pair.motion.step < STEP or max(growth, 1 / growth) >= _GROWTH:
+    growth = motion.growth
+    if motion.step < STEP or max(growth, 1 / growth) >= _GROWTH:
         way = "nearer" if growth > 1 else "farther"
         return Request(f"motion {way}", {"subject": english}, {"subject": chinese}), f"move {short} {way}", f"moved {way}"
-    name, where_en, where_zh = name_step(pair.motion.right * enlarged, pair.motion.down * enlarged)
+    name, where_en, where_zh = name_step(motion.right * enlarged, motion.down * enlarged)
     request = Request("motion travel", {"subject": english, "where": where_en}, {"subject": chinese, "where": where_zh})
     return request, f"move {short} {name}", f"moved {where_en}"

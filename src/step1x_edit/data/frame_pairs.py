@@ -79,11 +79,14 @@ class Motion:
 
 @dataclass(frozen=True)
 class FramePair:
-    """Two frames, by number and time in seconds, and what moved between them."""
+    """Two frames, by number and by time in seconds, and how much moves between them.
 
-    first: Sample
-    second: Sample
-    motion: Motion
+    It is small, since clips hold many: what moved is found again, by `compare`, where a pair is used.
+    """
+
+    numbers: tuple[int, int]
+    seconds: tuple[float, float]
+    amount: float
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def find_pairs(samples: Iterable[Sample], flow: FlowEstimator, matting: Matting 
     none that overlaps with one of them in time, so that no two triplets are of the same moment.
 
     Args:
-        samples: frames in their order; the last eight are held, and those of pairs.
+        samples: frames in their order; the last eight are held.
         flow: says where pixels go.
         matting: says what is foreground, where a model is chosen for it; what moves must then belong to it. Source: paper.
     """
@@ -115,17 +118,18 @@ def find_pairs(samples: Iterable[Sample], flow: FlowEstimator, matting: Matting 
         for gap in (gap for gap in GAPS if gap <= len(held)):
             motion = compare(held[-gap].pixels, sample.pixels, flow, matting)
             if isinstance(motion, Motion):
-                found.append(FramePair(held[-gap], sample, motion))
+                first = held[-gap]
+                found.append(FramePair((first.number, sample.number), (first.seconds, sample.seconds), motion.amount))
             else:
                 refused[motion.reason] += 1
         held.append(sample)
     taken: list[FramePair] = []
-    for pair in sorted(found, key=lambda pair: (-pair.motion.amount, pair.first.number)):
-        if all(pair.second.number <= other.first.number or pair.first.number >= other.second.number for other in taken):
+    for pair in sorted(found, key=lambda pair: (-pair.amount, pair.numbers)):
+        if all(pair.numbers[1] <= other.numbers[0] or pair.numbers[0] >= other.numbers[1] for other in taken):
             taken.append(pair)
         else:
             refused["it overlaps with a better pair"] += 1
-    return Search(tuple(sorted(taken, key=lambda pair: pair.first.number)), dict(sorted(refused.items())))
+    return Search(tuple(sorted(taken, key=lambda pair: pair.numbers)), dict(sorted(refused.items())))
 
 
 def compare(first: Pixels, second: Pixels, flow: FlowEstimator, matting: Matting | None = None) -> Motion | Unsuited:
@@ -139,10 +143,11 @@ def compare(first: Pixels, second: Pixels, flow: FlowEstimator, matting: Matting
     change = cv2.GaussianBlur(cv2.absdiff(first, second).max(2), (0, 0), 1.5) > _CHANGED
     if change.mean() < 0.3 * _SMALLEST:
         return Unsuited("nothing moves", {"changed": round(float(change.mean()), 5)})
-    forth, back = flow.flow(first, second), flow.flow(second, first)
-    drift = float(max(np.linalg.norm(np.median(field.reshape(-1, 2), axis=0)) for field in (forth, back))) / side
+    forth = flow.flow(first, second)
+    drift = float(np.linalg.norm(np.median(forth.reshape(-1, 2), axis=0))) / side
     if drift > _STILL:
         return Unsuited("the camera moves", {"drift": round(drift, 4)})
+    back = flow.flow(second, first)
     before, after = _find_moving(forth, back, change), _find_moving(back, forth, change)
     if min(before.mean(), after.mean()) < _SMALLEST:
         return Unsuited("what moves is too small, or cannot be followed", {"share": round(float(min(before.mean(), after.mean())), 4)})
