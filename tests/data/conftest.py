@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from step1x_edit.data.building import build
-from step1x_edit.data.recipe import DataRecipe
+from step1x_edit.data.recipe import PAPER_SHARES, DataRecipe
 from step1x_edit.data.split import Split
 from step1x_edit.data.stream import TripletStream
+from step1x_edit.types import EditCategory
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(Path(__file__).parent))  # what several tests of this folder share
@@ -30,7 +31,8 @@ def stream(split: Split) -> TripletStream:
 
 @pytest.fixture(scope="session")
 def recipe() -> DataRecipe:
-    """33 triplets of 96 pixels, composed from the repository's pictures; no OCR, which takes a second to open."""
+    """33 triplets of 96 pixels, made in both ways of the repository's pictures; no OCR, which takes a second to open."""
+    composed = {EditCategory.TEXT_MODIFICATION: {"from_photographs": 0}}
     return DataRecipe.model_validate(
         {
             "count": 33,
@@ -38,6 +40,8 @@ def recipe() -> DataRecipe:
             "size": 96,
             "photos": [ROOT / "examples" / "photos"],
             "cutouts": [ROOT / "examples" / "cutouts"],
+            "from_photographs": 0.3,
+            "categories": {key: {"share": share, **composed.get(key, {})} for key, share in PAPER_SHARES.items()},
             "shard": 10,
             "limits": {"off": ["text"], "change": 12},
         }

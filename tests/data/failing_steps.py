@@ -1,9 +1,10 @@
-"""Blocks that fail, in a file of their own so that other processes can import them."""
+"""Blocks that fail, or tell where they ran, in a file of their own so that other processes can import them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
@@ -30,4 +31,19 @@ class Dies(PipelineStep):
     def run(self, data: object, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         if rank == 1:
             os.kill(os.getpid(), 9)
+        yield from ()
+
+
+class Tells(PipelineStep):
+    """Every task writes down which process ran it."""
+
+    name, type = "tells", "test"
+
+    def __init__(self, place: Path) -> None:
+        super().__init__()
+        self.place = place
+
+    def run(self, data: object, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        self.place.mkdir(exist_ok=True)
+        (self.place / str(rank)).write_text(str(os.getpid()))
         yield from ()

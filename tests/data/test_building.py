@@ -19,8 +19,10 @@ from PIL import Image
 from step1x_edit.data.building import build, read_recipe_of, read_set
 from step1x_edit.data.recipe import DataRecipe, Executor
 from step1x_edit.data.shards import read_records
+from step1x_edit.data.slots import PHOTOGRAPH, parse_id
 from step1x_edit.data.storage import read_lines
 from step1x_edit.errors import UsageError
+from step1x_edit.types import EditCategory
 
 Digest = Callable[[Path], dict[str, str]]
 ROOT = Path(__file__).parents[2]
@@ -31,6 +33,13 @@ def test_the_set_holds_what_was_asked_for(recipe: DataRecipe, built: Path) -> No
     records = [record for record, _ in read_records(built)]
     assert facts["count"] == recipe.count == len(records)
     assert Counter(record.category for record in records) == facts["categories"]
+    # nothing names what stands in these photographs, so that nothing of it can be asked for where it is not
+    assert facts["composed_instead"] == {"subject-add": 1}
+    routes = Counter(parse_id(record.id)[0] for record in records)
+    photographed = {slot: count for slot, count in routes.items() if slot.route == PHOTOGRAPH}
+    wanted = {slot: count for slot, count in recipe.slots().items() if slot.route == PHOTOGRAPH}
+    assert photographed == {slot: count for slot, count in wanted.items() if slot.category != EditCategory.SUBJECT_ADDITION}
+    assert facts["routes"] == {"composed": 33 - sum(photographed.values()), "photograph": sum(photographed.values())}
     assert facts["categories"] == {key.value: count for key, count in sorted(recipe.wanted().items())}
     assert len({record.id for record in records}) == len(records)
     assert [shard["triplets"] for shard in facts["shards"]] == [10, 10, 10, 3]
@@ -44,7 +53,8 @@ def test_provenance_is_exact(built: Path) -> None:
         provenance = record.provenance
         assert provenance["seed"] == 5
         assert provenance["size"] == 96
-        assert provenance["route"] == "composed"
+        assert provenance["route"] == parse_id(record.id)[0].route
+        assert (provenance["route"] == "photograph") == ("tools" in record.parameters)
         source = provenance["photograph"]
         assert source["sha256"] == photographs[source["file"]]["sha256"]
         assert source["licence"]
@@ -56,18 +66,20 @@ def test_provenance_is_exact(built: Path) -> None:
 def test_every_candidate_is_accounted_for(built: Path) -> None:
     facts = read_set(built)
     rejected = read_lines(built / "rejected.jsonl")
-    counted = Counter((row["category"], row["stage"], row["reason"]) for row in rejected)
+    counted = Counter((parse_id(row["id"])[0].name, row["stage"], row["reason"]) for row in rejected)
     said = {
-        (category, stage, reason): count
-        for category, stages in facts["rejected"].items()
+        (slot, stage, reason): count
+        for slot, stages in facts["rejected"].items()
         for stage, reasons in stages.items()
         for reason, count in reasons.items()
     }
     assert counted == said
     assert all(row["reason"] for row in rejected)
-    for category, drawn in facts["drawn"].items():
-        gone = sum(count for (name, _, _), count in said.items() if name == category)
-        assert drawn == facts["categories"][category] + facts["spare"].get(category, 0) + gone
+    assert any(stage == "draw" and slot.endswith("-photograph") for slot, stage, _ in said)
+    kept = Counter(parse_id(record.id)[0].name for record, _ in read_records(built))
+    for slot, drawn in facts["drawn"].items():
+        gone = sum(count for (name, _, _), count in said.items() if name == slot)
+        assert drawn == kept[slot] + facts["spare"].get(slot, 0) + gone
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -176,7 +188,8 @@ def test_unfit_photographs_are_reported_and_the_build_goes_on(recipe: DataRecipe
     Image.open(ROOT / "examples" / "photos" / "chelsea.jpg").save(photos / "fit.jpg")
     Image.new("RGB", (20, 20)).save(photos / "tiny.png")
     (photos / "notes.doc").write_bytes(b"words")
-    facts = build(recipe.model_copy(update={"count": 2, "photos": [photos]}), tmp_path / "set")
+    values = json.loads(recipe.model_dump_json()) | {"count": 2, "photos": [str(photos)], "categories": {"tone_transfer": {"share": 1}}}
+    facts = build(DataRecipe.model_validate(values), tmp_path / "set")
     assert facts["photographs"] == {"taken": 1, "skipped": {"not a picture": 1, "tiny": 1}}
 
 
@@ -212,13 +225,38 @@ def test_near_duplicates_are_found_across_the_whole_set(recipe: DataRecipe, tmp_
     photos = tmp_path / "photos"
     photos.mkdir()
     Image.open(ROOT / "examples" / "photos" / "coffee.jpg").save(photos / "a.jpg")
-    values = json.loads(recipe.model_dump_json()) | {"count": 12, "photos": [str(photos)], "categories": {"tone_transfer": {"share": 1}}}
+    values = json.loads(recipe.model_dump_json()) | {"count": 24, "photos": [str(photos)], "categories": {"tone_transfer": {"share": 1}}}
     values["limits"] |= {"distance": 31}
     facts = build(DataRecipe.model_validate(values), tmp_path / "set")
-    assert facts["count"] == 12
+    assert facts["count"] == 24
     doubles = [row for row in read_lines(tmp_path / "set" / "rejected.jsonl") if row["stage"] == "duplicates"]
     assert doubles
     kept = {record.id for record, _ in read_records(tmp_path / "set")}
     for row in doubles:
         assert row["numbers"]["duplicates"]["of"] in kept
         assert row["numbers"]["duplicates"]["bits"] <= 31
+
+
+def test_photographs_alone_are_enough(recipe: DataRecipe, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("astronaut", "coffee", "chelsea"):
+        (photos / f"{name}.jpg").write_bytes((ROOT / "examples" / "photos" / f"{name}.jpg").read_bytes())
+    shares = {key: {"share": 1} for key in ("background_change", "ps_human", "subject-add", "text_change", "tone_transfer")}
+    values = json.loads(recipe.model_dump_json()) | {"count": 10, "photos": [str(photos)], "cutouts": [], "categories": shares}
+    alone = DataRecipe.model_validate({key: value for key, value in values.items() if key != "from_photographs"})
+    facts = build(alone, tmp_path / "set")
+    assert facts["categories"] == dict.fromkeys(sorted(shares), 2)
+    assert facts["composed_instead"] == {"subject-add": 2, "text_change": 2}
+    assert facts["routes"] == {"composed": 4, "photograph": 6}
+    shapes = {record.edit for record, _ in read_records(tmp_path / "set") if record.category == "subject-add"}
+    assert len(shapes) == 2
+
+
+def test_portraits_without_a_face_are_refused_before_anything_is_drawn(recipe: DataRecipe, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.open(ROOT / "examples" / "photos" / "coffee.jpg").save(photos / "a.jpg")
+    with pytest.raises(UsageError, match=r"No photograph shows a face .*ps_human needs; .*share of ps_human to 0"):
+        build(recipe.model_copy(update={"photos": [photos]}), tmp_path / "set")
+    assert not list((tmp_path / "set").rglob("plan.json"))

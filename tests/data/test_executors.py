@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from datatrove.pipeline.base import PipelineStep
-from failing_steps import Dies, Fails
+from failing_steps import Dies, Fails, Tells
 
 from step1x_edit.data.building import build
-from step1x_edit.data.executors import run_tasks
+from step1x_edit.data.executors import Workers, run_tasks
 from step1x_edit.data.recipe import DataRecipe, Executor, Slurm
 from step1x_edit.errors import Step1XError, UsageError
 
@@ -96,3 +96,12 @@ def test_progress_counts_what_was_done_before(tmp_path: Path) -> None:
 def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run_tasks([Fails()], 1, tmp_path / "logs", Executor())
     assert capfd.readouterr() == ("", "")
+
+
+def test_one_pool_serves_list_after_list(tmp_path: Path) -> None:
+    with Workers(2) as workers:
+        for number in range(2):
+            run_tasks([Tells(tmp_path / f"round-{number}")], 6, tmp_path / f"logs-{number}", Executor(workers=2), workers=workers)
+    pids = [{path.read_text() for path in (tmp_path / f"round-{number}").iterdir()} for number in range(2)]
+    assert len(pids[0] | pids[1]) <= 2
+    assert str(os.getpid()) not in pids[0] | pids[1]

@@ -9,6 +9,7 @@ import string
 import pytest
 
 from step1x_edit.data.instructions import CLAUSES, list_wordings, phrase
+from step1x_edit.data.instructions.typos import SLIPS, mistype
 from step1x_edit.data.stream import TripletStream
 from step1x_edit.types import EditCategory
 
@@ -92,3 +93,21 @@ def test_quoted_words_are_never_mistyped() -> None:
         english, _ = phrase(random.Random(seed), CLAUSES["text replace"], facts, facts, "train")
         assert "STOP" in english
         assert "OPEN" in english
+
+
+def test_a_colour_that_begins_with_a_vowel_has_its_article() -> None:
+    facts = {"subject": "the cat", "colour": "orange", "other": "red"}
+    texts = {phrase(random.Random(seed), CLAUSES["background plain"], facts, facts, "train")[0] for seed in range(200)}
+    assert any("an orange background" in text for text in texts)
+    assert not any("a orange" in text for text in texts)
+
+
+def test_chinese_slips_change_one_word_and_never_a_quoted_one() -> None:
+    seen = set()
+    for seed in range(60):
+        slipped = mistype(random.Random(seed), "请把“请把”的颜色换成红色")
+        assert "“请把”" in slipped
+        seen.add(slipped)
+    assert {"清把“请把”的颜色换成红色", "请把“请把”的言色换成红色", "请把“请把”得颜色换成红色"} <= seen
+    assert mistype(random.Random(0), "好") == "好"
+    assert all(len(right) == len(wrong) and sum(a != b for a, b in zip(right, wrong, strict=True)) == 1 for right, wrong in SLIPS)

@@ -13,7 +13,8 @@ from PIL import Image
 
 from step1x_edit.data.deidentification import Switches
 from step1x_edit.data.licences import Credit
-from step1x_edit.data.photographs import Input, PhotographFolder, examine, find_portraits, hide, list_inputs
+from step1x_edit.data.photographs import Input, PhotographFolder, examine, hide, list_inputs
+from step1x_edit.data.suitability import find_faces
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.errors import UsageError
 
@@ -100,7 +101,7 @@ def test_faces_are_found_blurred_and_counted() -> None:
     tools = Toolbox.offline()
     entry, pixels = examine(path.parent, path, Credit(), 200, 50_000_000)
     assert pixels is not None
-    faces = find_portraits(entry, pixels, tools).faces
+    faces = find_faces(entry, pixels, tools).faces
     assert len(faces) == 1
     assert 0.1 < faces[0] < 0.3
     hidden = hide(entry, pixels, tools, Switches(faces=True, plates=False, text="keep"))

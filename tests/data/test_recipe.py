@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from step1x_edit.data.recipe import PAPER_SHARES, apportion, read_recipe
+from step1x_edit.data.recipe import PAPER_SHARES, DataRecipe, apportion, read_recipe
+from step1x_edit.data.slots import COMPOSED, PHOTOGRAPH, Slot
 from step1x_edit.errors import UsageError
 from step1x_edit.types import EditCategory
 
@@ -29,6 +30,26 @@ def test_parts_add_up_and_lie_within_one_of_their_share(count: int, shares: dict
 def test_the_papers_shares_are_complete_and_add_up() -> None:
     assert set(PAPER_SHARES) == set(EditCategory)
     assert sum(PAPER_SHARES.values()) == pytest.approx(100.1)  # as printed
+
+
+@given(
+    count=st.integers(1, 5_000),
+    share=st.none() | st.floats(0, 1),
+    own=st.none() | st.floats(0, 1),
+    cutouts=st.sampled_from([[], ["c"]]),
+)
+def test_slots_divide_each_category_by_what_is_to_come_from_photographs(
+    count: int, share: float | None, own: float | None, cutouts: list[str]
+) -> None:
+    categories = {"style_change": {"share": 2}, "tone_transfer": {"share": 1, "from_photographs": own}, "ps_human": {"share": 1}}
+    values = {"count": count, "photos": ["p"], "cutouts": cutouts, "from_photographs": share, "categories": categories}
+    recipe = DataRecipe.model_validate(values)
+    slots, overall = recipe.slots(), share if share is not None else float(not cutouts)
+    for category, part in {"style_change": overall, "tone_transfer": overall if own is None else own, "ps_human": 1.0}.items():
+        wanted = recipe.wanted().get(EditCategory(category), 0)
+        photographed = slots.get(Slot(EditCategory(category), PHOTOGRAPH), 0)
+        assert photographed + slots.get(Slot(EditCategory(category), COMPOSED), 0) == wanted
+        assert abs(photographed - wanted * part) < 1
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("data_*.toml")), ids=lambda path: path.name)
@@ -55,6 +76,7 @@ def test_options_are_laid_over_the_file(tmp_path: Path) -> None:
         ("count = 5\n[categories]\nsubject-add = { share = 0 }", "share above 0"),
         ('count = 5\n[executor]\nkind = "slurm"', "partition"),
         ("count = 5\n[limits]\nsharp = 1", "sharp"),
+        ("from_photographs = 1.5\ncount = 5", r"from_photographs: .*less than or equal to 1\."),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None:

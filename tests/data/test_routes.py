@@ -13,10 +13,13 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from step1x_edit.data.instructions import CLAUSES, phrase
+from step1x_edit.data.makers import MAKERS
 from step1x_edit.data.materials import Materials, Photograph
-from step1x_edit.data.routes import ROUTES, Unsuited
-from step1x_edit.data.routes.subjects import is_thing
+from step1x_edit.data.routes.route import Unsuited
+from step1x_edit.data.routes.subjects import Frame, guess_label, is_thing, measure_solidity
+from step1x_edit.data.routes.text import find_lines
 from step1x_edit.data.shapes import draw_shape
+from step1x_edit.data.tools.protocols import Box, TextLine
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Pixels
 from step1x_edit.types import EditCategory
@@ -63,11 +66,7 @@ def tools() -> Toolbox:
 
 
 def draw(category: EditCategory, tools: Toolbox, seed: int, photograph: Photograph | None = None) -> Draft | Unsuited:
-    return ROUTES[category](random.Random(seed), photograph or PICTURES[category], tools, MATERIALS, SIZE)
-
-
-def test_every_category_has_a_route() -> None:
-    assert list(ROUTES) == list(EditCategory)
+    return MAKERS[category].edit(random.Random(seed), photograph or PICTURES[category], tools, MATERIALS, SIZE)
 
 
 @pytest.mark.parametrize("category", list(EditCategory))
@@ -126,7 +125,7 @@ def test_the_sign_says_something_else(tools: Toolbox) -> None:
         (EditCategory.SUBJECT_REMOVAL, "nothing stands out"),
         (EditCategory.BACKGROUND_CHANGE, "no foreground of a fitting size"),
         (EditCategory.TEXT_MODIFICATION, "no text was found"),
-        (EditCategory.PORTRAIT_EDITING, "no face was found"),
+        (EditCategory.PORTRAIT_EDITING, "no face that is large enough was found"),
     ],
 )
 def test_a_plain_wall_says_why_it_allows_nothing(category: EditCategory, reason: str, tools: Toolbox) -> None:
@@ -147,3 +146,40 @@ def test_a_random_part_of_a_meadow_is_no_thing() -> None:
     part = np.zeros((SIZE, SIZE), np.bool_)
     part[120:170, 60:130] = True
     assert not is_thing(meadow, part)
+
+
+def test_a_branching_part_is_no_whole_thing() -> None:
+    whole, branch = np.zeros((2, SIZE, SIZE), np.bool_)
+    whole[60:120, 60:120] = True
+    branch[60:120, 60:72] = branch[60:72, 60:120] = branch[108:120, 60:120] = True
+    assert measure_solidity(whole) > 0.95
+    assert measure_solidity(branch) < 0.72
+    assert measure_solidity(np.zeros((SIZE, SIZE), np.bool_)) == 0.0
+
+
+def test_part_of_a_flower_is_not_called_the_flower() -> None:
+    pixels = np.full((SIZE, SIZE, 3), (60, 110, 50), np.uint8)
+    cv2.circle(pixels, (96, 96), 60, (245, 245, 240), -1)
+    cv2.circle(pixels, (96, 96), 20, (235, 200, 30), -1)
+    frame = Frame(pixels, Photograph("daisy-1.jpg", pixels, "daisies"))
+    y, x = np.mgrid[:SIZE, :SIZE]
+    distance = np.hypot(x - 96, y - 96)
+    assert guess_label(frame, distance < 60, None) == "daisy"
+    assert guess_label(frame, distance < 20, "yellow") == ""
+
+
+def test_a_signature_and_a_cut_word_are_left_alone() -> None:
+    def line(left: int, top: int, right: int, bottom: int) -> TextLine:
+        return TextLine(Box(left, top, right, bottom), "HARBOUR", 0.99)
+
+    reads = {"signature": line(300, 480, 400, 505), "cut": line(430, 200, 511, 240), "sign": line(150, 200, 330, 240)}
+
+    class Reader:
+        def read(self, picture: Pixels) -> tuple[TextLine, ...]:
+            return tuple(reads.values())
+
+    tools = Toolbox()
+    tools.__dict__["reader"] = Reader()
+    usable, count = find_lines(np.zeros((512, 512, 3), np.uint8), tools)
+    assert count == 3
+    assert usable == [reads["sign"]]

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from step1x_edit.data.categories import CATEGORIES
+from step1x_edit.data.makers import MAKERS
 from step1x_edit.data.split import Split
 from step1x_edit.data.stream import VISIBLE, TripletStream
 from step1x_edit.data.triplet import Triplet
@@ -52,7 +52,7 @@ def check(triplet: Triplet, size: int) -> None:
 
 
 def test_every_category_is_generated() -> None:
-    assert set(CATEGORIES) == set(EditCategory)
+    assert set(MAKERS) == set(EditCategory)
 
 
 @pytest.mark.parametrize("category", list(EditCategory))

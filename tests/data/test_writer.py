@@ -18,6 +18,7 @@ from step1x_edit.data.candidates import Candidate
 from step1x_edit.data.recipe import DataRecipe, Endpoint
 from step1x_edit.data.remaking import remake
 from step1x_edit.data.shards import read_records
+from step1x_edit.data.slots import COMPOSED, Slot
 from step1x_edit.data.stream import TripletStream
 from step1x_edit.data.writer import write_words
 from step1x_edit.errors import Step1XError
@@ -42,7 +43,7 @@ def service() -> Iterator[ChatService]:
 def candidate(stream: TripletStream) -> Candidate:
     triplet = stream.variant(size=96, mixture={EditCategory.TEXT_MODIFICATION: 1}, difficulty=0.0).sample(1)
     triplet = dataclasses.replace(triplet, parameters={**triplet.parameters, "text_after": "OPEN"})
-    return Candidate("text_change-0000001", EditCategory.TEXT_MODIFICATION, 1, "composed", triplet)
+    return Candidate("text_change-0000001", Slot(EditCategory.TEXT_MODIFICATION, COMPOSED), 1, triplet)
 
 
 def open_asker(service: ChatService, folder: Path) -> Asker:

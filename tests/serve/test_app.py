@@ -9,8 +9,8 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from step1x_edit.serve.app import Account
+from step1x_edit.serve.limits import Limits, Settings
 from step1x_edit.serve.service import Service
-from step1x_edit.serve.settings import Limits, Settings
 from step1x_edit.web import listen
 
 PIECE = bytes(1_000_000)

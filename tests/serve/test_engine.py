@@ -19,9 +19,9 @@ from serve_uploads import encode, noise
 
 from step1x_edit.serve.engine import Engine
 from step1x_edit.serve.keys import Keys
+from step1x_edit.serve.limits import Settings
 from step1x_edit.serve.messages import Done, Failed, Opening, Preview, Task
 from step1x_edit.serve.metrics import Metrics
-from step1x_edit.serve.settings import Settings
 
 PICTURE = encode(noise(64, 48))
 

@@ -14,8 +14,8 @@ from serve_server import Server
 from serve_uploads import HOSTILE, encode, noise
 from starlette.requests import Request
 
+from step1x_edit.serve.limits import Limits
 from step1x_edit.serve.refusals import Refusal
-from step1x_edit.serve.settings import Limits
 from step1x_edit.serve.uploads import read_upload
 
 PICTURE = encode(noise(64, 48))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from step1x_edit.cli.bench_options import read_key
+from step1x_edit.cli.libraries import prepare_libraries
 from step1x_edit.cli.progress import progress_line
 from step1x_edit.errors import UsageError
 
@@ -101,14 +102,13 @@ class Qwen:
     """A Qwen2.5-VL that answers in words."""
 
     def __init__(self, folder: Path) -> None:
+        prepare_libraries()
         import torch
         from transformers import Qwen2_5_VLForConditionalGeneration
-        from transformers.utils import logging
 
         from step1x_edit.devices import choose_device
         from step1x_edit.model.mllm import Processor
 
-        logging.disable_progress_bar()
         place = choose_device(None)
         try:
             model = Qwen2_5_VLForConditionalGeneration.from_pretrained(

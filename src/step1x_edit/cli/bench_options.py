@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from step1x_edit.cli.libraries import prepare_libraries
 from step1x_edit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,11 +64,9 @@ def own_editor(weights: Path | None, device: str | None) -> Callable[[str], tupl
     """Opens our own editor when it is wanted."""
 
     def open_(model: str) -> tuple[LocalEditor, Mapping[str, Any]]:
-        from transformers.utils import logging
-
+        prepare_libraries()
         from step1x_edit.editor import Editor
 
-        logging.disable_progress_bar()
         editor = Editor.open(model, device, None, weights)
         return editor, {"weights": str(weights or "embedded"), "device": str(editor.device), "dtype": str(editor.dtype)}
 

@@ -95,10 +95,10 @@ def serve(
     from step1x_edit.cli.credentials import open_credentials
     from step1x_edit.cli.edit import read_lora
     from step1x_edit.errors import UsageError
+    from step1x_edit.serve.limits import Limits, Settings
     from step1x_edit.serve.messages import Opening
     from step1x_edit.serve.serving import is_local
     from step1x_edit.serve.serving import serve as run
-    from step1x_edit.serve.settings import Limits, Settings
 
     version, folder = find_version(model), weights or find_weights(model)
     if folder is None:

@@ -133,6 +133,9 @@ _TONES: dict[str, tuple[Callable[[View], float], float]] = {
 }
 """Tone -> what it must raise, in units of L*a*b* or luminance, and by how much."""
 
+_ALREADY = 0.7
+"""Share of what has a colour afterwards that may have it before."""
+
 _NEAR = 0.28
 """How far, as a share of the side, the middle of what is added may be from the middle of the place asked for."""
 
@@ -175,7 +178,9 @@ def _check_colour(view: View, colour: str, least: float) -> tuple[dict[str, floa
         return {}, ""
     before, after = _share(view, colour)
     numbers = {"before": round(before, 3), "after": round(after, 3)}
-    return numbers, "" if after >= least and after > before else f"too little of it becomes {colour}"
+    if before > _ALREADY * after:
+        return numbers, "it has the colour asked for already"
+    return numbers, "" if after >= least else f"too little of it becomes {colour}"
 
 
 def _ending_place(edit: str) -> str:

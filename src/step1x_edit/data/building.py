@@ -12,44 +12,35 @@ import json
 import math
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from datatrove.pipeline.base import PipelineStep
+
 from step1x_edit.data.asking import ReadKey, no_key
 from step1x_edit.data.candidates import list_versions
-from step1x_edit.data.duplicates import Neighbours
-from step1x_edit.data.executors import run_tasks
-from step1x_edit.data.jobs import INPUTS, Block, Job, cut_blocks, interleave
+from step1x_edit.data.executors import Workers, run_tasks
+from step1x_edit.data.jobs import INPUTS, Job
 from step1x_edit.data.photographs import list_inputs
 from step1x_edit.data.pipeline import assemble, make, order_key, pack_small, read_stretch, survey
 from step1x_edit.data.recipe import DataRecipe, check_recipe
+from step1x_edit.data.selection import Row, Selection
 from step1x_edit.data.shards import SHARDS, decode_picture, find_picture, read_sample, to_tar, write_tar
+from step1x_edit.data.slots import parse_id
 from step1x_edit.data.storage import read_lines, sweep, write_json, write_lines
+from step1x_edit.data.suitability import find_need, suits
 from step1x_edit.errors import Step1XError, UsageError
-from step1x_edit.types import EditCategory
 
 SET, RECIPE, PHOTOGRAPHS, REJECTED = "set.json", "recipe.json", "photographs.jsonl", "rejected.jsonl"
 REJECTED_PICTURES = "rejected.tar"
 
-_SPARE = 1.15
-"""Candidates drawn for every one that is needed, given how many survived so far."""
-
-_MOST = 40
-"""Candidates drawn for every triplet asked for, after which a category is given up. Source: paper, 1 of 20 was kept."""
-
 Progress = Callable[[str, int, int], None]
 """What is done, how far it is, and how far it will go."""
 
-
-@dataclass(frozen=True)
-class _Row:
-    """A candidate as the selection sees it, and where its bytes lie."""
-
-    order: tuple[int, int, int]
-    values: dict[str, Any]
-    file: str
+Run = Callable[[str, list[PipelineStep], int, str], None]
+"""Runs a list of blocks: how it is called for people, the blocks, the number of tasks, the folder of its logs."""
 
 
 def build(recipe: DataRecipe, out: Path, progress: Progress = lambda what, done, total: None, read_key: ReadKey = no_key) -> dict[str, Any]:
@@ -72,17 +63,23 @@ def build(recipe: DataRecipe, out: Path, progress: Progress = lambda what, done,
         if not _begin(job):
             shutil.rmtree(job.work, ignore_errors=True)  # what a kill at the very end has left
             return read_set(out)
-        inputs = list_inputs(job.recipe.photos)
-        _run(job, "looking at photographs", survey(job), math.ceil(len(inputs) / INPUTS), "survey", progress)
-        rows = _draw(job, progress)
-        kept = [row for row in rows if not row.values["stage"]]
-        picks = sorted(kept, key=lambda row: order_key(recipe.seed, row.values["id"]))
-        write_json(job.work / "picks.json", [[row.values["id"], row.file, row.values["at"]] for row in picks])
-        shards = math.ceil(len(picks) / recipe.shard)
-        _run(job, "writing shards", assemble(job), shards, "shards", progress)
-        facts = _finish(job, rows, shards)
+        with Workers(recipe.executor.workers) as workers:
+            selection, shards = _make(job, partial(_run, job, workers, progress))
+        facts = _finish(job, selection, shards)
         shutil.rmtree(job.work)
         return facts
+
+
+def _make(job: Job, run: Run) -> tuple[Selection, int]:
+    """All the work of a build but its books: every candidate, and how many shards the kept ones fill."""
+    run("looking at photographs", survey(job), math.ceil(len(list_inputs(job.recipe.photos)) / INPUTS), "survey")
+    selection = _draw(job, run)
+    kept = [row for row in selection.rows if not row.values["stage"]]
+    picks = sorted(kept, key=lambda row: order_key(job.recipe.seed, row.values["id"]))
+    write_json(job.work / "picks.json", [[row.values["id"], row.file, row.values["at"]] for row in picks])
+    shards = math.ceil(len(picks) / job.recipe.shard)
+    run("writing shards", assemble(job), shards, "shards")
+    return selection, shards
 
 
 def read_set(folder: Path) -> dict[str, Any]:
@@ -137,105 +134,61 @@ def _begin(job: Job) -> bool:
     return not (job.out / SET).exists()
 
 
-def _run(job: Job, what: str, steps: list[Any], tasks: int, name: str, progress: Progress) -> None:
+def _run(job: Job, workers: Workers, progress: Progress, what: str, steps: list[PipelineStep], tasks: int, name: str) -> None:
     where = job.recipe.executor
-    run_tasks(steps, tasks, job.work / "logs" / name, where, lambda done, total: progress(what, done, total))
+    run_tasks(steps, tasks, job.work / "logs" / name, where, lambda done, total: progress(what, done, total), workers)
 
 
-def _draw(job: Job, progress: Progress) -> list[_Row]:
-    """Rounds of candidates until the wanted numbers are kept; returns every candidate, with stage and reason of those that are not."""
-    wanted = job.recipe.wanted()
-    drawn = dict.fromkeys(wanted, 0)
-    kept: Counter[EditCategory] = Counter()
-    rows: list[_Row] = []
-    neighbours = Neighbours(job.recipe.limits.distance)
+def _draw(job: Job, run: Run) -> Selection:
+    """Rounds of candidates until the wanted numbers are kept."""
+    selection = Selection(job.recipe.slots(), job.recipe.limits.distance)
+    inputs = job.read_inputs()
+    for slot in job.recipe.slots():
+        need = find_need(slot)
+        if need and not all(entry.skipped for entry in inputs) and not any(suits(slot, entry) for entry in inputs):
+            if find_need(slot.composed):
+                raise UsageError(
+                    f"No photograph shows {need.words}, which {slot.category} needs; add some, or set the share of {slot.category} to 0."
+                )
+            selection.hand_over(slot)
     number = 0
-    while missing := {key: count - kept[key] for key, count in wanted.items() if kept[key] < count}:
-        plan = []
-        for category, count in missing.items():
-            survival = max(kept[category] / drawn[category], 1 / _MOST) if drawn[category] else 1.0
-            most = _MOST * wanted[category] + 100 - drawn[category]
-            if most <= 0:
-                raise UsageError(_give_up(category, wanted[category], kept[category], rows))
-            more = min(math.ceil(count / survival * _SPARE) + 2, most)
-            plan.append(cut_blocks(category, drawn[category], more, job.recipe.executor.block))
-            drawn[category] += more
-        blocks = interleave(plan)
-        _write_plan(job, number, blocks)
-        tasks = len(blocks)
-        _run(job, f"making candidates, round {number + 1}", make(job, number), tasks, f"round-{number}", progress)
-        fresh = _read_round(job, number, tasks)
-        _select(fresh, wanted, kept, neighbours)
-        rows += fresh
+    while blocks := selection.plan(job.recipe.executor.block):
+        job.write_plan(number, blocks)
+        run(f"making candidates, round {number + 1}", make(job, number), len(blocks), f"round-{number}")
+        selection.take(_read_round(job, number, len(blocks)))
         number += 1
-    return rows
+    return selection
 
 
-def _write_plan(job: Job, number: int, blocks: list[Block]) -> None:
-    path = job.round(number) / "plan.json"
-    values = [[block.category.value, block.first, block.count] for block in blocks]
-    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != values:
-        raise UsageError(f"{job.out} was begun with blocks of another size; give executor.block as it was.")
-    write_json(path, values)
-
-
-def _read_round(job: Job, number: int, tasks: int) -> list[_Row]:
-    order = {category: i for i, category in enumerate(EditCategory)}
+def _read_round(job: Job, number: int, tasks: int) -> list[Row]:
     rows = []
     for rank in range(tasks):
         for values in read_lines(job.round(number) / f"{rank:05d}.jsonl"):
-            index = int(values["id"].rpartition("-")[2])
-            rows.append(_Row((number, index, order[EditCategory(values["category"])]), values, f"round-{number}/{rank:05d}.tar"))
-    return sorted(rows, key=lambda row: row.order)
+            slot, index = parse_id(values["id"])
+            rows.append(Row((number, index, slot.order), slot, values, f"round-{number}/{rank:05d}.tar"))
+    return rows
 
 
-def _select(rows: list[_Row], wanted: dict[EditCategory, int], kept: Counter[EditCategory], neighbours: Neighbours) -> None:
-    """Mark near-duplicates, and what is not needed, with stage and reason; the others are kept."""
-    for row in rows:
-        values, category = row.values, EditCategory(row.values["category"])
-        if values["stage"]:
-            continue
-        if kept[category] >= wanted[category]:
-            values |= {"stage": "spare", "reason": "the category was full already"}
-            continue
-        value = int(values["hash"], 16)
-        found = neighbours.find(value)
-        if found is not None:
-            name, apart = found
-            values["numbers"]["duplicates"] = {"of": name, "bits": apart}
-            values |= {"stage": "duplicates", "reason": "nearly the same pictures as an earlier triplet"}
-            continue
-        neighbours.take(value, values["id"])
-        kept[category] += 1
-
-
-def _give_up(category: EditCategory, wanted: int, kept: int, rows: list[_Row]) -> str:
-    reasons = Counter(row.values["reason"] for row in rows if row.values["category"] == category and row.values["stage"])
-    worst = ", ".join(f"{count} because {reason}" for reason, count in reasons.most_common(3))
-    return (
-        f"Only {kept} of {wanted} triplets of the category {category} passed ({worst}); "
-        "add photographs, loosen the recipe's limits, or ask for fewer."
-    )
-
-
-def _finish(job: Job, rows: list[_Row], shards: int) -> dict[str, Any]:
+def _finish(job: Job, selection: Selection, shards: int) -> dict[str, Any]:
     """Write the books of a set: inputs, what was rejected and why, and `set.json`, last of all."""
-    inputs = job.read_inputs()
+    inputs, rows = job.read_inputs(), selection.rows
     write_lines(job.out / PHOTOGRAPHS, [entry.to_row() for entry in inputs])
     rejected = [row for row in rows if row.values["stage"] not in ("", "spare")]
     hidden = ("hash", "at", "small")
     write_lines(job.out / REJECTED, [{k: v for k, v in row.values.items() if k not in hidden} for row in rejected])
     write_tar(job.out / REJECTED_PICTURES, _small_pictures(job, rejected))
-    kept = [row.values for row in rows if not row.values["stage"]]
+    kept = [row for row in rows if not row.values["stage"]]
+    spare = [row for row in rows if row.values["stage"] == "spare"]
     facts = {
         "count": len(kept),
-        "categories": _count(kept, "category"),
-        "routes": _count(kept, "route"),
-        "drawn": _count([row.values for row in rows], "category"),
+        "categories": _count(row.slot.category.value for row in kept),
+        "routes": _count(row.slot.route for row in kept),
+        "composed_instead": dict(sorted(selection.composed_instead.items())),
+        "drawn": _count(row.slot.name for row in rows),
         "rejected": _count_stages(rejected),
-        "spare": _count([row.values for row in rows if row.values["stage"] == "spare"], "category"),
-        "photographs": {"taken": sum(not entry.skipped for entry in inputs), "skipped": _count_skipped(inputs)},
-        "licences": dict(sorted(Counter(entry.credit.licence or "unknown" for entry in inputs if not entry.skipped).items())),
+        "spare": _count(row.slot.name for row in spare),
+        "photographs": {"taken": sum(not entry.skipped for entry in inputs), "skipped": _count(filter(None, (e.skipped for e in inputs)))},
+        "licences": _count(entry.credit.licence or "unknown" for entry in inputs if not entry.skipped),
         "shards": [json.loads((job.work / "shards" / f"{i:05d}.json").read_text(encoding="utf-8")) for i in range(shards)],
         "versions": list_versions(),
     }
@@ -245,12 +198,12 @@ def _finish(job: Job, rows: list[_Row], shards: int) -> dict[str, Any]:
     return facts
 
 
-def _small_pictures(job: Job, rejected: list[_Row]) -> Iterator[bytes]:
+def _small_pictures(job: Job, rejected: list[Row]) -> Iterator[bytes]:
     """Pictures of the first rejected candidates of each category and reason."""
     shown: Counter[tuple[str, str]] = Counter()
     for row in rejected:
         values = row.values
-        key = values["category"], values["reason"]
+        key = row.slot.name, values["reason"]
         if shown[key] >= job.recipe.rejected_pictures:
             continue
         if "small" in values:
@@ -268,21 +221,16 @@ def _reduce(stretch: bytes, name: str) -> bytes:
     return to_tar(name, pack_small(*(decode_picture(find_picture(files, which)) for which in ("source", "target"))))
 
 
-def _count(rows: list[dict[str, Any]], key: str) -> dict[str, int]:
-    return dict(sorted(Counter(row[key] for row in rows).items()))
+def _count(names: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(names).items()))
 
 
-def _count_stages(rejected: list[_Row]) -> dict[str, dict[str, dict[str, int]]]:
-    """Category -> stage -> reason -> how many."""
+def _count_stages(rejected: list[Row]) -> dict[str, dict[str, dict[str, int]]]:
+    """Slot -> stage -> reason -> how many."""
     found: dict[str, dict[str, Counter[str]]] = {}
     for row in rejected:
-        stages = found.setdefault(row.values["category"], {})
+        stages = found.setdefault(row.slot.name, {})
         stages.setdefault(row.values["stage"], Counter())[row.values["reason"]] += 1
     return {
-        category: {stage: dict(sorted(reasons.items())) for stage, reasons in sorted(stages.items())}
-        for category, stages in sorted(found.items())
+        name: {stage: dict(sorted(reasons.items())) for stage, reasons in sorted(stages.items())} for name, stages in sorted(found.items())
     }
-
-
-def _count_skipped(inputs: list[Any]) -> dict[str, int]:
-    return dict(sorted(Counter(entry.skipped for entry in inputs if entry.skipped).items()))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import platform
 import random
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -15,16 +14,21 @@ import cv2
 
 from step1x_edit import __version__
 from step1x_edit.data.agreement import View
-from step1x_edit.data.categories import CATEGORIES
+from step1x_edit.data.colours import COLOURS
 from step1x_edit.data.film import FILMED, Film
+from step1x_edit.data.instructions.typos import mistype
 from step1x_edit.data.licences import Credits
-from step1x_edit.data.materials import Materials, read_subjects
+from step1x_edit.data.makers import MAKERS
+from step1x_edit.data.materials import Materials, Subject, read_subjects
 from step1x_edit.data.photographs import Input, PhotographFolder
 from step1x_edit.data.recipe import DataRecipe
 from step1x_edit.data.routes.route import Unsuited
+from step1x_edit.data.shapes import SHAPES, draw_shape
 from step1x_edit.data.shards import Record
+from step1x_edit.data.slots import PHOTOGRAPH, Slot, name_candidate
 from step1x_edit.data.split import Split
 from step1x_edit.data.stream import find_region, word_draft
+from step1x_edit.data.suitability import find_need, suits
 from step1x_edit.data.triplet import Draft, Triplet
 from step1x_edit.errors import UsageError
 from step1x_edit.types import EditCategory
@@ -32,10 +36,9 @@ from step1x_edit.types import EditCategory
 ENLARGEMENT = 1.4
 """Choice: how much a photograph may be enlarged before it looks soft; as in `Materials`."""
 
-PORTRAIT = 0.1
-"""Width of a face, as a share of the photograph's shorter side, from which on it can be edited."""
 
-_ID = re.compile(r"(.+)-(\d{7,})")
+SLIPS = 0.04
+"""Share of Chinese instructions with a slip of the keyboard; of English ones, the grammar sees to as many."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,8 @@ class Candidate:
     """One attempt. `triplet` is None where nothing could be drawn; `numbers` are what filters measured, by their names."""
 
     id: str
-    category: EditCategory
+    slot: Slot
     index: int
-    route: str
     triplet: Triplet | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -69,7 +71,7 @@ class Candidate:
         assert triplet is not None
         return Record(
             id=self.id,
-            category=self.category.value,
+            category=self.slot.category.value,
             instruction_en=triplet.instruction_en,
             instruction_zh=triplet.instruction_zh,
             source_caption=triplet.source_caption,
@@ -81,22 +83,9 @@ class Candidate:
         )
 
 
-def name_candidate(category: EditCategory, index: int) -> str:
-    """The id of a category's candidate number `index`."""
-    return f"{category.value}-{index:07d}"
-
-
-def parse_id(name: str) -> tuple[EditCategory, int]:
-    """The inverse of `name_candidate`; raises UsageError."""
-    match = _ID.fullmatch(name)
-    if match is None or match[1] not in list(EditCategory):
-        raise UsageError(f"{name!r} is not the id of a triplet; ids look like {name_candidate(EditCategory.SUBJECT_REMOVAL, 12)}.")
-    return EditCategory(match[1]), int(match[2])
-
-
 def list_versions() -> dict[str, str]:
     """The versions that a triplet's pixels may depend on."""
-    libraries = {name: version(name) for name in ("numpy", "opencv-python-headless", "pillow")}
+    libraries = {name: version(name) for name in ("numpy", "opencv-python-headless", "pillow", "scikit-image", "scipy")}
     return {"step1x-edit": __version__, **libraries, "machine": platform.machine()}
 
 
@@ -116,46 +105,63 @@ class Workshop:
         if not self.photographs:
             skipped = "; ".join(sorted({entry.skipped for entry in inputs})) or "the folders are empty"
             raise UsageError(f"None of the {len(inputs)} files in the folders of photographs can be used ({skipped}); give others.")
-        faces = [entry for entry in inputs if entry.faces and entry.faces[0] >= PORTRAIT]
-        self.portraits = PhotographFolder(faces, side=2 * recipe.size)
+        self._suited: dict[str, PhotographFolder] = {}
         self.credits = Credits(recipe.cutouts)
         split = Split.read(recipe.heldout) if recipe.heldout else Split()
-        subjects, known = read_subjects(recipe.cutouts, split, "train")
+        subjects, known = read_subjects(recipe.cutouts, split, "train") if recipe.cutouts else (draw_shapes(), draw_shapes())
         self.materials = Materials(self.photographs, subjects, known, recipe.difficulty, ENLARGEMENT)
         self._files = {subject.name: subject.path for subject in (*subjects, *known)}
         self.tools = recipe.open_tools()
         self.film = Film.open(recipe.videos, self.tools, recipe.privacy.to_switches()) if recipe.videos else None
         self.versions = list_versions()
 
-    def draw(self, category: EditCategory, index: int) -> Candidate:
+    def draw(self, slot: Slot, index: int) -> Candidate:
         """Make a candidate, with the grammar's words."""
         recipe = self.recipe
-        name = name_candidate(category, index)
+        name = name_candidate(slot, index)
         rng = random.Random(f"{recipe.seed}/{name}")
-        filmed = self.film is not None and category is EditCategory.MOTION_CHANGE and rng.random() < recipe.from_videos
-        route = FILMED if filmed else "composed"
-        draft: Draft | Unsuited | None
+        filmed = self.film is not None and slot.category is EditCategory.MOTION_CHANGE and rng.random() < recipe.from_videos
         if self.film is not None and filmed:
             draft = self.film.make(rng, recipe.size)
         else:
-            draft = CATEGORIES[category](rng, self._materials_for(category), recipe.size)
-        facts = {"route": route, "seed": recipe.seed, "index": index, "size": recipe.size}
-        candidate = Candidate(name, category, index, route)
-        if not isinstance(draft, Draft):
-            candidate = dataclasses.replace(candidate, provenance={**facts, "versions": self.versions})
-            return candidate.reject("draw", draft.reason if draft else "what was drawn allows no edit")
-        triplet = word_draft(draft, find_region(draft), category, rng, "train", {})
+            draft = self._edit(slot, rng) if slot.route == PHOTOGRAPH else self._compose(slot, rng)
+        facts = {"route": FILMED if filmed else slot.route, "seed": recipe.seed, "index": index, "size": recipe.size}
+        candidate = Candidate(name, slot, index)
+        if isinstance(draft, Unsuited):
+            numbers = {"draw": draft.numbers} if draft.numbers else {}
+            candidate = dataclasses.replace(candidate, provenance={**facts, "versions": self.versions}, numbers=numbers)
+            return candidate.reject("draw", draft.reason)
+        triplet = word_draft(draft, find_region(draft), slot.category, rng, "train", {})
+        if rng.random() < SLIPS:
+            triplet = dataclasses.replace(triplet, instruction_zh=mistype(rng, triplet.instruction_zh))
         return dataclasses.replace(candidate, triplet=triplet, provenance={**facts, **self._trace(draft), "versions": self.versions})
 
-    def _materials_for(self, category: EditCategory) -> Materials:
-        """Portraits are made of photographs with a face in them, where there are any; everything else of all."""
-        portrait = category is EditCategory.PORTRAIT_EDITING and len(self.portraits) > 0
-        return dataclasses.replace(self.materials, photographs=self.portraits) if portrait else self.materials
+    def _compose(self, slot: Slot, rng: random.Random) -> Draft | Unsuited:
+        materials = self.materials
+        if find_need(slot) and self._find_suited(slot):
+            materials = dataclasses.replace(materials, photographs=self._find_suited(slot))
+        draft = MAKERS[slot.category].compose(rng, materials, self.recipe.size)
+        return draft or Unsuited("what was drawn allows no edit")
+
+    def _edit(self, slot: Slot, rng: random.Random) -> Draft | Unsuited:
+        photographs = self._find_suited(slot)
+        if not photographs:
+            return Unsuited("no photograph suits it")
+        return MAKERS[slot.category].edit(rng, rng.choice(photographs), self.tools, self.materials, self.recipe.size)
+
+    def _find_suited(self, slot: Slot) -> PhotographFolder:
+        """The photographs that the slot's edits may be tried on."""
+        if find_need(slot) is None:
+            return self.photographs
+        if slot.name not in self._suited:
+            suited = [entry for entry in self.photographs.inputs if suits(slot, entry)]
+            self._suited[slot.name] = PhotographFolder(suited, self.photographs.side)
+        return self._suited[slot.name]
 
     def view(self, candidate: Candidate) -> View:
         """What the filters look at; the candidate must have a triplet."""
         assert candidate.triplet is not None
-        return View(candidate.triplet, candidate.route, self.tools)
+        return View(candidate.triplet, candidate.slot.route, self.tools)
 
     def _trace(self, draft: Draft) -> dict[str, Any]:
         """Where the pictures come from that a draft is made of."""
@@ -171,3 +177,8 @@ class Workshop:
             if path is not None:
                 cutouts.append({"name": name, **dataclasses.asdict(self.credits.find(path))})
         return {"photograph": photograph.provenance() if photograph else None, "cutouts": cutouts}
+
+
+def draw_shapes() -> tuple[Subject, ...]:
+    """Every shape in every colour: what stands in for cut-outs where there are none."""
+    return tuple(draw_shape(shape, colour) for shape in SHAPES for colour in COLOURS)

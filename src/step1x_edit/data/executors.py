@@ -10,12 +10,12 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
@@ -32,8 +32,62 @@ _POLL = 2.0
 """Seconds between looks at what a cluster has finished."""
 
 
+class Workers:
+    """Processes on this machine that serve list after list, so that what one has opened stays open; started when first needed.
+
+    They end with the process that started them, even where that is killed. With a single one, the work is done where it is asked for.
+    """
+
+    def __init__(self, count: int) -> None:
+        """Have `count` of them."""
+        self.count = count
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+    def run(self, work: Callable[[int], Any], ranks: Sequence[int]) -> Iterator[None]:
+        """Do the work for every rank, in any order; yields after each, and raises the first error.
+
+        Raises:
+            Step1XError: a worker was killed.
+        """
+        if self.count == 1:
+            for rank in ranks:
+                work(rank)
+                yield
+            return
+        if self._pool is None:
+            context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload(["step1x_edit.data.pipeline"])
+            self._pool = ProcessPoolExecutor(self.count, context, initializer=_end_with_parent)
+        futures: list[Future[Any]] = []
+        try:
+            futures += [self._pool.submit(work, rank) for rank in ranks]
+            for future in as_completed(futures):
+                future.result()
+                yield
+        except BrokenProcessPool as error:
+            raise Step1XError(
+                "A worker was killed, perhaps for want of memory; run the same command again, or with fewer --workers."
+            ) from error
+        finally:
+            for future in futures:
+                future.cancel()
+
+
 def run_tasks(
-    steps: Sequence[PipelineStep], tasks: int, logs: Path, where: Executor, progress: Progress = lambda done, total: None
+    steps: Sequence[PipelineStep],
+    tasks: int,
+    logs: Path,
+    where: Executor,
+    progress: Progress = lambda done, total: None,
+    workers: Workers | None = None,
 ) -> None:
     """Run every task that has not been completed, and wait for the last one.
 
@@ -43,17 +97,18 @@ def run_tasks(
         logs: folder of datatrove's logs, statistics and marks of completion; what is marked there is not run again.
         where: the recipe's section.
         progress: told after every task.
+        workers: of this machine, to be used again for the next list; others are started where none are given.
 
     Raises:
         Step1XError: a task failed, or a worker was killed.
     """
     if not tasks:
         return
-    RUNNERS[where.kind](list(steps), tasks, logs, where, progress)
-
-
-def _run_local(steps: list[PipelineStep], tasks: int, logs: Path, where: Executor, progress: Progress) -> None:
-    LocalExecutor(pipeline=steps, tasks=tasks, workers=where.workers, logging_dir=str(logs)).run_with(progress)
+    if where.kind == "local":
+        with contextlib.nullcontext(workers) if workers else Workers(where.workers) as processes:
+            LocalExecutor(pipeline=list(steps), tasks=tasks, logging_dir=str(logs)).run_with(processes, progress)
+    else:
+        CLUSTERS[where.kind](list(steps), tasks, logs, where, progress)
 
 
 class _Silence(io.TextIOBase):
@@ -67,37 +122,15 @@ _SILENCE = _Silence()
 
 
 class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]  # datatrove has no types
-    """datatrove's, but for its pool: it says how far it is, notices a worker that was killed, and its workers end with the process that
-    started them, even where that is killed."""
+    """datatrove's, but for its pool: it says how far it is, and its processes are `Workers`."""
 
-    def run_with(self, progress: Progress) -> None:
+    def run_with(self, workers: Workers, progress: Progress) -> None:
         """Run all tasks."""
         waiting = self.get_incomplete_ranks(range(self.tasks))
         progress(self.tasks - len(waiting), self.tasks)
         logger.remove()
-        if self.workers == 1:
-            for done, rank in enumerate(waiting, self.tasks - len(waiting) + 1):
-                self._run_for_rank(rank)
-                progress(done, self.tasks)
-        elif waiting:
-            self._run_pool(waiting, progress)
-
-    def _run_pool(self, waiting: Sequence[int], progress: Progress) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["step1x_edit.data.pipeline"])
-        done = self.tasks - len(waiting)
-        with ProcessPoolExecutor(min(self.workers, len(waiting)), context, initializer=_end_with_parent) as pool:
-            try:
-                for future in as_completed([pool.submit(self._run_for_rank, rank) for rank in waiting]):
-                    future.result()
-                    done += 1
-                    progress(done, self.tasks)
-            except BrokenProcessPool as error:
-                raise Step1XError(
-                    "A worker was killed, perhaps for want of memory; run the same command again, or with fewer --workers."
-                ) from error
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+        for done, _ in enumerate(workers.run(self._run_for_rank, waiting), self.tasks - len(waiting) + 1):
+            progress(done, self.tasks)
 
     def _run_for_rank(self, rank: int, local_rank: int = 0, node_rank: int = -1) -> PipelineStats:
         with contextlib.redirect_stderr(_SILENCE):
@@ -185,8 +218,7 @@ def _require_all(executor: Any, tasks: int, logs: Path) -> None:
         raise Step1XError(f"{len(left)} of {tasks} tasks failed; their logs are in {logs / 'logs'}, and the same command tries them again.")
 
 
-RUNNERS: dict[str, Callable[[list[PipelineStep], int, Path, Executor, Progress], None]] = {
-    "local": _run_local,
+CLUSTERS: dict[str, Callable[[list[PipelineStep], int, Path, Executor, Progress], None]] = {
     "slurm": _run_slurm,
     "ray": _run_ray,
 }

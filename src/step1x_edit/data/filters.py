@@ -16,6 +16,7 @@ import numpy as np
 
 from step1x_edit.data.agreement import VISIBLE_CHANGE, View, check
 from step1x_edit.data.recipe import Limits
+from step1x_edit.data.routes.portrait import find_portraits
 from step1x_edit.data.stream import measure_change
 from step1x_edit.data.tools.protocols import Box
 from step1x_edit.data.triplet import Mask, Pixels
@@ -109,7 +110,9 @@ def _band(region: Mask, near: int, far: int) -> Mask:
 def _open_reader() -> Any:
     from rapidocr import RapidOCR
 
-    return RapidOCR(params={"Global.log_level": "error", "EngineConfig.onnxruntime.intra_op_num_threads": 1})
+    narrow = [3, 48, 96]  # words are short: at the model's own 320 columns, most of each would be padding
+    threads = {f"EngineConfig.onnxruntime.{kind}_op_num_threads": 1 for kind in ("intra", "inter")}
+    return RapidOCR(params={"Global.log_level": "error", "Rec.rec_img_shape": narrow, **threads})
 
 
 def read_line(picture: Pixels) -> str:
@@ -149,7 +152,7 @@ def judge_faces(view: View, limits: Limits) -> Verdict:
     triplet = view.triplet
     if triplet.category is not EditCategory.PORTRAIT_EDITING or triplet.edit.startswith("portrait wear"):
         return Verdict()
-    before = [face.box for face in view.tools.faces.find_faces(triplet.source) if face.box.width >= limits.face * len(triplet.region)]
+    before = [face.box for face in find_portraits(triplet.source, view.tools, limits.face)]
     numbers: dict[str, Any] = {"before": len(before)}
     if not before:
         return Verdict(numbers, "there is no face to be edited")
@@ -159,7 +162,7 @@ def judge_faces(view: View, limits: Limits) -> Verdict:
     around = triplet.edit.endswith(" around")
     if inside == (len(middles) if around else 0):
         return Verdict({**numbers, "inside": inside}, "the face is not where the edit puts it")
-    after = [face.box for face in view.tools.faces.find_faces(triplet.target)]
+    after = [face.box for face in view.tools.faces.find_faces(triplet.target, 0.8 * limits.face)]
     kept = sum(any(_overlap(one, other) >= 0.4 for other in after) for one in before)
     numbers |= {"inside": inside, "kept": kept}
     return Verdict(numbers, "a face is lost" if kept < (1 if around else len(before)) else "")

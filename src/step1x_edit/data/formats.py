@@ -22,8 +22,8 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from step1x_edit.data.building import SET
-from step1x_edit.data.candidates import name_candidate, parse_id
 from step1x_edit.data.shards import SHARDS, Record, find_picture, read_records, to_tar, write_tar
+from step1x_edit.data.slots import COMPOSED, Slot, name_candidate, parse_id
 from step1x_edit.data.storage import replace_file, write_bytes, write_json, write_lines
 from step1x_edit.errors import UsageError
 from step1x_edit.tables import read_json_lines
@@ -142,11 +142,11 @@ def read_finetune(metadata: Path, category: EditCategory | None = None) -> Itera
 
 def _identify(stem: str, index: int, category: EditCategory | None) -> tuple[str, EditCategory]:
     try:
-        return stem, parse_id(stem)[0]
+        return stem, parse_id(stem)[0].category
     except UsageError:
         if category is None:
             raise UsageError(f"Nothing says which kind of edit {stem} is; name it with --category.") from None
-        return name_candidate(category, index), category
+        return name_candidate(Slot(category, COMPOSED), index), category
 
 
 def _read_captions(path: Path) -> dict[str, dict[str, str]]:

@@ -2,7 +2,7 @@
 
 <out>/recipe.json                 the resolved recipe
 <out>/work/photographs/00000.jsonl  inputs looked over, a stretch of files each
-<out>/work/round-0/plan.json      which candidates are drawn: blocks of (category, first, count)
+<out>/work/round-0/plan.json      which candidates are drawn: blocks of (category, route, first, count)
 <out>/work/round-0/00000.tar      the block's triplets that passed every filter, as stretches of tar
 <out>/work/round-0/00000.jsonl    a row for every candidate of the block
 <out>/work/round-0/00000.small    small pictures of the rejected ones, as stretches of tar
@@ -21,7 +21,9 @@ from step1x_edit.data.asking import Asker, ReadKey, no_key
 from step1x_edit.data.candidates import Workshop
 from step1x_edit.data.photographs import Input
 from step1x_edit.data.recipe import DataRecipe, Endpoint
-from step1x_edit.data.storage import read_lines
+from step1x_edit.data.slots import Slot
+from step1x_edit.data.storage import read_lines, write_json
+from step1x_edit.errors import UsageError
 from step1x_edit.types import EditCategory
 
 INPUTS = 64
@@ -30,9 +32,9 @@ INPUTS = 64
 
 @dataclass(frozen=True)
 class Block:
-    """Candidates drawn in one task: numbers `first` up to `first + count` of a category."""
+    """Candidates drawn in one task: numbers `first` up to `first + count` of a slot."""
 
-    category: EditCategory
+    slot: Slot
     first: int
     count: int
 
@@ -61,7 +63,15 @@ class Job:
     def read_plan(self, number: int) -> list[Block]:
         """The blocks of a round."""
         rows: list[list[Any]] = json.loads((self.round(number) / "plan.json").read_text(encoding="utf-8"))
-        return [Block(EditCategory(category), first, count) for category, first, count in rows]
+        return [Block(Slot(EditCategory(category), route), first, count) for category, route, first, count in rows]
+
+    def write_plan(self, number: int, blocks: Sequence[Block]) -> None:
+        """Write down the blocks of a round; raises UsageError where an earlier run has planned others."""
+        values = [[*block.slot, block.first, block.count] for block in blocks]
+        path = self.round(number) / "plan.json"
+        if path.exists() and json.loads(path.read_text(encoding="utf-8")) != values:
+            raise UsageError(f"{self.out} was begun with blocks of another size; give executor.block as it was.")
+        write_json(path, values)
 
     def read_inputs(self) -> list[Input]:
         """The photographs as they were looked over."""
@@ -69,13 +79,13 @@ class Job:
         return [Input.from_row(row) for path in paths for row in read_lines(path)]
 
 
-def cut_blocks(category: EditCategory, first: int, count: int, block: int) -> list[Block]:
+def cut_blocks(slot: Slot, first: int, count: int, block: int) -> list[Block]:
     """Candidates `first` up to `first + count` in blocks of at most `block`."""
-    return [Block(category, start, min(block, first + count - start)) for start in range(first, first + count, block)]
+    return [Block(slot, start, min(block, first + count - start)) for start in range(first, first + count, block)]
 
 
 def interleave(groups: Sequence[Sequence[Block]]) -> list[Block]:
-    """Blocks of all categories by turns, so that the slow ones do not all come last."""
+    """Blocks of all slots by turns, so that the slow ones do not all come last."""
     longest = max((len(group) for group in groups), default=0)
     return [group[i] for i in range(longest) for group in groups if i < len(group)]
 

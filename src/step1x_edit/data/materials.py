@@ -117,7 +117,7 @@ def read_materials(
     """
     paths = _list_files(photos, _PHOTOGRAPHS)
     chosen = split.select((path.stem for path in paths), part, photographs=True)
-    topics = _read_names(paths)
+    topics = read_names(paths)
     photographs = [_read_photograph(path, topics.get(path)) for path in paths if path.stem in chosen]
     if not photographs:
         raise UsageError(f"No {part} photograph in {_name_folders(photos)}; give a folder with pictures that the split allows there.")
@@ -128,7 +128,7 @@ def read_subjects(cutouts: Iterable[str | Path], split: Split, part: Part) -> tu
     """Decode the cut-outs of a part of the split: all that may be pasted, and those that may be asked for by name; see `read_materials`."""
     paths = _list_files(cutouts, _CUTOUTS)
     chosen = split.select((path.stem for path in paths), part, photographs=False)
-    names = _read_names(paths)
+    names = read_names(paths)
     subjects = [_read_subject(path, names.get(path)) for path in paths if path.stem in chosen]
     subjects = [subject for subject in subjects if subject.en not in UNNAMEABLE]
     if not subjects:
@@ -156,7 +156,7 @@ def _list_files(folders: Iterable[str | Path], endings: set[str]) -> list[Path]:
     return [files[stem] for stem in sorted(files)]
 
 
-def _read_names(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
+def read_names(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
     """Find each picture's entry in the `names.json` beside it, where there is one."""
     tables: dict[Path, dict[str, dict[str, Any]]] = {}
     found = {}
@@ -186,13 +186,12 @@ def _read_photograph(path: Path, entry: dict[str, Any] | None) -> Photograph:
     if factor < 1:
         height, width = pixels.shape[:2]
         pixels = cv2.resize(pixels, (round(width * factor), round(height * factor)), interpolation=cv2.INTER_AREA)
-    topic = entry["en"] if entry else name_topic(path)
-    return Photograph(path.stem, np.ascontiguousarray(pixels, dtype=np.uint8), topic)
+    return Photograph(path.stem, np.ascontiguousarray(pixels, dtype=np.uint8), name_topic(path, entry))
 
 
-def name_topic(path: Path) -> str | None:
-    """What a photograph shows, where its file's name begins with a flower's."""
-    return FLOWERS.get(path.stem.split("-")[0])
+def name_topic(path: Path, entry: dict[str, Any] | None) -> str | None:
+    """What a photograph shows, by its entry in a `names.json`, or where its file's name begins with a flower's."""
+    return str(entry["en"]) if entry and "en" in entry else FLOWERS.get(path.stem.split("-")[0])
 
 
 def _read_subject(path: Path, entry: dict[str, Any] | None) -> Subject:

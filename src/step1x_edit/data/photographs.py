@@ -27,9 +27,6 @@ from step1x_edit.image_modes import flatten
 TABLES = {".csv", ".md", ".txt", ".json", ".toml"}
 """Endings of what lies beside photographs to describe them; everything else counts as an input."""
 
-FACE_SIDE = 320
-"""Shorter side in pixels at which faces are looked for: enough for those that are large enough to be edited."""
-
 _KEPT = 16
 """Decoded photographs kept in memory."""
 
@@ -46,7 +43,10 @@ class Input:
         width, height: upright, in pixels.
         credit: what is known of its licence.
         hidden: what is blurred wherever it is used: kind, left, top, right, bottom in pixels of the upright picture, score.
+        topic: what it shows, where its name or a `names.json` beside it tells.
         faces: how wide the faces that were looked for are, as shares of the shorter side, the largest first.
+        lines: of text that can be rewritten, where such were looked for.
+        named: whether something in it has a name, where that was looked for.
     """
 
     file: str
@@ -57,7 +57,10 @@ class Input:
     height: int = 0
     credit: Credit = field(default_factory=Credit)
     hidden: tuple[tuple[str, int, int, int, int, float], ...] = ()
+    topic: str | None = None
     faces: tuple[float, ...] = ()
+    lines: int = 0
+    named: bool = False
 
     @property
     def path(self) -> Path:
@@ -94,8 +97,10 @@ def list_inputs(folders: Sequence[Path]) -> list[tuple[Path, Path]]:
     return found
 
 
-def examine(folder: Path, path: Path, credit: Credit, smallest_side: int, largest_area: int) -> tuple[Input, Pixels | None]:
-    """Look one file over: what is kept of it, and its pixels where it is fit to be used."""
+def examine(
+    folder: Path, path: Path, credit: Credit, smallest_side: int, largest_area: int, entry: dict[str, Any] | None = None
+) -> tuple[Input, Pixels | None]:
+    """Look one file over: what is kept of it, and its pixels where it is fit to be used; `entry` is its own in a `names.json`."""
     name, place = path.relative_to(folder).as_posix(), str(folder)
     try:
         data = path.read_bytes()
@@ -107,7 +112,7 @@ def examine(folder: Path, path: Path, credit: Credit, smallest_side: int, larges
         data, reason, width, height, pixels = data, "damaged or cut off", 0, 0, None
     if pixels is not None:
         height, width = pixels.shape[:2]
-    return Input(name, place, reason, hashlib.sha256(data).hexdigest(), width, height, credit), pixels
+    return Input(name, place, reason, hashlib.sha256(data).hexdigest(), width, height, credit, topic=name_topic(path, entry)), pixels
 
 
 def _look_at_header(data: bytes, smallest_side: int, largest_area: int) -> tuple[str, int, int]:
@@ -149,13 +154,6 @@ def hide(entry: Input, pixels: Pixels, tools: Toolbox, switches: Switches) -> In
         if switches.text == "blur" or each.kind in ("face", "number plate")
     )
     return dataclasses.replace(entry, hidden=hidden)
-
-
-def find_portraits(entry: Input, pixels: Pixels, tools: Toolbox) -> Input:
-    """The input with the sizes of its faces."""
-    small = shrink(pixels, FACE_SIDE)
-    widths = sorted((face.box.width / min(small.shape[:2]) for face in tools.faces.find_faces(small)), reverse=True)
-    return dataclasses.replace(entry, faces=tuple(round(width, 3) for width in widths))
 
 
 def shrink(pixels: Pixels, side: int) -> Pixels:
@@ -207,4 +205,4 @@ class PhotographFolder(Sequence[Photograph]):
         pixels = decode(data)
         if entry.hidden:
             pixels = blur_findings(pixels, [Finding(kind, Box(*box), score) for kind, *box, score in entry.hidden])
-        return Photograph(entry.file, shrink(pixels, self.side), name_topic(entry.path))
+        return Photograph(entry.file, shrink(pixels, self.side), entry.topic)

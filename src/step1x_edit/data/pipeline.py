@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,14 @@ from step1x_edit.data.filters import FILTERS
 from step1x_edit.data.jobs import INPUTS, Job, open_workshop
 from step1x_edit.data.judging import judge
 from step1x_edit.data.licences import Credits
-from step1x_edit.data.photographs import Input, examine, find_portraits, hide, list_inputs
+from step1x_edit.data.materials import read_names
+from step1x_edit.data.photographs import Input, examine, hide, list_inputs
 from step1x_edit.data.recipe import Limits
 from step1x_edit.data.shards import SHARDS, encode_picture, pack, to_tar, write_tar
 from step1x_edit.data.split import Split
 from step1x_edit.data.storage import replace_file, write_json, write_lines
+from step1x_edit.data.suitability import choose_needs, look
 from step1x_edit.data.writer import write_words
-from step1x_edit.types import EditCategory
 
 SMALL = 256
 """Longest side of the pictures that are kept of rejected candidates."""
@@ -68,22 +70,23 @@ class LookOver(PipelineStep):
         self.job = job
 
     def run(self, data: DocumentsPipeline | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        cv2.setNumThreads(0)
         recipe = self.job.recipe
         files = list_inputs(recipe.photos)
+        names = read_names(path for _, path in files)
         sheet = Credits(recipe.photos)
         split = Split.read(recipe.heldout) if recipe.heldout else Split()
-        tools, switches = recipe.open_tools(), recipe.privacy.to_switches()
-        portraits = EditCategory.PORTRAIT_EDITING in recipe.wanted()
+        tools, switches, slots = recipe.open_tools(), recipe.privacy.to_switches(), recipe.slots()
         rows = []
-        for folder, path in files[rank * INPUTS : (rank + 1) * INPUTS]:
+        for index, (folder, path) in list(enumerate(files))[rank * INPUTS : (rank + 1) * INPUTS]:
             if path.stem in split.photographs:
                 found = Input(path.relative_to(folder).as_posix(), str(folder), "kept out for evaluation")
             else:
-                found, pixels = examine(folder, path, sheet.find(path), recipe.smallest_side, recipe.largest_area)
+                found, pixels = examine(folder, path, sheet.find(path), recipe.smallest_side, recipe.largest_area, names.get(path))
                 if pixels is not None and switches is not None:
                     found = hide(found, pixels, tools, switches)
-                if pixels is not None and portraits and not found.skipped:
-                    found = find_portraits(found, pixels, tools)
+                if pixels is not None and not found.skipped:
+                    found = look(found, pixels, tools, choose_needs(slots, index, len(files)))
             self.stat_update(found.skipped or "taken")
             rows.append(found.to_row())
         write_lines(self.job.work / "photographs" / f"{rank:05d}.jsonl", rows)
@@ -104,31 +107,49 @@ class Draw(PipelineStep):
         block = self.job.read_plan(self.number)[rank]
         for index in range(block.first, block.first + block.count):
             with self.track_time():
-                candidate = workshop.draw(block.category, index)
+                candidate = workshop.draw(block.slot, index)
             view = workshop.view(candidate) if candidate.triplet else None
             text = candidate.triplet.instruction_en if candidate.triplet else ""
             yield Document(text, candidate.id, metadata={"candidate": candidate, "view": view})
 
 
-class Sift(PipelineStep):
-    """One filter. What it rejects goes on, marked, so that its reason and its numbers are kept."""
+Treat = Callable[[Candidate, View], Candidate]
+
+
+class Pass(PipelineStep, ABC):
+    """Something done to every candidate that has not been rejected. One that it rejects goes on, marked, with its reason and numbers."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
+
+    @abstractmethod
+    def open(self) -> Treat:
+        """What is done, made ready in the process that does it."""
+
+    def run(self, data: DocumentsPipeline | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        treat = self.open()
+        for document in data or ():
+            candidate: Candidate = document.metadata["candidate"]
+            if candidate.rejection is None:
+                with self.track_time():
+                    candidate = treat(candidate, document.metadata["view"])
+                self.stat_update("rejected" if candidate.rejection else "passed")
+                document.metadata["candidate"] = candidate
+            yield document
+
+
+class Sift(Pass):
+    """One filter."""
 
     type = "filter"
 
     def __init__(self, name: str, job: Job) -> None:
         self.name = name
-        super().__init__()
-        self.job = job
+        super().__init__(job)
 
-    def run(self, data: DocumentsPipeline | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        for document in data or ():
-            candidate: Candidate = document.metadata["candidate"]
-            if candidate.rejection is None:
-                with self.track_time():
-                    candidate = sift(candidate, document.metadata["view"], self.name, self.job.recipe.limits)
-                self.stat_update("rejected" if candidate.rejection else "passed")
-                document.metadata["candidate"] = candidate
-            yield document
+    def open(self) -> Treat:
+        return lambda candidate, view: sift(candidate, view, self.name, self.job.recipe.limits)
 
 
 def sift(candidate: Candidate, view: View, name: str, limits: Limits) -> Candidate:
@@ -139,49 +160,28 @@ def sift(candidate: Candidate, view: View, name: str, limits: Limits) -> Candida
     return candidate.reject(name, verdict.reason) if verdict.reason else candidate
 
 
-class Write(PipelineStep):
+class Write(Pass):
     """Words by an MLLM, for what has passed the filters."""
 
     name, type = "write the instructions", "words"
 
-    def __init__(self, job: Job) -> None:
-        super().__init__()
-        self.job = job
-
-    def run(self, data: DocumentsPipeline | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+    def open(self) -> Treat:
         settings = self.job.recipe.writer
         assert settings is not None
         asker = self.job.open_asker(settings.endpoint)
-        for document in data or ():
-            candidate: Candidate = document.metadata["candidate"]
-            if candidate.rejection is None:
-                with self.track_time():
-                    candidate = write_words(candidate, asker, settings.rounds, settings.examples)
-                document.metadata["candidate"] = candidate
-            yield document
+        return lambda candidate, _: write_words(candidate, asker, settings.rounds, settings.examples)
 
 
-class Judge(PipelineStep):
+class Judge(Pass):
     """The judge, for what has passed everything else."""
 
     name, type = "judge", "filter"
 
-    def __init__(self, job: Job) -> None:
-        super().__init__()
-        self.job = job
-
-    def run(self, data: DocumentsPipeline | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+    def open(self) -> Treat:
         settings = self.job.recipe.judge
         assert settings is not None
         asker = self.job.open_asker(settings.endpoint)
-        for document in data or ():
-            candidate: Candidate = document.metadata["candidate"]
-            if candidate.rejection is None:
-                with self.track_time():
-                    candidate = judge(candidate, asker, settings.least)
-                self.stat_update("rejected" if candidate.rejection else "passed")
-                document.metadata["candidate"] = candidate
-            yield document
+        return lambda candidate, _: judge(candidate, asker, settings.least)
 
 
 class Store(PipelineStep):
@@ -225,8 +225,8 @@ def describe(candidate: Candidate) -> dict[str, Any]:
     triplet, rejection = candidate.triplet, candidate.rejection
     return {
         "id": candidate.id,
-        "category": candidate.category.value,
-        "route": candidate.route,
+        "category": candidate.slot.category.value,
+        "route": candidate.slot.route,
         "stage": rejection.stage if rejection else "",
         "reason": rejection.reason if rejection else "",
         "numbers": candidate.numbers,

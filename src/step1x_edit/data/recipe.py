@@ -10,15 +10,18 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from step1x_edit.data.deidentification import Switches
+from step1x_edit.data.slots import COMPOSED, PHOTOGRAPH, Slot
 from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.errors import UsageError
 from step1x_edit.types import EditCategory
+
+Key = TypeVar("Key")
 
 
 class _Section(BaseModel):
@@ -26,9 +29,10 @@ class _Section(BaseModel):
 
 
 class CategoryShare(_Section):
-    """One kind of edit: its share of the set, any positive number."""
+    """One kind of edit: its share of the set, any positive number, and how much of it is made from photographs themselves."""
 
     share: float = Field(ge=0)
+    from_photographs: float | None = Field(default=None, ge=0, le=1)
 
 
 class Tool(_Section):
@@ -185,14 +189,22 @@ PAPER_SHARES: Mapping[EditCategory, float] = {
 
 
 class DataRecipe(_Section):
-    """The whole file."""
+    """The whole file.
+
+    Attributes:
+        cutouts: folders of what is pasted; without any, drawn shapes are.
+        from_photographs: share of the triplets in which what stands in a photograph itself is edited, instead of cut-outs that are pasted
+            onto it; 0 where it is left out, or 1 where there are no cut-outs. A category may say otherwise for itself. Portraits are 1
+            unless their own category says so: what is pasted has no face.
+    """
 
     count: int = Field(ge=1)
     seed: int = Field(default=0, ge=0)
     size: int = Field(default=512, ge=64, le=2048)
     difficulty: float = Field(default=0.7, ge=0, le=1)
     photos: list[Path] = Field(min_length=1)
-    cutouts: list[Path] = Field(min_length=1)
+    cutouts: list[Path] = []
+    from_photographs: float | None = Field(default=None, ge=0, le=1)
     videos: list[Path] = Field(default=[], description="folders of clips, for motion changes")
     from_videos: float = Field(
         default=0.5, ge=0, le=1, description="share of the motion changes that are made of clips, where there are any"
@@ -225,8 +237,25 @@ class DataRecipe(_Section):
         """How many triplets of each category, in the categories' order; they add up to `count`."""
         return apportion(self.count, {key: self.categories[key].share for key in EditCategory if key in self.categories})
 
+    def slots(self) -> dict[Slot, int]:
+        """The same by category and by how they are made, in their order."""
+        found: dict[Slot, int] = {}
+        for category, count in self.wanted().items():
+            share = self._from_photographs(category)
+            parts = apportion(count, {COMPOSED: 1 - share, PHOTOGRAPH: share})
+            found |= {Slot(category, route): part for route, part in parts.items()}
+        return found
 
-def apportion(count: int, shares: Mapping[EditCategory, float]) -> dict[EditCategory, int]:
+    def _from_photographs(self, category: EditCategory) -> float:
+        own = self.categories[category].from_photographs
+        if own is not None:
+            return own
+        if category is EditCategory.PORTRAIT_EDITING:
+            return 1.0
+        return self.from_photographs if self.from_photographs is not None else float(not self.cutouts)
+
+
+def apportion(count: int, shares: Mapping[Key, float]) -> dict[Key, int]:
     """Divide `count` by shares: whole parts first, what is left to the largest remainders, the earlier one where they are equal."""
     total = sum(shares.values())
     exact = {key: count * share / total for key, share in shares.items() if share > 0}

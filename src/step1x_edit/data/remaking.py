@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from step1x_edit.data.building import PHOTOGRAPHS, REJECTED, read_recipe_of
-from step1x_edit.data.candidates import Candidate, Workshop, list_versions, parse_id
+from step1x_edit.data.candidates import Candidate, Workshop, list_versions
 from step1x_edit.data.filters import FILTERS
 from step1x_edit.data.photographs import Input
 from step1x_edit.data.pipeline import sift
 from step1x_edit.data.shards import Record, list_shards, pack, read_tar
+from step1x_edit.data.slots import parse_id
 from step1x_edit.data.storage import read_lines
 from step1x_edit.errors import UsageError
 
@@ -45,13 +46,13 @@ def remake(folder: Path, name: str) -> Remade:
     Raises:
         UsageError: the id is none, the set was not built here, or a picture it is made of has gone or changed.
     """
-    category, index = parse_id(name)
+    slot, index = parse_id(name)
     recipe = read_recipe_of(folder)
     inputs = [Input.from_row(row) for row in read_lines(folder / PHOTOGRAPHS)]
     kept = _find(folder, name)
     record = Record.from_json(kept["json"]) if kept else None
     workshop = Workshop(recipe, inputs)
-    candidate = workshop.draw(category, index)
+    candidate = workshop.draw(slot, index)
     if record is not None and candidate.triplet is not None:
         candidate = _take_words(candidate, record)
     view = workshop.view(candidate) if candidate.triplet is not None else None

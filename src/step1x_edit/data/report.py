@@ -45,20 +45,21 @@ def describe_set(facts: dict[str, Any]) -> str:
 def report_survival(folder: Path) -> dict[str, Any]:
     """How many candidates each stage let through, by category, and why inputs and candidates were left out.
 
-    `categories` maps each category to its kept triplets; `survival` maps it to the candidates drawn, those left after each stage, those
-    that were not needed ("spare") and those kept.
+    `categories` maps each category to its kept triplets; `survival` maps each slot (see `slots.py`) to the candidates drawn, those left
+    after each stage, those that were not needed ("spare") and those kept; `composed_instead` says of how many triplets of a category
+    photographs did not allow what was asked for.
     """
     facts = read_set(folder)
     rejected = facts["rejected"]
     stages = [stage for stage in STAGES if any(stage in found for found in rejected.values())]
     survival = {}
-    for category, kept in facts["categories"].items():
-        left = facts["drawn"].get(category, kept)
+    for slot, left in (facts["drawn"] or facts["categories"]).items():
         row = {"drawn": left}
         for stage in stages:
-            left -= sum(rejected.get(category, {}).get(stage, {}).values())
+            left -= sum(rejected.get(slot, {}).get(stage, {}).values())
             row[stage] = left
-        survival[category] = {**row, "spare": facts["spare"].get(category, 0), "kept": kept}
+        spare = facts["spare"].get(slot, 0)
+        survival[slot] = {**row, "spare": spare, "kept": left - spare}
     reasons: Counter[str] = Counter()
     for found in rejected.values():
         for stage, counts in found.items():
@@ -67,6 +68,7 @@ def report_survival(folder: Path) -> dict[str, Any]:
         "categories": facts["categories"],
         "survival": survival,
         "reasons": dict(reasons.most_common()),
+        "composed_instead": facts.get("composed_instead", {}),
         "photographs": facts["photographs"],
     }
 
@@ -91,6 +93,8 @@ def describe_report(report: dict[str, Any]) -> str:
         )
     if report["reasons"]:
         lines += ["", "Why candidates were rejected:", "", *(f"  {count:6}  {reason}" for reason, count in report["reasons"].items())]
+    for category, count in report["composed_instead"].items():
+        lines += ["", f"{count} of {category} were to come from photographs, which did not allow more; they were composed."]
     photographs = report["photographs"]
     lines += ["", f"{photographs['taken']} photographs were taken."]
     if photographs["skipped"]:

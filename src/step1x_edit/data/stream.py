@@ -12,10 +12,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from step1x_edit.data.categories import CATEGORIES
 from step1x_edit.data.compositing import grow
 from step1x_edit.data.draws import ChangedDraws
 from step1x_edit.data.instructions import CLAUSES, phrase
+from step1x_edit.data.makers import MAKERS
 from step1x_edit.data.materials import read_materials
 from step1x_edit.data.split import Part, Split
 from step1x_edit.data.triplet import Draft, Mask, Pixels, Triplet
@@ -79,10 +79,10 @@ class TripletStream:
     def _configure(self, size: int, mixture: Mapping[EditCategory, float] | None, difficulty: float) -> None:
         if not 0 <= difficulty <= 1:
             raise UsageError(f"Difficulty must lie between 0 and 1, not {difficulty}.")
-        given: Mapping[EditCategory, float] = dict.fromkeys(CATEGORIES, 1.0) if mixture is None else mixture
-        unknown = [key for key in given if key not in CATEGORIES]
+        given: Mapping[EditCategory, float] = dict.fromkeys(MAKERS, 1.0) if mixture is None else mixture
+        unknown = [key for key in given if key not in MAKERS]
         if unknown:
-            raise UsageError(f"The category {unknown[0]} cannot be generated; use {', '.join(CATEGORIES)}.")
+            raise UsageError(f"The category {unknown[0]} cannot be generated; use {', '.join(MAKERS)}.")
         shares = {EditCategory(key): share for key, share in given.items() if share > 0}
         if not shares:
             raise UsageError("The mixture is empty; give at least one category a share above 0.")
@@ -141,7 +141,7 @@ class TripletStream:
         category = rng.choices(self.categories, cum_weights=self._bounds)[0]
         least = VISIBLE_COLOUR if category is EditCategory.COLOR_ALTERATION else VISIBLE
         for _ in range(ATTEMPTS):
-            draft = CATEGORIES[category](rng, self.materials, side)
+            draft = MAKERS[category].compose(rng, self.materials, side)
             if draft is not None and measure_change(draft.source, draft.target, region := find_region(draft)) >= least:
                 return category, draft, region
         raise UsageError(f"No visible edit of the category {category} can be made from these pictures; add photographs or cut-outs.")

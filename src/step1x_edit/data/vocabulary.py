@@ -40,6 +40,7 @@ _MEASURES_BY_ENDING: tuple[tuple[str, str, str], ...] = (
     ("plant", "树", "一棵"),
     ("plant", "叶", "一片"),
     ("object", "灯", "一盏"),
+    ("object", "毛", "一根"),
 )
 """Exceptions: kind, last characters of the Chinese name, "one" with the measure word."""
 
@@ -88,6 +89,7 @@ _CODEPOINTS: tuple[tuple[int, int, str], ...] = (
     (0x1F337, 0x1F33C, "plant"),
     (0x1F33D, 0x1F33D, "food"),
     (0x1F33E, 0x1F344, "plant"),
+    (0x1F37C, 0x1F37C, "object"),
     (0x1F345, 0x1F37F, "food"),
     (0x1F382, 0x1F382, "food"),
     (0x1F384, 0x1F384, "plant"),
@@ -99,19 +101,23 @@ _CODEPOINTS: tuple[tuple[int, int, str], ...] = (
     (0x1F400, 0x1F43F, "animal"),
     (0x1F451, 0x1F463, "clothing"),
     (0x1F490, 0x1F490, "plant"),
-    (0x1F5FB, 0x1F5FF, "building"),
+    (0x1F5FB, 0x1F5FD, "building"),
     (0x1F680, 0x1F6A4, "vehicle"),
     (0x1F6E5, 0x1F6FF, "vehicle"),
+    (0x1F962, 0x1F962, "object"),
     (0x1F950, 0x1F96F, "food"),
     (0x1F980, 0x1F9AE, "animal"),
     (0x1F9C0, 0x1F9CB, "food"),
     (0x1FA70, 0x1FA74, "clothing"),
     (0x1FAB0, 0x1FAB3, "animal"),
+    (0x1FAB6, 0x1FAB6, "object"),
     (0x1FAB4, 0x1FAB9, "plant"),
-    (0x1FABC, 0x1FABF, "animal"),
+    (0x1FABC, 0x1FABC, "animal"),
+    (0x1FABF, 0x1FABF, "animal"),
+    (0x1FAD9, 0x1FAD9, "object"),
     (0x1FAD0, 0x1FADC, "food"),
 )
-"""Kinds of emoji by Unicode code point: first, last, kind. Everything else is an object."""
+"""Kinds of emoji by Unicode code point: first, last, kind; the first row that fits counts, and everything else is an object."""
 
 _NAMED: dict[str, tuple[str, str]] = {
     "banana": ("香蕉", "food"),

@@ -70,7 +70,7 @@ def write_words(candidate: Candidate, asker: Asker, rounds: int, examples: int) 
     said: list[str] = []
     for _ in range(rounds):
         former = FORMER.format(text=said[-1]) if said else ""
-        question = DESCRIBE.format(category=candidate.category.value, edit=triplet.edit, former=former)
+        question = DESCRIBE.format(category=candidate.slot.category.value, edit=triplet.edit, former=former)
         said.append(" ".join(asker.ask(question, pictures, MOST_TOKENS).split()))
     style = random.Random(candidate.id).sample(EXAMPLES, min(examples, len(EXAMPLES)))
     shown = "\n".join(json.dumps({"en": en, "zh": zh}, ensure_ascii=False) for en, zh in style) or "(none)"

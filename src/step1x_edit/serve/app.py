@@ -20,9 +20,9 @@ from step1x_edit import __version__
 from step1x_edit.errors import ImageError, Step1XError
 from step1x_edit.serve.answers import to_json
 from step1x_edit.serve.api import router
+from step1x_edit.serve.limits import Settings
 from step1x_edit.serve.refusals import LEFT, Refusal, describe
 from step1x_edit.serve.service import Service
-from step1x_edit.serve.settings import Settings
 from step1x_edit.web import ResponseHeaders
 
 log = logging.getLogger("step1x.serve")

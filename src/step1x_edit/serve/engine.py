@@ -13,12 +13,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from step1x_edit.serve.limits import Settings
 from step1x_edit.serve.messages import Batch, Broken, Done, Failed, Free, Message, Opening, Preview, Ready, Task
 from step1x_edit.serve.metrics import Metrics
 from step1x_edit.serve.process import ModelProcess
 from step1x_edit.serve.queue import FairQueue
 from step1x_edit.serve.refusals import Busy, Stopping
-from step1x_edit.serve.settings import Settings
 
 log = logging.getLogger("step1x.serve")
 

@@ -14,10 +14,10 @@ from PIL import Image
 from step1x_edit.errors import ImageError
 from step1x_edit.image_io import fit_size, read_size
 from step1x_edit.serve.addresses import Reader
+from step1x_edit.serve.limits import Limits
 from step1x_edit.serve.messages import Output, Ready, Task
 from step1x_edit.serve.refusals import Refusal
 from step1x_edit.serve.schemas import EditBody, EditWishes, GenerationWishes, Wishes, read_wishes
-from step1x_edit.serve.settings import Limits
 from step1x_edit.serve.uploads import Upload
 from step1x_edit.types import EditRequest
 

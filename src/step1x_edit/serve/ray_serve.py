@@ -18,8 +18,8 @@ from ray import serve
 from ray.serve import Application
 
 from step1x_edit.serve.app import create_app
+from step1x_edit.serve.limits import Settings
 from step1x_edit.serve.messages import Opening
-from step1x_edit.serve.settings import Settings
 
 
 class Options(BaseModel):

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from step1x_edit.serve.addresses import Reader
 from step1x_edit.serve.engine import Engine
 from step1x_edit.serve.keys import Keys
+from step1x_edit.serve.limits import Settings
 from step1x_edit.serve.messages import Ready
 from step1x_edit.serve.metrics import Metrics
 from step1x_edit.serve.orders import Clerk
 from step1x_edit.serve.refusals import Refusal
-from step1x_edit.serve.settings import Settings
 from step1x_edit.serve.uploads import Budget
 
 ANYBODY = "anybody"

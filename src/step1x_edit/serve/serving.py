@@ -12,7 +12,7 @@ import uvicorn
 
 from step1x_edit.errors import Step1XError
 from step1x_edit.serve.app import create_app
-from step1x_edit.serve.settings import Settings
+from step1x_edit.serve.limits import Settings
 from step1x_edit.web import BoundedProtocol, address_of, listen
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")

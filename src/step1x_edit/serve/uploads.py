@@ -13,9 +13,9 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from step1x_edit.serve.limits import Limits
 from step1x_edit.serve.metrics import Metrics
 from step1x_edit.serve.refusals import Busy, Refusal
-from step1x_edit.serve.settings import Limits
 
 MOST_FILES = 32
 """Files of a form; how many of them the model takes is said later, in words."""

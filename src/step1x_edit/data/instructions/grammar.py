@@ -7,6 +7,7 @@ evaluation asks in words that training has not used.
 from __future__ import annotations
 
 import random
+import re
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +15,8 @@ from functools import lru_cache
 from step1x_edit.data.split import Part
 
 _KEPT_OUT = 10
+_AN = re.compile(r"\b([Aa]) (orange\b)")
+"""Templates say "a {colour}"; of the colours' names, one begins with a vowel."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ def phrase(rng: random.Random, clauses: Clauses, english: dict[str, str], chines
     zh = _choose(rng, clauses, "zh", part).format(**chinese)
     if rng.random() < 0.04 and '"' not in en:
         en = _mistype(rng, en)
+    en = _AN.sub(r"\1n \2", en)
     if rng.random() < 0.5:
         en = en[0].upper() + en[1:]
     if rng.random() < 0.35 and en[-1] not in "?!.":

@@ -7,11 +7,11 @@ import random
 import cv2
 import numpy as np
 
-from step1x_edit.data.colours import COLOURS
+from step1x_edit.data.colours import COLOURS, name_colour
 from step1x_edit.data.materials import Materials, Photograph
-from step1x_edit.data.routes.labels import LABELS, TOPICS
+from step1x_edit.data.routes.labels import LABELS, label_topic
 from step1x_edit.data.routes.route import Unsuited
-from step1x_edit.data.routes.subjects import caption_frame, take_frame
+from step1x_edit.data.routes.subjects import caption_frame, guess_label, is_thing, stands_apart, take_frame
 from step1x_edit.data.tools.filtering import tidy
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Floats, Pixels, Request
@@ -28,15 +28,20 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
         return Unsuited("no foreground of a fitting size", {"share": round(share, 4)})
     if unsure > 0.5 * share:
         return Unsuited("the border of the foreground is not clear", {"unsure": round(unsure, 4)})
+    mask, label = matte > 0.5, label_topic(photograph.topic)
+    if tools.is_offline("matting"):
+        if not (is_thing(frame.pixels, mask) and stands_apart(frame.pixels, mask)):
+            return Unsuited("the foreground is not one whole thing")
+        if label and not guess_label(frame, mask, name_colour(frame.pixels[mask])):
+            return Unsuited("the foreground is not what the photograph is of")
     way = rng.choices(("plain", "gradient", "blur", "black and white", "dark"), (4, 2, 3, 2, 2))[0]
     one, two = rng.sample(_PLAIN, 2)
-    behind = _draw(way, frame.pixels, one, two)
     alpha = matte[..., None]
+    behind = _draw(way, frame.pixels, alpha, one, two)
     front = _clean_colours(frame.pixels, matte) if way in ("plain", "gradient") else frame.pixels.astype(np.float32)
     target = (front * alpha + behind.astype(np.float32) * (1 - alpha) + 0.5).astype(np.uint8)
     touched = ~tidy(matte >= 0.999)
     target[~touched] = frame.pixels[~touched]
-    label = TOPICS.get(photograph.topic or "", "")
     noun_en, noun_zh = label or "subject", LABELS.get(label, ("主体", ""))[0]
     facts_en, facts_zh = {"colour": one, "other": two}, {"colour": COLOURS[one].zh, "other": COLOURS[two].zh}
     caption = caption_frame(frame, tools)
@@ -53,7 +58,7 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
     )
 
 
-def _draw(way: str, picture: Pixels, one: str, two: str) -> Pixels:
+def _draw(way: str, picture: Pixels, alpha: Floats, one: str, two: str) -> Pixels:
     """The new background: uint8 [S, S, 3]."""
     size = picture.shape[0]
     first, second = np.array(COLOURS[one].rgb, np.float32), np.array(COLOURS[two].rgb, np.float32)
@@ -63,10 +68,17 @@ def _draw(way: str, picture: Pixels, one: str, two: str) -> Pixels:
         ramp = np.linspace(0, 1, size, dtype=np.float32)[:, None, None]
         return np.repeat((first * (1 - ramp) + second * ramp + 0.5).astype(np.uint8), size, 1)
     if way == "blur":
-        return cv2.GaussianBlur(picture, (0, 0), size * 0.04).astype(np.uint8)
+        return _blur_behind(picture, alpha, size * 0.04)
     if way == "black and white":
         return cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(np.uint8)
     return (picture * 0.3).astype(np.uint8)
+
+
+def _blur_behind(picture: Pixels, alpha: Floats, reach: float) -> Pixels:
+    """Blur what is behind a foreground without the foreground's own colours, which would shine around it."""
+    weight = cv2.GaussianBlur(1 - alpha, (0, 0), reach)[..., None] + 1e-3
+    soft = cv2.GaussianBlur(picture * (1 - alpha) + 1e-3 * picture, (0, 0), reach)
+    return np.clip(soft / weight, 0, 255).astype(np.uint8)
 
 
 def _clean_colours(picture: Pixels, matte: Floats) -> Floats:

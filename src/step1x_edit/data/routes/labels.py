@@ -124,4 +124,9 @@ TOPICS: dict[str, str] = {
     "sunflowers": "sunflower",
     "tulips": "tulip",
 }
-"""What a photograph shows, where its name tells -> the label of one such thing."""
+"""What a photograph of several things shows -> the label of one of them."""
+
+
+def label_topic(topic: str | None) -> str:
+    """What the thing that stands out in a photograph of something is called, or empty."""
+    return TOPICS.get(topic or "", topic if topic in LABELS else "")

@@ -9,10 +9,16 @@ import numpy as np
 
 from step1x_edit.data.materials import Materials, Photograph
 from step1x_edit.data.routes.route import Unsuited
-from step1x_edit.data.routes.subjects import take_frame
+from step1x_edit.data.routes.subjects import SUREST_FACE, take_frame
 from step1x_edit.data.tools.protocols import Face
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Floats, Pixels, Request
+
+SMALLEST_FACE = 0.1
+"""Width of a face, as a share of the picture's shorter side, from which on it can be edited."""
+
+_SINGLE = 0.14
+"""Width of a single face, as a share of the frame, from which on what is around the person can be worked on."""
 
 _CAPTIONS = {
     "smooth": "with smooth skin",
@@ -28,13 +34,13 @@ _CAPTIONS = {
 def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, size: int) -> Draft | Unsuited:
     """Retouch the largest face of a photograph, or what is around it. Source: paper, face detection before retouching."""
     frame = take_frame(rng, photograph, size)
-    faces = tools.faces.find_faces(frame.pixels)
+    faces = find_portraits(frame.pixels, tools, SMALLEST_FACE)
     if not faces:
-        return Unsuited("no face was found")
+        return Unsuited("no face that is large enough was found")
     face = faces[0]
-    if face.box.width < 0.09 * size:
-        return Unsuited("the face is too small", {"width": round(face.box.width / size, 4)})
-    way = rng.choice(tuple(_CAPTIONS))
+    # a group has no single outline to work around, and of a small face the body is hard to guess
+    single = len(faces) == 1 and face.box.width >= _SINGLE * size
+    way = rng.choice([way for way in _CAPTIONS if single or not way.endswith(" around")])
     picture = frame.pixels
     weight, changed = _retouch(way, picture, face)
     target = np.where(weight > 0, (np.clip(picture + weight * (changed - picture), 0, 255) + 0.5).astype(np.uint8), picture)
@@ -50,6 +56,13 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
     )
 
 
+def find_portraits(picture: Pixels, tools: Toolbox, smallest: float) -> list[Face]:
+    """Faces that are surely some, and at least `smallest` wide as a share of the picture's shorter side; the largest first."""
+    least = smallest * min(picture.shape[:2])
+    found = tools.faces.find_faces(picture, smallest)
+    return [face for face in found if face.score >= SUREST_FACE and face.box.width >= least]
+
+
 def _retouch(way: str, picture: Pixels, face: Face) -> tuple[Floats, Floats]:
     """Where and what: weight float32 [S, S, 1] and the changed picture float32 [S, S, 3], 0..255."""
     size = picture.shape[0]
@@ -57,9 +70,9 @@ def _retouch(way: str, picture: Pixels, face: Face) -> tuple[Floats, Floats]:
     near = _oval(size, face, 1.0)
     if way == "glow":
         soft = cv2.GaussianBlur(picture, (0, 0), size * 0.03).astype(np.float32)
-        return np.ones((size, size, 1), np.float32), 255 - (255 - floats) * (255 - 0.55 * soft) / 255
+        return np.ones((size, size, 1), np.float32), 255 - (255 - floats) * (255 - 0.4 * soft) / 255
     if way in ("blur around", "darken around"):
-        around = 1 - _oval(size, face, 1.7)
+        around = 1 - np.maximum(_oval(size, face, 1.6), _shoulders(size, face))
         soft = cv2.GaussianBlur(picture, (0, 0), size * 0.03).astype(np.float32)
         return around, soft if way == "blur around" else floats * 0.25
     skin = near * _find_skin(picture, face)[..., None]
@@ -70,7 +83,7 @@ def _retouch(way: str, picture: Pixels, face: Face) -> tuple[Floats, Floats]:
     if way == "brighten":
         return near, 255 * (floats / 255) ** 0.68
     if way == "tan":
-        return skin, floats * np.array([0.93, 0.76, 0.58], np.float32)
+        return skin, floats * np.array([0.95, 0.82, 0.67], np.float32)
     return skin * _find_cheeks(size, face), floats * np.array([1.0, 0.74, 0.78], np.float32) + np.array([14, 0, 4], np.float32)
 
 
@@ -81,6 +94,16 @@ def _oval(size: int, face: Face, scale: float) -> Floats:
     across, along = box.width / 2 * scale * 1.05, box.height / 2 * scale * 1.05
     distance = np.hypot((x - (box.left + box.right) / 2) / across, (y - (box.top + box.bottom) / 2) / along)
     return np.clip((1.12 - distance) / 0.25, 0, 1)[..., None].astype(np.float32)
+
+
+def _shoulders(size: int, face: Face) -> Floats:
+    """Soft bell from the chin down to the frame's border, where the person's body is: float32 [S, S, 1], 1 inside and 0 outside."""
+    box = face.box
+    y, x = np.mgrid[0:size, 0:size].astype(np.float32) + 0.5
+    down = np.clip((y - box.bottom + 0.1 * box.height) / box.height, 0, None)
+    half = box.width * (0.45 + 1.15 * (1 - np.exp(-2.2 * down)))
+    inside = np.clip((half - np.abs(x - (box.left + box.right) / 2)) / (0.3 * box.width), 0, 1)
+    return (inside * np.clip(down * 6, 0, 1))[..., None].astype(np.float32)
 
 
 def _find_skin(picture: Pixels, face: Face) -> Floats:

@@ -50,7 +50,7 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
         parameters={
             **frame.facts,
             "found": found.facts,
-            "new": subject.name,
+            "new": {"subject": subject.name},
             "tool_seed": seed,
             "tools": tools.describe(*ROLES, "captioner"),
         },

@@ -11,17 +11,40 @@ import numpy as np
 
 from step1x_edit.data.colours import COLOURS, name_colour
 from step1x_edit.data.materials import Photograph
-from step1x_edit.data.routes.labels import LABELS, TOPICS
+from step1x_edit.data.routes.labels import LABELS, label_topic
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.scene import name_place
 from step1x_edit.data.tools.filtering import bound
 from step1x_edit.data.tools.protocols import Box
+from step1x_edit.data.tools.saliency import measure_saliency
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Floats, Mask, Pixels
 from step1x_edit.data.vocabulary import PLACES, count_one, with_article
 
-_NO_PETALS = ("green", "black", "grey", "blue", "teal")
-"""Colours of which, in a photograph of flowers, what stands out is not a flower."""
+_LEAVES = ("green", "black", "grey", "blue", "teal")
+_NO_PETALS: dict[str, tuple[str, ...]] = {
+    "daisy": (*_LEAVES, "yellow", "orange"),
+    "dandelion": _LEAVES,
+    "rose": _LEAVES,
+    "sunflower": (*_LEAVES, "white", "red", "pink", "purple"),
+    "tulip": _LEAVES,
+}
+"""Colours of which, in a photograph of a flower, what stands out is not the flower, or not all of it."""
+
+_DARK = 75
+"""Mean brightness, of 255, below which something in a photograph of flowers is an insect or somebody's hair."""
+
+SUREST_FACE = 0.6
+"""Score below which what the detector takes for a face may be a flower."""
+
+_LARGE = 0.08
+"""Share of the frame from which on a thing may be what the photograph is of."""
+
+_SURE = 0.5
+"""How much what a detector without names finds must stand out."""
+
+_APART, _FAR_APART = 0.4, 0.3
+"""How much, at most, may stand out around a thing, as a share of how much the thing does: where it has a name, and where it has none."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +92,7 @@ class Found:
         colour: the named colour that most of it has, or None.
         place: the ninth of the frame it is in, a key of `vocabulary.PLACES`.
         score: 0..1, how sure the detector was.
+        alone: it is large, and nothing else stands out, so that its name alone will do.
     """
 
     mask: Mask
@@ -77,6 +101,7 @@ class Found:
     colour: str | None
     place: str
     score: float
+    alone: bool = False
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -111,7 +136,7 @@ def find_subject(
         tools: plays "detector" and "segmenter".
         smallest: share of the frame that it covers at least.
         largest: and at most.
-        whole: it must not be cut off by the frame's border on two sides or more.
+        whole: it must not be cut off by the frame's border.
     """
     picture = frame.pixels
     size = picture.shape[0]
@@ -125,14 +150,63 @@ def find_subject(
         if not smallest <= share <= largest or not is_thing(picture, mask):
             continue
         box = bound(mask)
-        if whole and sum((box.left <= 1, box.top <= 1, box.right >= size - 1, box.bottom >= size - 1)) > 1:
+        if whole and (box.left <= 1 or box.top <= 1 or box.right >= size - 1 or box.bottom >= size - 1):
             continue
         colour = name_colour(picture[mask])
-        label = detection.label.lower() or ("" if colour in _NO_PETALS else TOPICS.get(frame.photograph.topic or "", ""))
-        return Found(mask, box, label, colour, name_place(size, box), detection.score)
+        label = detection.label.lower() or guess_label(frame, mask, colour)
+        if not detection.label and not _is_sure(frame, mask, label, detection.score, tools):
+            continue
+        alone = len(detections) == 1 and share >= _LARGE
+        return Found(mask, box, label, colour, name_place(size, box), detection.score, alone)
     if not shares:
         return Unsuited("nothing stands out")
     return Unsuited("nothing that stands out has a fitting size and shape", {"shares": shares})
+
+
+def guess_label(frame: Frame, mask: Mask, colour: str | None) -> str:
+    """What a thing that the detector does not name is called: as the photograph's topic, unless it has colours that this never has."""
+    label = label_topic(frame.photograph.topic)
+    if label not in _NO_PETALS:
+        return label
+    dark = float(frame.pixels[mask].mean()) < _DARK
+    return "" if dark or colour in _NO_PETALS[label] else label
+
+
+def _is_sure(frame: Frame, mask: Mask, label: str, score: float, tools: Toolbox) -> bool:
+    """Whether what a detector without names has found may be spoken of as a thing. In a photograph of flowers, only a flower may."""
+    if score < _SURE or (not label and label_topic(frame.photograph.topic)):
+        return False
+    return stands_apart(frame.pixels, mask, _APART if label else _FAR_APART) and not _holds_face(frame.pixels, mask, tools)
+
+
+def stands_apart(picture: Pixels, mask: Mask, most: float = _APART) -> bool:
+    """Whether what nobody has named is a whole thing: in one piece, with a clear outline, and alone where it stands."""
+    if measure_solidity(mask) < 0.72 or measure_outline(picture, mask) <= 0.94:
+        return False
+    return measure_surroundings(picture, mask) <= most
+
+
+def measure_solidity(mask: Mask) -> float:
+    """Area of a region as a share of its convex hull's: small where it is a branch, or a part that is left of something."""
+    points = cv2.findNonZero(mask.view(np.uint8))
+    if points is None:
+        return 0.0
+    return float(mask.sum()) / max(float(cv2.contourArea(cv2.convexHull(points))), 1.0)
+
+
+def _holds_face(picture: Pixels, mask: Mask, tools: Toolbox) -> bool:
+    """Whether somebody's face lies in a region, which is then no flower, and seldom the whole person."""
+    boxes = [face.box for face in tools.faces.find_faces(picture, 0.06) if face.score >= SUREST_FACE]
+    return any(mask[box.top : box.bottom, box.left : box.right].mean() > 0.2 for box in boxes)
+
+
+def measure_surroundings(picture: Pixels, mask: Mask) -> float:
+    """How much what is around a region stands out, as a share of how much the region does: large where it is a part of something larger."""
+    size = picture.shape[0]
+    saliency = measure_saliency(picture)
+    near, far = (cv2.dilate(mask.view(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1))) for reach in (size // 50, size // 11))
+    ring = (far > 0) & (near == 0)
+    return float(saliency[ring].mean()) / max(float(saliency[mask].mean()), 1e-3) if ring.any() else 1.0
 
 
 def is_thing(picture: Pixels, mask: Mask) -> bool:
@@ -166,7 +240,7 @@ def measure_outline(picture: Pixels, mask: Mask) -> float:
 
 
 def refer_to(rng: random.Random, found: Found) -> tuple[str, str, str]:
-    """Choose a way to speak of a thing: by name where it has one, else by colour and place.
+    """Choose a way to speak of a thing: by name or colour where it stands alone, else by its place, too.
 
     Returns:
         English with article, Chinese, and the short form of the closed vocabulary.
@@ -175,10 +249,11 @@ def refer_to(rng: random.Random, found: Found) -> tuple[str, str, str]:
     noun_en, noun_zh = found.label or "thing", LABELS.get(found.label, ("东西", ""))[0]
     colour = found.colour if found.colour and found.colour not in noun_en.split() else None
     ways = []
-    if found.label:
-        ways.append((f"the {noun_en}", noun_zh, noun_en))
-    if colour:
+    if found.label and found.alone:
+        ways += [(f"the {noun_en}", noun_zh, noun_en)] * 2
+    if colour and found.alone:
         ways.append((f"the {colour} {noun_en}", f"{COLOURS[colour].zh}的{noun_zh}", f"{colour} {noun_en}"))
+    if colour:
         ways.append(
             (f"the {colour} {noun_en} {place_en}", f"{place_zh}{COLOURS[colour].zh}的{noun_zh}", f"{colour} {noun_en} {found.place}")
         )

@@ -18,37 +18,51 @@ from step1x_edit.data.tools.protocols import TextLine
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Floats, Mask, Pixels, Request
 
-SUREST = 0.8
+_FAINT = 45
+"""Difference in brightness, of 255, below which letters are left alone."""
+
+SUREST = 0.9
 """Confidence below which a line is not asked for."""
 
 
 def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, size: int) -> Draft | Unsuited:
     """Rewrite, recolour or remove a line of text. Source: paper, PP-OCR; invalid text is left out by rule here."""
     frame = take_frame(rng, photograph, size, mirror=False, smallest=0.9)
-    lines = tools.reader.read(frame.pixels)
-    usable = [line for line in lines if _is_usable(line, size)]
+    usable, lines = find_lines(frame.pixels, tools)
     if not usable:
-        return Unsuited("no text was found" if not lines else "no text fit to be changed", {"lines": len(lines)})
+        return Unsuited("no text was found" if not lines else "no text fit to be changed", {"lines": lines})
     line = rng.choice(usable)
-    return _change(rng, frame, line, tools)
+    # "the text" is clear only where there is no other; what a line is replaced by names it
+    way = rng.choices(("replace", "recolour", "remove"), (6, 2, 2))[0] if lines == 1 else "replace"
+    return _change(rng, frame, line, way, tools)
 
 
-def _is_usable(line: TextLine, size: int) -> bool:
-    """Sure, large enough to write into, nobody's data, and no mark of ownership."""
-    word = line.text
+def find_lines(picture: Pixels, tools: Toolbox) -> tuple[list[TextLine], int]:
+    """The lines of text in a picture that can be rewritten, and how many there are in all."""
+    lines = tools.reader.read(picture)
+    return [line for line in lines if _is_usable(line, picture.shape[0], picture.shape[1])], len(lines)
+
+
+def _is_usable(line: TextLine, height: int, width: int) -> bool:
+    """Sure, whole, large enough to write into, nobody's data, and no mark of ownership: a signature stands small at the lower border."""
+    word, box, size = line.text, line.box, min(height, width)
     marks = any(mark in word.lower() for mark in ("©", "www", "http", ".com", ".net"))
-    large = line.box.height >= 0.03 * size and 0.0015 * size * size <= line.box.area <= 0.35 * size * size
+    signed = box.height < 0.08 * size and box.bottom > 0.88 * height
+    whole = box.left > 2 and box.top > 2 and box.right < width - 2 and box.bottom < height - 2
+    large = box.height >= 0.035 * size and 0.0015 * size * size <= box.area <= 0.35 * size * size
     letters = sum(c.isalnum() for c in word)
-    return line.confidence >= SUREST and letters >= 2 and len(word) <= 24 and large and not marks and not find_personal_text(word)
+    fit = letters >= 3 and len(word) <= 24 and not find_personal_text(word)
+    return line.confidence >= SUREST and fit and whole and large and not marks and not signed
 
 
-def _change(rng: random.Random, frame: Frame, line: TextLine, tools: Toolbox) -> Draft | Unsuited:
+def _change(rng: random.Random, frame: Frame, line: TextLine, way: str, tools: Toolbox) -> Draft | Unsuited:
     picture = frame.pixels
-    way = rng.choices(("replace", "recolour", "remove"), (6, 2, 2))[0]
     zone = pad(line.box, 0.06, picture.shape)
     strokes, ink = _find_strokes(picture, line)
     if not 0.03 <= float(strokes[line.box.top : line.box.bottom, line.box.left : line.box.right].mean()) <= 0.7:
         return Unsuited("the letters do not stand out from what is under them")
+    if (contrast := _measure_contrast(picture, strokes, line)) < _FAINT:
+        return Unsuited("the letters are faint, as a watermark's", {"contrast": round(contrast, 1)})
     hole = cv2.dilate(strokes.view(np.uint8), np.ones((5, 5), np.uint8)).view(np.bool_)
     inside = np.zeros_like(hole)
     inside[zone.top : zone.bottom, zone.left : zone.right] = True
@@ -59,7 +73,8 @@ def _change(rng: random.Random, frame: Frame, line: TextLine, tools: Toolbox) ->
     ground = (slice(room.top, room.bottom), slice(room.left, room.right))
     target = picture.copy()
     target[ground] = tools.inpainter.inpaint(np.ascontiguousarray(picture[ground]), np.ascontiguousarray(hole[ground]), "", seed)
-    other = rng.choice([word for word in WORDS if word != line.text.upper()])
+    others = [word for word in WORDS if word != line.text.upper()]
+    other = rng.choice([word for word in others if abs(len(word) - len(line.text)) <= 3] or [max(others, key=len)])
     before = name_colour(np.array([ink], np.uint8))
     colour = rng.choice([name for name in ("red", "blue", "green", "black", "white", "yellow") if name != before])
     touched = hole
@@ -85,6 +100,8 @@ def _change(rng: random.Random, frame: Frame, line: TextLine, tools: Toolbox) ->
         edit=edit,
         parameters={
             **frame.facts,
+            "text_before": line.text,
+            "text_after": {"replace": other, "recolour": line.text}.get(way, ""),
             "line": {"text": line.text, "box": list(line.box), "confidence": line.confidence},
             "tool_seed": seed,
             "tools": tools.describe("reader", "inpainter", "captioner"),
@@ -112,6 +129,13 @@ def _find_strokes(picture: Pixels, line: TextLine) -> tuple[Mask, tuple[int, int
     pixels = picture[core if core.sum() > 12 else strokes]
     ink = np.median(pixels, axis=0) if len(pixels) else np.zeros(3)
     return strokes, (int(ink[0]), int(ink[1]), int(ink[2]))
+
+
+def _measure_contrast(picture: Pixels, strokes: Mask, line: TextLine) -> float:
+    """How far the brightness of letters is from that of what they stand on, of 255."""
+    box = (slice(line.box.top, line.box.bottom), slice(line.box.left, line.box.right))
+    grey, letters = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[box], strokes[box]
+    return abs(float(np.median(grey[letters])) - float(np.median(grey[~letters])))
 
 
 def _write(canvas: Pixels, word: str, line: TextLine, ink: tuple[int, int, int]) -> Mask:

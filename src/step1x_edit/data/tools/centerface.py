@@ -19,6 +19,9 @@ WEIGHTS = Path(__file__).parents[2] / "weights" / "centerface" / "centerface.onn
 _LONGEST, _SHORTEST = 960, 640
 """Bounds of the longer side in pixels at which faces are looked for: smaller pictures are enlarged, larger ones reduced."""
 
+_FACE = 26
+"""Width in pixels at which a face is found for sure."""
+
 _STRIDE = 4
 _OUTPUTS = ("537", "538", "539", "540")
 """Names in the published file of: heat map, size, offset, landmarks."""
@@ -48,14 +51,16 @@ class CenterFace:
     def card(self) -> ToolCard:
         return ToolCard("centerface", f"opencv {cv2.__version__}", {"threshold": self._threshold, "longest": _LONGEST})
 
-    def find_faces(self, picture: Pixels) -> tuple[Face, ...]:
-        """List the faces, the largest first."""
+    def find_faces(self, picture: Pixels, smallest: float = 0.0) -> tuple[Face, ...]:
+        """List the faces, the largest first; a picture is made no larger than faces of the `smallest` share need to be found."""
         height, width = picture.shape[:2]
         factor = (
             min(max(_SHORTEST / max(height, width), 1.0), 4.0)
             if max(height, width) < _SHORTEST
             else min(1.0, _LONGEST / max(height, width))
         )
+        if smallest > 0:
+            factor = min(factor, _FACE / (smallest * min(height, width)))
         inner = (max(1, round(width * factor)), max(1, round(height * factor)))
         scaled = cv2.resize(picture, inner, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
         canvas = np.zeros((32 * math.ceil(inner[1] / 32), 32 * math.ceil(inner[0] / 32), 3), np.uint8)

@@ -39,8 +39,7 @@ class Composition:
         parts = [word for word in ("sky", "greenery") if word in words]
         text = f"a {light} photo".replace("  ", " ") + (f" in {' and '.join(colours)}" if colours else "")
         text += f" with {' and '.join(parts)}" if parts else ""
-        small, _ = shrink(picture, _SIDE)
-        saliency = measure_saliency(small)
+        saliency = measure_saliency(picture)
         if saliency.max() < 0.5:
             return text
         rows, columns = np.nonzero(saliency > 0.5)

@@ -44,7 +44,7 @@ class GrabCut:
     def detect(self, picture: Pixels, phrases: Sequence[str] = ()) -> tuple[Detection, ...]:
         """Box the separate parts of what stands out, the clearest first; they have no names, and `phrases` are not read."""
         small, factor = shrink(picture, _SIDE)
-        saliency = measure_saliency(small)
+        saliency = _measure(picture, small)
         mask = _cut_salient(small, saliency)
         count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
         height, width = picture.shape[:2]
@@ -65,7 +65,7 @@ class GrabCut:
         """Opacity of what is in the box, or else of what stands out: float32 [H, W]."""
         if box is None:
             small, _ = shrink(picture, _SIDE)
-            return _enlarge(_cut_salient(small, measure_saliency(small)), picture)
+            return _enlarge(_cut_salient(small, _measure(picture, small)), picture)
         whole = np.zeros(picture.shape[:2], np.float32)
         frame = pad(box, 0.25, picture.shape)
         if box.area == 0 or frame.area == 0:
@@ -82,6 +82,11 @@ class GrabCut:
         mask = _cut_box(small, cv2.resize(saliency, small.shape[1::-1], interpolation=cv2.INTER_AREA), inner)
         whole[frame.top : frame.bottom, frame.left : frame.right] = _enlarge(mask, crop)
         return whole
+
+
+def _measure(picture: Pixels, small: Pixels) -> Floats:
+    """Saliency of a picture, as large as `small`. Every tool measures the picture itself, so that this is done once."""
+    return cv2.resize(measure_saliency(picture), small.shape[1::-1], interpolation=cv2.INTER_AREA)
 
 
 def _cut_salient(picture: Pixels, saliency: Floats) -> Mask:

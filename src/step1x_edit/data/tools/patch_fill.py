@@ -23,7 +23,9 @@ _COARSEST = 32
 _FINEST = 256
 """Longer side of the last level at which patches are searched for; above, the places found are scaled up and copied from."""
 
-_ROUNDS = 4
+_ROUNDS, _FEWER, _LARGE = 4, 2, 128
+"""Rounds of search and averaging at a level, and at those whose longer side is above `_LARGE`, where most is settled already."""
+
 _Places = npt.NDArray[np.int32]
 
 
@@ -40,7 +42,7 @@ class PatchFill:
 
     @property
     def card(self) -> ToolCard:
-        return ToolCard("patchfill", "1", {"patch": _PATCH, "rounds": _ROUNDS, "finest": _FINEST})
+        return ToolCard("patchfill", "2", {"patch": _PATCH, "rounds": _ROUNDS, "finest": _FINEST})
 
     @property
     def reads_prompts(self) -> bool:
@@ -59,8 +61,9 @@ class PatchFill:
             if index:
                 shape = known.shape[1::-1]
                 filled = np.where(gap[..., None], cv2.resize(filled, shape, interpolation=cv2.INTER_CUBIC), known)
-            fine = max(known.shape[:2]) > _FINEST
-            filled, places = _solve(filled, gap, places, generator, rounds=1 if fine else _ROUNDS, search=not fine)
+            longest = max(known.shape[:2])
+            rounds = 1 if longest > _FINEST else _FEWER if longest > _LARGE else _ROUNDS
+            filled, places = _solve(filled, gap, places, generator, rounds=rounds, search=longest <= _FINEST)
         return np.where(hole[..., None], (np.clip(filled, 0, 255) + 0.5).astype(np.uint8), picture)
 
 

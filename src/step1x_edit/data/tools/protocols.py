@@ -246,8 +246,8 @@ class Face:
 class FaceDetector(Tool, Protocol):
     """Finds faces. Source: paper, portrait editing."""
 
-    def find_faces(self, picture: Pixels) -> tuple[Face, ...]:
-        """List the faces, the largest first."""
+    def find_faces(self, picture: Pixels, smallest: float = 0.0) -> tuple[Face, ...]:
+        """List the faces, the largest first; those narrower than `smallest`, as a share of the shorter side, need not be found."""
         ...
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
@@ -28,16 +30,24 @@ def measure_saliency(picture: Pixels) -> Floats:
 
     Source: Zhu, Liang, Wei, Sun, Saliency Optimization from Robust Background Detection, 2014.
     """
-    from skimage.segmentation import slic
-
     height, width = picture.shape[:2]
     small, _ = shrink(picture, _SIDE)
     lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     if min(small.shape[:2]) < 8 or lab.reshape(-1, 3).std(0).max() < 0.5:
         return np.zeros((height, width), np.float32)
+    rated = _rate(small.tobytes(), small.shape)
+    return np.clip(cv2.resize(rated, (width, height), interpolation=cv2.INTER_LINEAR), 0, 1).astype(np.float32)
+
+
+@lru_cache(maxsize=4)
+def _rate(picture: bytes, shape: tuple[int, int, int]) -> Floats:
+    """Saliency of a small picture, kept for the next tool that asks of it: float32 [h, w]."""
+    from skimage.segmentation import slic
+
+    small = np.frombuffer(picture, np.uint8).reshape(shape)
+    lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     labels = slic(lab, n_segments=_REGIONS, compactness=0.15, convert2lab=False, start_label=0, channel_axis=2)
-    values = _rate_regions(lab, labels.astype(np.int64))
-    return np.clip(cv2.resize(values[labels], (width, height), interpolation=cv2.INTER_LINEAR), 0, 1).astype(np.float32)
+    return _rate_regions(lab, labels.astype(np.int64))[labels]
 
 
 def _rate_regions(lab: Floats, labels: np.ndarray) -> Floats:

@@ -174,6 +174,10 @@ class Toolbox:
     def similarity(self) -> SimilarityScorer:
         return self._open("similarity", SIMILARITIES)
 
+    def is_offline(self, role: str) -> bool:
+        """Whether a role is played by its offline tool."""
+        return role not in self.choices or self.choices[role].name == next(iter(ROLES[role]))
+
     def card(self, role: str) -> ToolCard:
         """The card of the tool that plays a role, which is opened for it."""
         tool: Tool = getattr(self, role)

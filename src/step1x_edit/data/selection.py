@@ -1,0 +1,116 @@
+"""Which candidates are still needed, and which ones are kept: the first that pass, in one order, until every slot is full."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from step1x_edit.data.duplicates import Neighbours
+from step1x_edit.data.jobs import Block, cut_blocks, interleave
+from step1x_edit.data.slots import COMPOSED, PHOTOGRAPH, Slot
+from step1x_edit.data.suitability import find_need
+from step1x_edit.errors import UsageError
+
+_SPARE = 1.15
+"""Candidates drawn for every one that is needed, given how many survived so far."""
+
+_MOST = {COMPOSED: 40, PHOTOGRAPH: 20}
+"""Candidates drawn for every triplet asked for, after which a slot is given up. Source: paper, 1 of 20 was kept."""
+
+
+_PIECES = 8
+"""Blocks that a slot's candidates of a round are cut into at least, so that no worker waits long for the last one."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A candidate as the selection sees it, and where its bytes lie; `order` is its place among all of them."""
+
+    order: tuple[int, int, int]
+    slot: Slot
+    values: dict[str, Any]
+    file: str
+
+
+class Selection:
+    """How a set fills.
+
+    What photographs do not allow is composed instead: a slot of edits from photographs hands what it lacks to its category's other slot.
+
+    Attributes:
+        rows: every candidate so far, with stage and reason of those that are not kept.
+        composed_instead: category -> how many were to come from photographs, but had to be composed.
+    """
+
+    def __init__(self, wanted: Mapping[Slot, int], distance: int) -> None:
+        """Begin with nothing; `distance` is that of near-duplicates, in bits."""
+        self.rows: list[Row] = []
+        self.composed_instead: Counter[str] = Counter()
+        self._wanted = dict(wanted)
+        self._drawn: Counter[Slot] = Counter()
+        self._kept: Counter[Slot] = Counter()
+        self._neighbours = Neighbours(distance)
+
+    def hand_over(self, slot: Slot) -> None:
+        """Have composed what a slot still lacks."""
+        missing = self._wanted[slot] - self._kept[slot]
+        self._wanted = {**self._wanted, slot: self._kept[slot], slot.composed: self._wanted.get(slot.composed, 0) + missing}
+        self.composed_instead[slot.category.value] += missing
+
+    def plan(self, block: int) -> list[Block]:
+        """What is to be drawn next, in blocks of at most `block`; nothing where the set is full.
+
+        Raises:
+            UsageError: a slot cannot be filled.
+        """
+        for slot in [slot for slot in self._wanted if self._lacks(slot) and self._room(slot) <= 0]:
+            if slot.route == COMPOSED or find_need(slot.composed):
+                raise UsageError(self._give_up(slot))
+            self.hand_over(slot)
+        groups = []
+        for slot in sorted(filter(self._lacks, self._wanted), key=lambda slot: slot.order):
+            drawn, kept = self._drawn[slot], self._kept[slot]
+            survival = max(kept / drawn, 1 / _MOST[slot.route]) if drawn else 1.0
+            more = min(math.ceil((self._wanted[slot] - kept) / survival * _SPARE) + 2, self._room(slot))
+            groups.append(cut_blocks(slot, drawn, more, min(block, math.ceil(more / _PIECES))))
+            self._drawn[slot] += more
+        return interleave(groups)
+
+    def _lacks(self, slot: Slot) -> bool:
+        return self._kept[slot] < self._wanted[slot]
+
+    def _room(self, slot: Slot) -> int:
+        """How many candidates may be drawn before the slot is given up."""
+        return _MOST[slot.route] * self._wanted[slot] + 100 - self._drawn[slot]
+
+    def take(self, rows: list[Row]) -> None:
+        """Take a round's candidates in: mark near-duplicates, and what is not needed, with stage and reason; the others are kept."""
+        rows = sorted(rows, key=lambda row: row.order)
+        self.rows += rows
+        for row in rows:
+            values = row.values
+            if values["stage"]:
+                continue
+            if not self._lacks(row.slot):
+                values |= {"stage": "spare", "reason": "the category was full already"}
+                continue
+            value = int(values["hash"], 16)
+            found = self._neighbours.find(value)
+            if found is not None:
+                name, apart = found
+                values["numbers"]["duplicates"] = {"of": name, "bits": apart}
+                values |= {"stage": "duplicates", "reason": "nearly the same pictures as an earlier triplet"}
+                continue
+            self._neighbours.take(value, values["id"])
+            self._kept[row.slot] += 1
+
+    def _give_up(self, slot: Slot) -> str:
+        reasons = Counter(row.values["reason"] for row in self.rows if row.slot == slot and row.values["stage"])
+        worst = ", ".join(f"{count} because {reason}" for reason, count in reasons.most_common(3))
+        return (
+            f"Only {self._kept[slot]} of {self._wanted[slot]} triplets of the category {slot.category} passed ({worst}); "
+            "add photographs, loosen the recipe's limits, ask for fewer, or set the category's share to 0."
+        )
