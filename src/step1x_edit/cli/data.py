@@ -36,6 +36,7 @@ def build(
     count: Annotated[int | None, typer.Option("--count", min=1, help="Triplets to keep, instead of the recipe's number.")] = None,
     photos: Annotated[list[Path] | None, typer.Option("--photos", help="Folder of photographs; may be repeated.")] = None,
     cutouts: Annotated[list[Path] | None, typer.Option("--cutouts", help="Folder of cut-out subjects; may be repeated.")] = None,
+    videos: Annotated[list[Path] | None, typer.Option("--videos", help="Folder of clips, for motion changes; may be repeated.")] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes, or tasks at once on a cluster.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Fixes every choice.")] = None,
     executor: Annotated[str | None, typer.Option("--executor", help="local, slurm or ray.")] = None,
@@ -54,6 +55,7 @@ def build(
         "seed": seed,
         "photos": [str(folder) for folder in photos] if photos else None,
         "cutouts": [str(folder) for folder in cutouts] if cutouts else None,
+        "videos": [str(folder) for folder in videos] if videos else None,
         "executor.workers": workers,
         "executor.kind": executor,
     }

@@ -56,7 +56,7 @@ def build(recipe: DataRecipe, out: Path, progress: Progress = lambda what, done,
         UsageError: the folder holds something else, another process works on it, or the pictures do not allow the set.
         Step1XError: a worker failed; the same command goes on.
     """
-    places = {key: [folder.resolve() for folder in getattr(recipe, key)] for key in ("photos", "cutouts")}
+    places = {key: [folder.resolve() for folder in getattr(recipe, key)] for key in ("photos", "cutouts", "videos")}
     job = Job(out.resolve(), recipe.model_copy(update=places), read_key)
     out.mkdir(parents=True, exist_ok=True)
     with _lock(job.out):

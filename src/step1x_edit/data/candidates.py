@@ -15,6 +15,7 @@ import cv2
 from step1x_edit import __version__
 from step1x_edit.data.agreement import View
 from step1x_edit.data.colours import COLOURS
+from step1x_edit.data.film import FILMED, Film
 from step1x_edit.data.instructions.typos import mistype
 from step1x_edit.data.licences import Credits
 from step1x_edit.data.makers import MAKERS
@@ -30,6 +31,7 @@ from step1x_edit.data.stream import find_region, word_draft
 from step1x_edit.data.suitability import find_need, suits
 from step1x_edit.data.triplet import Draft, Triplet
 from step1x_edit.errors import UsageError
+from step1x_edit.types import EditCategory
 
 ENLARGEMENT = 1.4
 """Choice: how much a photograph may be enlarged before it looks soft; as in `Materials`."""
@@ -94,7 +96,7 @@ class Workshop:
         """Open it; `inputs` are the photographs as they were looked over.
 
         Raises:
-            UsageError: no photograph is left, or a folder of cut-outs cannot be used.
+            UsageError: no photograph is left, or a folder of cut-outs or clips cannot be used.
         """
         cv2.setNumThreads(0)
         self.recipe = recipe
@@ -110,6 +112,7 @@ class Workshop:
         self.materials = Materials(self.photographs, subjects, known, recipe.difficulty, ENLARGEMENT)
         self._files = {subject.name: subject.path for subject in (*subjects, *known)}
         self.tools = recipe.open_tools()
+        self.film = Film.open(recipe.videos, self.tools, recipe.privacy.to_switches()) if recipe.videos else None
         self.versions = list_versions()
 
     def draw(self, slot: Slot, index: int) -> Candidate:
@@ -117,8 +120,12 @@ class Workshop:
         recipe = self.recipe
         name = name_candidate(slot, index)
         rng = random.Random(f"{recipe.seed}/{name}")
-        draft = self._edit(slot, rng) if slot.route == PHOTOGRAPH else self._compose(slot, rng)
-        facts = {"route": slot.route, "seed": recipe.seed, "index": index, "size": recipe.size}
+        filmed = self.film is not None and slot.category is EditCategory.MOTION_CHANGE and rng.random() < recipe.from_videos
+        if self.film is not None and filmed:
+            draft = self.film.make(rng, recipe.size)
+        else:
+            draft = self._edit(slot, rng) if slot.route == PHOTOGRAPH else self._compose(slot, rng)
+        facts = {"route": FILMED if filmed else slot.route, "seed": recipe.seed, "index": index, "size": recipe.size}
         candidate = Candidate(name, slot, index)
         if isinstance(draft, Unsuited):
             numbers = {"draw": draft.numbers} if draft.numbers else {}
@@ -159,6 +166,8 @@ class Workshop:
     def _trace(self, draft: Draft) -> dict[str, Any]:
         """Where the pictures come from that a draft is made of."""
         parameters = draft.parameters
+        if "clip" in parameters:
+            return {"clip": parameters["clip"], "seconds": parameters["seconds"]}
         photograph = self.photographs.find(parameters["photograph"])
         names = [item["subject"] for item in (*parameters.get("subjects", ()), *([parameters["new"]] if "new" in parameters else ()))]
         names += [parameters["hat"]] if "hat" in parameters else []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -35,22 +36,24 @@ class CategoryShare(_Section):
 
 
 class Tool(_Section):
-    """Which tool plays a role, and with which weights; see `tools.choice.ToolChoice`. In a recipe a bare name will do."""
+    """Which tool plays a role, and with which weights; see `tools.choice.ToolChoice`. In a recipe "NAME" or "NAME:MODEL" will do."""
 
     name: str
     model: str | None = None
     revision: str | None = None
     device: str | None = None
     dtype: str | None = None
+    label: str | None = None
+    parts: dict[str, str] = {}
 
     @model_validator(mode="before")
     @classmethod
-    def _take_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
+    def _take_short_form(cls, value: Any) -> Any:
+        return asdict(ToolChoice.parse(value)) if isinstance(value, str) else value
 
     def to_choice(self) -> ToolChoice:
         """What the toolbox takes."""
-        return ToolChoice(self.name, self.model, self.revision, self.device, self.dtype)
+        return ToolChoice(**self.model_dump())
 
 
 class Privacy(_Section):
@@ -202,6 +205,10 @@ class DataRecipe(_Section):
     photos: list[Path] = Field(min_length=1)
     cutouts: list[Path] = []
     from_photographs: float | None = Field(default=None, ge=0, le=1)
+    videos: list[Path] = Field(default=[], description="folders of clips, for motion changes")
+    from_videos: float = Field(
+        default=0.5, ge=0, le=1, description="share of the motion changes that are made of clips, where there are any"
+    )
     heldout: Path | None = None
     format: Literal["jpg", "png"] = "jpg"
     shard: int = Field(default=100, ge=1, description="triplets in one shard")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from step1x_edit.data.building import PHOTOGRAPHS, REJECTED, read_recipe_of
 from step1x_edit.data.candidates import Candidate, Workshop, list_versions
@@ -62,9 +64,22 @@ def remake(folder: Path, name: str) -> Remade:
         candidate = dataclasses.replace(candidate, numbers={**candidate.numbers, **later})
     files = pack(candidate.triplet, candidate.record(), recipe.format) if candidate.triplet is not None else {}
     then, now = (record.provenance["versions"] if record else list_versions()), list_versions()
+    if record is not None and candidate.triplet is not None:
+        then, now = then | name_tools(record.parameters), now | name_tools(candidate.triplet.parameters)
     versions = tuple((key, then.get(key, "none"), now.get(key, "none")) for key in (then | now) if then.get(key) != now.get(key))
     differing = tuple(ending for ending in files if kept and kept.get(ending) != files[ending])
     return Remade(name, files, differing, bool(kept), _find_rejection(folder, name, candidate) if not kept else "", versions)
+
+
+def name_tools(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """The tools that a triplet's parameters name: role -> name, version, and the checksums of its weights."""
+    return {f"the {role}": ", ".join(_list_identity(card)) for role, card in parameters.get("tools", {}).items()}
+
+
+def _list_identity(card: Mapping[str, Any]) -> list[str]:
+    """What tells a tool's card from another's; a tool of several models has a card for each of them inside its own."""
+    own = [str(card[key])[:80] for key in ("name", "version", "revision", "sha256") if key in card]
+    return own + [item for part in card.values() if isinstance(part, Mapping) for item in _list_identity(part)]
 
 
 def _take_words(candidate: Candidate, record: Record) -> Candidate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 from step1x_edit.data.triplet import Pixels
+
+sys.path.insert(0, str(Path(__file__).parent))  # what several tests of this folder share
 
 PHOTOS = Path(__file__).parents[3] / "examples" / "photos"
 
@@ -31,3 +34,18 @@ def read_square(name: str, side: int) -> Pixels:
 def photo() -> Callable[[str, int], Pixels]:
     """Read the middle square of an example photograph at a size; the array is read-only."""
     return read_square
+
+
+@pytest.fixture(scope="session")
+def twin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Folder or file of a tiny twin of a model, written when first asked for: a name as in `model_twins.TWINS`. Not to be written into."""
+    root = tmp_path_factory.mktemp("twins")
+
+    @cache
+    def make(name: str) -> Path:
+        from model_twins import TWINS
+
+        TWINS[name](root / name)
+        return root / name
+
+    return make

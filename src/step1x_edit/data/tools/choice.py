@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
 
 from step1x_edit.errors import UsageError
 
@@ -13,10 +15,12 @@ class ToolChoice:
 
     Attributes:
         name: "grabcut", "sam2", ...
-        model: a folder, a file, or a repository of the Hugging Face hub; None takes the one that the tool names.
+        model: a folder, a file, or a repository of the Hugging Face hub, perhaps with @REVISION; None takes the one that the tool names.
         revision: of that repository; None takes the newest.
         device: where it runs; None takes the best there is.
-        dtype: "float32", "bfloat16" or "float16"; None takes what suits the device.
+        dtype: "float32", "bfloat16" or "float16"; None takes what suits the tool and the device.
+        label: for detectors of one kind of thing: what the model calls it.
+        parts: further models that the tool is made of, by the names of their parts, each as `model` is given.
     """
 
     name: str
@@ -24,13 +28,26 @@ class ToolChoice:
     revision: str | None = None
     device: str | None = None
     dtype: str | None = None
+    label: str | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the short form of a recipe: a name, and after a colon the model: "sam2:facebook/sam2.1-hiera-small@main"."""
+        name, _, model = text.partition(":")
+        return cls(name, model or None)
 
     def check_bare(self) -> None:
-        """Refuse settings for a tool that has none.
+        """Refuse settings for a tool that has none; raises UsageError."""
+        self.check_settings()
+
+    def check_settings(self, *known: str) -> None:
+        """Refuse settings that a tool does not read.
 
         Raises:
-            UsageError: a model, revision, device or dtype is given.
+            UsageError: one other than `known` is given.
         """
-        for key in ("model", "revision", "device", "dtype"):
-            if getattr(self, key) is not None:
-                raise UsageError(f"The tool {self.name} takes no {key}; leave it out, or choose a tool that runs a model.")
+        for key in ("model", "revision", "device", "dtype", "label", "parts"):
+            if key not in known and getattr(self, key):
+                hint = "leave it out" if known else "leave it out, or choose a tool that runs a model"
+                raise UsageError(f"The tool {self.name} takes no {key}; {hint}.")

@@ -1,7 +1,8 @@
 """Which tool plays which role: the registries, and the toolbox that opens each tool when it is first used.
 
-A recipe names tools by role: `segmenter = "sam2"`. Every role that it does not name is played by the offline tool, which needs no network
-and no weights to fetch. To add a tool, write a class with `open(choice)` that follows the role's protocol, and add a row.
+A recipe names tools by role: `segmenter = "sam2"`, or with weights, `segmenter = "sam2:FOLDER"` or `"sam2:REPOSITORY@REVISION"`. Every
+role that it does not name is played by the offline tool, which needs no network and no weights to fetch. To add a tool, write a class
+with `open(choice)` that follows the role's protocol, and add a row.
 """
 
 from __future__ import annotations
@@ -11,12 +12,20 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self, TypeVar
 
+from step1x_edit.data.tools.birefnet import BiRefNet
 from step1x_edit.data.tools.centerface import CenterFace
 from step1x_edit.data.tools.choice import ToolChoice
+from step1x_edit.data.tools.clip import Clip
 from step1x_edit.data.tools.composition import Composition
+from step1x_edit.data.tools.controlnet import ControlNet
 from step1x_edit.data.tools.depth_cues import DepthCues
+from step1x_edit.data.tools.depth_model import DepthModel
 from step1x_edit.data.tools.dis_flow import DisFlow
+from step1x_edit.data.tools.florence2 import Florence2
+from step1x_edit.data.tools.flux_fill import FluxFill
 from step1x_edit.data.tools.grabcut import GrabCut
+from step1x_edit.data.tools.lama import Lama
+from step1x_edit.data.tools.object_detector import LabelDetector, ObjectDetector
 from step1x_edit.data.tools.patch_fill import PatchFill
 from step1x_edit.data.tools.plates import TextPlates
 from step1x_edit.data.tools.protocols import (
@@ -37,28 +46,31 @@ from step1x_edit.data.tools.protocols import (
     Tool,
     ToolCard,
 )
+from step1x_edit.data.tools.raft import Raft
 from step1x_edit.data.tools.rapid_ocr import RapidTextReader
 from step1x_edit.data.tools.repaint import Repaint
+from step1x_edit.data.tools.sam2 import Sam2
 from step1x_edit.data.tools.scores import LayoutSimilarity, PhotographicScorer
+from step1x_edit.data.tools.vitmatte import VitMatte
 from step1x_edit.errors import UsageError
 
 T = TypeVar("T")
 Registry = dict[str, Callable[[ToolChoice], T]]
 
-DETECTORS: Registry[Detector] = {"salient": GrabCut.open}
-SEGMENTERS: Registry[Segmenter] = {"grabcut": GrabCut.open}
-CAPTIONERS: Registry[Captioner] = {"composition": Composition.open}
-TAGGERS: Registry[Tagger] = {"composition": Composition.open}
-INPAINTERS: Registry[Inpainter] = {"patchfill": PatchFill.open}
-DEPTHS: Registry[DepthEstimator] = {"cues": DepthCues.open}
-GENERATORS: Registry[ControlledGenerator] = {"repaint": Repaint.open}
+DETECTORS: Registry[Detector] = {"salient": GrabCut.open, "florence2": Florence2.open, "detr": ObjectDetector.open}
+SEGMENTERS: Registry[Segmenter] = {"grabcut": GrabCut.open, "sam2": Sam2.open}
+CAPTIONERS: Registry[Captioner] = {"composition": Composition.open, "florence2": Florence2.open}
+TAGGERS: Registry[Tagger] = {"composition": Composition.open, "clip": Clip.open}
+INPAINTERS: Registry[Inpainter] = {"patchfill": PatchFill.open, "flux-fill": FluxFill.open, "lama": Lama.open}
+DEPTHS: Registry[DepthEstimator] = {"cues": DepthCues.open, "depth-anything": DepthModel.open, "zoedepth": DepthModel.open}
+GENERATORS: Registry[ControlledGenerator] = {"repaint": Repaint.open, "controlnet": ControlNet.open}
 READERS: Registry[TextReader] = {"rapidocr": RapidTextReader.open}
-FLOWS: Registry[FlowEstimator] = {"dis": DisFlow.open}
-MATTINGS: Registry[Matting] = {"grabcut": GrabCut.open}
-FACES: Registry[FaceDetector] = {"centerface": CenterFace.open}
-PLATES: Registry[PlateDetector] = {"text": TextPlates.open}
-AESTHETICS: Registry[AestheticScorer] = {"photographic": PhotographicScorer.open}
-SIMILARITIES: Registry[SimilarityScorer] = {"layout": LayoutSimilarity.open}
+FLOWS: Registry[FlowEstimator] = {"dis": DisFlow.open, "raft": Raft.open}
+MATTINGS: Registry[Matting] = {"grabcut": GrabCut.open, "birefnet": BiRefNet.open, "vitmatte": VitMatte.open}
+FACES: Registry[FaceDetector] = {"centerface": CenterFace.open, "detr": LabelDetector.open}
+PLATES: Registry[PlateDetector] = {"text": TextPlates.open, "detr": LabelDetector.open}
+AESTHETICS: Registry[AestheticScorer] = {"photographic": PhotographicScorer.open, "clip": Clip.open}
+SIMILARITIES: Registry[SimilarityScorer] = {"layout": LayoutSimilarity.open, "clip": Clip.open}
 
 ROLES: dict[str, Mapping[str, Callable[[ToolChoice], Tool]]] = {
     "detector": DETECTORS,
