@@ -18,7 +18,6 @@ import pytest
 from PIL import Image
 
 from step1x_edit import __version__
-from step1x_edit.cli.edit import number_names
 from step1x_edit.settings import read_settings
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -211,7 +210,3 @@ def test_a_terminal_shows_progress_and_ctrl_c_ends_it(photo: Path, random_mini: 
     process.stdout.close()
     os.close(controller)
     assert os.listdir(photo.parent) == ["photo.png"]
-
-
-def test_numbered_names() -> None:
-    assert [str(path) for path in number_names(Path("a/b.jpg"), 3)] == ["a/b.jpg", "a/b-2.jpg", "a/b-3.jpg"]

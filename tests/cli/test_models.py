@@ -5,8 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
+from step1x_edit.cli.main import run
 from step1x_edit.cli.models import app
 from step1x_edit.errors import UsageError
 
@@ -31,6 +34,22 @@ def test_verify_says_what_a_folder_must_hold(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"dit_io.safetensors.*transformer_io.safetensors") as raised:
         CliRunner().invoke(app, ["verify", str(tmp_path)], catch_exceptions=False)
     assert raised.value.exit_code == 2
+
+
+def test_an_adapter_is_written_in_the_other_naming(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    there, peft, back = (tmp_path / f"{name}.safetensors" for name in ("there", "peft", "back"))
+    key = "lora_unet_double_blocks_0_img_attn_qkv"
+    save_file({f"{key}.lora_down.weight": torch.ones(2, 192), f"{key}.lora_up.weight": torch.ones(576, 2)}, there)
+    assert run(["models", "convert", str(there), str(peft), "--to", "peft", "--model", "mini"]) == 0
+    names = [f"transformer.transformer_blocks.0.attn.to_{part}.lora_{side}.weight" for part in "qkv" for side in "AB"]
+    assert sorted(load_file(peft)) == sorted(names)
+    assert run(["models", "convert", str(peft), str(back), "--to", "kohya", "--model", "mini"]) == 0
+    whole = {name: load_file(back)[f"{key}.lora_{name}.weight"] for name in ("up", "down")}
+    assert torch.equal(whole["up"] @ whole["down"], torch.full((576, 192), 2.0))
+    capsys.readouterr()
+    for target, sentence in ((back, "exists already"), (tmp_path / "folder", "is no .safetensors file")):
+        assert run(["models", "convert", str(peft), str(target), "--to", "kohya", "--model", "mini"]) == 2
+        assert sentence in capsys.readouterr().err
 
 
 def test_a_plan_is_printed(step1x: Run) -> None:

@@ -11,20 +11,21 @@ from step1x_edit.errors import UsageError
 
 @dataclass(frozen=True)
 class Job:
-    """One line of a batch file: the picture, what to do to it, and where the result goes."""
+    """One line of a batch file: the picture, what to do to it, and where its results go, one a seed."""
 
     image: Path
     instructions: tuple[str, ...]
-    target: Path
+    targets: tuple[Path, ...]
 
 
-def read_batch(path: Path, images: Path | None, out: Path) -> list[Job]:
+def read_batch(path: Path, images: Path | None, out: Path, count: int = 1) -> list[Job]:
     """The jobs of a batch file, whose results lie in `out` under the names of their pictures.
 
     Args:
         path: a JSON object {picture: instruction}; a list of instructions gives several turns, each on the result before it.
         images: folder that the pictures' names start from; None is the batch file's own.
         out: folder of the results.
+        count: how many results each picture has; of several turns there is one.
 
     Raises:
         UsageError: the file is missing or is no such object, a name leads out of the folder, or two results would have one name.
@@ -46,12 +47,18 @@ def read_batch(path: Path, images: Path | None, out: Path) -> list[Job]:
         place = PurePosixPath(name)
         if place.is_absolute() or ".." in place.parts or not place.name:
             raise UsageError(f"In the batch file {path}, {name!r} leads out of the folder; give names below it.")
-        target = out / place.with_suffix(".png")
-        if target in taken:
-            raise UsageError(f"In the batch file {path}, {taken[target]} and {name} would both be written to {target}.")
-        taken[target] = name
-        jobs.append(Job((images or path.parent) / place, instructions, target))
+        targets = number_names(out / place.with_suffix(".png"), 1 if len(instructions) > 1 else count)
+        for target in targets:
+            if target in taken:
+                raise UsageError(f"In the batch file {path}, {taken[target]} and {name} would both be written to {target}.")
+            taken[target] = name
+        jobs.append(Job((images or path.parent) / place, instructions, tuple(targets)))
     return jobs
+
+
+def number_names(path: Path, count: int) -> list[Path]:
+    """out.png, out-2.png, out-3.png, as many as `count`."""
+    return [path, *(path.with_name(f"{path.stem}-{i}{path.suffix}") for i in range(2, count + 1))]
 
 
 def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -14,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from step1x_edit.cli import economy
-from step1x_edit.cli.batch import Job, read_batch
+from step1x_edit.cli.batch import Job, number_names, read_batch
 from step1x_edit.cli.credentials import open_credentials
 from step1x_edit.cli.debugging import Debug
-from step1x_edit.cli.folders import find_version, find_weights
+from step1x_edit.cli.folders import check_version, find_version, find_weights
 from step1x_edit.cli.libraries import prepare_libraries
 from step1x_edit.cli.likeness import repeat
 from step1x_edit.cli.regions import read_region
@@ -141,8 +142,17 @@ def edit(
     options: dict[str, Any] = {"seed": seed, "steps": steps, "guidance": guidance, "size": size, "strength": strength}
     options |= {"negative": negative, "guidance_limit": guidance_limit}
     options = {name: value for name, value in options.items() if value is not None}
+    batch = image is not None and image.suffix.lower() == ".json"
+    if shape is not None and text_to_image is None:
+        raise UsageError("--shape is for --text-to-image; a picture that is edited keeps its own shape.")
+    if images is not None and not batch:
+        raise UsageError("--images is for a batch file; give one in place of the picture, or leave the option out.")
+    if thinker_model is not None and thinker is None:
+        raise UsageError("--thinker-model names a model of a server; give its address with --thinker.")
     if like is not None:
         model, instruction, options = repeat(like, model, instruction, options, masked=mask is not None or box is not None)
+    if model is not None and weights is not None:
+        check_version(model, weights)
     model = model or "mini"
     task = _Task(
         model,
@@ -167,10 +177,10 @@ def edit(
         task.one(request, Path("picture.png"), out, compare)
     elif image is None:
         raise UsageError("Give a picture and an instruction, a batch file, or --text-to-image.")
-    elif image.suffix.lower() == ".json":
-        if instruction is not None or compare or mask or box or reference or then:
-            raise UsageError("A batch file holds its own instructions and takes no mask, box, reference, turn or comparison.")
-        jobs = read_batch(image, images, out or image.with_name(f"{image.stem}-edited"))
+    elif batch:
+        if instruction is not None or compare or mask or box or reference or then or task.thought:
+            raise UsageError("A batch file holds its own instructions and takes no mask, box, reference, turn, thinking or comparison.")
+        jobs = read_batch(image, images, out or image.with_name(f"{image.stem}-edited"), count)
         task.many(jobs, options)
     elif instruction is None:
         raise UsageError("The instruction is missing; say what to change, for example: make it night.")
@@ -260,17 +270,17 @@ class _Task:
         """All jobs of a batch file with the model loaded once; results that are there are kept, so that a run can be taken up again."""
         from step1x_edit.types import EditRequest
 
-        waiting = [job for job in jobs if self.overwrite or not job.target.exists()]
+        waiting = [job for job in jobs if self.overwrite or not all(target.exists() for target in job.targets)]
         if kept := len(jobs) - len(waiting):
             _say_notes([f"{kept} of {len(jobs)} results are there already and are kept."])
         for job in waiting:
             picture = _read(job.image).image
             for text in job.instructions:
                 request = EditRequest(picture, text, **options)  # whatever is wrong is said before any work is done
-            job.target.parent.mkdir(parents=True, exist_ok=True)
+            job.targets[0].parent.mkdir(parents=True, exist_ok=True)
         if not waiting:
             return
-        with _progress(sum(len(job.instructions) for job in waiting) * self.count) as (say, advance):
+        with _progress(sum(max(len(job.instructions), len(job.targets)) for job in waiting)) as (say, advance):
             say(f"Loading {self.model}")
             editor = self.open(request)
             for job in waiting:
@@ -278,13 +288,11 @@ class _Task:
                 request = EditRequest(_read(job.image).image, job.instructions[0], **options)
                 if len(job.instructions) > 1:
                     *_, last = editor.edit_turns(request, job.instructions, advance)
-                    self._write(last, job.target)
+                    self._write(last, job.targets[0])
                     continue
-                names = number_names(job.target, self.count)
-                for result, target in zip(
-                    editor.edit_seeds(request, range(request.seed, request.seed + self.count), advance), names, strict=True
-                ):
-                    self._write(result, target)
+                missing = {request.seed + i: target for i, target in enumerate(job.targets) if self.overwrite or not target.exists()}
+                for result in editor.edit_seeds(request, list(missing), advance):
+                    self._write(result, missing[result.request.seed])
 
     def _write(self, result: EditResult, target: Path) -> None:
         from functools import partial
@@ -312,9 +320,12 @@ def read_lora(text: str) -> tuple[Path, float]:
     if not name or Path(text).exists():
         return Path(text), 1.0
     try:
-        return Path(name), float(weight)
-    except ValueError as error:
-        raise UsageError(f"The weight of the adapter must be a number, as in {name}:0.8, not {weight!r}.") from error
+        number = float(weight)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise UsageError(f"The weight of the adapter must be a number, as in {name}:0.8, not {weight!r}.")
+    return Path(name), number
 
 
 def _read(path: Path) -> Picture:
@@ -336,11 +347,6 @@ def _quiet_decoders() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
-
-
-def number_names(path: Path, count: int) -> list[Path]:
-    """out.png, out-2.png, out-3.png, as many as `count`."""
-    return [path, *(path.with_name(f"{path.stem}-{i}{path.suffix}") for i in range(2, count + 1))]
 
 
 def _say_notes(notes: Iterable[str]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from step1x_edit.errors import UsageError
+
 
 def models_folder() -> Path:
     """Where fetched models go: STEP1X_MODELS, or a folder of the user's cache."""
@@ -20,6 +22,21 @@ def find_weights(name: str) -> Path | None:
     if Path(name).name != name:
         return None
     return next((folder for folder in (package, models_folder() / name) if folder.is_dir()), None)
+
+
+def check_version(name: str, folder: Path) -> None:
+    """Whether the folder says of its weights that they are of the model of this name, if it says anything.
+
+    Raises:
+        UsageError: they are of another one.
+        WeightsError: what it says is no description of a model.
+    """
+    from step1x_edit.model.presets import PRESETS
+    from step1x_edit.model.weights import load_preset
+
+    version = find_version(name)
+    if version in PRESETS and (held := load_preset(folder, PRESETS[version]).name) != version and held in PRESETS:
+        raise UsageError(f"{folder} holds {held}, not {name}; choose --model {held}, or another folder.")
 
 
 def find_version(name: str) -> str:

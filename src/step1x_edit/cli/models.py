@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from step1x_edit.cli.debugging import Debug
-from step1x_edit.cli.folders import find_weights, models_folder
+from step1x_edit.cli.folders import find_version, find_weights, models_folder
 from step1x_edit.cli.plan import plan
 from step1x_edit.errors import UsageError
+
+if TYPE_CHECKING:
+    from step1x_edit.model.presets import Preset
 
 app = typer.Typer(help="List, fetch, convert and check models.", no_args_is_help=True)
 
@@ -78,18 +81,21 @@ def pull(
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="Folder of a model, in either layout.")],
-    target: Annotated[Path, typer.Argument(help="The new folder.")],
-    to: Annotated[str, typer.Option("--to", help="diffusers (a folder of parts) or single (the released single files).")],
+    source: Annotated[Path, typer.Argument(help="Folder of a model, in either layout; or an adapter, in either naming.")],
+    target: Annotated[Path, typer.Argument(help="The new folder, or the new file.")],
+    to: Annotated[
+        str,
+        typer.Option("--to", help="diffusers (a folder of parts) or single (the released single files); of an adapter, kohya or peft."),
+    ],
     model: Annotated[str, typer.Option("--model", help="Which version it is, where the folder does not say so itself.")] = "v1.1",
     debug: Debug = False,
 ) -> None:
-    """Write a model in the other layout, bit for bit."""
+    """Write a model in the other layout, bit for bit; or an adapter in the other naming."""
     from step1x_edit.model.conversion import convert as run
     from step1x_edit.model.presets import PRESETS
     from step1x_edit.model.weights import load_preset
 
-    if model not in PRESETS:
+    if find_version(model) not in PRESETS:
         raise UsageError(f"There is no model {model!r}; choose one of {', '.join(PRESETS)}.")
     said: set[str] = set()
 
@@ -99,11 +105,28 @@ def convert(
             print(f"Writing {part} ({total / 1e6:,.1f} MB)", file=sys.stderr)
 
     match to:
+        case "kohya" | "peft":
+            preset = PRESETS[find_version(model)]
+            folder = find_weights(model)
+            _convert_adapter(source, target, preset if folder is None else load_preset(folder, preset), to)
         case "diffusers" | "single":
-            run(source, target, load_preset(source, PRESETS[model]), to, say)
+            run(source, target, load_preset(source, PRESETS[find_version(model)]), to, say)
         case _:
-            raise UsageError(f"There is no layout {to!r}; choose diffusers or single.")
+            raise UsageError(f"There is no layout {to!r}; choose diffusers or single, or for an adapter kohya or peft.")
     typer.echo(str(target))
+
+
+def _convert_adapter(source: Path, target: Path, preset: Preset, naming: Literal["kohya", "peft"]) -> None:
+    import torch
+
+    from step1x_edit.model.lora import read_adapter, save_adapter
+    from step1x_edit.model.step1x_edit import Step1XEdit
+
+    if target.suffix != ".safetensors" or target.exists():
+        raise UsageError(f"{target} {'exists already' if target.exists() else 'is no .safetensors file'}; choose another name.")
+    with torch.device("meta"):
+        model = Step1XEdit(preset)
+    save_adapter(target, read_adapter(source, model), naming)
 
 
 @app.command()

@@ -36,6 +36,7 @@ Progress = Callable[[str, int, int], None]
 """(what is written, bytes done, bytes in all)."""
 
 SHARD_BYTES = 9_900_000_000
+WEIGHTS_ENDINGS = (".safetensors", ".safetensors.index.json")
 
 
 def convert(
@@ -110,7 +111,7 @@ def _read(file: Path, rules: tuple[Rule, ...], expected: Mapping[str, Tensor]) -
 
 
 def _copy_mllm(source: Path, target: Path, layout: Layout) -> None:
-    """The MLLM's files, which are the same in both layouts but for where they lie; a source may have none."""
+    """The MLLM's files, which are the same in both layouts but for where they lie; a source may have none. `processor/` has no weights."""
     found = find_mllm(source)
     if found is None:
         return
@@ -120,7 +121,7 @@ def _copy_mllm(source: Path, target: Path, layout: Layout) -> None:
         for folder, name in {(weights, folders[0]), (processor, folders[1])}:
             (target / name).mkdir(exist_ok=True)
             for file in sorted(folder.iterdir()):
-                if file.is_file():
+                if file.is_file() and not (name == "processor" and file.name.endswith(WEIGHTS_ENDINGS)):
                     shutil.copyfile(file, target / name / file.name)
         for place in (weights, source):
             if (place / PREFIX_FILE).is_file():
