@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from step1x_edit.model.products import feed_forward, fork, project
+
 QUERY_ROWS = 256
 """Queries that attention takes at a time on CPUs: with 2,000 keys, their scores fill a core's cache."""
 
@@ -54,9 +56,9 @@ class Rope:
         return Rope(self.turns[:, :, start:end])
 
     def turn(self, x_BHLK: Tensor) -> Tensor:
-        """Turn each pair of neighbouring channels by its angle, in float32; the type of x stays."""
+        """Turn each pair of neighbouring channels by its angle, in float32."""
         pairs = torch.view_as_complex(x_BHLK.float().unflatten(-1, (-1, 2)))
-        return torch.view_as_real(pairs * self.turns).flatten(-2).to(x_BHLK.dtype)
+        return torch.view_as_real(pairs * self.turns).flatten(-2)
 
 
 class MLPEmbedder(nn.Module):
@@ -72,18 +74,20 @@ class MLPEmbedder(nn.Module):
 
 
 class RMSNorm(nn.Module):
-    """Root-mean-square normalisation in float32, with the parameter name of the released weights."""
+    """Root-mean-square normalisation in float32, whatever comes in, with the parameter name of the released weights."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.ones(size))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x.float(), self.scale.shape, self.scale.float(), eps=1e-6).to(x.dtype)
+        x = x.float()
+        mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square() / x.shape[-1]
+        return x * torch.rsqrt(mean_square + 1e-6) * self.scale.float()
 
 
 class QKNorm(nn.Module):
-    """Normalises queries and keys, each with its own scale."""
+    """Normalises queries and keys, each with its own scale; float32."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -136,8 +140,8 @@ class SelfAttention(nn.Module):
         self.proj = nn.Linear(size, size)
 
     def project(self, x_BLD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Normalised queries and keys, and values, [B, H, L, K] each."""
-        q, k, v = split_heads(self.qkv(x_BLD), self.heads)
+        """Normalised queries and keys, in float32, and values, [B, H, L, K] each."""
+        q, k, v = split_heads(project(self.qkv, x_BLD), self.heads)
         return *self.norm(q, k), v
 
 
@@ -159,7 +163,7 @@ class Modulation(nn.Module):
         return self.lin(F.silu(vector_BD))[:, None, :].chunk(3 * self.parts, dim=-1)
 
 
-def feed_forward(size: int, ratio: float) -> nn.Sequential:
+def make_feed_forward(size: int, ratio: float) -> nn.Sequential:
     """Linear, GELU (tanh form), linear."""
     return nn.Sequential(nn.Linear(size, int(size * ratio)), nn.GELU(approximate="tanh"), nn.Linear(int(size * ratio), size))
 
@@ -171,10 +175,10 @@ class DoubleBlock(nn.Module):
         super().__init__()
         self.img_mod = Modulation(size, 2)
         self.img_attn = SelfAttention(size, heads, bias)
-        self.img_mlp = feed_forward(size, ratio)
+        self.img_mlp = make_feed_forward(size, ratio)
         self.txt_mod = Modulation(size, 2)
         self.txt_attn = SelfAttention(size, heads, bias)
-        self.txt_mlp = feed_forward(size, ratio)
+        self.txt_mlp = make_feed_forward(size, ratio)
 
     def forward(self, image_BND: Tensor, text_BTD: Tensor, vector_BD: Tensor, rope: Rope, visible: Tensor | None) -> tuple[Tensor, Tensor]:
         i_shift1, i_scale1, i_gate1, i_shift2, i_scale2, i_gate2 = self.img_mod(vector_BD)
@@ -183,13 +187,13 @@ class DoubleBlock(nn.Module):
         t_q, t_k, t_v = self.txt_attn.project(modulate(text_BTD, t_shift1, t_scale1))
 
         q, k, v = (torch.cat(pair, dim=2) for pair in ((t_q, i_q), (t_k, i_k), (t_v, i_v)))
-        attended = attend(rope.turn(q), rope.turn(k), v, visible)
+        attended = attend(rope.turn(q).to(v.dtype), rope.turn(k).to(v.dtype), v, visible)
         t_out, i_out = attended.split([text_BTD.shape[1], image_BND.shape[1]], dim=1)
 
-        image_BND = torch.addcmul(image_BND, i_gate1, self.img_attn.proj(i_out))
-        image_BND = torch.addcmul(image_BND, i_gate2, self.img_mlp(modulate(image_BND, i_shift2, i_scale2)))
-        text_BTD = torch.addcmul(text_BTD, t_gate1, self.txt_attn.proj(t_out))
-        text_BTD = torch.addcmul(text_BTD, t_gate2, self.txt_mlp(modulate(text_BTD, t_shift2, t_scale2)))
+        image_BND = torch.addcmul(image_BND, i_gate1, project(self.img_attn.proj, i_out))
+        image_BND = torch.addcmul(image_BND, i_gate2, feed_forward(self.img_mlp, modulate(image_BND, i_shift2, i_scale2)))
+        text_BTD = torch.addcmul(text_BTD, t_gate1, project(self.txt_attn.proj, t_out))
+        text_BTD = torch.addcmul(text_BTD, t_gate2, feed_forward(self.txt_mlp, modulate(text_BTD, t_shift2, t_scale2)))
         return image_BND, text_BTD
 
 
@@ -199,21 +203,20 @@ class SingleBlock(nn.Module):
     def __init__(self, size: int, heads: int, ratio: float) -> None:
         super().__init__()
         self.heads = heads
-        self.inner = int(size * ratio)
-        self.linear1 = nn.Linear(size, 3 * size + self.inner)
-        self.linear2 = nn.Linear(size + self.inner, size)
+        inner = int(size * ratio)
+        self.linear1 = nn.Linear(size, 3 * size + inner)
+        self.linear2 = nn.Linear(size + inner, size)
         self.norm = QKNorm(size // heads)
         self.modulation = Modulation(size, 1)
 
     def forward(self, x_BLD: Tensor, vector_BD: Tensor, rope: Rope, visible: Tensor | None, kept: slice = slice(None)) -> Tensor:
         """`kept`: the tokens that are wanted of the last block, whose others nothing comes of."""
         shift, scale, gate = self.modulation(vector_BD)
-        qkv, inner = self.linear1(modulate(x_BLD, shift, scale)).split([3 * x_BLD.shape[-1], self.inner], dim=-1)
+        qkv, inner = fork(self.linear1, modulate(x_BLD, shift, scale), 3 * x_BLD.shape[-1], kept)
         q, k, v = split_heads(qkv, self.heads)
         q, k = self.norm(q, k)
-        attended = attend(rope.turn(q)[:, :, kept], rope.turn(k), v, visible)
-        joined = torch.cat([attended, F.gelu(inner[:, kept], approximate="tanh")], dim=-1)
-        return torch.addcmul(x_BLD[:, kept], gate, self.linear2(joined))
+        attended = attend(rope.turn(q)[:, :, kept].to(v.dtype), rope.turn(k).to(v.dtype), v, visible)
+        return torch.addcmul(x_BLD[:, kept], gate, project(self.linear2, torch.cat([attended, inner], dim=-1)))
 
 
 class FinalLayer(nn.Module):
