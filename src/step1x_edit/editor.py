@@ -283,7 +283,7 @@ class Editor:
                 preview(done, total, lambda index=0: to_picture(self._decode(estimate[index : index + 1], grid)[0]))
 
         latent = sample(
-            self._velocity(read),
+            self._velocity(read, times),
             noise,
             times,
             guidance=first.guidance,
@@ -302,13 +302,15 @@ class Editor:
         rows = zip(requests, read.sheets, drawn, baselines, strict=True)
         return [Drawing(request, sheet, picture, baseline, preset.name, clock.read()) for request, sheet, picture, baseline in rows]
 
-    def _velocity(self, read: _Read) -> Callable[[Tensor, Tensor], Tensor]:
+    def _velocity(self, read: _Read, times: Sequence[float]) -> Callable[[Tensor, Tensor], Tensor]:
+        """The velocity at these times, asked for one after the other."""
         cache = self.shortcuts.new_cache()
         prepared = self.model.prepare(read.embedding, read.grids[0], read.tokens is not None, read.grids)
+        signals = self.model.signals(times[:-1], prepared.still.vector_BV)
 
         def velocity(noisy: Tensor, t: Tensor) -> Tensor:
             beside = None if read.tokens is None else read.tokens.repeat(len(noisy) // len(read.tokens), 1, 1)
-            return self.model.predict(noisy.to(self.dtype), beside, t, prepared, cache).float()
+            return self.model.predict(noisy.to(self.dtype), beside, t, prepared, cache, next(signals)).float()
 
         return velocity
 

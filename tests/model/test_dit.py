@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from step1x_edit.model.caching import BlockCache
+from step1x_edit.model.dit import TIMES
 from step1x_edit.model.records import Embedding, Grid
 from step1x_edit.model.step1x_edit import Step1XEdit
 
@@ -32,6 +33,25 @@ def test_a_smaller_batch_takes_the_first_rows(tiny_model: Model, embedding: Embe
     model, noisy = tiny_model("v1.2"), draw(2, 6, 16)
     both = model.predict(noisy, None, T, model.prepare(embedding, GRID, False))
     torch.testing.assert_close(model.predict(noisy[:1], None, T[:1], model.prepare(embedding, GRID, False)), both[:1])
+
+
+def test_modulation_for_many_times_is_that_of_each(tiny_model: Model, embedding: Embedding, draw: Draw) -> None:
+    model, noisy = tiny_model("v1.1"), draw(2, 6, 16)
+    prepared, times = model.prepare(embedding, GRID, False), [1 - i / 20 for i in range(TIMES + 2)]
+    for t, signal in zip(times, model.signals(times, prepared.still.vector_BV), strict=True):
+        assert len(signal.made) == 2 * 2 + 2 + 1
+        for rows in (1, 2):
+            given = noisy[:rows], None, torch.full((rows,), t), prepared
+            torch.testing.assert_close(model.predict(*given, signal=signal), model.predict(*given))
+        model.split = not model.split
+
+
+def test_modulation_is_left_to_blocks_that_are_elsewhere(tiny_model: Model, embedding: Embedding) -> None:
+    model = tiny_model("v1.1")
+    vector = model.prepare(embedding, GRID, False).still.vector_BV
+    model.single_blocks[0].to("meta")
+    (signal,) = model.signals([0.5], vector)
+    assert not signal.made
 
 
 def test_the_cache_leaves_blocks_out_where_little_changes(tiny_model: Model, embedding: Embedding, draw: Draw) -> None:

@@ -17,6 +17,7 @@ from step1x_edit.model.layers import (
     QKNorm,
     Rope,
     SelfAttention,
+    Signal,
     SingleBlock,
     attend,
     embed_time,
@@ -117,7 +118,7 @@ def test_modulation_is_three_tensors_a_use(draw: Draw, randomise: Callable[..., 
     vector = draw(3, 6)
     silu = vector / (1 + torch.exp(-vector))
     whole = silu @ modulation.lin.weight.T + modulation.lin.bias
-    parts = modulation(vector)
+    parts = modulation(Signal(vector))
     assert len(parts) == 6
     for i, part in enumerate(parts):
         torch.testing.assert_close(part, whole[:, None, 6 * i : 6 * i + 6])
@@ -145,12 +146,12 @@ def project_naively(attention: SelfAttention, x: Tensor) -> list[tuple[Tensor, T
 def test_double_block(draw: Draw, randomise: Callable[..., None]) -> None:
     block = DoubleBlock(32, heads=2, ratio=2.0, bias=True)
     randomise(block)
-    text, image, vector = draw(1, 3, 32), draw(1, 4, 32, seed=2), draw(1, 32, seed=3)
+    text, image, signal = draw(1, 3, 32), draw(1, 4, 32, seed=2), Signal(draw(1, 32, seed=3))
     ids = draw(1, 7, 3, seed=4) * 5
-    got_image, got_text = block(image, text, vector, Rope.of(ids, AXES, THETA), None)
+    got_image, got_text = block(image, text, signal, Rope.of(ids, AXES, THETA), None)
 
-    t = [m[0, 0] for m in block.txt_mod(vector)]
-    i = [m[0, 0] for m in block.img_mod(vector)]
+    t = [m[0, 0] for m in block.txt_mod(signal)]
+    i = [m[0, 0] for m in block.img_mod(signal)]
     of_text = project_naively(block.txt_attn, modulate_naively(text[0], t[0], t[1]))
     of_image = project_naively(block.img_attn, modulate_naively(image[0], i[0], i[1]))
     joined = []
@@ -172,10 +173,10 @@ def test_double_block(draw: Draw, randomise: Callable[..., None]) -> None:
 def test_single_block(draw: Draw, randomise: Callable[..., None]) -> None:
     block = SingleBlock(32, heads=2, ratio=2.0)
     randomise(block)
-    x, vector, ids = draw(1, 5, 32), draw(1, 32, seed=2), draw(1, 5, 3, seed=3) * 5
-    got = block(x, vector, Rope.of(ids, AXES, THETA), None)
+    x, signal, ids = draw(1, 5, 32), Signal(draw(1, 32, seed=2)), draw(1, 5, 3, seed=3) * 5
+    got = block(x, signal, Rope.of(ids, AXES, THETA), None)
 
-    shift, scale, gate = (m[0, 0] for m in block.modulation(vector))
+    shift, scale, gate = (m[0, 0] for m in block.modulation(signal))
     fused = modulate_naively(x[0], shift, scale) @ block.linear1.weight.T + block.linear1.bias
     heads = []
     for h in range(2):
@@ -194,7 +195,7 @@ def test_final_layer_takes_shift_before_scale(draw: Draw, randomise: Callable[..
     x, vector = draw(1, 3, 6), draw(1, 6, seed=2)
     shift, scale = layer.adaLN_modulation(vector)[0].split(6)
     expected = modulate_naively(x[0], shift, scale) @ layer.linear.weight.T + layer.linear.bias
-    torch.testing.assert_close(layer(x, vector)[0], expected)
+    torch.testing.assert_close(layer(x, Signal(vector))[0], expected)
 
 
 def test_attention_by_rows_is_attention(draw: Draw) -> None:

@@ -8,13 +8,19 @@ Shape suffixes: B batch, N noisy tokens, M reference tokens, T text tokens, D hi
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from step1x_edit.model.caching import BlockCache
-from step1x_edit.model.layers import DoubleBlock, FinalLayer, MLPEmbedder, Rope, SingleBlock, embed_time
+from step1x_edit.model.layers import DoubleBlock, FinalLayer, MLPEmbedder, Modulation, Rope, Signal, SingleBlock, embed_time
 from step1x_edit.model.presets import DiTConfig
 from step1x_edit.model.records import Context
+
+TIMES = 8
+"""Times whose modulation is computed at once: of the released sizes, two rows of one take 4 MiB."""
 
 
 class DiT(nn.Module):
@@ -47,6 +53,7 @@ class DiT(nn.Module):
         text_mask_BT: Tensor | None = None,
         cache: BlockCache | None = None,
         wanted: int | None = None,
+        signal: Signal | None = None,
     ) -> Tensor:
         """Predict for every picture token, noisy ones first: [B, N + M, C].
 
@@ -59,34 +66,48 @@ class DiT(nn.Module):
             text_mask_BT: bool, which text tokens may be attended to; None for all of them, padding included (v1.0, v1.1).
             cache: lets all blocks but the first be left out where little has changed; None computes them all.
             wanted: how many of the picture tokens to predict for, [B, wanted, C]; None for all.
+            signal: what `signals` made for this time; None has it made here.
         """
         pictures = noisy_BNC if reference_BMC is None else torch.cat([noisy_BNC, reference_BMC], dim=1)
         image, text = self.img_in(pictures), self.txt_in(context.tokens_BLD)
-        vector = self.time_in(embed_time(t_B).to(image.dtype)) + self.vector_in(context.vector_BV)
+        signal = signal or Signal(self.time_in(embed_time(t_B).to(image.dtype)) + self.vector_in(context.vector_BV))
         rope = ids_BLA if isinstance(ids_BLA, Rope) else Rope.of(ids_BLA, self.config.axes_dim, self.config.theta)
         visible = None
         if text_mask_BT is not None:
-            visible = torch.nn.functional.pad(text_mask_BT, (0, image.shape[1]), value=True)[:, None, None, :]
+            visible = F.pad(text_mask_BT, (0, image.shape[1]), value=True)[:, None, None, :]
 
         if cache is None:
-            return self.final_layer(self._run(image, text, vector, rope, visible, 0, wanted), vector)
+            return self.final_layer(self._run(image, text, signal, rope, visible, 0, wanted), signal)
         before = image
-        image, text = self.double_blocks[0](image, text, vector, rope, visible)
+        image, text = self.double_blocks[0](image, text, signal, rope, visible)
         rest = cache.recall(image - before)
         if rest is None:
-            rest = self._run(image, text, vector, rope, visible, 1, wanted) - image[:, :wanted]
+            rest = self._run(image, text, signal, rope, visible, 1, wanted) - image[:, :wanted]
             cache.keep(rest)
-        return self.final_layer(image[:, :wanted] + rest, vector)
+        return self.final_layer(image[:, :wanted] + rest, signal)
+
+    def signals(self, times: Sequence[float], vector_BV: Tensor) -> Iterator[Signal]:
+        """The modulation signal of each time, and what all blocks make of it, computed for `TIMES` times at once.
+
+        The same as one by one, but for rounding. It is left to the blocks where their weights are not all on the device.
+        """
+        linears = [module.lin for module in self.modules() if isinstance(module, Modulation)] + [self.final_layer.adaLN_modulation[1]]
+        for first in range(0, len(times), TIMES):
+            t_S = torch.tensor(times[first : first + TIMES], device=vector_BV.device)
+            vectors_SBD = self.time_in(embed_time(t_S).to(vector_BV.dtype))[:, None] + self.vector_in(vector_BV)
+            here = all(weight.device == vectors_SBD.device for linear in linears for weight in linear.parameters())
+            made = {linear: linear(F.silu(vectors_SBD)) for linear in linears} if here else {}
+            yield from (Signal(vectors_SBD[i], {linear: each[i] for linear, each in made.items()}) for i in range(len(t_S)))
 
     def _run(
-        self, image: Tensor, text: Tensor, vector: Tensor, rope: Rope, visible: Tensor | None, first: int, wanted: int | None
+        self, image: Tensor, text: Tensor, signal: Signal, rope: Rope, visible: Tensor | None, first: int, wanted: int | None
     ) -> Tensor:
         """All double blocks from the `first` on and all single blocks; the `wanted` picture tokens alone."""
         for double in self.double_blocks[first:]:
-            image, text = double(image, text, vector, rope, visible)
+            image, text = double(image, text, signal, rope, visible)
         x = torch.cat([text, image], dim=1)
         *singles, last = self.single_blocks
         for single in singles:
-            x = single(x, vector, rope, visible)
+            x = single(x, signal, rope, visible)
         begin = text.shape[1]
-        return last(x, vector, rope, visible, slice(begin, None if wanted is None else begin + wanted))
+        return last(x, signal, rope, visible, slice(begin, None if wanted is None else begin + wanted))

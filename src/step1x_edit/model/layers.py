@@ -6,7 +6,8 @@ Shape suffixes: B batch, L tokens, T text tokens, N picture tokens, D hidden siz
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -151,6 +152,23 @@ def modulate(x_BLD: Tensor, shift_B1D: Tensor, scale_B1D: Tensor) -> Tensor:
     return torch.addcmul(shift_B1D, x, 1 + scale_B1D)
 
 
+@dataclass(frozen=True)
+class Signal:
+    """What time and text as a whole tell every block: a vector [B, D], and what linear layers have made of it already, if any have."""
+
+    vector_BD: Tensor
+    made: Mapping[nn.Module, Tensor] = field(default_factory=dict)
+
+    def through(self, linear: nn.Module) -> Tensor:
+        """SiLU and the linear layer, [B, 1, outputs]."""
+        made_BO = self.made.get(linear)
+        return (linear(F.silu(self.vector_BD)) if made_BO is None else made_BO)[:, None, :]
+
+    def rows(self, kept: slice) -> Signal:
+        """Some of the batch."""
+        return Signal(self.vector_BD[kept], {linear: made[kept] for linear, made in self.made.items()})
+
+
 class Modulation(nn.Module):
     """Shifts, scales and gates from the modulation signal: three tensors [B, 1, D] for each of `parts` uses."""
 
@@ -159,8 +177,8 @@ class Modulation(nn.Module):
         self.parts = parts
         self.lin = nn.Linear(size, 3 * parts * size)
 
-    def forward(self, vector_BD: Tensor) -> tuple[Tensor, ...]:
-        return self.lin(F.silu(vector_BD))[:, None, :].chunk(3 * self.parts, dim=-1)
+    def forward(self, signal: Signal) -> tuple[Tensor, ...]:
+        return signal.through(self.lin).chunk(3 * self.parts, dim=-1)
 
 
 def make_feed_forward(size: int, ratio: float) -> nn.Sequential:
@@ -180,9 +198,9 @@ class DoubleBlock(nn.Module):
         self.txt_attn = SelfAttention(size, heads, bias)
         self.txt_mlp = make_feed_forward(size, ratio)
 
-    def forward(self, image_BND: Tensor, text_BTD: Tensor, vector_BD: Tensor, rope: Rope, visible: Tensor | None) -> tuple[Tensor, Tensor]:
-        i_shift1, i_scale1, i_gate1, i_shift2, i_scale2, i_gate2 = self.img_mod(vector_BD)
-        t_shift1, t_scale1, t_gate1, t_shift2, t_scale2, t_gate2 = self.txt_mod(vector_BD)
+    def forward(self, image_BND: Tensor, text_BTD: Tensor, signal: Signal, rope: Rope, visible: Tensor | None) -> tuple[Tensor, Tensor]:
+        i_shift1, i_scale1, i_gate1, i_shift2, i_scale2, i_gate2 = self.img_mod(signal)
+        t_shift1, t_scale1, t_gate1, t_shift2, t_scale2, t_gate2 = self.txt_mod(signal)
         i_q, i_k, i_v = self.img_attn.project(modulate(image_BND, i_shift1, i_scale1))
         t_q, t_k, t_v = self.txt_attn.project(modulate(text_BTD, t_shift1, t_scale1))
 
@@ -209,9 +227,9 @@ class SingleBlock(nn.Module):
         self.norm = QKNorm(size // heads)
         self.modulation = Modulation(size, 1)
 
-    def forward(self, x_BLD: Tensor, vector_BD: Tensor, rope: Rope, visible: Tensor | None, kept: slice = slice(None)) -> Tensor:
+    def forward(self, x_BLD: Tensor, signal: Signal, rope: Rope, visible: Tensor | None, kept: slice = slice(None)) -> Tensor:
         """`kept`: the tokens that are wanted of the last block, whose others nothing comes of."""
-        shift, scale, gate = self.modulation(vector_BD)
+        shift, scale, gate = self.modulation(signal)
         qkv, inner = fork(self.linear1, modulate(x_BLD, shift, scale), 3 * x_BLD.shape[-1], kept)
         q, k, v = split_heads(qkv, self.heads)
         q, k = self.norm(q, k)
@@ -227,6 +245,6 @@ class FinalLayer(nn.Module):
         self.linear = nn.Linear(size, size_out)
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(size, 2 * size))
 
-    def forward(self, x_BLD: Tensor, vector_BD: Tensor) -> Tensor:
-        shift, scale = self.adaLN_modulation(vector_BD)[:, None, :].chunk(2, dim=-1)
+    def forward(self, x_BLD: Tensor, signal: Signal) -> Tensor:
+        shift, scale = signal.through(self.adaLN_modulation[1]).chunk(2, dim=-1)
         return self.linear(modulate(x_BLD, shift, scale))

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from step1x_edit.model.caching import BlockCache
 from step1x_edit.model.connector import Connector, Still
 from step1x_edit.model.dit import DiT
-from step1x_edit.model.layers import Rope
+from step1x_edit.model.layers import Rope, Signal
 from step1x_edit.model.presets import Preset
 from step1x_edit.model.records import Embedding, Grid
 
@@ -85,17 +85,25 @@ class Step1XEdit(DiT):
         return Prepared(self.connector.prepare(embedding), rope, self.hidden_padding(embedding))
 
     def predict(
-        self, noisy_BNC: Tensor, reference_BMC: Tensor | None, t_B: Tensor, prepared: Prepared, cache: BlockCache | None = None
+        self,
+        noisy_BNC: Tensor,
+        reference_BMC: Tensor | None,
+        t_B: Tensor,
+        prepared: Prepared,
+        cache: BlockCache | None = None,
+        signal: Signal | None = None,
     ) -> Tensor:
-        """`forward` with what `prepare` made; a smaller batch takes the first rows of it."""
+        """`forward` with what `prepare` made, and `signals` for this time; a smaller batch takes the first rows of it."""
         if self.split and len(noisy_BNC) > 1 and cache is None:
             rows = [slice(i, i + 1) for i in range(len(noisy_BNC))]
             references = [None if reference_BMC is None else reference_BMC[row] for row in rows]
-            given = zip(rows, references, strict=True)
-            return torch.cat([self.predict(noisy_BNC[row], beside, t_B[row], prepared.rows(row)) for row, beside in given])
-        prepared = prepared.rows(slice(len(noisy_BNC)))
+            signals = [None if signal is None else signal.rows(row) for row in rows]
+            given = zip(rows, references, signals, strict=True)
+            return torch.cat([self.predict(noisy_BNC[row], beside, t_B[row], prepared.rows(row), None, one) for row, beside, one in given])
+        prepared, signal = prepared.rows(slice(len(noisy_BNC))), signal and signal.rows(slice(len(noisy_BNC)))
         context = self.connector(prepared.still, t_B)
-        output = self.decode(noisy_BNC, reference_BMC, context, t_B, prepared.rope, prepared.hidden_BT, cache, noisy_BNC.shape[1])
+        wanted = noisy_BNC.shape[1]
+        output = self.decode(noisy_BNC, reference_BMC, context, t_B, prepared.rope, prepared.hidden_BT, cache, wanted, signal)
         if self.preset.prediction == "velocity" or reference_BMC is None:
             return output
         return self.velocity_of_change(output, noisy_BNC, reference_BMC, t_B)
