@@ -23,13 +23,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--options", action="store_true", help="measure the shortcuts instead")
     parser.add_argument("--steps", type=int, default=2, help="of the loop; with --options of each edit (28 there)")
+    parser.add_argument("--guidance", type=float, default=2.0, help="with --options")
+    parser.add_argument("--size", type=int, default=128, help="with --options")
+    parser.add_argument("--photographs", type=int, default=6, help="with --options: how many")
     parser.add_argument("--side", type=int, default=32, help="rows and columns of tokens")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--wall", action="store_true", help="take the clock's seconds")
     parser.add_argument("--dtypes", nargs="*", default=["float32", "bfloat16"])
     arguments = parser.parse_args()
     if arguments.options:
-        measure_options(28 if arguments.steps == 2 else arguments.steps)
+        measure_options(28 if arguments.steps == 2 else arguments.steps, arguments.guidance, arguments.size, arguments.photographs)
     else:
         compare(
             arguments.steps, arguments.side, arguments.repeats, arguments.dtypes, time.perf_counter if arguments.wall else time.process_time
@@ -120,8 +123,8 @@ def compare(steps: int, side: int, repeats: int, dtypes: list[str], clock: Calla
         measure(getattr(torch, name))
 
 
-def measure_options(steps: int) -> None:
-    """Shortcuts on the embedded model with guidance, over photographs."""
+def measure_options(steps: int, guidance: float, size: int, count: int) -> None:
+    """Shortcuts on the embedded model with guidance, over the first photographs; seconds are those of sampling."""
     import numpy as np
     from PIL import Image
 
@@ -129,20 +132,30 @@ def measure_options(steps: int) -> None:
     from step1x_edit.model.caching import Shortcuts
 
     editor = Editor.open("mini", device="cpu", dtype="float32")
-    photographs = [Image.open(path) for path in sorted((ROOT / "examples/photos").glob("*.jpg"))[:3]]
-    options = [None, "first-block:0.02", "first-block:0.05", "first-block:0.1", "first-block:0.2", "accumulated:0.05", "accumulated:0.1",
-               "accumulated:0.2", "guided 0,0.9", "guided 0.3,1"]  # fmt: skip
+    photographs = [Image.open(path) for path in sorted((ROOT / "examples/photos").glob("*.jpg"))[:count]]
+    options = [None, "every:2", "every:3", "every:4", "every:5", "every:6", "first-block:0.05", "first-block:0.1", "first-block:0.2",
+               "accumulated:0.1", "accumulated:0.2", "accumulated:0.4", "guided 0,0.9", "guided 0.3,1", "steps 14", "steps 8"]  # fmt: skip
     print("| option | times as fast | mean PSNR, dB | worst, dB |\n|---|---|---|---|")
     exact: list[np.ndarray] = []
     base = 0.0
     for option in options:
-        guided = option.removeprefix("guided ") if option and option.startswith("guided") else None
-        editor.shortcuts = Shortcuts.read(None if guided else option, guided)
+        kind, _, value = (option or "").partition(" ")
+        editor.shortcuts = Shortcuts.read(option if kind and not value else None, value if kind == "guided" else None)
         drawn, seconds = [], 0.0
         for i, photograph in enumerate(photographs):
-            request = EditRequest(photograph, INSTRUCTIONS[i % len(INSTRUCTIONS)], steps=steps, guidance=2.0)
-            result = next(editor.edit_seeds(request, [0]))
-            seconds += result.seconds["sampling"]
+            told: list[float] = []
+            request = EditRequest(
+                photograph,
+                INSTRUCTIONS[i % len(INSTRUCTIONS)],
+                steps=int(value) if kind == "steps" else steps,
+                guidance=guidance,
+                size=size,
+            )
+            results = editor.edit_seeds(request, [0, 1], lambda *_, told=told: told.append(time.process_time()))
+            next(results)  # which reads picture and instruction too
+            begin = time.process_time()
+            result = next(results)
+            seconds += told[-1] - begin
             drawn.append(np.asarray(result.raw).astype(float))
         if option is None:
             exact, base = drawn, seconds

@@ -39,9 +39,9 @@ def test_weights_of_one_byte_are_near(random_mini: Path, scene: Image.Image, exa
     assert 0 < error < most
 
 
-@pytest.mark.parametrize("cache", ["first-block:0.3", "accumulated:0.3"])
-def test_caches_change_something(random_mini: Path, scene: Image.Image, exact: np.ndarray, cache: str) -> None:
-    never = draw(random_mini, scene, shortcuts=Shortcuts.read(cache.replace("0.3", "0"), None))
+@pytest.mark.parametrize(("cache", "idle"), [("first-block:0.3", "first-block:0"), ("accumulated:0.3", "accumulated:0"), ("every:2", None)])
+def test_caches_change_something(random_mini: Path, scene: Image.Image, exact: np.ndarray, cache: str, idle: str | None) -> None:
+    never = draw(random_mini, scene, shortcuts=Shortcuts.read(idle, None))
     assert np.abs(never - exact).max() <= 1  # a level, by rounding
     assert 0 < np.abs(draw(random_mini, scene, shortcuts=Shortcuts.read(cache, None)) - exact).mean() < 30
 
@@ -53,7 +53,17 @@ def test_guidance_may_act_for_a_while(random_mini: Path, scene: Image.Image, exa
 
 @pytest.mark.parametrize(
     ("cache", "guided"),
-    [("first-block", None), ("last:0.1", None), ("first-block:x", None), ("first-block:-1", None), (None, "1,0"), (None, "a")],
+    [
+        ("first-block", None),
+        ("every:1", None),
+        ("every:2.5", None),
+        ("every:inf", None),
+        ("last:0.1", None),
+        ("first-block:x", None),
+        ("first-block:-1", None),
+        (None, "1,0"),
+        (None, "a"),
+    ],
 )
 def test_options_that_make_no_sense(cache: str | None, guided: str | None) -> None:
     with pytest.raises(UsageError):

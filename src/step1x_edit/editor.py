@@ -304,7 +304,7 @@ class Editor:
 
     def _velocity(self, read: _Read, times: Sequence[float]) -> Callable[[Tensor, Tensor], Tensor]:
         """The velocity at these times, asked for one after the other."""
-        cache = self.shortcuts.new_cache()
+        cache = self.shortcuts.new_cache(len(times) - 1)
         prepared = self.model.prepare(read.embedding, read.grids[0], read.tokens is not None, read.grids)
         signals = self.model.signals(times[:-1], prepared.still.vector_BV)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from step1x_edit.model.caching import BlockCache
+from step1x_edit.model.caching import Kind, StepCache
 from step1x_edit.model.dit import TIMES
 from step1x_edit.model.records import Embedding, Grid
 from step1x_edit.model.step1x_edit import Step1XEdit
@@ -58,12 +58,32 @@ def test_the_cache_leaves_blocks_out_where_little_changes(tiny_model: Model, emb
     model, noisy = tiny_model("v1.0"), draw(2, 6, 16)
     prepared = model.prepare(embedding, GRID, False)
     exact, near, far = (model.predict(x, None, T, prepared) for x in (noisy, noisy * 1.001, noisy * -1))
-    never, sometimes = BlockCache(0.0), BlockCache(0.05)
+    never, sometimes = StepCache("first-block", 0.0, 5), StepCache("first-block", 0.05, 5)
     for cache in (never, sometimes):
         torch.testing.assert_close(model.predict(noisy, None, T, prepared, cache), exact)
         torch.testing.assert_close(model.predict(noisy * 1.001, None, T, prepared, cache), near, rtol=0.05, atol=0.05)
         torch.testing.assert_close(model.predict(noisy * -1, None, T, prepared, cache), far)
     assert (never.left_out, sometimes.left_out) == (0, 1)
+
+
+@pytest.mark.parametrize("kind", ["first-block", "accumulated", "every"])
+def test_the_first_step_and_the_last_two_are_run(tiny_model: Model, embedding: Embedding, draw: Draw, kind: Kind) -> None:
+    model, noisy = tiny_model("v1.0"), draw(2, 6, 16)
+    prepared, cache, run = model.prepare(embedding, GRID, False), StepCache(kind, 3, 9), []
+    for _ in range(9):
+        before = cache.left_out
+        model.predict(noisy, None, T, prepared, cache)
+        run.append(cache.left_out == before)
+    between = kind == "every"  # every third, counted from the end
+    assert run == [True, between, False, False, between, False, False, True, True]
+
+
+def test_what_was_predicted_for_other_rows_is_not_taken(tiny_model: Model, embedding: Embedding, draw: Draw) -> None:
+    model, noisy = tiny_model("v1.0"), draw(2, 6, 16)
+    prepared, cache = model.prepare(embedding, GRID, False), StepCache("every", 5, 10)
+    both, one, again = (model.predict(noisy[:rows], None, T[:rows], prepared, cache) for rows in (2, 1, 1))
+    torch.testing.assert_close(one, both[:1])
+    assert again is one and cache.left_out == 1
 
 
 @pytest.mark.parametrize("with_reference", [True, False])

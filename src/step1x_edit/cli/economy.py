@@ -24,7 +24,7 @@ Strips = Annotated[bool, typer.Option("--strips", help="Run the autoencoder some
 Split = Annotated[bool, typer.Option("--split", help="Compute the two sides of guidance one after the other: less memory.")]
 Cache = Annotated[
     str | None,
-    typer.Option("--cache", metavar="KIND:LIMIT", help="Near-exact: first-block:0.1 or accumulated:0.2.", show_default=False),
+    typer.Option("--cache", metavar="KIND:LIMIT", help="Near-exact: first-block:0.1, accumulated:0.2 or every:5.", show_default=False),
 ]
 Guided = Annotated[
     str | None, typer.Option("--guided", metavar="LOW,HIGH", help="Near-exact: guidance acts between these times.", show_default=False)

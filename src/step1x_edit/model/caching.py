@@ -1,12 +1,20 @@
-"""Leaving blocks out where a step changes little: near-exact, an option with a measured error (docs/speed_memory.md)."""
+"""Leaving out what changes little from step to step: near-exact, options with a measured error (docs/speed_memory.md).
+
+The first step and the last two are always run whole: the last ones settle the picture's detail, and what they leave out shows most.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from torch import Tensor
 
 from step1x_edit.errors import UsageError
+
+Kind = Literal["first-block", "accumulated", "every"]
+SETTLING = 2
+"""Steps at the end that are always run whole. Choice: measured, see docs/speed_memory.md."""
 
 
 @dataclass(frozen=True)
@@ -14,18 +22,18 @@ class Shortcuts:
     """What is left out of an edit; nothing by default.
 
     Attributes:
-        cache: the threshold of a `BlockCache`, None for none.
-        accumulated: which of its two measures of change is taken.
+        kind: see `StepCache`; None for no cache.
+        limit: the threshold of change; of "every", which step is run.
         guided: the times between which guidance acts.
     """
 
-    cache: float | None = None
-    accumulated: bool = False
+    kind: Kind | None = None
+    limit: float = 0.0
     guided: tuple[float, float] = (0.0, 1.0)
 
     @classmethod
     def read(cls, cache: str | None, guided: str | None) -> Shortcuts:
-        """From options: cache as "first-block:0.1" or "accumulated:0.2", guided as "0.2,0.9".
+        """From options: cache as "first-block:0.1", "accumulated:0.2" or "every:5", guided as "0.2,0.9".
 
         Raises:
             UsageError: they are not that.
@@ -35,46 +43,69 @@ class Shortcuts:
         try:
             limit, between = float(threshold or 0), (float(low), float(high))
         except ValueError as error:
-            raise UsageError("A cache is given as first-block:0.1, and times of guidance as 0.2,0.9.") from error
-        if name not in ("", "first-block", "accumulated") or not 0 <= limit < 10 or (cache and not threshold):
-            raise UsageError(f"There is no cache {cache!r}; give first-block:0.1 or accumulated:0.2.")
+            raise UsageError("A cache is given as first-block:0.1 or every:5, and times of guidance as 0.2,0.9.") from error
+        kind = next((kind for kind in get_args(Kind) if kind == name), None)
+        fits = (limit >= 2 and limit.is_integer()) if kind == "every" else 0 <= limit < 10
+        if cache and (kind is None or not threshold or not fits):
+            raise UsageError(f"There is no cache {cache!r}; give first-block:0.1, accumulated:0.2, or every:5.")
         if not 0 <= between[0] < between[1] <= 1:
             raise UsageError(f"Guidance must act between two times of 0 to 1, as 0.2,0.9, not {guided}.")
-        return cls(limit if cache else None, name == "accumulated", between)
+        return cls(kind, limit, between)
 
-    def new_cache(self) -> BlockCache | None:
-        """An empty cache for one picture."""
-        return None if self.cache is None else BlockCache(self.cache, self.accumulated)
+    def new_cache(self, steps: int) -> StepCache | None:
+        """An empty cache for an edit of so many steps."""
+        return None if self.kind is None else StepCache(self.kind, self.limit, steps)
 
 
-class BlockCache:
-    """Where the first block does nearly what it did when all blocks were last run, the others are taken to do what they did then.
+class StepCache:
+    """What an edit's steps hand on to the next ones.
 
-    Choice: the change is the mean absolute difference of what the first block adds, over its mean absolute size: since the last full run
-    ("first-block"), or, as TeaCache has it, summed over the steps since then ("accumulated"), which notices a slow drift earlier.
+    Choice: of "every", every so many steps are run, and between them the model is taken to predict what it did last: nothing at all is
+    computed. Otherwise the first block is run at every step, and where it does nearly what it did when all blocks were last run, the others
+    are taken to do what they did then. The change is the mean absolute difference of what the first block adds, over its mean absolute
+    size: since the last full run ("first-block"), or, as TeaCache has it, summed over the steps since then ("accumulated"), which notices a
+    slow drift earlier.
     """
 
-    def __init__(self, threshold: float, accumulated: bool = False) -> None:
-        self.threshold = threshold
-        self.accumulated = accumulated
+    def __init__(self, kind: Kind, limit: float, steps: int) -> None:
+        self.kind = kind
+        self.limit = limit
         self.left_out = 0
+        self._ahead = steps
         self._change = 0.0
         self._first: Tensor | None = None
-        self._rest: Tensor | None = None
+        self._kept: Tensor | None = None
+
+    def begin(self, rows: int) -> Tensor | None:
+        """A step begins: what the model predicted last, if that is to do; None where it is to be run."""
+        self._ahead -= 1
+        kept = self._kept
+        if self.kind != "every" or kept is None or len(kept) != rows or self._settles() or (self._ahead - SETTLING + 1) % self.limit == 0:
+            return None
+        self.left_out += 1
+        return kept
+
+    def end(self, output_BNC: Tensor) -> None:
+        """Remember what the model predicted."""
+        if self.kind == "every":
+            self._kept = output_BNC
 
     def recall(self, first_BND: Tensor) -> Tensor | None:
-        """What the other blocks added last, if this is near enough; None where they are to be run."""
-        if self._first is not None and self._rest is not None and self._first.shape == first_BND.shape:
+        """What the blocks after the first added last, if that is near enough; None where they are to be run."""
+        if self._first is not None and self._first.shape == first_BND.shape and not self._settles():
             change = float((first_BND - self._first).abs().mean() / self._first.abs().mean())
-            self._change = self._change + change if self.accumulated else change
-            if self._change < self.threshold:
+            self._change = self._change + change if self.kind == "accumulated" else change
+            if self._change < self.limit:
                 self.left_out += 1
-                if self.accumulated:
+                if self.kind == "accumulated":
                     self._first = first_BND
-                return self._rest
+                return self._kept
         self._first, self._change = first_BND, 0.0
         return None
 
     def keep(self, rest_BND: Tensor) -> None:
-        """Remember what the other blocks added."""
-        self._rest = rest_BND
+        """Remember what the blocks after the first added."""
+        self._kept = rest_BND
+
+    def _settles(self) -> bool:
+        return self._ahead < SETTLING

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from step1x_edit.model.caching import BlockCache
+from step1x_edit.model.caching import StepCache
 from step1x_edit.model.layers import DoubleBlock, FinalLayer, MLPEmbedder, Modulation, Rope, Signal, SingleBlock, embed_time
 from step1x_edit.model.presets import DiTConfig
 from step1x_edit.model.records import Context
@@ -51,7 +51,7 @@ class DiT(nn.Module):
         t_B: Tensor,
         ids_BLA: Tensor | Rope,
         text_mask_BT: Tensor | None = None,
-        cache: BlockCache | None = None,
+        cache: StepCache | None = None,
         wanted: int | None = None,
         signal: Signal | None = None,
     ) -> Tensor:

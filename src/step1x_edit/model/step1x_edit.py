@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from step1x_edit.model.caching import BlockCache
+from step1x_edit.model.caching import StepCache
 from step1x_edit.model.connector import Connector, Still
 from step1x_edit.model.dit import DiT
 from step1x_edit.model.layers import Rope, Signal
@@ -61,7 +61,7 @@ class Step1XEdit(DiT):
         t_B: Tensor,
         grid: Grid,
         reference_grid: Grid | Sequence[Grid] | None = None,
-        cache: BlockCache | None = None,
+        cache: StepCache | None = None,
     ) -> Tensor:
         """The velocity of the noisy tokens, [B, N, C].
 
@@ -90,7 +90,7 @@ class Step1XEdit(DiT):
         reference_BMC: Tensor | None,
         t_B: Tensor,
         prepared: Prepared,
-        cache: BlockCache | None = None,
+        cache: StepCache | None = None,
         signal: Signal | None = None,
     ) -> Tensor:
         """`forward` with what `prepare` made, and `signals` for this time; a smaller batch takes the first rows of it."""
@@ -101,9 +101,13 @@ class Step1XEdit(DiT):
             given = zip(rows, references, signals, strict=True)
             return torch.cat([self.predict(noisy_BNC[row], beside, t_B[row], prepared.rows(row), None, one) for row, beside, one in given])
         prepared, signal = prepared.rows(slice(len(noisy_BNC))), signal and signal.rows(slice(len(noisy_BNC)))
-        context = self.connector(prepared.still, t_B)
-        wanted = noisy_BNC.shape[1]
-        output = self.decode(noisy_BNC, reference_BMC, context, t_B, prepared.rope, prepared.hidden_BT, cache, wanted, signal)
+        output = None if cache is None else cache.begin(len(noisy_BNC))
+        if output is None:
+            context, wanted = self.connector(prepared.still, t_B), noisy_BNC.shape[1]
+            blocks = None if cache is None or cache.kind == "every" else cache
+            output = self.decode(noisy_BNC, reference_BMC, context, t_B, prepared.rope, prepared.hidden_BT, blocks, wanted, signal)
+            if cache is not None:
+                cache.end(output)
         if self.preset.prediction == "velocity" or reference_BMC is None:
             return output
         return self.velocity_of_change(output, noisy_BNC, reference_BMC, t_B)
