@@ -25,7 +25,8 @@ from step1x_edit.flow.objective import interpolate
 from step1x_edit.flow.packing import pack, unpack
 from step1x_edit.flow.sampler import sample
 from step1x_edit.flow.schedule import schedule, shift_for
-from step1x_edit.image_io import fit_size
+from step1x_edit.image_io import fit_size, resize
+from step1x_edit.image_modes import flatten, to_standard
 from step1x_edit.memory import ALL_ON_DEVICE, Placement, arrange
 from step1x_edit.model.autoencoder import Autoencoder
 from step1x_edit.model.caching import Shortcuts
@@ -36,6 +37,7 @@ from step1x_edit.model.presets import PRESETS, Preset
 from step1x_edit.model.records import Embedding, Grid
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.weights import MLLM_FOLDERS, find_mllm, load_autoencoder, load_preset, load_step1x_edit
+from step1x_edit.refinement import find_region
 from step1x_edit.types import EditRequest, EditResult
 
 Progress = Callable[[int, int], None]
@@ -174,7 +176,7 @@ class Editor:
             read = self._read([request])
             for seed in seeds:
                 (drawing,) = self._draw(read, [replace(request, seed=seed)], progress, preview)
-                yield drawing.finish()
+                yield self._refine(drawing.finish(), progress, preview)
 
     def edit_batch(
         self, requests: Sequence[EditRequest], progress: Progress | None = None, preview: Preview | None = None
@@ -188,15 +190,18 @@ class Editor:
             Step1XError: as for `edit`.
         """
         with explain_failures(self.dtype):
-            return [drawing.finish() for drawing in self.draw_batch(requests, progress, preview)]
+            drawings = self.draw_batch(requests, progress, preview)
+            return [self._refine(drawing.finish(), progress, None) for drawing in drawings]
 
     def draw_batch(
         self, requests: Sequence[EditRequest], progress: Progress | None = None, preview: Preview | None = None
     ) -> list[Drawing]:
-        """`edit_batch` up to where the model has done its part; `Drawing.finish` may then be called from any thread."""
+        """`edit_batch` up to where the model has done its part, refining aside; `Drawing.finish` may then be called from any thread."""
         requests = [self._complete(request) for request in requests]
         if len({self.kind(request) for request in requests}) > 1:
-            raise UsageError("Requests of one batch must be alike in size, number of pictures, steps, guidance, its limit, and strength.")
+            raise UsageError(
+                "Requests of one batch must be alike in size, number of pictures, steps, guidance, its limit, strength and start."
+            )
         with explain_failures(self.dtype), torch.inference_mode():
             return self._draw(self._read(requests), requests, progress, preview)
 
@@ -207,7 +212,8 @@ class Editor:
         pictures = [each for each in (request.image, *request.references) if each is not None]
         sizes = [each.size for each in pictures] or [request.shape or (1, 1)]
         drawn = tuple(fit_size(*each, request.size, self.preset.cell) for each in sizes)
-        return len(pictures), drawn, request.size, request.steps, request.guidance, request.guidance_limit, request.strength
+        way = request.steps, request.guidance, request.guidance_limit, request.strength, request.start is None
+        return len(pictures), drawn, request.size, *way
 
     def edit_turns(self, request: EditRequest, instructions: Sequence[str], progress: Progress | None = None) -> Iterator[EditResult]:
         """One result an instruction, each an edit of the one before it; the request's own instruction does not count."""
@@ -215,7 +221,16 @@ class Editor:
             request = replace(request, instruction=instruction)
             result = next(self.edit_seeds(request, [request.seed], progress))
             yield result
-            request = replace(request, image=result.image, shape=None)
+            request = replace(request, image=result.image, start=None, shape=None)
+
+    def _refine(self, first: EditResult, progress: Progress | None, preview: Preview | None) -> EditResult:
+        """The result after its second pass, where it is to have one and something came of the first."""
+        strength = first.request.refine
+        region = None if strength is None else find_region(first)
+        if strength is None or region is None:
+            return first
+        closer = region.cut(first.request, first, strength)
+        return region.put_back(first, next(self.edit_seeds(closer, [closer.seed], progress, preview)))
 
     def _complete(self, request: EditRequest) -> EditRequest:
         """The request with the model's own values where it has none, if this model can do it."""
@@ -258,8 +273,13 @@ class Editor:
         latents = [self.autoencoder.encode(torch.stack([self._to_range(each) for each in column])) for column in columns]
         baselines = self._to_colours(self.autoencoder.decode(latents[0])) if latents else None
         tokens = torch.cat([pack(each, preset.patch) for each in latents], dim=1) if latents else None
+        starts = [resize(flatten(to_standard(request.start).image), sizes[0]) for request in requests if request.start is not None]
+        if starts and first.strength < 1:
+            begin: Tensor | None = pack(self.autoencoder.encode(torch.stack([self._to_range(each) for each in starts])), preset.patch)
+        else:
+            begin = None if tokens is None else tokens[:, : grids[0].tokens]
         clock.lap("autoencoder")
-        return _Read(sheets, grids, embedding, tokens, baselines, clock.read())
+        return _Read(sheets, grids, embedding, tokens, begin, baselines, clock.read())
 
     def _draw(self, read: _Read, requests: Sequence[EditRequest], progress: Progress | None, preview: Preview | None) -> list[Drawing]:
         """Steps 4 to 6 for the requests that were read; step 7 is the drawings' own."""
@@ -272,8 +292,8 @@ class Editor:
         times = times[first.steps - max(1, round(first.steps * first.strength)) :]
         shape = (grid.tokens, preset.dit.in_channels)
         noise = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(each.seed)) for each in requests]).to(self.device)
-        if times[0] < 1 and read.tokens is not None:
-            noise = interpolate(read.tokens[:, : grid.tokens].float(), noise, torch.full((len(noise),), times[0], device=self.device))
+        if times[0] < 1 and read.begin is not None:
+            noise = interpolate(read.begin.float(), noise, torch.full((len(noise),), times[0], device=self.device))
 
         # 5. From noise to the edited latent, along the velocity that connector and DiT predict.
         def observe(done: int, total: int, estimate: Tensor) -> None:
@@ -331,12 +351,14 @@ class Editor:
 @dataclass(frozen=True)
 class _Read:
     """Steps 1 to 3 for a batch: pictures, their grids of tokens, what the MLLM says (with guidance, then of the negative instructions),
-    reference tokens [B, M, C], and pictures as the autoencoder gives them back unedited [B, 3, h, w]; None where there are none."""
+    reference tokens [B, M, C], tokens that less than full strength begins from [B, N, C], and pictures as the autoencoder gives them back
+    unedited [B, 3, h, w]; None where there are none."""
 
     sheets: Sequence[Sheet]
     grids: Sequence[Grid]
     embedding: Embedding
     tokens: Tensor | None
+    begin: Tensor | None
     baselines: Tensor | None
     seconds: dict[str, float]
 

@@ -16,7 +16,7 @@ from step1x_edit.image_io import open_record
 from step1x_edit.image_records import PREFIX
 from step1x_edit.types import LONGEST_INSTRUCTION, EditResult
 
-_NUMBERS = {"seed": int, "steps": int, "guidance": float, "size": int, "strength": float, "guidance_limit": float}
+_NUMBERS = {"seed": int, "steps": int, "guidance": float, "size": int, "strength": float, "guidance_limit": float, "refine": float}
 _TEXTS = ("instruction", "model", "negative", "mask")
 
 
@@ -25,7 +25,7 @@ class Settings:
     """How an edit was made.
 
     Attributes:
-        options: of `EditRequest`, by name: instruction, seed, steps, guidance, size, strength, guidance_limit, negative.
+        options: of `EditRequest`, by name: instruction, seed, steps, guidance, size, strength, guidance_limit, refine, negative.
         model: name of the model.
         mask: SHA-256 of the mask's pixels, or empty where there was none.
     """

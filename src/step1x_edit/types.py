@@ -54,6 +54,8 @@ class EditRequest:
         mask: where the edit may be, of the picture's size: white is edited, black stays as it is to the last bit.
         references: more pictures that the instruction speaks of, where the model takes them.
         shape: width and height of a picture made from the instruction alone; None is a square.
+        start: what less than full strength begins from, of the picture's size; None is the picture itself.
+        refine: strength of a second pass over the region that changed, see refinement.py; None for none.
 
     Raises:
         UsageError: a value is out of its range, or they do not go together.
@@ -71,6 +73,8 @@ class EditRequest:
     mask: Image | None = None
     references: tuple[Image, ...] = ()
     shape: tuple[int, int] | None = None
+    start: Image | None = None
+    refine: float | None = None
 
     def __post_init__(self) -> None:
         self._check_pictures()
@@ -94,22 +98,25 @@ class EditRequest:
             raise UsageError(f"The guidance limit must lie between 0 and 1, not {self.guidance_limit}.")
         if not 0 < self.strength <= 1:
             raise UsageError(f"Strength must be above 0 and at most 1, not {self.strength}.")
+        if self.refine is not None and not 0 < self.refine <= 1:
+            raise UsageError(f"The strength of refining must be above 0 and at most 1, not {self.refine}.")
 
     def _check_pictures(self) -> None:
         for picture in (self.image, *self.references):
             if picture is not None and not all(picture.size):
                 raise UsageError(f"The picture has no pixels: it is {picture.width} x {picture.height}.")
         if self.image is None:
-            given = {"a mask": self.mask, "references": self.references, "strength": self.strength < 1}
+            given = {"a mask": self.mask, "references": self.references, "strength": self.strength < 1, "refining": self.refine}
             if named := [name for name, value in given.items() if value]:
                 raise UsageError(f"Without a picture to edit there is no use for {' or '.join(named)}; give a picture too.")
         elif self.shape is not None:
             raise UsageError("A picture that is edited keeps its own shape; leave the shape out.")
         if self.shape is not None and not all(1 <= side <= 65536 for side in self.shape):
             raise UsageError(f"The shape must be two sides of 1 to 65536 pixels, not {self.shape[0]} x {self.shape[1]}.")
-        if self.mask is not None and self.image is not None and self.mask.size != self.image.size:
-            mask, image = (f"{p.width} x {p.height}" for p in (self.mask, self.image))
-            raise UsageError(f"The mask is {mask} pixels and the picture {image}; make the mask of the picture's size.")
+        for name, other in (("mask", self.mask), ("start", self.start)):
+            if other is not None and self.image is not None and other.size != self.image.size:
+                sizes = [f"{p.width} x {p.height}" for p in (other, self.image)]
+                raise UsageError(f"The {name} is {sizes[0]} pixels and the picture {sizes[1]}; make the {name} of the picture's size.")
 
 
 @dataclass(frozen=True)

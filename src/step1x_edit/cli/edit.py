@@ -77,6 +77,9 @@ def edit(
     strength: Annotated[
         float | None, typer.Option("--strength", help="How far to go from the picture, 1 by default; under 1 keeps more of it.")
     ] = None,
+    refine: Annotated[
+        float | None, typer.Option("--refine", help="Strength, as 0.5, of a second, closer pass over what changed.", show_default=False)
+    ] = None,
     negative: Annotated[str | None, typer.Option("--negative", help="What guidance leads away from.", show_default=False)] = None,
     guidance_limit: Annotated[
         float | None,
@@ -140,7 +143,7 @@ def edit(
     if strict_size not in ("on", "off"):
         raise UsageError(f"--strict-size is on or off, not {strict_size!r}.")
     options: dict[str, Any] = {"seed": seed, "steps": steps, "guidance": guidance, "size": size, "strength": strength}
-    options |= {"negative": negative, "guidance_limit": guidance_limit}
+    options |= {"negative": negative, "guidance_limit": guidance_limit, "refine": refine}
     options = {name: value for name, value in options.items() if value is not None}
     batch = image is not None and image.suffix.lower() == ".json"
     if shape is not None and text_to_image is None:
@@ -242,7 +245,7 @@ class _Task:
             check_target(target, self.overwrite)
         _say_notes(notes)
         written: list[EditResult] = []
-        with _progress(results) as (say, advance):
+        with _progress(results * (1 + (request.refine is not None))) as (say, advance):
             say(f"Loading {self.model}")
             editor = self.open(request)
             say("Editing")

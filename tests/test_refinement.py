@@ -1,0 +1,101 @@
+"""The second pass over what an edit changed: where it acts, and that it acts nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from step1x_edit import Editor, EditRequest, EditResult
+from step1x_edit.errors import UsageError
+from step1x_edit.refinement import find_region
+
+Boxed = tuple[int, int, int, int]
+
+
+@pytest.fixture(scope="module")
+def editor(random_mini: Path) -> Editor:
+    return Editor.open("mini", device="cpu", dtype="float32", folder=random_mini)
+
+
+@pytest.fixture(scope="module")
+def photo(draw_scene: Callable[..., Image.Image]) -> Image.Image:
+    return draw_scene(600, 400)
+
+
+def painted(photo: Image.Image, *boxes: Boxed, size: int = 64, mask: Image.Image | None = None) -> EditResult:
+    """A result whose first box is white, and whose others are a level off."""
+    image = photo.copy()
+    for box in boxes[1:]:
+        image.paste(photo.crop(box).point(lambda level: min(255, level + 1)), box[:2])
+    image.paste((255, 255, 255), boxes[0])
+    return EditResult(image, image, EditRequest(photo, "paint it white", size=size, mask=mask), "mini")
+
+
+@pytest.mark.parametrize("box", [(300, 200, 340, 220), (0, 0, 40, 40), (560, 390, 600, 400), (100, 0, 120, 160)])
+def test_the_region_holds_the_change_and_its_surroundings(photo: Image.Image, box: Boxed) -> None:
+    region = find_region(painted(photo, box))
+    assert region is not None
+    left, top, right, bottom = region.box
+    assert 0 <= left <= box[0] and 0 <= top <= box[1] and box[2] <= right <= 600 and box[3] <= bottom <= 400
+    assert (right - left) * (bottom - top) >= 64 * 64 and max(right - left, bottom - top) <= 2 * min(right - left, bottom - top)
+    inside = np.asarray(region.mask.crop((box[0] - left, box[1] - top, box[2] - left, box[3] - top)))
+    assert region.mask.size == (right - left, bottom - top) and (inside == 255).all() and np.asarray(region.mask).min() == 0
+
+
+def test_specks_do_not_widen_the_box(photo: Image.Image) -> None:
+    box = (300, 200, 340, 220)
+    assert find_region(painted(photo, box, (5, 5, 7, 7))).box == find_region(painted(photo, box)).box  # type: ignore[union-attr]
+
+
+def test_where_nothing_or_nearly_all_changed_there_is_none(photo: Image.Image) -> None:
+    same = painted(photo, (0, 0, 0, 0))
+    assert find_region(same) is None
+    assert find_region(painted(photo, (20, 20, 580, 380))) is None
+    assert find_region(painted(photo, (300, 200, 340, 220), size=600)) is None  # drawn as large already
+
+
+def test_what_is_outside_stays(editor: Editor, photo: Image.Image) -> None:
+    mask = Image.new("L", photo.size, 0)
+    mask.paste(255, (200, 100, 280, 180))
+    request = EditRequest(photo, "make it night", size=64, mask=mask)
+    first, both = (next(editor.edit_seeds(replace(request, refine=refine), [3])) for refine in (None, 1.0))
+    before, one, two = (np.asarray(picture).astype(int) for picture in (photo, first.image, both.image))
+    inside = np.asarray(mask) == 255
+    assert np.array_equal(two[~inside], before[~inside]) and (two[inside] != one[inside]).any()
+    assert both.request.refine == 1.0 and both.image.size == photo.size
+    (together,) = editor.edit_batch([replace(request, seed=3, refine=1.0)])
+    assert together.image.tobytes() == both.image.tobytes()
+
+
+def test_a_start_is_begun_from(editor: Editor, photo: Image.Image) -> None:
+    """At less than full strength alone; the picture itself is the start where none is given."""
+    other = photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    drawn = {
+        (strength, start is other): next(
+            editor.edit_seeds(EditRequest(photo, "make it night", steps=2, strength=strength, start=start), [0])
+        ).raw.tobytes()
+        for strength in (0.5, 1.0)
+        for start in (photo, other)
+    }
+    bare = next(editor.edit_seeds(EditRequest(photo, "make it night", steps=2, strength=0.5), [0])).raw.tobytes()
+    assert drawn[0.5, False] == bare != drawn[0.5, True]
+    assert drawn[1.0, False] == drawn[1.0, True]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"refine": 0.0}, "strength of refining must be above 0"),
+        ({"refine": 1.5}, "strength of refining must be above 0"),
+        ({"start": Image.new("RGB", (3, 3))}, "make the start of the picture's size"),
+        ({"image": None, "refine": 0.5}, "no use for refining"),
+    ],
+)
+def test_requests_that_make_no_sense(changes: dict[str, object], sentence: str, photo: Image.Image) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        EditRequest(**{"image": photo, "instruction": "night", **changes})  # type: ignore[arg-type]
