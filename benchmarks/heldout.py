@@ -2,6 +2,7 @@
 
     python benchmarks/heldout.py                      # the table of the README and of the model card
     python benchmarks/heldout.py --cases 10 --raw     # quicker, and of the drawing itself
+    python benchmarks/heldout.py --cases 10 --size 512 --work 128 --difficulty 1 --refine 0.5     # small subjects, with a second pass
 
 The cases are made from examples/photos and examples/cutouts, so their true results are known. The subjects are pasted: easier than those
 that were photographed where they stand. See step1x_edit.bench.heldout for what is counted.
@@ -29,6 +30,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128, help="side of the pictures in pixels (default 128)")
     parser.add_argument("--difficulty", type=float, default=0.3, help="0 for one large subject to 1 for several small ones (default 0.3)")
     parser.add_argument("--steps", type=int, help="sampling steps; the model's own number by default")
+    parser.add_argument("--work", type=int, help="side that the model works at; --size by default")
+    parser.add_argument("--refine", type=float, help="strength of a second pass over what changed")
     parser.add_argument("--raw", action="store_true", help="score what the model drew, not the edit laid over the picture")
     parser.add_argument("--pictures", type=Path, help="folder to write source, true result and edit side by side to")
     arguments = parser.parse_args()
@@ -43,6 +46,7 @@ def main() -> None:
     from step1x_edit.data.split import Split
     from step1x_edit.data.stream import TripletStream
     from step1x_edit.editor import Editor
+    from step1x_edit.types import EditRequest
 
     logging.disable_progress_bar()
     stream = TripletStream(
@@ -57,7 +61,9 @@ def main() -> None:
     editor = Editor.open(arguments.model, folder=arguments.weights)
 
     def edit(case: Case) -> np.ndarray:
-        result = editor.edit(Image.fromarray(case.triplet.source), case.instruction, steps=arguments.steps, size=arguments.size)
+        source, size = Image.fromarray(case.triplet.source), arguments.work or arguments.size
+        request = EditRequest(source, case.instruction, steps=arguments.steps, size=size, refine=arguments.refine)
+        result = next(editor.edit_seeds(request, [request.seed]))
         picture = result.raw if arguments.raw else result.image
         if arguments.pictures:
             arguments.pictures.mkdir(parents=True, exist_ok=True)

@@ -199,9 +199,8 @@ class Editor:
         """`edit_batch` up to where the model has done its part, refining aside; `Drawing.finish` may then be called from any thread."""
         requests = [self._complete(request) for request in requests]
         if len({self.kind(request) for request in requests}) > 1:
-            raise UsageError(
-                "Requests of one batch must be alike in size, number of pictures, steps, guidance, its limit, strength and start."
-            )
+            ways = "size, number of pictures, steps, guidance, its limit, strength and start"
+            raise UsageError(f"Requests of one batch must be alike in {ways}.")
         with explain_failures(self.dtype), torch.inference_mode():
             return self._draw(self._read(requests), requests, progress, preview)
 

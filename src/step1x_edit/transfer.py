@@ -15,7 +15,7 @@ Edges between edited and unedited parts lie where the original's colours differ,
 Where r is large, at the rim of new content above all, A says nothing of the original's detail. There the drawing itself is enlarged, which
 is the same formula with A = -1, b = 0 and r = I + D; a weight m, 1 there and 0 where the fit is good, mixes the two.
 
-An edit of tone is made even before all this: of what no map of colour explains, patches that do not stand out are dropped (`_steady_tone`).
+An edit of tone is made even before all this: of what no map of colour explains, patches that do not stand out are dropped (`steady_tone`).
 
 The weight s is 0 wherever the change is within the noise of the model, so that pixels outside the edit come back exactly as they were.
 
@@ -81,7 +81,7 @@ def transfer(original: np.ndarray, reduced: Tensor, baseline: Tensor, drawn: Ten
 def describe_change(reduced: Tensor, baseline: Tensor, drawn: Tensor) -> Change:
     """D = drawn - baseline as local affine maps of `reduced`; see the top of the file. All [3, h, w]."""
     guide = reduced.float()
-    change, tone = _steady_tone((drawn - baseline).float(), guide)
+    change, tone = steady_tone((drawn - baseline).float(), guide)
     gain, shift, left = torch.zeros(9, *change.shape[1:]), torch.zeros_like(change), change
     for radius in RADII:
         a, b = _fit_affine(guide, left, radius)
@@ -152,7 +152,7 @@ def _weigh(change: Tensor, tone: Tensor, poor: Tensor) -> Tensor:
     return _mean((1 - poor) * wide + poor * narrow, 1)
 
 
-def _steady_tone(change: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
+def steady_tone(change: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
     """Take the patchiness out of an edit of tone; returns the change, and how much it is one (0..1).
 
     An edit of tone is told by one map of colour, cubic and the same for the whole picture, that explains it. Where what the map leaves is
