@@ -22,7 +22,7 @@ LAYERS: tuple[set[str], ...] = (
     {"types"},
     {"model", "flow", "devices", "image_modes", "image_records"},
     {"image_io", "comparison", "alignment", "transfer", "tables", "web", "memory", "locking"},
-    {"drawing", "settings", "credentials"},
+    {"drawing", "settings", "credentials", "refinement"},
     {"editor", "verification", "hub"},
     {"thinking", "endpoint"},
     {"training", "bench", "study", "data", "integrations"},
