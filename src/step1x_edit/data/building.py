@@ -6,8 +6,6 @@ ones that pass every filter and are near no earlier one fill the category. Nothi
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import math
 import shutil
@@ -32,6 +30,7 @@ from step1x_edit.data.slots import parse_id
 from step1x_edit.data.storage import read_lines, sweep, write_json, write_lines
 from step1x_edit.data.suitability import find_need, suits
 from step1x_edit.errors import Step1XError, UsageError
+from step1x_edit.locking import hold
 
 SET, RECIPE, PHOTOGRAPHS, REJECTED = "set.json", "recipe.json", "photographs.jsonl", "rejected.jsonl"
 REJECTED_PICTURES = "rejected.tar"
@@ -59,7 +58,7 @@ def build(recipe: DataRecipe, out: Path, progress: Progress = lambda what, done,
     places = {key: [folder.resolve() for folder in getattr(recipe, key)] for key in ("photos", "cutouts", "videos")}
     job = Job(out.resolve(), recipe.model_copy(update=places), read_key)
     out.mkdir(parents=True, exist_ok=True)
-    with _lock(job.out):
+    with hold(job.out / ".lock", f"Another build is at work in {job.out}; wait for it, or choose another folder."):
         if not _begin(job):
             shutil.rmtree(job.work, ignore_errors=True)  # what a kill at the very end has left
             return read_set(out)
@@ -100,17 +99,6 @@ def read_recipe_of(folder: Path) -> DataRecipe:
     except (OSError, ValueError) as error:
         raise UsageError(f"{folder} has no {RECIPE}: it was not built here, and its triplets cannot be made again.") from error
     return check_recipe(values["recipe"], str(folder / RECIPE))
-
-
-@contextlib.contextmanager
-def _lock(out: Path) -> Iterator[None]:
-    """Keep a second build out of the folder; a lock of the file system, so that a kill frees it."""
-    with (out / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UsageError(f"Another build is at work in {out}; wait for it, or choose another folder.") from error
-        yield
 
 
 def _begin(job: Job) -> bool:

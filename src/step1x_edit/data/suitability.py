@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from step1x_edit.data.labels import label_topic
 from step1x_edit.data.photographs import Input, shrink
-from step1x_edit.data.routes.labels import label_topic
 from step1x_edit.data.routes.portrait import SMALLEST_FACE, find_portraits
 from step1x_edit.data.routes.text import find_lines
 from step1x_edit.data.slots import COMPOSED, PHOTOGRAPH, Slot

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from step1x_edit.data.routes.labels import LABELS
+from step1x_edit.data.labels import LABELS
 from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.clip import BAD, GOOD, Clip
 from step1x_edit.data.triplet import Floats, Pixels

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from step1x_edit.data.colours import COLOURS, name_colour
+from step1x_edit.data.labels import LABELS, label_topic
 from step1x_edit.data.materials import Materials, Photograph
-from step1x_edit.data.routes.labels import LABELS, label_topic
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.routes.subjects import caption_frame, guess_label, is_thing, stands_apart, take_frame
 from step1x_edit.data.tools.filtering import tidy

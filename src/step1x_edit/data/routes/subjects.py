@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from step1x_edit.data.colours import COLOURS, name_colour
+from step1x_edit.data.labels import LABELS, label_topic
 from step1x_edit.data.materials import Photograph
-from step1x_edit.data.routes.labels import LABELS, label_topic
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.scene import name_place
 from step1x_edit.data.tools.filtering import bound

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from step1x_edit.data.labels import LABELS
 from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.protocols import Tag, ToolCard
 from step1x_edit.data.tools.weights import find_weights, load_model, load_processor, name_place, name_versions
@@ -49,8 +50,6 @@ class Clip:
     @classmethod
     def open(cls, choice: ToolChoice) -> Self:
         from transformers import AutoModel, AutoProcessor
-
-        from step1x_edit.data.routes.labels import LABELS  # routes import tools
 
         choice.check_settings("model", "revision", "device", "dtype")
         weights = find_weights(choice, MODEL)
