@@ -11,7 +11,7 @@ import pytest
 
 from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.onnx_model import OnnxModel
-from step1x_edit.data.tools.raft import FILE, MODEL, Raft
+from step1x_edit.data.tools.raft import Raft
 from step1x_edit.errors import UsageError, WeightsError
 
 Twin = Callable[[str], Path]
@@ -19,14 +19,14 @@ Twin = Callable[[str], Path]
 
 def test_the_published_name_is_taken_from_a_folder_and_else_the_only_file(twin: Twin, tmp_path: Path) -> None:
     shutil.copy(twin("raft.onnx"), tmp_path / "mine.onnx")
-    alone = OnnxModel(ToolChoice("raft", str(tmp_path)), MODEL, FILE)
+    alone = OnnxModel(ToolChoice("raft", str(tmp_path)), Raft.model, Raft.file)
     assert alone.inputs == {"0": (1, 3, 24, 32), "1": (1, 3, 24, 32)}
     assert alone.size((360, 480)) == (24, 32)
-    shutil.copy(twin("birefnet.onnx"), tmp_path / FILE)
-    assert list(OnnxModel(ToolChoice("raft", str(tmp_path)), MODEL, FILE).inputs) == ["input_image"]
-    (tmp_path / FILE).rename(tmp_path / "other.onnx")
+    shutil.copy(twin("birefnet.onnx"), tmp_path / Raft.file)
+    assert list(OnnxModel(ToolChoice("raft", str(tmp_path)), Raft.model, Raft.file).inputs) == ["input_image"]
+    (tmp_path / Raft.file).rename(tmp_path / "other.onnx")
     with pytest.raises(UsageError, match="holds 2 ONNX files; give the path of one"):
-        OnnxModel(ToolChoice("raft", str(tmp_path)), MODEL, FILE)
+        OnnxModel(ToolChoice("raft", str(tmp_path)), Raft.model, Raft.file)
 
 
 def test_another_network_and_what_is_none_are_refused(twin: Twin, tmp_path: Path) -> None:
@@ -39,6 +39,6 @@ def test_another_network_and_what_is_none_are_refused(twin: Twin, tmp_path: Path
         Raft.open(ToolChoice("raft", str(twin("clip"))))
     with pytest.raises(UsageError, match="takes no dtype"):
         Raft.open(ToolChoice("raft", str(twin("raft.onnx")), dtype="float16"))
-    network = OnnxModel(ToolChoice("raft", str(twin("raft.onnx"))), MODEL, FILE)
+    network = OnnxModel(ToolChoice("raft", str(twin("raft.onnx"))), Raft.model, Raft.file)
     with pytest.raises(WeightsError, match="does not take what raft gives it"):
         network.run({"0": np.zeros((1, 3, 8, 8), np.float32), "1": np.zeros((1, 3, 24, 32), np.float32)})

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -111,30 +112,38 @@ TONES: dict[str, Tone] = {
 GRADES: dict[str, float] = {"slightly": 0.5, "": 1.0, "much": 1.5}
 
 
+@dataclass(frozen=True)
+class Grading:
+    """A tone at a strength: 1 is the tone as it is."""
+
+    name: str
+    grade: str
+    strength: float
+
+    @classmethod
+    def draw(cls, rng: random.Random) -> Grading:
+        """Choose one."""
+        name = rng.choice(tuple(TONES))
+        grade = rng.choice(("slightly", "", "", "much")) if TONES[name].graded else ""
+        return cls(name, grade, GRADES[grade] * rng.uniform(0.9, 1.1))
+
+    def apply(self, picture: Floats) -> Floats:
+        """The tone's map of float32 [H, W, 3] sRGB 0..1; may leave that range."""
+        return picture + self.strength * (np.clip(TONES[self.name].map(picture), 0, 1) - picture)
+
+    def draft(self, picture: Pixels, mapped: Floats, caption: str, parameters: dict[str, Any]) -> Draft:
+        """The edit from a picture to what the tone made of it, or back, where it is one that is undone."""
+        tone, pixels = TONES[self.name], (np.clip(mapped, 0, 1) * 255 + 0.5).astype(np.uint8)
+        source, target = (pixels, picture) if tone.undone else (picture, pixels)
+        before = f"{caption}, in haze" if self.name == "dehaze" else f"{caption}, too dark" if tone.undone else caption
+        edit = f"tone {self.name} {self.grade}".strip()
+        return Draft(source, target, None, Request(edit), before, f"{caption}, {tone.caption}", edit, parameters)
+
+
 def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     """Apply one tone to a photograph, with or without a subject on it."""
-    name = rng.choice(tuple(TONES))
-    tone = TONES[name]
-    grade = rng.choice(("slightly", "", "", "much")) if tone.graded else ""
-    strength = GRADES[grade] * rng.uniform(0.9, 1.1)
+    grading = Grading.draw(rng)
     background, photograph = materials.crop(rng, size)
     picture, placed = decorate(rng, materials, background)
-    floats = picture.astype(np.float32) / 255
-    mapped = _to_pixels(floats + strength * (np.clip(tone.map(floats), 0, 1) - floats))
-    caption = describe(placed, photograph.caption)
-    source, target = (mapped, picture) if tone.undone else (picture, mapped)
-    before = f"{caption}, in haze" if name == "dehaze" else f"{caption}, too dark" if tone.undone else caption
-    return Draft(
-        source=source,
-        target=target,
-        touched=None,
-        request=Request(f"tone {name} {grade}".strip()),
-        source_caption=before,
-        target_caption=f"{caption}, {tone.caption}",
-        edit=f"tone {name} {grade}".strip(),
-        parameters={**gather_facts(photograph, placed), "strength": round(strength, 4)},
-    )
-
-
-def _to_pixels(picture: Floats) -> Pixels:
-    return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+    parameters = {**gather_facts(photograph, placed), "strength": round(grading.strength, 4)}
+    return grading.draft(picture, grading.apply(picture.astype(np.float32) / 255), describe(placed, photograph.caption), parameters)

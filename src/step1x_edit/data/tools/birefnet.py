@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import cv2
 import numpy as np
 
-from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.filtering import pad
-from step1x_edit.data.tools.onnx_model import OnnxModel
-from step1x_edit.data.tools.protocols import Box, ToolCard
+from step1x_edit.data.tools.onnx_model import OnnxTool
+from step1x_edit.data.tools.protocols import Box
 from step1x_edit.data.triplet import Floats, Pixels
 
-MODEL, FILE = "onnx-community/BiRefNet-ONNX", "onnx/model.onnx"
 _SIZE = (1024, 1024)
 _MEAN, _SPREAD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
 _MARGIN = 0.25
 
 
-class BiRefNet:
+class BiRefNet(OnnxTool):
     """Two references, the picture itself and its gradients, for a sharp outline; of a part of the picture where a box is given.
 
     Choice: the published export, since in transformers the weights need code from their repository, and that code torchvision.
@@ -27,17 +23,9 @@ class BiRefNet:
     Source: Zheng and others, Bilateral Reference for High-Resolution Dichotomous Image Segmentation, 2024.
     """
 
-    def __init__(self, network: OnnxModel) -> None:
-        network.check_inputs(1)
-        self._network = network
-
-    @classmethod
-    def open(cls, choice: ToolChoice) -> Self:
-        return cls(OnnxModel(choice, MODEL, FILE))
-
-    @property
-    def card(self) -> ToolCard:
-        return self._network.card
+    model = "onnx-community/BiRefNet-ONNX"
+    file = "onnx/model.onnx"
+    inputs = 1
 
     def matte(self, picture: Pixels, box: Box | None = None) -> Floats:
         """Opacity of the foreground, of the picture or of the box widened by a quarter: float32 [H, W] in 0..1, 0 outside."""

@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import cv2
 import numpy as np
 
-from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.filtering import bound, pad
-from step1x_edit.data.tools.onnx_model import OnnxModel
-from step1x_edit.data.tools.protocols import ToolCard
+from step1x_edit.data.tools.onnx_model import OnnxTool
 from step1x_edit.data.triplet import Floats, Mask, Pixels
 
-MODEL, FILE = "Carve/LaMa-ONNX", "lama_fp32.onnx"
 _SIZE = (512, 512)
 _MARGIN = 0.6
 """What is shown to the network around the hole, as a share of its longer side: large pictures are not scaled down to its 512 pixels."""
 
 
-class Lama:
+class Lama(OnnxTool):
     """Fourier convolutions see the whole picture at once. It reads no words and draws no random numbers.
 
     Source: Suvorov and others, Resolution-robust Large Mask Inpainting with Fourier Convolutions, 2021.
     """
 
-    def __init__(self, network: OnnxModel) -> None:
-        network.check_inputs(2)
-        self._network = network
-
-    @classmethod
-    def open(cls, choice: ToolChoice) -> Self:
-        return cls(OnnxModel(choice, MODEL, FILE))
-
-    @property
-    def card(self) -> ToolCard:
-        return self._network.card
+    model = "Carve/LaMa-ONNX"
+    file = "lama_fp32.onnx"
+    inputs = 2
 
     @property
     def reads_prompts(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.protocols import ToolCard
@@ -60,6 +60,29 @@ class OnnxModel:
         except (Fail, InvalidArgument, RuntimeException) as error:
             reason = next(iter(str(error).splitlines()), "").rstrip(".")
             raise WeightsError(f"{self._name} does not take what {self.card.name} gives it ({reason}); give its published file.") from error
+
+
+class OnnxTool:
+    """A tool that one network plays; a subclass names the network's repository and file, how many inputs it takes, and does the work."""
+
+    model: ClassVar[str]
+    file: ClassVar[str]
+    inputs: ClassVar[int]
+
+    def __init__(self, network: OnnxModel) -> None:
+        """Take a network; raises WeightsError where it takes another number of inputs."""
+        network.check_inputs(self.inputs)
+        self._network = network
+
+    @classmethod
+    def open(cls, choice: ToolChoice) -> Self:
+        """Load the network; raises as `OnnxModel` does."""
+        return cls(OnnxModel(choice, cls.model, cls.file))
+
+    @property
+    def card(self) -> ToolCard:
+        """What is written down of it."""
+        return self._network.card
 
 
 def _choose_file(path: Path, file: str) -> Path:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import cv2
 import numpy as np
 
-from step1x_edit.data.tools.choice import ToolChoice
-from step1x_edit.data.tools.onnx_model import OnnxModel
-from step1x_edit.data.tools.protocols import ToolCard
+from step1x_edit.data.tools.onnx_model import OnnxTool
 from step1x_edit.data.triplet import Floats, Pixels
 from step1x_edit.errors import WeightsError
 
-MODEL, FILE = "opencv/optical_flow_estimation_raft", "optical_flow_estimation_raft_2023aug.onnx"
 _SIZE = (360, 480)
 
 
-class Raft:
+class Raft(OnnxTool):
     """All-pairs correlation, refined step by step, at the one size that the network was exported for.
 
     Choice: the published export, since transformers and diffusers have no RAFT, and torchvision's needs torchvision.
@@ -25,17 +20,9 @@ class Raft:
     Source: Teed, Deng, RAFT: Recurrent All-Pairs Field Transforms for Optical Flow, 2020.
     """
 
-    def __init__(self, network: OnnxModel) -> None:
-        network.check_inputs(2)
-        self._network = network
-
-    @classmethod
-    def open(cls, choice: ToolChoice) -> Self:
-        return cls(OnnxModel(choice, MODEL, FILE))
-
-    @property
-    def card(self) -> ToolCard:
-        return self._network.card
+    model = "opencv/optical_flow_estimation_raft"
+    file = "optical_flow_estimation_raft_2023aug.onnx"
+    inputs = 2
 
     def flow(self, first: Pixels, second: Pixels) -> Floats:
         """Motion: float32 [H, W, 2], pixels to the right and downwards."""
