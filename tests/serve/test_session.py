@@ -14,7 +14,7 @@ from PIL import Image
 from step1x_edit.editor import Editor
 from step1x_edit.errors import UsageError
 from step1x_edit.image_io import read_image
-from step1x_edit.serve.session import MOST_TURNS, Desk, Session, Step, Turn, ask, read_mask
+from step1x_edit.serve.session import MOST_TURNS, Desk, Session, Step, Stopped, Turn, ask, read_mask
 from step1x_edit.settings import read_settings
 
 
@@ -65,7 +65,7 @@ def test_paint_becomes_a_mask_of_the_pictures_size() -> None:
 
 def test_an_edit_shows_its_steps_and_leaves_a_file_with_its_settings(desk: Desk, scene: Image.Image) -> None:
     session = Session.begin(scene)
-    *steps, last = desk.work(session, ask(session, "make it night", None, {"steps": 3, "seed": 5}))
+    *steps, last = desk.work(session, ask(session, "make it night", None, {"steps": 3, "seed": 5}), threading.Event())
     assert [(step.done, step.total) for step in steps if isinstance(step, Step)] == [(1, 3), (2, 3)]
     assert isinstance(last, Session) and len(last.turns) == 2 and last.present.file is not None
     expected = desk.editor.edit(scene, "make it night", steps=3, seed=5).image
@@ -75,13 +75,23 @@ def test_an_edit_shows_its_steps_and_leaves_a_file_with_its_settings(desk: Desk,
 
 def test_an_edit_that_nobody_waits_for_ends_at_its_next_step(desk: Desk, scene: Image.Image) -> None:
     session = Session.begin(scene)
-    work = desk.work(session, ask(session, "make it night", None, {"steps": 500}))
+    work = desk.work(session, ask(session, "make it night", None, {"steps": 500}), threading.Event())
     assert isinstance(next(work), Step)
     work.close()
     begun = time.monotonic()
-    *_, last = desk.work(session, ask(session, "make it night", None, {"steps": 1}))
+    *_, last = desk.work(session, ask(session, "make it night", None, {"steps": 1}), threading.Event())
     assert isinstance(last, Session) and time.monotonic() - begun < 100  # 500 steps would take several minutes
     assert threading.active_count() < 20
+
+
+def test_an_edit_that_is_stopped_shows_no_further_step(desk: Desk, scene: Image.Image) -> None:
+    session, stopped = Session.begin(scene), threading.Event()
+    shown = []
+    with pytest.raises(Stopped):
+        for step in desk.work(session, ask(session, "make it night", None, {"steps": 500}), stopped):
+            shown.append(step)
+            stopped.set()
+    assert len(shown) == 1
 
 
 def test_what_the_model_cannot_do_is_said(desk: Desk, scene: Image.Image) -> None:

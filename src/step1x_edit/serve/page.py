@@ -6,6 +6,7 @@ no analytics, no scripts from elsewhere.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from PIL import Image
 
 from step1x_edit.errors import Step1XError
 from step1x_edit.image_io import read_image
-from step1x_edit.serve.session import Desk, Session, Step, ask, read_mask, reduce
+from step1x_edit.serve.session import Desk, Session, Step, Stopped, ask, read_mask, reduce
 
 IDEAS = (
     "make it night",
@@ -80,6 +81,7 @@ class Page:
 
     def __init__(self, desk: Desk, photos: Sequence[Path] = ()) -> None:
         self.desk = desk
+        self.stopping: dict[str, threading.Event] = {}  # by the session of the page whose edit goes on
         preset = desk.editor.preset
         with gr.Blocks(title="Step1X-Edit", analytics_enabled=False, delete_cache=(3600, 86400)) as self.blocks:
             self.session = gr.State(Session())
@@ -190,7 +192,7 @@ class Page:
             self.photos.click(self._take, [self.photos, self.first], [self.upload, *shown], show_progress="hidden")
         self.ideas.click(lambda row: row[0], [self.ideas], [self.instruction], show_progress="hidden")
         settings = [self.seed, self.steps, self.guidance, self.strength, self.size, self.negative]
-        working = gr.on(
+        gr.on(
             [self.go.click, self.instruction.submit],
             self._edit,
             [self.session, self.instruction, self.canvas, self.first, *settings],
@@ -200,7 +202,8 @@ class Page:
             trigger_mode="once",
         )
         self.go.click(None, js=INTO_VIEW)
-        self.stop.click(self._stopped, [self.session, self.first], [*shown, self.go, self.stop], cancels=[working], show_progress="hidden")
+        # not `cancels`: a step that is on its way would be shown after the edit has ended
+        self.stop.click(self._stop, None, [self.stop], show_progress="hidden")
         self.undo.click(lambda s, first: self._show(s.undo(), first), [self.session, self.first], shown, show_progress="hidden")
         self.over.click(lambda s, first: self._show(s.back_to(0), first), [self.session, self.first], shown, show_progress="hidden")
         self.turns.select(self._choose, [self.session, self.first], shown, show_progress="hidden")
@@ -221,27 +224,38 @@ class Page:
     def _choose(self, event: gr.SelectData, session: Session, first: bool) -> list[Any]:
         return self._show(session.back_to(int(event.index)), first)
 
-    def _edit(self, session: Session, instruction: str, canvas: dict[str, Any] | None, first: bool, *settings: Any) -> Iterator[list[Any]]:
+    def _edit(
+        self, person: gr.Request, session: Session, instruction: str, canvas: dict[str, Any] | None, first: bool, *settings: Any
+    ) -> Iterator[list[Any]]:
         names = ("seed", "steps", "guidance", "strength", "size", "negative")
-        busy, idle = [gr.update(interactive=False), gr.update(visible=True)], [gr.update(interactive=True), gr.update(visible=False)]
+        busy = [gr.update(interactive=False), gr.update(visible=True, interactive=True)]
+        idle = [gr.update(interactive=True), gr.update(visible=False)]
+        stopped = self.stopping[str(person.session_hash)] = threading.Event()
         try:
             mask = read_mask((canvas or {}).get("layers") or [], session.present.image.size) if session.turns else None
             request = ask(session, instruction, mask, dict(zip(names, settings, strict=True)))
             yield [*self._keep("Reading the picture and the instruction …"), *busy]
             shown = session.present.shown
-            for step in self.desk.work(session, request):
+            for step in self.desk.work(session, request, stopped):
                 if isinstance(step, Step):
                     drawn = step.picture.resize(shown.size, Image.Resampling.BICUBIC)
                     words = f"Step {step.done} of {step.total}, {step.seconds:.1f} s"
-                    yield [*self._keep(words, (shown, drawn)), *busy]
+                    yield [*self._keep(words, (shown, drawn)), gr.skip(), gr.skip()]
                 else:
                     yield [*self._show(step, first), *idle]
+        except Stopped:
+            yield [*self._show(session, first, "Stopped."), *idle]
         except Step1XError as error:
             yield [*self._keep(""), *idle]
             raise gr.Error(str(error), title="That did not work") from error
+        finally:
+            self.stopping.pop(str(person.session_hash), None)
 
-    def _stopped(self, session: Session, first: bool) -> list[Any]:
-        return [*self._show(session, first, "Stopped."), gr.update(interactive=True), gr.update(visible=False)]
+    def _stop(self, person: gr.Request) -> Any:
+        """Ask the person's edit to end at its next step; it says itself that it has."""
+        if stopped := self.stopping.get(str(person.session_hash)):
+            stopped.set()
+        return gr.update(interactive=False)
 
     def _keep(self, words: str, pair: tuple[Image.Image, Image.Image] | None = None) -> list[Any]:
         """Everything as it is, but for the status and perhaps the comparison."""

@@ -112,19 +112,22 @@ class Desk:
         self._hand.shutdown(cancel_futures=True)
         self._folder.cleanup()
 
-    def work(self, session: Session, request: EditRequest) -> Iterator[Step | Session]:
-        """The steps of an edit, then the session with its result. Whoever stops iterating stops the edit at its next step.
+    def work(self, session: Session, request: EditRequest, stopped: threading.Event) -> Iterator[Step | Session]:
+        """The steps of an edit, then the session with its result.
+
+        Whoever sets `stopped`, or stops iterating, stops the edit at its next step.
 
         Raises:
+            Stopped: it was stopped.
             Step1XError: as `Editor.edit_seeds`.
         """
         steps: queue.Queue[Step | None] = queue.Queue()
-        stopped = threading.Event()
         future = self._hand.submit(self._edit, request, steps, stopped)
         future.add_done_callback(lambda _: steps.put(None))
         try:
             while (step := steps.get()) is not None:
-                yield step
+                if not stopped.is_set():
+                    yield step
         finally:
             stopped.set()
         yield session.add(self._keep(future.result(), len(session.turns)))
