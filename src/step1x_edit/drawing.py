@@ -72,6 +72,7 @@ class Drawing:
         baseline: what the model makes of the unedited picture, of the same shape; None from text alone.
         model: name of the model.
         seconds: how long the steps so far took.
+        made_with: see `Editor.made_with`.
     """
 
     request: EditRequest
@@ -80,6 +81,7 @@ class Drawing:
     baseline: Tensor | None
     model: str
     seconds: dict[str, float]
+    made_with: dict[str, str]
 
     def finish(self) -> EditResult:
         """The change laid over the original, at its own size, within the mask where there is one."""
@@ -92,7 +94,7 @@ class Drawing:
         elif request.shape is not None:
             edited = resize(raw, request.shape)
         clock.lap("transfer")
-        return EditResult(edited, raw, request, self.model, clock.read())
+        return EditResult(edited, raw, request, self.model, clock.read(), self.made_with)
 
 
 @contextmanager

@@ -71,6 +71,8 @@ class Editor:
         self.device = device
         self.dtype = dtype
         self.shortcuts = Shortcuts()
+        self._merged: list[str] = []
+        self._apart: list[str] = []
         self._attached: Attached | None = None
         self.placement = ALL_ON_DEVICE
         self._waiting: Waiting | None = None
@@ -132,13 +134,21 @@ class Editor:
         found = [(read_adapter(path, self.model), weight) for path, weight in adapters]
         if self._attached is not None:
             self._attached.remove()
-            self._attached = None
+            self._attached, self._apart = None, []
+        names = [f"{path.name}:{weight:g}" for path, weight in adapters]
         if self._waiting is not None:
             self._waiting.send_back()
         if merge and self.placement.weights == "full":
             merge_adapters(self.model, found)
+            self._merged += names
         else:
-            self._attached = Attached(self.model, found)
+            self._attached, self._apart = Attached(self.model, found), names
+
+    @property
+    def made_with(self) -> dict[str, str]:
+        """What a result depends on besides the request, written as on the command line: cache, guided, and lora, one adapter a line."""
+        values = {**self.shortcuts.write(), "lora": "\n".join([*self._merged, *self._apart])}
+        return {name: value for name, value in values.items() if value}
 
     def edit(
         self,
@@ -319,7 +329,8 @@ class Editor:
         # 7. The change is laid over the original, at its own size, within the mask where there is one: see `Drawing.finish`.
         baselines = [None] * len(drawn) if read.baselines is None else read.baselines
         rows = zip(requests, read.sheets, drawn, baselines, strict=True)
-        return [Drawing(request, sheet, picture, baseline, preset.name, clock.read()) for request, sheet, picture, baseline in rows]
+        facts = preset.name, clock.read(), self.made_with
+        return [Drawing(request, sheet, picture, baseline, *facts) for request, sheet, picture, baseline in rows]
 
     def _velocity(self, read: _Read, times: Sequence[float]) -> Callable[[Tensor, Tensor], Tensor]:
         """The velocity at these times, asked for one after the other."""

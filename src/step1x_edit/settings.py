@@ -17,7 +17,7 @@ from step1x_edit.image_records import PREFIX
 from step1x_edit.types import LONGEST_INSTRUCTION, EditResult
 
 _NUMBERS = {"seed": int, "steps": int, "guidance": float, "size": int, "strength": float, "guidance_limit": float, "refine": float}
-_TEXTS = ("instruction", "model", "negative", "mask")
+_TEXTS = ("instruction", "model", "negative", "mask", "cache", "guided", "lora")
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,16 @@ class Settings:
         options: of `EditRequest`, by name: instruction, seed, steps, guidance, size, strength, guidance_limit, refine, negative.
         model: name of the model.
         mask: SHA-256 of the mask's pixels, or empty where there was none.
+        cache, guided: what was left out, see `Shortcuts`; or empty.
+        lora: names of the files of adapters, each with its weight, NAME:WEIGHT.
     """
 
     options: dict[str, Any]
     model: str
     mask: str = ""
+    cache: str = ""
+    guided: str = ""
+    lora: tuple[str, ...] = ()
 
 
 def describe_edit(result: EditResult) -> dict[str, str]:
@@ -40,6 +45,7 @@ def describe_edit(result: EditResult) -> dict[str, str]:
     request = result.request
     values: dict[str, Any] = {name: getattr(request, name) for name in ("instruction", *_NUMBERS, "negative")}
     values |= {"model": result.model, "mask": "" if request.mask is None else digest_mask(request.mask)}
+    values |= result.made_with
     texts = {f"{PREFIX}{name}": str(value) for name, value in values.items() if value not in ("", None)}
     return {"Software": f"step1x-edit {__version__}", **texts}
 
@@ -73,4 +79,5 @@ def parse_settings(record: Mapping[str, str], name: str) -> Settings:
                 options[key] = kind(values[key])
             except ValueError as error:
                 raise UsageError(f"The setting {key} in {name} is {values[key][:40]!r}, which is no number.") from error
-    return Settings(options, values["model"], values.get("mask", ""))
+    lora = tuple(values.get("lora", "").splitlines())
+    return Settings(options, values["model"], values.get("mask", ""), values.get("cache", ""), values.get("guided", ""), lora)

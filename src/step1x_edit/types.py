@@ -129,6 +129,7 @@ class EditResult:
         request: the request, with every None replaced by the value that was used.
         model: name of the model.
         seconds: wall-clock time, by step of the work.
+        made_with: see `Editor.made_with`.
     """
 
     image: Image
@@ -136,3 +137,4 @@ class EditResult:
     request: EditRequest
     model: str
     seconds: dict[str, float] = field(default_factory=dict)
+    made_with: dict[str, str] = field(default_factory=dict)

@@ -15,7 +15,9 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from step1x_edit import __version__
 from step1x_edit.settings import read_settings
@@ -62,7 +64,7 @@ def test_results_lie_beside_the_picture(step1x: Run, photo: Path, random_mini: P
 def test_an_edit_is_made_again_from_its_file(step1x: Run, photo: Path, random_mini: Path) -> None:
     first, again, other, bare = (photo.with_name(name) for name in ("first.jpg", "again.jpg", "other.png", "bare.webp"))
     box = ("--box", "10,10,100,100")
-    asked = (photo, "把它变成夜晚", "--seed", "7", "--steps", "2", "--strength", "0.5", *box)
+    asked = (photo, "把它变成夜晚", "--seed", "7", "--steps", "6", "--strength", "0.5", "--cache", "every:2", *box)
     assert step1x("edit", *asked, "--weights", random_mini, "-o", first).returncode == 0
     assert_refused(step1x("edit", photo, "--like", first), 2, "was made within a mask")
     done = step1x("edit", photo, "--like", first, *box, "--weights", random_mini, "-o", again)
@@ -70,9 +72,20 @@ def test_an_edit_is_made_again_from_its_file(step1x: Run, photo: Path, random_mi
     assert again.read_bytes() == first.read_bytes()
     assert step1x("edit", photo, "make it day", "--like", again, *box, "--seed", "8", "--weights", random_mini, "-o", other).returncode == 0
     found = read_settings(other)
-    assert (found.options["instruction"], found.options["seed"], found.options["steps"]) == ("make it day", 8, 2)
+    assert (found.options["instruction"], found.options["seed"], found.options["steps"]) == ("make it day", 8, 6)
+    assert found.cache == "every:2"
     assert step1x("edit", photo, "--like", first, *box, "--weights", random_mini, "--no-settings", "-o", bare).returncode == 0
     assert_refused(step1x("edit", photo, "--like", bare), 2, "holds no settings")
+
+
+def test_an_edit_with_adapters_is_made_again_with_them_alone(step1x: Run, photo: Path, random_mini: Path) -> None:
+    key, adapter = "lora_unet_double_blocks_0_img_attn_qkv", photo.with_name("warm.safetensors")
+    save_file({f"{key}.lora_down.weight": torch.ones(2, 192), f"{key}.lora_up.weight": torch.ones(576, 2)}, adapter)
+    first, again = photo.with_name("first.png"), photo.with_name("again.png")
+    assert step1x("edit", photo, "make it warm", "--lora", f"{adapter}:0.5", "--weights", random_mini, "-o", first).returncode == 0
+    assert_refused(step1x("edit", photo, "--like", first), 2, "give them, as --lora warm.safetensors:0.5.")
+    done = step1x("edit", photo, "--like", first, "--lora", f"{adapter}:0.5", "--weights", random_mini, "-o", again)
+    assert done.returncode == 0 and again.read_bytes() == first.read_bytes()
 
 
 def test_raw_is_what_the_model_drew_and_overwrite_replaces(step1x: Run, photo: Path, random_mini: Path) -> None:

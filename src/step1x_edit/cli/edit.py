@@ -20,7 +20,7 @@ from step1x_edit.cli.credentials import open_credentials
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.folders import check_version, find_version, find_weights
 from step1x_edit.cli.libraries import prepare_libraries
-from step1x_edit.cli.likeness import repeat
+from step1x_edit.cli.likeness import read_likeness
 from step1x_edit.cli.regions import read_region
 from step1x_edit.cli.thought import Thought
 from step1x_edit.errors import UsageError
@@ -153,7 +153,12 @@ def edit(
     if thinker_model is not None and thinker is None:
         raise UsageError("--thinker-model names a model of a server; give its address with --thinker.")
     if like is not None:
-        model, instruction, options = repeat(like, model, instruction, options, masked=mask is not None or box is not None)
+        found = read_likeness(like, masked=mask is not None or box is not None, adapted=bool(lora))
+        options = {**found.options, **options}
+        words = options.pop("instruction")
+        model, instruction = model or found.model, instruction or words
+        print(f"Like {like}: {instruction}", file=sys.stderr)
+        cache, guided = cache or found.cache or None, guided or found.guided or None
     if model is not None and weights is not None:
         check_version(model, weights)
     model = model or "mini"

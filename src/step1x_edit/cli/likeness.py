@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from step1x_edit.errors import UsageError
 
+if TYPE_CHECKING:
+    from step1x_edit.settings import Settings
 
-def repeat(path: Path, model: str | None, instruction: str | None, given: dict[str, Any], masked: bool) -> tuple[str, str, dict[str, Any]]:
-    """Model, instruction and options of the edit whose result is in `path`; what is given wins over what is there.
+
+def read_likeness(path: Path, masked: bool, adapted: bool) -> Settings:
+    """The settings of the edit whose result is in `path`.
+
+    Args:
+        path: an edited picture.
+        masked, adapted: whether a mask, and adapters, are given; the file does not hold them.
 
     Raises:
         ImageError: `path` cannot be opened as a picture.
-        UsageError: it holds no settings; or the edit was made within a mask, and none is given.
+        UsageError: it holds no settings; or the edit was made within a mask, or with adapters, and none are given.
     """
     from step1x_edit.settings import read_settings
 
     found = read_settings(path)
     if found.mask and not masked:
         raise UsageError(f"The edit in {path} was made within a mask, which is not kept in the file; give one with --mask or --box.")
-    options = {**found.options, **given}
-    words = options.pop("instruction")
-    print(f"Like {path}: {instruction or words}", file=sys.stderr)
-    return model or found.model, instruction or words, options
+    if found.lora and not adapted:
+        named = " ".join(f"--lora {each}" for each in found.lora)
+        raise UsageError(f"The edit in {path} was made with adapters, which are not kept in the file; give them, as {named}.")
+    return found

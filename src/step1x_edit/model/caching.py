@@ -52,6 +52,11 @@ class Shortcuts:
             raise UsageError(f"Guidance must act between two times of 0 to 1, as 0.2,0.9, not {guided}.")
         return cls(kind, limit, between)
 
+    def write(self) -> dict[str, str]:
+        """The options that `read` makes this of; empty where nothing is left out."""
+        cache = "" if self.kind is None else f"{self.kind}:{self.limit:g}"
+        return {"cache": cache, "guided": "" if self.guided == (0.0, 1.0) else f"{self.guided[0]:g},{self.guided[1]:g}"}
+
     def new_cache(self, steps: int) -> StepCache | None:
         """An empty cache for an edit of so many steps."""
         return None if self.kind is None else StepCache(self.kind, self.limit, steps)
