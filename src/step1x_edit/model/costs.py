@@ -89,9 +89,9 @@ def build_mllm(config: Any = None) -> nn.Module:
         return Qwen2_5_VLForConditionalGeneration(config).eval()
 
 
-def count_parameters(module: nn.Module) -> int:
-    """Number of weights."""
-    return sum(parameter.numel() for parameter in module.parameters())
+def count_parameters(module: nn.Module, trained: bool | None = None) -> int:
+    """Number of weights: all, or those that are trained, or those that are not."""
+    return sum(p.numel() for p in module.parameters() if trained is None or p.requires_grad == trained)
 
 
 def count_transformer(preset: Preset, tokens: Tokens, rows: int = 1, dtype: torch.dtype = torch.bfloat16) -> Cost:
@@ -126,24 +126,43 @@ def count_pictures(preset: Preset, width: int, height: int, dtype: torch.dtype =
 
 def count(work: Callable[[], object], grad: bool = False) -> Cost:
     """What the work costs, whose tensors lie on the meta device."""
-    with torch.set_grad_enabled(grad), FlopCounterMode(display=False) as flops, _FusedAttention() as attention, _Live() as live:
+    with torch.set_grad_enabled(grad), FlopCounterMode(display=False) as flops, FusedAttention() as attention, _Live() as live:
         work()
     return Cost(flops.get_total_flops() + attention.flops, live.peak)
 
 
-class _FusedAttention(TorchFunctionMode):
-    """Takes attention for one step, as the kernels of all devices compute it, without the table of all pairs of tokens."""
+class FusedAttention(TorchFunctionMode):
+    """Takes attention for one step both ways, as the kernels of all devices compute it, without the table of all pairs of tokens.
+
+    Attributes:
+        flops: multiplications and additions so far: two products forwards, four backwards.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.flops = 0
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if function is not F.scaled_dot_product_attention or torch.is_grad_enabled():
+        if function is not F.scaled_dot_product_attention:
             return function(*args, **(kwargs or {}))
-        query, key, value = args[:3]
-        self.flops += 4 * query.numel() * key.shape[-2]
-        return query.new_empty(*query.shape[:-1], value.shape[-1])
+        return _Attention.apply(self, *args[:3])
+
+
+class _Attention(torch.autograd.Function):
+    """Keeps for the way back what fused kernels keep: queries, keys, values and the result."""
+
+    @staticmethod
+    def forward(ctx: Any, counter: FusedAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        ctx.counter, ctx.product = counter, 2 * query.numel() * key.shape[-2]
+        counter.flops += 2 * ctx.product
+        output = query.new_empty(*query.shape[:-1], value.shape[-1])
+        ctx.save_for_backward(query, key, value, output)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        ctx.counter.flops += 4 * ctx.product
+        return None, *(torch.empty_like(x) for x in ctx.saved_tensors[:3])
 
 
 class _Live(TorchDispatchMode):

@@ -12,11 +12,12 @@ from pathlib import Path
 import torch
 
 from step1x_edit.errors import UsageError
+from step1x_edit.model.costs import count_parameters
 from step1x_edit.model.presets import PRESETS, Preset
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.weights import load_preset
 from step1x_edit.training import adapters
-from step1x_edit.training.counting import StepCost, count_parameters, count_step
+from step1x_edit.training.counting import StepCost, count_step
 from step1x_edit.training.optim import is_hidden
 from step1x_edit.training.recipe import Recipe, Stage
 from step1x_edit.training.starting import blocks_of
