@@ -14,7 +14,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 T = TypeVar("T")
-PATIENCE = 120.0
+PATIENCE = 200.0
 """Seconds that a page may take for anything."""
 
 

@@ -13,5 +13,5 @@ def test_the_page_of_the_command_is_up_to_date(tmp_path: Path) -> None:
     typer = Path(sys.executable).with_name("typer")
     written = tmp_path / "cli.md"
     options = ["--name", "step1x", "--title", "The command step1x", "--output", str(written)]
-    subprocess.run([typer, "step1x_edit.cli.main", "utils", "docs", *options], check=True, capture_output=True, timeout=60)
+    subprocess.run([typer, "step1x_edit.cli.main", "utils", "docs", *options], check=True, capture_output=True, timeout=200)
     assert written.read_text() == PAGE.read_text(), "the command has changed: run make docs"

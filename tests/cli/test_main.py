@@ -111,6 +111,6 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     command = Path(sys.executable).with_name("step1x")
-    done = subprocess.run([command, "--help"], stdout=writing, stderr=subprocess.PIPE, timeout=60, check=False)
+    done = subprocess.run([command, "--help"], stdout=writing, stderr=subprocess.PIPE, timeout=200, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"")

@@ -146,12 +146,12 @@ def test_workers_end_with_the_process_that_started_them(recipe: DataRecipe, tmp_
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         start_new_session=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not list((tmp_path / "set").rglob("*.tar")) and time.monotonic() < deadline:
         time.sleep(0.1)
     process.kill()
     process.wait()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 200
     while _alive(process.pid) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert _alive(process.pid) == []

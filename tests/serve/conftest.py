@@ -33,5 +33,5 @@ def client(server: Server) -> Iterator[openai.OpenAI]:
 @pytest.fixture
 def http(server: Server) -> Iterator[httpx.Client]:
     """A plain one."""
-    with httpx.Client(base_url=server.root, timeout=60, trust_env=False) as made:
+    with httpx.Client(base_url=server.root, timeout=200, trust_env=False) as made:
         yield made

@@ -84,7 +84,7 @@ def test_keys_open_the_door(keyed: tuple[Server, Keys]) -> None:
 def test_a_rush_is_answered_with_429_and_leaves_room_for_others(keyed: tuple[Server, Keys]) -> None:
     server, keys = keyed
     rushing, other = keys.add("rushing"), keys.add("other")
-    with httpx.Client(base_url=server.root, trust_env=False, timeout=60) as http:
+    with httpx.Client(base_url=server.root, trust_env=False, timeout=200) as http:
 
         def edit(secret: str) -> httpx.Response:
             data = {"prompt": "make it night", "steps": "20"}
@@ -115,7 +115,7 @@ def test_the_end_finishes_what_was_begun() -> None:
     answers: list[int] = []
 
     def edit() -> None:
-        with httpx.Client(base_url=server.root, trust_env=False, timeout=60) as http:
+        with httpx.Client(base_url=server.root, trust_env=False, timeout=200) as http:
             answers.append(ask(http, steps="20").status_code)
 
     clients = [threading.Thread(target=edit) for _ in range(3)]

@@ -19,7 +19,7 @@ def test_no_request_that_the_document_suggests_makes_the_server_fail(server: Ser
             "--phases=examples,coverage,fuzzing",
             "--max-examples=15",
             "--seed=1",
-            "--request-timeout=60",
+            "--request-timeout=200",
             "--suppress-health-check=all",
             "--no-color",
         ],

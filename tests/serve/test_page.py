@@ -42,7 +42,7 @@ def url() -> Iterator[str]:
         yield line.split()[4].rstrip(";")
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=200)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def test_every_file_is_signed(tmp_path: Path) -> None:
     chain, key = write_pair(tmp_path, ec.generate_private_key(ec.SECP256R1()))
     server = Server("--credentials", str(chain), "--credentials-key", str(key))
     try:
-        with httpx.Client(base_url=server.root, timeout=60, trust_env=False) as http:
+        with httpx.Client(base_url=server.root, timeout=200, trust_env=False) as http:
             for form in ("png", "jpeg", "webp"):
                 data = {"prompt": "a secret instruction", "output_format": form}
                 answer = http.post("/v1/images/edits", data=data, files={"image": encode(noise(64, 48))})

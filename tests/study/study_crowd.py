@@ -94,7 +94,7 @@ def hold_study(folder: Path, in_browser: int, progress: Callable[[int], None] = 
 
 
 async def _take_part(url: str, person: Opinion) -> int:
-    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=200) as client:
         await study_people.join(client)
         return await study_people.take_part(client, person)
 

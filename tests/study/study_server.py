@@ -32,7 +32,7 @@ class Server:
         lines = iter(self.process.stdout)
         found = next((found for line in lines if (found := re.search(r"http://127\.0\.0\.1:(\d+)", line))), None)
         if not found:
-            raise AssertionError(self.process.communicate(timeout=60)[1])
+            raise AssertionError(self.process.communicate(timeout=200)[1])
         self.port = int(found[1])
 
     @property
@@ -48,5 +48,5 @@ class Server:
     def stop(self, how: signal.Signals = signal.SIGTERM) -> str:
         """End the server, politely or not; returns what it wrote after its address."""
         self.process.send_signal(how)
-        said, errors = self.process.communicate(timeout=60)
+        said, errors = self.process.communicate(timeout=200)
         return said + errors

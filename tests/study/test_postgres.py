@@ -54,7 +54,7 @@ def postgres() -> Iterator[str]:
         assert any("ready to accept connections" in line for line in server.stderr), "the server did not start"
         yield f"postgresql://study@/postgres?host={folder}"
         server.terminate()
-        server.communicate(timeout=60)
+        server.communicate(timeout=200)
 
 
 @pytest.fixture
