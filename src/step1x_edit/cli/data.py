@@ -12,6 +12,7 @@ import typer
 
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.progress import progress_line
+from step1x_edit.cli.screen import open_page
 
 app = typer.Typer(help="Make, inspect and convert sets of edit triplets.", no_args_is_help=True)
 
@@ -105,7 +106,7 @@ def view(
     sheets: Annotated[
         Path | None, typer.Option("--sheets", help="Draw a contact sheet of each category and route into this folder, too.")
     ] = None,
-    open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
+    opened: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
     debug: Debug = False,
 ) -> None:
     """Write a page with before, after, mask and both instructions, and open it."""
@@ -118,8 +119,8 @@ def view(
     if sheets is not None:
         for path in write_sheets(folder, sheets, each):
             typer.echo(str(path))
-    if open_page:
-        typer.launch(str(target))
+    if opened:
+        open_page(str(target))
 
 
 @app.command()

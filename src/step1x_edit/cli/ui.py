@@ -11,6 +11,7 @@ import typer
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.folders import find_version, find_weights
 from step1x_edit.cli.libraries import prepare_libraries
+from step1x_edit.cli.screen import open_page
 from step1x_edit.errors import UsageError
 
 
@@ -47,7 +48,7 @@ def ui(
     def ready(url: str) -> None:
         typer.echo(f"The page is at {url}; Ctrl-C ends it.")
         if browser:
-            typer.launch(url)
+            open_page(url)
 
     serve_page(editor, host, port, offered, ready)
 
