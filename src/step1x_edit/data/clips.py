@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,17 @@ class Sample:
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip: its name below its folder, where it lies, checksum, and what is known of its licence."""
+    """A clip: its name below its folder, where it lies, and what is known of its licence."""
 
     name: str
     path: Path
-    sha256: str
     credit: Credit = field(default_factory=Credit)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Checksum of the file, read when a triplet is made of it: hours of clips are not read by every process that starts."""
+        with self.path.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
 
     def provenance(self) -> dict[str, Any]:
         """What a triplet keeps of it."""
@@ -63,9 +69,7 @@ def list_clips(folders: Sequence[Path]) -> list[Clip]:
         if not folder.is_dir():
             raise UsageError(f"The folder {folder} does not exist; give an existing folder of clips.")
         for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file()):
-            with path.open("rb") as content:
-                digest = hashlib.file_digest(content, "sha256").hexdigest()
-            found.append(Clip(path.relative_to(folder).as_posix(), path, digest, credits.find(path)))
+            found.append(Clip(path.relative_to(folder).as_posix(), path, credits.find(path)))
     if not found:
         raise UsageError(f"There is no clip in {', '.join(map(str, folders))}; clips end in {', '.join(ENDINGS)}.")
     return found
