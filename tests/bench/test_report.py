@@ -8,7 +8,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
 
+from browsing import CHROMIUM, DRIVER, open_browser
 from step1x_edit.bench.calls import Limits, Prices
 from step1x_edit.bench.gedit import BenchCase
 from step1x_edit.bench.radar import draw_radar
@@ -56,6 +59,23 @@ def test_the_page_is_whole_and_stands_alone(page: str) -> None:
     assert reader.tags.count("input") >= 4
     for words in ("Worst cases of one", "Missing cases", "no score in the table", "step1x bench report", "3.000", "6.000", "7.494"):
         assert words in page
+
+
+@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromium-driver are not installed")
+def test_the_slider_uncovers_what_was_before(page: str, tmp_path: Path) -> None:
+    with open_browser(tmp_path / "profile") as driver:
+        driver.get((tmp_path / "report.html").as_uri())
+        slide = driver.find_element(By.CSS_SELECTOR, ".slide")
+        after, knob = slide.find_element(By.CLASS_NAME, "after"), slide.find_element(By.TAG_NAME, "input")
+        assert after.value_of_css_property("clip-path") == "inset(0px 0px 0px 50%)"
+        driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", slide)
+        width = slide.size["width"]
+        ActionChains(driver).click_and_hold(knob).move_by_offset(width // 4, 0).release().perform()
+        covered = re.fullmatch(r"inset\(0px 0px 0px (\d+)%\)", after.value_of_css_property("clip-path"))
+        assert covered is not None and 70 <= int(covered[1]) <= 80
+        pictures = slide.find_elements(By.TAG_NAME, "img")
+        assert {(p.size["width"], p.size["height"]) for p in pictures} == {(width, slide.size["height"])}, "one lies over the other"
+        assert [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
 def test_a_gap_is_not_a_zero() -> None:
