@@ -260,6 +260,9 @@ def test_wrong_places_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureFix
     assert "holds no review" in capsys.readouterr().err
     assert run(["bench", "build", "collect", str(tmp_path), "--out", str(tmp_path / "x")]) == 2
     assert "--public" in capsys.readouterr().err
+    place = [str(tmp_path), "--out", str(tmp_path / "x"), "--own-pictures"]
+    assert run(["bench", "build", "collect", *place, "--tool", "similarity=clap"]) == 2
+    assert "There is no similarity 'clap'" in capsys.readouterr().err
     (tmp_path / DATABASE).write_text("no database, but a longer text than a header")
     with pytest.raises(Step1XError, match="cannot be used as a database"):
         Store(tmp_path)

@@ -41,6 +41,15 @@ def collect(
         bool, typer.Option("--own-pictures", help="Keep people's own pictures, blurred where they show persons: only where they agreed.")
     ] = False,
     least: Annotated[float, typer.Option("--likeness", min=0, max=1, help="Least likeness of a public picture.")] = 0.5,
+    tool: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tool",
+            metavar="ROLE=NAME[:MODEL]",
+            help="A model for a part of it, as similarity=clip or faces=detr:FOLDER; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     url: Annotated[str | None, typer.Option("--url", help="OpenAI-compatible service that sorts, translates and rewords.")] = None,
     model: Annotated[str, typer.Option("--model", help="Name of the model there.")] = "default",
     debug: Debug = False,
@@ -51,12 +60,13 @@ def collect(
     from step1x_edit.bench.building.requests import read_requests
     from step1x_edit.bench.building.store import Store
     from step1x_edit.bench.building.web_search import WebSearch
+    from step1x_edit.data.tools.choice import ToolChoice
     from step1x_edit.data.tools.toolbox import Toolbox
     from step1x_edit.endpoint import EndpointThinker
 
     if [public is not None, web is not None, own_pictures].count(True) != 1:
         raise UsageError("Give one of --public with a folder of public pictures, --web, or --own-pictures where people agreed to that.")
-    tools = Toolbox.offline()
+    tools = Toolbox({role: ToolChoice.parse(str(name)) for role, name in read_options(tool).items()})
     thinker = EndpointThinker(url, model, read_key("endpoint") or "") if url else None
     search: PictureSearch | None = LocalSearch(public, tools.similarity) if public else None
     if web is not None:

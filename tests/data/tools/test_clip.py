@@ -10,9 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
+from step1x_edit.bench.building.lookalikes import LocalSearch
+from step1x_edit.bench.building.store import Store
+from step1x_edit.cli.main import run
 from step1x_edit.data.labels import LABELS
 from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.clip import BAD, GOOD, Clip
+from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Floats, Pixels
 
 Photo = Callable[[str, int], Pixels]
@@ -63,6 +67,27 @@ def test_a_picture_nearer_to_good_words_scores_higher(tools: dict[str, Clip], ph
         products = np.array([tool.embed_text(text) @ tool.embed(picture) for text in (*GOOD, *BAD)])
         margins.append(np.mean(1 / (1 + np.exp(100 * (products[3:] - products[:3])))))
     assert scores == pytest.approx(margins, abs=1e-4)
+
+
+def test_it_chooses_the_public_pictures_of_a_benchmark(
+    tools: dict[str, Clip], twin: Callable[[str], Path], photo: Photo, tmp_path: Path
+) -> None:
+    for folder in ("requests", "public"):
+        (tmp_path / folder).mkdir()
+    for name in ("coffee", "chelsea", "rocket"):
+        Image.fromarray(photo(name, 96)).save(tmp_path / f"public/{name}.png")
+    asked = Image.fromarray(photo("lake-sherburne", 96))
+    asked.save(tmp_path / "requests/mine.png")
+    (tmp_path / "requests/mine.txt").write_text("make it night", encoding="utf-8")
+    places = [str(tmp_path / "requests"), "--out", str(tmp_path / "work"), "--public", str(tmp_path / "public"), "--likeness", "0"]
+    assert run(["bench", "build", "collect", *places, "--tool", f"similarity=clip:{twin('clip')}"]) == 0
+    store = Store(tmp_path / "work")
+    [candidate] = store.read()
+    store.close()
+    best = LocalSearch(tmp_path / "public", tools["clip"]).find(np.asarray(asked))[0]
+    assert candidate.likeness == pytest.approx(best.likeness, abs=1e-4)
+    offline = LocalSearch(tmp_path / "public", Toolbox.offline().similarity).find(np.asarray(asked))[0]
+    assert candidate.likeness != pytest.approx(offline.likeness, abs=1e-3)
 
 
 def test_a_text_that_is_too_long_is_cut_off(tools: dict[str, Clip]) -> None:
