@@ -118,9 +118,10 @@ def test_from_a_picture_to_the_file_taken_home(driver: webdriver.Chrome, url: st
 def test_steps_are_shown_and_can_be_stopped(driver: webdriver.Chrome) -> None:
     drop(driver, PHOTOS / "coffee.jpg")
     driver.find_element(By.CSS_SELECTOR, "#advanced button").click()
-    steps = wait_for(driver, lambda d: d.find_element(By.CSS_SELECTOR, "#steps input[type=number]"))
-    steps.clear()
-    steps.send_keys("60\t")
+    for name, value in (("steps", "60"), ("size", "256")):  # a quarter of a minute, so that there is time to stop it
+        box = wait_for(driver, lambda d, name=name: d.find_element(By.CSS_SELECTOR, f"#{name} input[type=number]"))
+        box.clear()
+        box.send_keys(f"{value}\t")
     driver.find_element(By.CSS_SELECTOR, "#instruction textarea").send_keys("make it night")
     driver.find_element(By.ID, "go").click()
     says(driver, " of 60, ")

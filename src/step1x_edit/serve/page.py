@@ -168,7 +168,7 @@ class Page:
                         self.strength = gr.Slider(0.05, 1, 1, step=0.05, label="Strength", info="Under 1 keeps more of the picture")
                     with gr.Row():
                         self.size = gr.Slider(
-                            64, 2048, preset.size, step=16, label="Working size", info=f"{preset.size} is the model's own"
+                            64, 2048, preset.size, step=16, label="Working size", elem_id="size", info=f"{preset.size} is the model's own"
                         )
                         self.negative = gr.Textbox(label="Lead away from", placeholder="with guidance above 1")
             self._connect()
