@@ -107,7 +107,8 @@ def test_a_recipe_with_clips_builds_from_them_and_any_triplet_is_made_again(reci
     changes = {"count": 2, "categories": {"motion_change": {"share": 1}}, "videos": [str(folder)], "from_videos": 1.0}
     limits = {**values["limits"], "distance": 0}
     out = tmp_path / "set"
-    assert build(DataRecipe.model_validate({**values, **changes, "limits": limits}), out)["count"] == 2
+    facts = build(DataRecipe.model_validate({**values, **changes, "limits": limits}), out)
+    assert (facts["count"], facts["routes"]) == (2, {"filmed": 2})
     for record, _ in read_records(out):
         assert record.provenance["route"] == "filmed"
         assert record.provenance["clip"]["file"] == "walk.avi"

@@ -170,7 +170,7 @@ def _finish(job: Job, selection: Selection, shards: int) -> dict[str, Any]:
     facts = {
         "count": len(kept),
         "categories": _count(row.slot.category.value for row in kept),
-        "routes": _count(row.slot.route for row in kept),
+        "routes": _count(row.values["route"] for row in kept),
         "composed_instead": dict(sorted(selection.composed_instead.items())),
         "drawn": _count(row.slot.name for row in rows),
         "rejected": _count_stages(rejected),

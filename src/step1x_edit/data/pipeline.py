@@ -226,7 +226,7 @@ def describe(candidate: Candidate) -> dict[str, Any]:
     return {
         "id": candidate.id,
         "category": candidate.slot.category.value,
-        "route": candidate.slot.route,
+        "route": candidate.provenance["route"],
         "stage": rejection.stage if rejection else "",
         "reason": rejection.reason if rejection else "",
         "numbers": candidate.numbers,
