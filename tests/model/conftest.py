@@ -31,7 +31,8 @@ AUTOENCODER = AutoencoderConfig(resolution=32, ch=8, ch_mult=(1, 2), num_res_blo
 def _tiny(name: str) -> Preset:
     row = PRESETS[name]
     connector = replace(CONNECTOR, scale_factor=row.connector.scale_factor, text_token_mapping=row.connector.text_token_mapping)
-    return replace(row, dit=DIT, connector=connector, autoencoder=AUTOENCODER, patch=2)
+    dit = replace(DIT, out_channels=20) if row.prediction == "reference_blend" else DIT
+    return replace(row, dit=dit, connector=connector, autoencoder=AUTOENCODER, patch=2)
 
 
 def _randomise(module: nn.Module, seed: int = 0) -> None:

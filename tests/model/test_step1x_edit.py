@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from step1x_edit.flow.packing import pack, unpack
 from step1x_edit.flow.sampler import sample
 from step1x_edit.model.presets import Preset
 from step1x_edit.model.records import Embedding, Grid
@@ -84,8 +85,19 @@ def test_velocity_of_a_change_leads_to_the_changed_reference(draw: Draw) -> None
     torch.testing.assert_close(at_zero * SMALLEST_TIME, noisy - reference - change)
 
 
-def test_training_starts_from_leaving_the_picture_as_it_is(tiny: Callable[[str], Preset], embedding: Embedding, draw: Draw) -> None:
-    model = Step1XEdit(replace(tiny("mini"), prediction="reference_change"))
+def test_what_goes_of_the_reference_goes_from_all_channels_of_a_latent_pixel(draw: Draw) -> None:
+    latent, gone = draw(1, 4, 4, 6), torch.zeros(1, 1, 4, 6)
+    gone[0, 0, 1, 2], gone[0, 0, 3, 5] = 1, 0.25
+    faded = unpack(Step1XEdit.fade(pack(latent, 2), pack(gone, 2)), 2, 3, 2)
+    torch.testing.assert_close(faded, latent * (1 - gone))
+
+
+@pytest.mark.parametrize("prediction", ["reference_change", "reference_blend"])
+def test_training_starts_from_leaving_the_picture_as_it_is(
+    prediction: str, tiny: Callable[[str], Preset], embedding: Embedding, draw: Draw
+) -> None:
+    dit = replace(tiny("mini").dit, out_channels=20 if prediction == "reference_blend" else 16)
+    model = Step1XEdit(replace(tiny("mini"), dit=dit, prediction=prediction))
     model.initialise(3)
     reference = draw(2, 6, 16)
     with torch.no_grad():

@@ -56,10 +56,11 @@ def steps(count: int) -> list[dict[str, int]]:
 
 
 def test_sharded_over_two_processes_it_agrees_with_one_which_then_goes_on_alone(tmp_path: Path, edit_recipe: Callable[..., Recipe]) -> None:
-    recipe = edit_recipe(stages=steps(4), activation_checkpointing=True)
+    slow = {"lr": 3e-4, "muon_lr": 3e-4, "warmup": 0, "ema": 0.9}  # so that the rounding of one step does not grow much in the next
+    recipe = edit_recipe(stages=steps(4), activation_checkpointing=True, optim=slow)
     assert train(build_task(recipe, CPU, tmp_path), recipe, tmp_path / "one", CPU) == 4
     watched = {"every": 2, "count": 1, "heldout": False}  # which changes nothing
-    on_two(tmp_path / "two", edit_recipe(stages=steps(3), activation_checkpointing=True, evaluation=watched))
+    on_two(tmp_path / "two", edit_recipe(stages=steps(3), activation_checkpointing=True, optim=slow, evaluation=watched))
     assert len(list((tmp_path / "two/state/step-00000003").iterdir())) == 2
     assert train(build_task(recipe, CPU, tmp_path), recipe, tmp_path / "two", CPU) == 4
     for name in ("loss", "gradient_norm"):

@@ -156,7 +156,8 @@ class Preset(_Strict):
         references: how many pictures one request may show.
         text_to_image: whether it makes pictures from text alone.
         thinks: whether its MLLM also answers questions, as thinking and reflection ask it to.
-        prediction: what the network's output means: "velocity", or "reference_change", the difference of picture and reference.
+        prediction: what the network's output means: "velocity"; "reference_change", the difference of picture and reference; or
+            "reference_blend", that and, in patch**2 further channels, how much of the reference goes from each latent pixel.
         steps, guidance, size: defaults; size is the side in pixels of the square with the picture's area.
         guidance_limit: guidance is limited in length where t is above this; None never.
         schedule_low, schedule_high: (picture tokens, shift exponent), the line that gives the shift.
@@ -177,7 +178,7 @@ class Preset(_Strict):
     references: int = 1
     text_to_image: bool = False
     thinks: bool = False
-    prediction: Literal["velocity", "reference_change"] = "velocity"
+    prediction: Literal["velocity", "reference_change", "reference_blend"] = "velocity"
     steps: int = 28
     guidance: float = 6.0
     size: int = 1024
@@ -190,6 +191,9 @@ class Preset(_Strict):
     def __post_init__(self) -> None:
         if self.connector.hidden_size != self.dit.context_in_dim:
             raise ValueError(f"the connector gives {self.connector.hidden_size} channels, the DiT takes {self.dit.context_in_dim}")
+        channels = self.dit.in_channels + (self.patch**2 if self.prediction == "reference_blend" else 0)
+        if self.dit.out_channels != channels:
+            raise ValueError(f"{self.prediction} takes {channels} channels from the DiT, it gives {self.dit.out_channels}")
 
     @property
     def cell(self) -> int:
@@ -237,7 +241,7 @@ PRESETS: dict[str, Preset] = {
         "mini",
         dit=DiTConfig(
             in_channels=384,
-            out_channels=384,
+            out_channels=400,
             vec_in_dim=192,
             context_in_dim=192,
             hidden_size=192,
@@ -256,7 +260,7 @@ PRESETS: dict[str, Preset] = {
         text_limit=128,
         prompt_drop=2,
         message=MessageConfig(quotes="none", pixels=None, prefix=None, square=112),
-        prediction="reference_change",
+        prediction="reference_blend",
         steps=1,
         guidance=1.0,
         size=128,

@@ -108,9 +108,13 @@ class Step1XEdit(DiT):
             output = self.decode(noisy_BNC, reference_BMC, context, t_B, prepared.rope, prepared.hidden_BT, blocks, wanted, signal)
             if cache is not None:
                 cache.end(output)
+        gone = None
+        if self.preset.prediction == "reference_blend":
+            output, gone = output.split([noisy_BNC.shape[-1], self.preset.patch**2], dim=-1)
         if self.preset.prediction == "velocity" or reference_BMC is None:
             return output
-        return self.velocity_of_change(output, noisy_BNC, reference_BMC, t_B)
+        faded = reference_BMC if gone is None else self.fade(reference_BMC, gone)
+        return self.velocity_of_change(output, noisy_BNC, faded, t_B)
 
     def hidden_padding(self, embedding: Embedding) -> Tensor | None:
         """The mask that hides padded text from the DiT, or None where the DiT sees all of it.
@@ -118,6 +122,15 @@ class Step1XEdit(DiT):
         Source: reference facts, "the DiT's own attention has NO mask: padded tokens take part. v1.2 does not pad".
         """
         return None if self.preset.text_padding or bool(embedding.mask_BL.all()) else embedding.mask_BL
+
+    @staticmethod
+    def fade(reference_BNC: Tensor, gone_BNP: Tensor) -> Tensor:
+        """The reference without the share `gone` of each latent pixel, whose place in the patch is P and whose channels are C / P.
+
+        Choice: not in the paper. What a token says has fewer dimensions than the patch that it stands for, so a small model cannot say all
+        that must go; it can say that it goes.
+        """
+        return reference_BNC * (1 - gone_BNP.repeat(1, 1, reference_BNC.shape[-1] // gone_BNP.shape[-1]))
 
     @staticmethod
     def velocity_of_change(change_BNC: Tensor, noisy_BNC: Tensor, reference_BNC: Tensor, t_B: Tensor) -> Tensor:
