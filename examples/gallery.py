@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -36,7 +39,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs/pictures")
     parser.add_argument("--only", nargs="*", help="names of the pictures to make; all by default")
     arguments = parser.parse_args()
+    edits = {name: edit for name, edit in EDITS.items() if not arguments.only or name in arguments.only}
+    for name, sheet in edit_all(edits, arguments.weights):
+        target = arguments.out / f"{name}.jpg"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sheet.save(target, quality=85, optimize=True)
+        print(target)
 
+
+def edit_all(edits: Mapping[str, tuple[str, str]], weights: Path | None) -> Iterator[tuple[str, Image.Image]]:
+    """Names, and each photograph beside its edit; photographs are named as in examples/photos."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from transformers.utils import logging
 
@@ -45,17 +57,12 @@ def main() -> None:
     from step1x_edit.image_io import read_image
 
     logging.disable_progress_bar()
-    editor = Editor.open("mini", folder=arguments.weights)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    for name, (photo, instruction) in EDITS.items():
-        if arguments.only and name not in arguments.only:
-            continue
+    editor = Editor.open("mini", folder=weights)
+    for name, (photo, instruction) in edits.items():
         image = read_image(ROOT / f"examples/photos/{photo}.jpg").image
         sheet = side_by_side([image, editor.edit(image, instruction).image], instruction)
         sheet.thumbnail((900, 900))
-        target = arguments.out / f"{name}.jpg"
-        sheet.save(target, quality=85, optimize=True)
-        print(target)
+        yield name, sheet
 
 
 if __name__ == "__main__":
