@@ -37,7 +37,7 @@ EDITS = [
     ("chelsea", "change the cat to blue"),
     ("coffee", "make the cup green"),
     ("blue-periwinkle", "make the flowers red"),
-    ("friends-by-aitzol-berasategi", "把花变成黄色"),
+    ("friends-by-aitzol-berasategi", "把狗变成黄色"),
     ("astronaut", "make the suit blue"),
     ("sunset-by-the-pier", "make the sky purple"),
     ("coffee", "make the cup out of wood"),
