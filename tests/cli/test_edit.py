@@ -204,22 +204,26 @@ def test_a_terminal_shows_progress_and_ctrl_c_ends_it(photo: Path, random_mini: 
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TERM": "xterm", "COLUMNS": "100"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal, env=environment)
     os.close(terminal)
-    shown, deadline = b"", time.monotonic() + 200
-    while b"/100000" not in shown:
-        assert time.monotonic() < deadline, shown
-        shown += os.read(controller, 4096)
-    assert b"Loading mini" in shown
-    process.send_signal(signal.SIGINT)
-    rest = b""
-    while True:
-        try:
-            rest += os.read(controller, 4096)
-        except OSError:  # the terminal closes with the process
-            break
-    assert process.wait(60) == 130
-    assert rest.rstrip().endswith(b"step1x: Interrupted.")
-    assert b"Traceback" not in rest
-    assert process.stdout is not None and process.stdout.read() == b""
-    process.stdout.close()
-    os.close(controller)
+    try:
+        shown, deadline = b"", time.monotonic() + 200
+        while b"/100000" not in shown:
+            assert time.monotonic() < deadline, shown
+            shown += os.read(controller, 4096)
+        assert b"Loading mini" in shown
+        process.send_signal(signal.SIGINT)
+        rest = b""
+        while True:
+            try:
+                rest += os.read(controller, 4096)
+            except OSError:  # the terminal closes with the process
+                break
+        assert process.wait(60) == 130
+        assert rest.rstrip().endswith(b"step1x: Interrupted.")
+        assert b"Traceback" not in rest
+        assert process.stdout is not None and process.stdout.read() == b""
+        process.stdout.close()
+        os.close(controller)
+    finally:
+        process.kill()  # one that does not end would take a core from the tests that follow
+        process.wait()
     assert os.listdir(photo.parent) == ["photo.png"]
