@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import numpy as np
 
 from step1x_edit.data.licences import Credit, Credits
 from step1x_edit.data.tools.filtering import shrink
+from step1x_edit.data.tools.weights import digest_file
 from step1x_edit.data.triplet import Pixels
 from step1x_edit.errors import ImageError, UsageError
 
@@ -46,15 +45,9 @@ class Clip:
     path: Path
     credit: Credit = field(default_factory=Credit)
 
-    @cached_property
-    def sha256(self) -> str:
-        """Checksum of the file, read when a triplet is made of it: hours of clips are not read by every process that starts."""
-        with self.path.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
-
     def provenance(self) -> dict[str, Any]:
-        """What a triplet keeps of it."""
-        return {"file": self.name, "sha256": self.sha256, **asdict(self.credit)}
+        """What a triplet keeps of it. The checksum is read here: hours of clips are not read by every process that starts."""
+        return {"file": self.name, "sha256": digest_file(self.path), **asdict(self.credit)}
 
 
 def list_clips(folders: Sequence[Path]) -> list[Clip]:
