@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The embedded model from nothing: autoencoder, small MLLM, editor, scores. A run that is there already is gone on with, so after a kill the
-# same command goes on. On two cores that compute with bfloat16 it takes about five and a half hours.
+# same command goes on. On two cores that compute with bfloat16 it takes about seven hours.
 #
 #   runs/mini.sh PHOTOS CUTOUTS [OUT]
 #
@@ -23,5 +23,6 @@ train edit "$out/mini" --set "model.autoencoder=$out/mini_autoencoder" --set "mo
 train continue "$out/mini_continued" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini"
 train more "$out/mini_more" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_continued"
 train subjects "$out/mini_subjects" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_more"
-.venv/bin/python benchmarks/heldout.py --weights "$out/mini_subjects"
-echo "step1x edit PHOTO INSTRUCTION --weights $out/mini_subjects   edits with it"
+train repeats "$out/mini_repeats" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_subjects"
+.venv/bin/python benchmarks/heldout.py --weights "$out/mini_repeats"
+echo "step1x edit PHOTO INSTRUCTION --weights $out/mini_repeats   edits with it"

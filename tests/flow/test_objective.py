@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from step1x_edit.flow.objective import draw_times, flow_loss, interpolate, velocity_target
+from step1x_edit.flow.objective import draw_times, flow_loss, interpolate, velocity_target, weigh_by_change
 from step1x_edit.flow.sampler import sample
 
 
@@ -23,6 +23,18 @@ def test_a_perfect_velocity_has_no_loss_and_samples_the_picture() -> None:
 def test_the_loss_is_the_mean_square() -> None:
     picture, noise = torch.zeros(1, 1, 2), torch.tensor([[[1.0, 3.0]]])
     assert flow_loss(torch.zeros(1, 1, 2), picture, noise) == pytest.approx(5.0)
+
+
+def test_small_edits_weigh_more() -> None:
+    reference = torch.zeros(3, 4, 8)
+    latent = reference.clone()
+    latent[1, 0] = 1.0  # a quarter of it by 1
+    latent[2] = 1.0
+    weights = weigh_by_change(latent, reference)
+    torch.testing.assert_close(weights, torch.tensor([0.02, 0.27, 1.02]) ** -0.5)
+    predicted = torch.stack([torch.full((4, 8), float(i)) for i in range(3)])
+    noise = latent.clone()  # so that the velocity to be predicted is zero
+    assert float(flow_loss(predicted, latent, noise, weights)) == pytest.approx(float((weights[1] + 4 * weights[2]) / 3))
 
 
 def test_times_follow_their_settings() -> None:

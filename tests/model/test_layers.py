@@ -6,6 +6,7 @@ import cmath
 import math
 from collections.abc import Callable
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -207,7 +208,17 @@ def test_attention_by_rows_is_attention(draw: Draw) -> None:
     assert found.shape == exact.shape and float((found - exact).square().mean().sqrt() / exact.std()) < 0.02
 
 
-def test_attention_that_is_learned_through_has_gradients(draw: Draw) -> None:
-    q, k, v = (draw(1, 2, 5, 16, seed=s).bfloat16().requires_grad_() for s in range(3))
-    attend(q, k, v, None).sum().backward()
-    assert q.grad is not None and k.grad is not None and v.grad is not None
+@pytest.mark.parametrize("tokens", [5, 1100])
+@pytest.mark.parametrize("hidden", [False, True])
+def test_attention_that_is_learned_through_has_the_gradients_of_attention(draw: Draw, tokens: int, hidden: bool) -> None:
+    """As CPUs compute it in bfloat16, with the scores kept, or, of many tokens, without."""
+    given = [draw(2, 2, tokens, 16, seed=s) for s in range(3)]
+    visible = (torch.arange(tokens) % 3 > 0).expand(2, 1, 1, tokens) if hidden else None
+    way = draw(2, tokens, 32, seed=3)
+    found, exact = [[x.to(dtype).requires_grad_() for x in given] for dtype in (torch.bfloat16, torch.float32)]
+    attend(*found, visible).float().mul(way).sum().backward()
+    attended = torch.nn.functional.scaled_dot_product_attention(*exact, attn_mask=visible)
+    attended.transpose(1, 2).flatten(2).mul(way).sum().backward()
+    for one, other in zip(found, exact, strict=True):
+        assert one.grad is not None and other.grad is not None
+        assert float((one.grad.float() - other.grad).norm() / other.grad.norm()) < 0.03

@@ -48,6 +48,13 @@ def test_an_adapter_needs_the_model_that_it_is_for() -> None:
         read_recipe(TRAINED[1], ["adapter={rank=4}"])
 
 
+def test_what_comes_again_anyway_is_not_repeated() -> None:
+    with pytest.raises(UsageError, match="repeats are for the task edit"):
+        read_recipe(ROOT / "recipes/overfit.toml", ["stages=[{until=2, size=64, batch=2, repeats=2}]", "data={shards=['a']}"])
+    with pytest.raises(UsageError, match="repeats are for the task edit"):
+        read_recipe(ROOT / "recipes/mini_mllm.toml", ["stages=[{until=2, size=64, batch=2, repeats=2}]"])
+
+
 def test_settings_lie_over_the_file() -> None:
     path = ROOT / "recipes/mini_edit.toml"
     recipe = read_recipe(path, ["optim.lr=5e-5", 'data.photos=["a", "b"]', "model.mllm=some/where", "compile=true"])

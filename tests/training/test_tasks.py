@@ -11,7 +11,9 @@ from PIL import Image
 
 from step1x_edit.editor import Editor
 from step1x_edit.model.presets import PRESETS
+from step1x_edit.model.tensors import read_tensors
 from step1x_edit.model.weights import load_autoencoder, load_step1x_edit
+from step1x_edit.training.encoding import Encoders
 from step1x_edit.training.portions import portions
 from step1x_edit.training.recipe import Recipe, read_recipe
 from step1x_edit.training.tasks import build_task
@@ -68,6 +70,23 @@ def test_training_may_start_from_given_weights(tmp_path: Path, random_mini: Path
     started = task.model.state_dict()
     given = load_step1x_edit(random_mini, PRESETS["mini"]).state_dict()
     assert all(torch.equal(started[name], given[name]) for name in given)
+
+
+def test_triplets_that_are_used_again_say_the_same_in_a_run_that_was_stopped(
+    tmp_path: Path, random_mini: Path, pictures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = "stages=[{until=6, size=64, batch=2, repeats=3, round=2, mixture={tone_transfer=1, style_change=1}}]"
+    recipe = read("edit", pictures, *frozen(random_mini), stages, 'weighting="change"', "optim.decay=0")
+    made: list[int] = []
+    latents = Encoders.latents
+    monkeypatch.setattr(Encoders, "latents", lambda self, *pictures: made.append(1) or latents(self, *pictures))  # type: ignore[func-returns-value]
+    assert train(build_task(recipe, CPU, tmp_path / "whole"), recipe, tmp_path / "whole", CPU) == 6
+    assert len(made) == 2
+    for steps in (3, 6):  # stopped between the two steps that use them for the second time
+        parts = recipe.model_copy(update={"stages": [recipe.stages[0].model_copy(update={"until": steps})]})
+        assert train(build_task(parts, CPU, tmp_path / "parts"), parts, tmp_path / "parts", CPU) == steps
+    whole, parts = (read_tensors(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
 def test_instructions_are_dropped_for_guidance(tmp_path: Path, random_mini: Path, pictures: list[str]) -> None:

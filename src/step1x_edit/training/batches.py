@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -78,6 +79,15 @@ def squeeze(triplet: Triplet, shape: tuple[int, int]) -> Triplet:
 def to_tensor(pictures: Sequence[np.ndarray]) -> Tensor:
     """Pictures uint8 [H, W, 3] of one size -> uint8 tensor [B, 3, H, W]; small to send between processes, scaled on the device."""
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
+
+
+def to_device(batch: Any, device: torch.device) -> Any:
+    """Tensors, and those in dicts, on the device; anything else as it is."""
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, dict):
+        return {key: to_device(value, device) for key, value in batch.items()}
+    return batch
 
 
 def to_range(pictures: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,7 @@ from step1x_edit.model.records import Embedding, Grid
 from step1x_edit.model.tensors import TensorFiles, write_tensors
 from step1x_edit.model.weights import find_autoencoder, find_mllm, load_autoencoder
 from step1x_edit.training.batches import squeeze, to_range, to_tensor
+from step1x_edit.training.portions import Portion, round_of
 from step1x_edit.training.processes import Processes
 from step1x_edit.training.recipe import Recipe
 from step1x_edit.training.stored import Item
@@ -122,6 +123,26 @@ class Cache:
                 values = {f.name: getattr(embedding, f.name) for f in fields(Embedding)}
                 tensors |= {f"{text}.{name}": value for name, value in values.items() if value is not None}
         write_tensors(self._path(item, shape), tensors)
+
+
+class Rounds:
+    """What the frozen parts say of the triplets of one round, in bfloat16, kept on the device for the repeats; see `recipe.Stage`."""
+
+    def __init__(self) -> None:
+        self._key: tuple[int, int] | None = None
+        self._kept: dict[int, tuple[Tensor, Embedding]] = {}
+
+    def read(self, first: Portion, make: Callable[[], tuple[Tensor, Embedding]]) -> tuple[Tensor, Embedding]:
+        """Latents and embedding of a portion that used its triplets first; made, where this process has not seen them in this round."""
+        key = first.stage.until, round_of(first)
+        if key != self._key:
+            self._key, self._kept = key, {}
+        number = first.samples.start
+        if number not in self._kept:
+            latents, embedding = make()
+            self._kept[number] = latents.bfloat16(), embedding.to(dtype=torch.bfloat16)
+        latents, embedding = self._kept[number]
+        return latents.float(), embedding.to(dtype=torch.float32)
 
 
 def collate(embeddings: Sequence[Embedding]) -> Embedding:

@@ -6,7 +6,8 @@ in however many pieces its batches are computed, but for the order in which floa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import random
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -55,6 +56,23 @@ def portions(recipe: Recipe, step: int, processes: Processes | None = None) -> l
     size = min(stage.micro_batch or len(places), len(places))
     pieces = [places[i : i + size] for i in range(0, len(places), size)]
     return [Portion(stage, step - begin, range(first + p.start, first + p.stop), p) for p in pieces]
+
+
+def round_of(portion: Portion) -> int:
+    """Number of the round, in its stage, that a portion belongs to."""
+    return portion.step // (portion.stage.round * portion.stage.repeats)
+
+
+def first_use(portion: Portion) -> Portion:
+    """The portion that used the same triplets first: itself, or one of the same round, which are gone through again in another order."""
+    stage = portion.stage
+    turn, place = divmod(portion.step % (stage.round * stage.repeats), stage.round)
+    if turn == 0:
+        return portion
+    begin = round_of(portion) * stage.round * stage.repeats
+    step = begin + random.Random(f"{begin}/{turn}").sample(range(stage.round), stage.round)[place]
+    back = (portion.step - step) * stage.batch
+    return replace(portion, step=step, samples=range(portion.samples.start - back, portion.samples.stop - back))
 
 
 def generators(recipe: Recipe, portion: Portion, device: torch.device) -> list[torch.Generator]:

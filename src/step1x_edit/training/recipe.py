@@ -33,6 +33,9 @@ class Stage(_Section):
     own, and are put into the nearest of the aspect ratios, by default nine from 1:2 to 2:1.
 
     `batch` samples make a step, on however many devices; each computes at most `micro_batch` of them at once and adds up the gradients.
+
+    `repeats`: how often each triplet that is made on the way is used, as what the frozen parts say of it costs as much as learning from it
+    does. The triplets of `round` steps are kept in memory and gone through so often, in other order and with other noise each time.
     """
 
     until: int = Field(gt=0)
@@ -41,6 +44,8 @@ class Stage(_Section):
     micro_batch: int | None = Field(default=None, gt=0)
     difficulty: float = Field(default=1.0, ge=0, le=1)
     mixture: dict[EditCategory, float] | None = None
+    repeats: int = Field(default=1, gt=0)
+    round: int = Field(default=200, gt=0)
     aspects: list[Annotated[float, Field(ge=0.25, le=4)]] | None = Field(default=None, min_length=1)
 
 
@@ -147,7 +152,10 @@ class Timesteps(_Section):
 
 
 class Recipe(_Section):
-    """The whole file."""
+    """The whole file.
+
+    `weighting` of the editor's samples: all alike, or by how little their edit changes; see `flow.objective.weigh_by_change`.
+    """
 
     task: Literal["autoencoder", "mllm", "edit"]
     seed: int = 0
@@ -155,6 +163,7 @@ class Recipe(_Section):
     compile: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     activation_checkpointing: bool = False
+    weighting: Literal["even", "change"] = "even"
     dropout: float = Field(default=0.0, ge=0, le=1, description="share of instructions replaced by the empty one, for guidance")
     log_every: int = Field(default=20, gt=0)
     save_every: int = Field(default=200, gt=0)
@@ -173,6 +182,8 @@ class Recipe(_Section):
             raise ValueError("model.autoencoder and model.mllm must name the folders of the editor's frozen parts")
         if self.task != "edit" and (self.adapter or self.data.cache):
             raise ValueError("adapters and a cache are for the task edit")
+        if (self.task != "edit" or not self.data.photos) and any(stage.repeats > 1 for stage in self.stages):
+            raise ValueError("repeats are for the task edit with triplets that are made on the way; others come again in every epoch")
         if self.adapter and self.model.start is None:
             raise ValueError("model.start must name the model that the adapter is for")
         ends = [stage.until for stage in self.stages]

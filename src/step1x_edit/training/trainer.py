@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from step1x_edit.errors import Step1XError
 from step1x_edit.locking import hold
+from step1x_edit.training.batches import to_device
 from step1x_edit.training.checkpoints import Checkpoints
 from step1x_edit.training.journal import Journal, Pace, line
 from step1x_edit.training.optim import Average, build_optimizers, rate
@@ -95,14 +96,6 @@ def _leave_stopping_to_the_loop(worker: int) -> None:
     """Ctrl-C reaches every process of the terminal; the loop still needs its batches until the step in progress is done."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-
-
-def _to(batch: Any, device: torch.device) -> Any:
-    if isinstance(batch, Tensor):
-        return batch.to(device, non_blocking=True)
-    if isinstance(batch, dict):
-        return {key: _to(value, device) for key, value in batch.items()}
-    return batch
 
 
 class _Interrupt:
@@ -228,7 +221,7 @@ class _Run:
         samples = sum(len(piece.samples) for piece in pieces)
         for portion, batch in zip(pieces, batches, strict=True):
             with self.precision:
-                loss = self.task.loss(_to(batch, self.device), generators(recipe, portion, self.device))
+                loss = self.task.loss(to_device(batch, self.device), generators(recipe, portion, self.device))
             share = loss * (len(portion.samples) / samples)
             share.backward()
             total += share.detach()

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from step1x_edit.flow.objective import draw_times, flow_loss, interpolate
+from step1x_edit.flow.objective import draw_times, flow_loss, interpolate, weigh_by_change
 from step1x_edit.model.mllm import PREFIX_FILE
 from step1x_edit.model.presets import PRESETS
 from step1x_edit.model.records import Embedding
@@ -24,11 +24,11 @@ from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.tensors import write_whole
 from step1x_edit.model.weights import AUTOENCODER_FILE, MLLM_FOLDER, load_preset, save_folder, save_model
 from step1x_edit.training import adapters
-from step1x_edit.training.batches import Streams, draw_shape, instruction_of, squeeze
+from step1x_edit.training.batches import Streams, draw_shape, instruction_of, squeeze, to_device
 from step1x_edit.training.counting import count_step
-from step1x_edit.training.encoding import Cache, Encoders, collate, pictures_of, split_latents, to_dict
+from step1x_edit.training.encoding import Cache, Encoders, Rounds, collate, pictures_of, split_latents, to_dict
 from step1x_edit.training.evaluation import Example, evaluate
-from step1x_edit.training.portions import Portion
+from step1x_edit.training.portions import Portion, first_use
 from step1x_edit.training.processes import Processes
 from step1x_edit.training.recipe import Recipe, Stage
 from step1x_edit.training.starting import blocks_of, build_editor, fill_editor
@@ -49,6 +49,7 @@ class EditTask:
         self.stored = None if self.streams else Stored(recipe.data, kept_out)
         self.encoders = Encoders(recipe, preset, device)
         self.cache = Cache(recipe.data.cache, self.encoders, recipe.dropout > 0) if recipe.data.cache else None
+        self.rounds = Rounds()
         self.editor = build_editor(recipe, preset, device)
         self.model: nn.Module = self.editor
         self.blocks: Sequence[nn.Module] = blocks_of(self.editor)
@@ -72,7 +73,16 @@ class EditTask:
         fill_editor(self.editor, self.recipe, self.preset)
 
     def batch(self, portion: Portion) -> dict[str, Any]:
-        """uint8 pictures [B, 3, H, W] and the MLLM's inputs, or latents and embedding; the share `dropout` of the instructions is empty."""
+        """uint8 pictures [B, 3, H, W] and the MLLM's inputs, or latents and embedding, or which triplets are used again.
+
+        The share `dropout` of the instructions is empty.
+        """
+        if portion.stage.repeats > 1:
+            first = first_use(portion)
+            return {"first": first, "made": self._draw(portion) if first is portion else None}
+        return self._draw(portion)
+
+    def _draw(self, portion: Portion) -> dict[str, Any]:
         dropped = [random.Random(f"{self.recipe.seed}/drop/{n}").random() < self.recipe.dropout for n in portion.samples]
         cell = self.preset.cell
         if self.streams is not None:
@@ -93,17 +103,24 @@ class EditTask:
 
     def loss(self, batch: dict[str, Any], draws: Sequence[torch.Generator]) -> Tensor:
         """Velocity loss at random times; see `flow.objective`."""
-        if "latents" in batch:
-            latents, embedding = batch["latents"], Embedding(**batch["embedding"])
-        else:
-            latents, embedding = self.encoders.latents(batch["source"], batch["target"]), self.encoders.mllm.embed(batch["message"])
+        latents, embedding = self._encode(batch)
         reference, latent, grid = split_latents(latents, self.preset)
         times = self.recipe.timesteps
         draw = partial(draw_times, 1, low=times.low, high=times.high, high_share=times.high_share, shift=times.shift, device=latent.device)
         t = torch.cat([draw(generator=generator) for generator in draws])
         noise = torch.stack([torch.randn(latent.shape[1:], generator=generator, device=latent.device) for generator in draws])
         predicted = self.editor(interpolate(latent, noise, t), reference, embedding, t, grid)
-        return flow_loss(predicted, latent, noise)
+        weights = weigh_by_change(latent, reference) if self.recipe.weighting == "change" else None
+        return flow_loss(predicted, latent, noise, weights)
+
+    def _encode(self, batch: dict[str, Any]) -> tuple[Tensor, Embedding]:
+        """Latents [2 B, Z, h, w], sources first, and the embedding."""
+        if "latents" in batch:
+            return batch["latents"], Embedding(**batch["embedding"])
+        if "first" in batch:
+            first, made = batch["first"], batch["made"]
+            return self.rounds.read(first, lambda: self._encode(made or to_device(self._draw(first), self.device)))
+        return self.encoders.latents(batch["source"], batch["target"]), self.encoders.mllm.embed(batch["message"])
 
     def flops(self, stage: Stage) -> float | None:
         """Of the square that has the stage's area, with as much text as the version is taken to see; see `counting`."""
