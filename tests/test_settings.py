@@ -22,7 +22,7 @@ def result(scene: Image.Image) -> EditResult:
     words = '把"背景"换成海滩\n!'
     sampling = {"steps": 3, "guidance": 2.5, "size": 128, "strength": 0.75, "guidance_limit": 0.93}
     request = EditRequest(scene, words, seed=2**62, negative="grey", mask=mask, **sampling)
-    made_with = {"cache": "every:5", "guided": "0.2,0.9", "lora": "night.safetensors:0.8\nfilm:1"}
+    made_with = {"cache": "every:5", "guided": "0.2,0.9", "lora": "night.safetensors:0.8\nfilm:1", "weights": "0123456789ab"}
     return EditResult(scene, scene, request, "mini", made_with=made_with)
 
 
@@ -34,7 +34,7 @@ def test_settings_come_back(ending: str, tmp_path: Path, result: EditResult) -> 
     names = ("instruction", "seed", "steps", "guidance", "size", "negative", "strength", "guidance_limit")
     assert request.mask is not None
     options, lora = {name: getattr(request, name) for name in names}, ("night.safetensors:0.8", "film:1")
-    assert read_settings(path) == Settings(options, "mini", digest_mask(request.mask), "every:5", "0.2,0.9", lora)
+    assert read_settings(path) == Settings(options, "mini", digest_mask(request.mask), "every:5", "0.2,0.9", lora, "0123456789ab")
 
 
 def test_a_format_without_room_is_written_all_the_same(tmp_path: Path, result: EditResult) -> None:

@@ -30,6 +30,7 @@ from step1x_edit.image_modes import flatten, to_standard
 from step1x_edit.memory import ALL_ON_DEVICE, Placement, arrange
 from step1x_edit.model.autoencoder import Autoencoder
 from step1x_edit.model.caching import Shortcuts
+from step1x_edit.model.fingerprint import fingerprint
 from step1x_edit.model.lora import Attached, merge_adapters, read_adapter
 from step1x_edit.model.mllm import MLLM
 from step1x_edit.model.offload import Waiting
@@ -70,6 +71,7 @@ class Editor:
         self.model = model
         self.device = device
         self.dtype = dtype
+        self.weights = ""
         self.shortcuts = Shortcuts()
         self._merged: list[str] = []
         self._apart: list[str] = []
@@ -117,6 +119,7 @@ class Editor:
         mllm = MLLM.open(found[0], preset, home, number, found[1])
         autoencoder = load_autoencoder(folder, preset, number, place)
         editor = cls(preset, mllm, autoencoder, load_step1x_edit(folder, preset, number, home), place, number)
+        editor.weights = fingerprint(folder, preset)
         editor.placement, editor._waiting = placement, arrange(placement, mllm, autoencoder, editor.model, place)
         return editor
 
@@ -146,8 +149,9 @@ class Editor:
 
     @property
     def made_with(self) -> dict[str, str]:
-        """What a result depends on besides the request, written as on the command line: cache, guided, and lora, one adapter a line."""
-        values = {**self.shortcuts.write(), "lora": "\n".join([*self._merged, *self._apart])}
+        """What a result depends on besides the request: the weights, by their fingerprint, which is left out where they have none; and,
+        written as on the command line, cache, guided, and lora, one adapter a line."""
+        values = {"weights": self.weights, **self.shortcuts.write(), "lora": "\n".join([*self._merged, *self._apart])}
         return {name: value for name, value in values.items() if value}
 
     def edit(

@@ -17,7 +17,7 @@ from step1x_edit.image_records import PREFIX
 from step1x_edit.types import LONGEST_INSTRUCTION, EditResult
 
 _NUMBERS = {"seed": int, "steps": int, "guidance": float, "size": int, "strength": float, "guidance_limit": float, "refine": float}
-_TEXTS = ("instruction", "model", "negative", "mask", "cache", "guided", "lora")
+_TEXTS = ("instruction", "model", "negative", "mask", "cache", "guided", "lora", "weights")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Settings:
         mask: SHA-256 of the mask's pixels, or empty where there was none.
         cache, guided: what was left out, see `Shortcuts`; or empty.
         lora: names of the files of adapters, each with its weight, NAME:WEIGHT.
+        weights: the fingerprint of the model's weights, or empty where the file does not say it.
     """
 
     options: dict[str, Any]
@@ -38,6 +39,7 @@ class Settings:
     cache: str = ""
     guided: str = ""
     lora: tuple[str, ...] = ()
+    weights: str = ""
 
 
 def describe_edit(result: EditResult) -> dict[str, str]:
@@ -80,4 +82,5 @@ def parse_settings(record: Mapping[str, str], name: str) -> Settings:
             except ValueError as error:
                 raise UsageError(f"The setting {key} in {name} is {values[key][:40]!r}, which is no number.") from error
     lora = tuple(values.get("lora", "").splitlines())
-    return Settings(options, values["model"], values.get("mask", ""), values.get("cache", ""), values.get("guided", ""), lora)
+    mask, cache, guided, weights = (values.get(key, "") for key in ("mask", "cache", "guided", "weights"))
+    return Settings(options, values["model"], mask, cache, guided, lora, weights)

@@ -20,6 +20,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from step1x_edit import __version__
+from step1x_edit.model.fingerprint import fingerprint
+from step1x_edit.model.presets import PRESETS
 from step1x_edit.settings import read_settings
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -54,6 +56,7 @@ def test_results_lie_beside_the_picture(step1x: Run, photo: Path, random_mini: P
         "step1x:size": "128",
         "step1x:strength": "1.0",
         "step1x:guidance_limit": "1.0",
+        "step1x:weights": fingerprint(random_mini, PRESETS["mini"]),
     }
     assert records[1] == {**records[0], "step1x:seed": "8"}
     assert photo.with_name(names[0]).read_bytes() != photo.with_name(names[1]).read_bytes()
@@ -69,12 +72,13 @@ def test_an_edit_is_made_again_from_its_file(step1x: Run, photo: Path, random_mi
     assert_refused(step1x("edit", photo, "--like", first), 2, "was made within a mask")
     done = step1x("edit", photo, "--like", first, *box, "--weights", random_mini, "-o", again)
     assert done.returncode == 0 and "把它变成夜晚" in done.stderr
-    assert again.read_bytes() == first.read_bytes()
+    assert again.read_bytes() == first.read_bytes() and "other weights" not in done.stderr
     assert step1x("edit", photo, "make it day", "--like", again, *box, "--seed", "8", "--weights", random_mini, "-o", other).returncode == 0
     found = read_settings(other)
     assert (found.options["instruction"], found.options["seed"], found.options["steps"]) == ("make it day", 8, 6)
     assert found.cache == "every:2"
-    assert step1x("edit", photo, "--like", first, *box, "--weights", random_mini, "--no-settings", "-o", bare).returncode == 0
+    done = step1x("edit", photo, "--like", first, *box, "--no-settings", "-o", bare)  # with the embedded model's own weights
+    assert done.returncode == 0 and "made with other weights of mini" in done.stderr
     assert_refused(step1x("edit", photo, "--like", bare), 2, "holds no settings")
 
 

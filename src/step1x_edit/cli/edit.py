@@ -152,6 +152,7 @@ def edit(
         raise UsageError("--images is for a batch file; give one in place of the picture, or leave the option out.")
     if thinker_model is not None and thinker is None:
         raise UsageError("--thinker-model names a model of a server; give its address with --thinker.")
+    wanted = ""
     if like is not None:
         found = read_likeness(like, masked=mask is not None or box is not None, adapted=bool(lora))
         options = {**found.options, **options}
@@ -159,6 +160,7 @@ def edit(
         model, instruction = model or found.model, instruction or words
         print(f"Like {like}: {instruction}", file=sys.stderr)
         cache, guided = cache or found.cache or None, guided or found.guided or None
+        wanted = found.weights if model == found.model else ""
     if model is not None and weights is not None:
         check_version(model, weights)
     model = model or "mini"
@@ -177,6 +179,7 @@ def edit(
         settings,
         economy.Economy(vram, weights_dtype, offload, strips, split, cache, guided),
         open_credentials(credentials, credentials_key),
+        wanted,
     )
     if text_to_image is not None:
         if image is not None or images is not None or mask or box or reference:
@@ -219,11 +222,17 @@ class _Task:
     settings: bool
     economy: economy.Economy
     credentials: Credentials | None
+    wanted: str
+    """The fingerprint of the weights that made the picture whose likeness is asked for, where it says one."""
 
     def open(self, request: EditRequest) -> Editor:
         """Load the model, for this request and others like it."""
         prepare_libraries()
         editor = self.economy.open(self.model, find_version(self.model), self.device, self.dtype, self.weights, request)
+        if self.wanted not in ("", editor.weights):
+            _say_notes(
+                [f"That edit was made with other weights of {self.model} ({self.wanted}; these are {editor.weights}): it will differ."]
+            )
         if self.adapters:
             editor.use_adapters(self.adapters, merge=not self.adapters_apart)
         return editor

@@ -34,8 +34,7 @@ class TensorFiles(Mapping[str, Tensor]):
         self._files: dict[str, Any] = {}
         if path.name.endswith(INDEX_SUFFIX):
             self._places = _read_index(path)
-            for shard in sorted(set(self._places.values())):
-                self._files[shard] = _open(path.parent / shard)
+            self._files = {file.name: _open(file) for file in list_shards(path)}
             for name, shard in self._places.items():
                 if name not in set(self._files[shard].keys()):
                     raise WeightsError(f"The weights {path} are incomplete: {shard} does not hold {name}; download it again.")
@@ -201,6 +200,13 @@ def _open(path: Path) -> Any:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError, ValueError, OverflowError) as error:
         raise WeightsError(f"The weights {path} are not a whole safetensors file ({_first_line(error)}).") from error
+
+
+def list_shards(path: Path) -> list[Path]:
+    """The files that hold the tensors: the file itself, or those that an index names; raises as `TensorFiles` does."""
+    if not path.name.endswith(INDEX_SUFFIX):
+        return [path]
+    return [path.parent / name for name in sorted(set(_read_index(path).values()))]
 
 
 def _read_index(path: Path) -> dict[str, str]:
