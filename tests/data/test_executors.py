@@ -1,4 +1,4 @@
-"""The same tasks run here, in several processes, and through Slurm's commands; what fails is said.
+"""The same tasks run here, in several processes, on Ray where it is installed, and through Slurm's commands; what fails is said.
 
 Slurm itself is not needed: four small scripts take the place of its commands and run a job's array on this machine.
 """
@@ -15,8 +15,8 @@ from datatrove.pipeline.base import PipelineStep
 from failing_steps import Dies, Fails, Tells
 
 from step1x_edit.data.building import build
-from step1x_edit.data.executors import Workers, run_tasks
-from step1x_edit.data.recipe import DataRecipe, Executor, Slurm
+from step1x_edit.data.executors import LocalWorkers, RayWorkers, run_tasks
+from step1x_edit.data.recipe import DataRecipe, Executor, Ray, Slurm
 from step1x_edit.errors import Step1XError, UsageError
 
 SBATCH = """#!/bin/bash
@@ -99,9 +99,40 @@ def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
 
 
 def test_one_pool_serves_list_after_list(tmp_path: Path) -> None:
-    with Workers(2) as workers:
+    with LocalWorkers(2) as workers:
         for number in range(2):
             run_tasks([Tells(tmp_path / f"round-{number}")], 6, tmp_path / f"logs-{number}", Executor(workers=2), workers=workers)
     pids = [{path.read_text() for path in (tmp_path / f"round-{number}").iterdir()} for number in range(2)]
     assert len(pids[0] | pids[1]) <= 2
     assert str(os.getpid()) not in pids[0] | pids[1]
+
+
+@pytest.fixture
+def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[Executor]:
+    """A recipe's section for two workers on a Ray that is started on this machine."""
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parents[2] / 'src'}:{Path(__file__).parent}")
+    yield Executor(kind="ray", workers=2, block=8, ray=Ray(mem_per_cpu_gb=0.2))
+
+
+def test_ray_makes_the_same_set(recipe: DataRecipe, tmp_path: Path, ray: Executor, digest_folder: Callable[[Path], dict[str, str]]) -> None:
+    small = recipe.model_copy(update={"count": 11})
+    build(small, tmp_path / "here")
+    build(small.model_copy(update={"executor": ray}), tmp_path / "there")
+    assert digest_folder(tmp_path / "there") == digest_folder(tmp_path / "here")
+
+
+def test_on_ray_actors_serve_list_after_list_and_errors_come_through(tmp_path: Path, ray: Executor) -> None:
+    told: list[tuple[int, int]] = []
+    with RayWorkers(ray) as workers:
+        for number in range(2):
+            steps: list[PipelineStep] = [Tells(tmp_path / f"round-{number}")]
+            run_tasks(steps, 6, tmp_path / f"logs-{number}", ray, lambda done, total: told.append((done, total)), workers)
+        pids = {path.read_text() for path in tmp_path.glob("round-*/*")}
+        assert len(pids) == 2 and str(os.getpid()) not in pids
+        assert told == 2 * [(done, 6) for done in range(7)]
+        with pytest.raises(UsageError, match=r"^the pictures have gone$"):
+            run_tasks([Fails()], 2, tmp_path / "logs-fails", ray, workers=workers)
+        with pytest.raises(Step1XError, match="A worker was killed"):
+            run_tasks([Dies()], 3, tmp_path / "logs-dies", ray, workers=workers)

@@ -19,7 +19,7 @@ from datatrove.pipeline.base import PipelineStep
 
 from step1x_edit.data.asking import ReadKey, no_key
 from step1x_edit.data.candidates import list_versions
-from step1x_edit.data.executors import Workers, run_tasks
+from step1x_edit.data.executors import Workers, open_workers, run_tasks
 from step1x_edit.data.jobs import INPUTS, Job
 from step1x_edit.data.photographs import list_inputs
 from step1x_edit.data.pipeline import assemble, make, order_key, pack_small, read_stretch, survey
@@ -62,7 +62,7 @@ def build(recipe: DataRecipe, out: Path, progress: Progress = lambda what, done,
         if not _begin(job):
             shutil.rmtree(job.work, ignore_errors=True)  # what a kill at the very end has left
             return read_set(out)
-        with Workers(recipe.executor.workers) as workers:
+        with open_workers(recipe.executor) as workers:
             selection, shards = _make(job, partial(_run, job, workers, progress))
         facts = _finish(job, selection, shards)
         shutil.rmtree(job.work)

@@ -1,4 +1,7 @@
-"""Where a list of blocks runs: on this machine, on Slurm, or on Ray; the same tasks, and the same bytes, everywhere."""
+"""Where a list of blocks runs: on this machine, on Ray, or on Slurm; the same tasks, and the same bytes, everywhere.
+
+On this machine and on Ray, the same workers serve all lists of a build, so that the pictures that one has opened stay open.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ import os
 import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
@@ -32,8 +36,31 @@ _POLL = 2.0
 """Seconds between looks at what a cluster has finished."""
 
 
-class Workers:
-    """Processes on this machine that serve list after list, so that what one has opened stays open; started when first needed.
+_KILLED = "A worker was killed, perhaps for want of memory; run the same command again, or with fewer --workers."
+
+
+class Workers(Protocol):
+    """What does the tasks of list after list; started when first needed, ended on leaving."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def run(self, work: Callable[[int], Any], ranks: Sequence[int]) -> Iterator[None]:
+        """Do the work for every rank, in any order; yields after each, and raises the first error.
+
+        Raises:
+            Step1XError: a worker was killed.
+        """
+
+
+def open_workers(where: Executor) -> Workers:
+    """The workers that a recipe's section asks for."""
+    return RayWorkers(where) if where.kind == "ray" else LocalWorkers(where.workers)
+
+
+class LocalWorkers:
+    """Processes on this machine.
 
     They end with the process that started them, even where that is killed. With a single one, the work is done where it is asked for.
     """
@@ -52,11 +79,7 @@ class Workers:
             self._pool = None
 
     def run(self, work: Callable[[int], Any], ranks: Sequence[int]) -> Iterator[None]:
-        """Do the work for every rank, in any order; yields after each, and raises the first error.
-
-        Raises:
-            Step1XError: a worker was killed.
-        """
+        """See `Workers`."""
         if self.count == 1:
             for rank in ranks:
                 work(rank)
@@ -73,12 +96,87 @@ class Workers:
                 future.result()
                 yield
         except BrokenProcessPool as error:
-            raise Step1XError(
-                "A worker was killed, perhaps for want of memory; run the same command again, or with fewer --workers."
-            ) from error
+            raise Step1XError(_KILLED) from error
         finally:
             for future in futures:
                 future.cancel()
+
+
+class RayWorkers:
+    """Ray's actors, on the cluster that the recipe names or on one that is started here.
+
+    Tasks go to those that are there: a cluster that has no room for all of them, or not yet, works with fewer.
+    """
+
+    def __init__(self, where: Executor) -> None:
+        """Ask for `where.workers` of them."""
+        self.where = where
+        self._actors: list[Any] = []
+        self._started = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        import ray
+
+        for actor in self._actors:
+            ray.kill(actor)
+        self._actors = []
+        if self._started:
+            ray.shutdown()
+            self._started = False
+
+    def run(self, work: Callable[[int], Any], ranks: Sequence[int]) -> Iterator[None]:
+        """See `Workers`."""
+        import ray
+
+        self._start()
+        shared, waiting, left = ray.put(work), deque(ranks), len(ranks)
+        asked = {actor.ready.remote(): actor for actor in self._actors}
+        while left:
+            (answer,), _ = ray.wait(list(asked), num_returns=1)
+            actor = asked.pop(answer)
+            try:
+                done = ray.get(answer)
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from error
+            except ray.exceptions.RayError as error:
+                raise Step1XError(_KILLED) from error
+            if waiting:
+                asked[actor.work.remote(shared, waiting.popleft())] = actor
+            if done:
+                left -= 1
+                yield
+
+    def _start(self) -> None:
+        import ray
+
+        options, where = self.where.ray, self.where
+        if not ray.is_initialized():
+            ray.init(
+                address=options.address or None,
+                logging_level=logging.ERROR,
+                num_cpus=None if options.address else where.workers * options.cpus_per_task,
+                include_dashboard=None if options.address else False,
+                log_to_driver=False,
+            )
+            self._started = True
+        if not self._actors:
+            cpus, memory = options.cpus_per_task, int(options.cpus_per_task * options.mem_per_cpu_gb * 2**30)
+            kind = ray.remote(_Actor).options(num_cpus=cpus, memory=memory)
+            self._actors = [kind.remote() for _ in range(where.workers)]
+
+
+class _Actor:
+    """A worker on Ray; answers whether it has done a task."""
+
+    def ready(self) -> bool:
+        return False
+
+    def work(self, work: Callable[[int], Any], rank: int) -> bool:
+        work(rank)
+        return True
 
 
 def run_tasks(
@@ -97,18 +195,18 @@ def run_tasks(
         logs: folder of datatrove's logs, statistics and marks of completion; what is marked there is not run again.
         where: the recipe's section.
         progress: told after every task.
-        workers: of this machine, to be used again for the next list; others are started where none are given.
+        workers: to be used again for the next list; others are started where none are given. Slurm starts its own.
 
     Raises:
         Step1XError: a task failed, or a worker was killed.
     """
     if not tasks:
         return
-    if where.kind == "local":
-        with contextlib.nullcontext(workers) if workers else Workers(where.workers) as processes:
-            LocalExecutor(pipeline=list(steps), tasks=tasks, logging_dir=str(logs)).run_with(processes, progress)
-    else:
-        CLUSTERS[where.kind](list(steps), tasks, logs, where, progress)
+    if where.kind == "slurm":
+        _run_slurm(list(steps), tasks, logs, where, progress)
+        return
+    with contextlib.nullcontext(workers) if workers else open_workers(where) as found:
+        LocalExecutor(pipeline=list(steps), tasks=tasks, logging_dir=str(logs)).run_with(found, progress)
 
 
 class _Silence(io.TextIOBase):
@@ -146,34 +244,6 @@ def _end_with_parent() -> None:
 def _watch(sentinel: int) -> None:
     connection.wait([sentinel])
     os._exit(1)
-
-
-def _run_ray(steps: list[PipelineStep], tasks: int, logs: Path, where: Executor, progress: Progress) -> None:
-    import ray
-    from datatrove.executor.ray import RayPipelineExecutor
-
-    options = where.ray
-    if not ray.is_initialized():
-        ray.init(
-            address=options.address or None,
-            logging_level=logging.ERROR,
-            num_cpus=None if options.address else where.workers,
-            include_dashboard=False,
-            log_to_driver=False,
-        )
-    executor = RayPipelineExecutor(
-        pipeline=steps,
-        tasks=tasks,
-        workers=where.workers,
-        logging_dir=str(logs),
-        cpus_per_task=options.cpus_per_task,
-        mem_per_cpu_gb=options.mem_per_cpu_gb,
-        tasks_per_job=options.tasks_per_job,
-    )
-    logger.remove()
-    executor.run()
-    _require_all(executor, tasks, logs)
-    progress(tasks, tasks)
 
 
 def _run_slurm(steps: list[PipelineStep], tasks: int, logs: Path, where: Executor, progress: Progress) -> None:
@@ -216,9 +286,3 @@ def _require_all(executor: Any, tasks: int, logs: Path) -> None:
     left = executor.get_incomplete_ranks(range(tasks))
     if left:
         raise Step1XError(f"{len(left)} of {tasks} tasks failed; their logs are in {logs / 'logs'}, and the same command tries them again.")
-
-
-CLUSTERS: dict[str, Callable[[list[PipelineStep], int, Path, Executor, Progress], None]] = {
-    "slurm": _run_slurm,
-    "ray": _run_ray,
-}

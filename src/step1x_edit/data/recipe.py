@@ -153,7 +153,6 @@ class Ray(_Section):
     address: str = ""
     cpus_per_task: int = Field(default=1, ge=1)
     mem_per_cpu_gb: float = Field(default=1.0, gt=0)
-    tasks_per_job: int = Field(default=1, ge=1)
 
 
 class Executor(_Section):
