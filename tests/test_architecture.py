@@ -21,7 +21,7 @@ LAYERS: tuple[set[str], ...] = (
     {"errors"},
     {"types"},
     {"model", "flow", "devices", "image_modes", "image_records"},
-    {"image_io", "comparison", "alignment", "transfer", "tables", "web", "memory", "locking"},
+    {"image_io", "comparison", "alignment", "transfer", "tables", "toml_files", "web", "memory", "locking"},
     {"drawing", "settings", "credentials", "refinement"},
     {"editor", "verification", "hub"},
     {"thinking", "endpoint"},

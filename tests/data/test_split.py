@@ -41,8 +41,11 @@ def test_mistakes_are_explained(tmp_path: Path, text: str, message: str) -> None
     path.write_text(text)
     with pytest.raises(UsageError, match=message):
         Split.read(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match=r"The split .* is not valid TOML"):
+        Split.read(path)
 
 
 def test_a_missing_file_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="Cannot read the split"):
+    with pytest.raises(UsageError, match=r"The split .* cannot be read"):
         Split.read(tmp_path / "none.toml")

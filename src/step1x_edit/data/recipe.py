@@ -6,19 +6,19 @@ A recipe is a TOML file that a user copies and changes; unknown keys are errors.
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from step1x_edit.data.deidentification import Switches
 from step1x_edit.data.slots import COMPOSED, PHOTOGRAPH, Slot
 from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.errors import UsageError
+from step1x_edit.toml_files import check_values, read_toml
 from step1x_edit.types import EditCategory
 
 Key = TypeVar("Key")
@@ -273,12 +273,7 @@ def read_recipe(path: Path, changes: Mapping[str, Any]) -> DataRecipe:
     Raises:
         UsageError: the file is missing, is not TOML, has an unknown key or a value out of range.
     """
-    try:
-        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"The recipe {path} cannot be read ({error.strerror or error}); give the path of a TOML file.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"The recipe {path} is not valid TOML ({error}); correct that line.") from error
+    values = read_toml(path, "recipe")
     for key, value in changes.items():
         if value is not None:
             _put(values, key.split("."), value)
@@ -287,12 +282,7 @@ def read_recipe(path: Path, changes: Mapping[str, Any]) -> DataRecipe:
 
 def check_recipe(values: Mapping[str, Any], name: str) -> DataRecipe:
     """Make a recipe of plain values; raises UsageError that says which one is wrong."""
-    try:
-        return DataRecipe.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = f" at {'.'.join(map(str, first['loc']))}" if first["loc"] else ""
-        raise UsageError(f"The recipe {name} is wrong{place}: {first['msg'].removeprefix('Value error, ')}.") from error
+    return check_values(DataRecipe, values, "recipe", name)
 
 
 def _put(values: dict[str, Any], path: list[str], value: Any) -> None:

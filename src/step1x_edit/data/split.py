@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from step1x_edit.errors import UsageError
+from step1x_edit.toml_files import read_toml
 
 Part = Literal["train", "heldout"]
 
@@ -35,14 +35,7 @@ class Split:
         Raises:
             UsageError: the file cannot be read, is not TOML, or has unknown keys or values that are not lists of names.
         """
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"Cannot read the split {path}: {error.strerror or error}; give the path of a TOML file.") from error
-        try:
-            table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise UsageError(f"The split {path} is not valid TOML ({error}); correct that line.") from error
+        table = read_toml(Path(path), "split")
         fields = ("photographs", "cutouts", "known")
         for key, value in table.items():
             if key not in fields:

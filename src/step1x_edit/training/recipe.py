@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from step1x_edit.devices import choose_dtype
 from step1x_edit.errors import UsageError
+from step1x_edit.toml_files import check_values, read_toml
 from step1x_edit.types import EditCategory
 
 ADAPTED = ["_attn.qkv", "_attn.proj", "_mlp.0", "_mlp.2", "_mod.lin", "linear1", "linear2", "modulation.lin"]
@@ -211,20 +212,10 @@ def read_recipe(path: Path, settings: list[str] | None = None) -> Recipe:
     Raises:
         UsageError: the file is missing, is not TOML, has an unknown key or a value out of range.
     """
-    try:
-        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"The recipe {path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"The recipe {path} is not valid TOML: {error}.") from error
+    values = read_toml(path, "recipe")
     for setting in settings or []:
         _lay_over(values, setting)
-    try:
-        return Recipe.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = f" at {'.'.join(map(str, first['loc']))}" if first["loc"] else ""
-        raise UsageError(f"The recipe {path} is wrong{place}: {first['msg'].removeprefix('Value error, ')}.") from error
+    return check_values(Recipe, values, "recipe", str(path))
 
 
 def _lay_over(values: dict[str, Any], setting: str) -> None:
