@@ -107,6 +107,12 @@ def test_one_pool_serves_list_after_list(tmp_path: Path) -> None:
     assert str(os.getpid()) not in pids[0] | pids[1]
 
 
+def test_ray_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"pip install 'step1x-edit\[ray\]'"):
+        run_tasks([Fails()], 1, tmp_path / "logs", Executor(kind="ray"))
+
+
 @pytest.fixture
 def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[Executor]:
     """A recipe's section for two workers on a Ray that is started on this machine."""

@@ -6,6 +6,7 @@ On this machine and on Ray, the same workers serve all lists of a build, so that
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import logging
 import multiprocessing
@@ -27,7 +28,7 @@ from datatrove.utils.stats import PipelineStats
 from loguru import logger
 
 from step1x_edit.data.recipe import Executor
-from step1x_edit.errors import Step1XError
+from step1x_edit.errors import Step1XError, UsageError
 
 Progress = Callable[[int, int], None]
 """Tasks done, and how many there are."""
@@ -55,8 +56,12 @@ class Workers(Protocol):
 
 
 def open_workers(where: Executor) -> Workers:
-    """The workers that a recipe's section asks for."""
-    return RayWorkers(where) if where.kind == "ray" else LocalWorkers(where.workers)
+    """The workers that a recipe's section asks for; raises UsageError where these are Ray's and it is not installed."""
+    if where.kind != "ray":
+        return LocalWorkers(where.workers)
+    if importlib.util.find_spec("ray") is None:
+        raise UsageError("Ray is not installed: pip install 'step1x-edit[ray]'.")
+    return RayWorkers(where)
 
 
 class LocalWorkers:
@@ -118,6 +123,8 @@ class RayWorkers:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if not (self._started or self._actors):
+            return
         import ray
 
         for actor in self._actors:
