@@ -23,12 +23,14 @@ EDITS = {
     "grey-city": ("singaporean-cityscape", "把它变成黑白照片"),
     "old-photo": ("seeding-by-clements-engelhardt", "apply an old photo look"),
     "autumn": ("ashim-dsilva", "make it look like autumn"),
-    "blue-cat": ("chelsea", "change the cat to blue"),
+    "blue-suit": ("astronaut", "make the suit blue"),
     "fails-background": ("perched-osprey", "make the background plain blue"),
     "fails-style": ("roman-colosseum", "turn it into a cartoon"),
     "fails-addition": ("tea-gardens", "add a red balloon on the left"),
     "fails-removal": ("coffee", "remove the spoon"),
     "fails-text": ("sunset-by-the-pier", 'write "HELLO" on it'),
+    "fails-colour": ("chelsea", "change the cat to blue"),
+    "fails-material": ("coffee", "make the cup out of wood"),
     "fails-contrast": ("blue-periwinkle", "increase the contrast"),
 }
 """Name of the picture, photograph, instruction."""
