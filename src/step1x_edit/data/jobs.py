@@ -1,12 +1,14 @@
 """A build under way: its recipe, its folder, and where the pieces of the work lie until the set is finished.
 
-<out>/recipe.json                 the resolved recipe
-<out>/work/photographs/00000.jsonl  inputs looked over, a stretch of files each
-<out>/work/round-0/plan.json      which candidates are drawn: blocks of (category, route, first, count)
-<out>/work/round-0/00000.tar      the block's triplets that passed every filter, as stretches of tar
-<out>/work/round-0/00000.jsonl    a row for every candidate of the block
-<out>/work/round-0/00000.small    small pictures of the rejected ones, as stretches of tar
-<out>/work/picks.json             what the shards are put together from
+The set's folder:
+    recipe.json                 the resolved recipe
+and in it, until the set is finished, the folder `work`:
+    photographs/00000.jsonl     inputs looked over, a stretch of files each
+    round-0/plan.json           which candidates are drawn: blocks of (category, route, first, count)
+    round-0/00000.tar           the block's triplets that passed every filter, as stretches of tar
+    round-0/00000.jsonl         a row for every candidate of the block
+    round-0/00000.small         small pictures of the rejected ones, as stretches of tar
+    picks.json                  what the shards are put together from
 """
 
 from __future__ import annotations
