@@ -42,10 +42,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs/pictures")
     parser.add_argument("--only", nargs="*", help="names of the pictures to make; all by default")
     arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
     edits = {name: edit for name, edit in EDITS.items() if not arguments.only or name in arguments.only}
     for name, sheet in edit_all(edits, arguments.weights):
         target = arguments.out / f"{name}.jpg"
-        target.parent.mkdir(parents=True, exist_ok=True)
         sheet.save(target, quality=85, optimize=True)
         print(target)
 

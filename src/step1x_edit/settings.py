@@ -82,5 +82,5 @@ def parse_settings(record: Mapping[str, str], name: str) -> Settings:
             except ValueError as error:
                 raise UsageError(f"The setting {key} in {name} is {values[key][:40]!r}, which is no number.") from error
     lora = tuple(values.get("lora", "").splitlines())
-    mask, cache, guided, weights = (values.get(key, "") for key in ("mask", "cache", "guided", "weights"))
-    return Settings(options, values["model"], mask, cache, guided, lora, weights)
+    texts = {key: values.get(key, "") for key in ("mask", "cache", "guided", "weights")}
+    return Settings(options, values["model"], lora=lora, **texts)

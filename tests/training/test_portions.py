@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -11,12 +12,12 @@ from step1x_edit.training.recipe import Recipe
 
 
 @pytest.fixture
-def recipe(line_recipe) -> Recipe:  # type: ignore[no-untyped-def]
+def recipe(line_recipe: Callable[..., Recipe]) -> Recipe:
     stages = [
         {"until": 5, "size": 32, "batch": 4},
         {"until": 5 + 2 * 12, "size": 32, "batch": 4, "micro_batch": 2, "repeats": 3, "round": 4},
     ]
-    return line_recipe(stages=stages)  # type: ignore[no-any-return]
+    return line_recipe(stages=stages)
 
 
 def test_every_triplet_of_a_round_is_used_so_often_and_new_ones_come_first(recipe: Recipe) -> None:

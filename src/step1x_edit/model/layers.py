@@ -110,12 +110,12 @@ def split_heads(qkv_BL3D: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def attend(q_BHLK: Tensor, k_BHLK: Tensor, v_BHLK: Tensor, visible: Tensor | None) -> Tensor:
     """Attention over all tokens, heads joined again: [B, L, H K]. `visible` is a bool mask [B, 1, 1, L] of keys, or None for all."""
-    if q_BHLK.device.type == "cpu" and q_BHLK.dtype is torch.bfloat16:
-        if not torch.is_grad_enabled():
-            if visible is None:
-                return _attend_by_rows(q_BHLK, k_BHLK, v_BHLK)
-        elif k_BHLK.shape[2] <= LEARNED_TOKENS:
-            return _attend_with_scores(q_BHLK, k_BHLK, v_BHLK, visible)
+    products = q_BHLK.device.type == "cpu" and q_BHLK.dtype is torch.bfloat16
+    learning = torch.is_grad_enabled()
+    if products and not learning and visible is None:
+        return _attend_by_rows(q_BHLK, k_BHLK, v_BHLK)
+    if products and learning and k_BHLK.shape[2] <= LEARNED_TOKENS:
+        return _attend_with_scores(q_BHLK, k_BHLK, v_BHLK, visible)
     return F.scaled_dot_product_attention(q_BHLK, k_BHLK, v_BHLK, attn_mask=visible).transpose(1, 2).flatten(2)
 
 

@@ -108,13 +108,12 @@ class Step1XEdit(DiT):
             output = self.decode(noisy_BNC, reference_BMC, context, t_B, prepared.rope, prepared.hidden_BT, blocks, wanted, signal)
             if cache is not None:
                 cache.end(output)
-        gone = None
         if self.preset.prediction == "reference_blend":
             output, gone = output.split([noisy_BNC.shape[-1], self.preset.patch**2], dim=-1)
+            reference_BMC = None if reference_BMC is None else self.fade(reference_BMC, gone)
         if self.preset.prediction == "velocity" or reference_BMC is None:
             return output
-        faded = reference_BMC if gone is None else self.fade(reference_BMC, gone)
-        return self.velocity_of_change(output, noisy_BNC, faded, t_B)
+        return self.velocity_of_change(output, noisy_BNC, reference_BMC, t_B)
 
     def hidden_padding(self, embedding: Embedding) -> Tensor | None:
         """The mask that hides padded text from the DiT, or None where the DiT sees all of it.

@@ -34,7 +34,7 @@ class TensorFiles(Mapping[str, Tensor]):
         self._files: dict[str, Any] = {}
         if path.name.endswith(INDEX_SUFFIX):
             self._places = _read_index(path)
-            self._files = {file.name: _open(file) for file in list_shards(path)}
+            self._files = {name: _open(path.parent / name) for name in sorted(set(self._places.values()))}
             for name, shard in self._places.items():
                 if name not in set(self._files[shard].keys()):
                     raise WeightsError(f"The weights {path} are incomplete: {shard} does not hold {name}; download it again.")
