@@ -28,6 +28,20 @@ def read_toml(path: Path, kind: str) -> dict[str, Any]:
         raise UsageError(f"The {kind} {path} is not valid TOML ({error}); correct that line.") from error
 
 
+def put_value(values: dict[str, Any], key: str, value: Any) -> None:
+    """Give the key, whose sections are parted by dots, a value, before the file's contents are checked.
+
+    Raises:
+        UsageError: it goes through something that is not a section.
+    """
+    *sections, name = key.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise UsageError(f"The key {key} goes through {section}, which is not a section of the recipe.")
+    values[name] = value
+
+
 def check_values(model: type[M], values: Mapping[str, Any], kind: str, name: str) -> M:
     """A file's values as what they describe; raises UsageError that says which of them is wrong, `kind` and `name` being the file's."""
     try:

@@ -1,4 +1,4 @@
-"""Two processes under FSDP2 do, step for step, what one does, and either takes up what the other began."""
+"""Two processes do, step for step, what one does, weights shared out or whole on each; either takes up what the other began."""
 
 from __future__ import annotations
 
@@ -55,13 +55,16 @@ def steps(count: int) -> list[dict[str, int]]:
     return [{"until": count, "size": 64, "batch": 4}]
 
 
-def test_sharded_over_two_processes_it_agrees_with_one_which_then_goes_on_alone(tmp_path: Path, edit_recipe: Callable[..., Recipe]) -> None:
+@pytest.mark.parametrize("shard", ["always", "never"])
+def test_two_processes_agree_with_one_which_then_goes_on_alone(tmp_path: Path, edit_recipe: Callable[..., Recipe], shard: str) -> None:
     slow = {"lr": 3e-4, "muon_lr": 3e-4, "warmup": 0, "ema": 0.9}  # so that the rounding of one step does not grow much in the next
-    recipe = edit_recipe(stages=steps(4), activation_checkpointing=True, optim=slow)
+    recipe = edit_recipe(stages=steps(4), activation_checkpointing=True, optim=slow, shard=shard)
     assert train(build_task(recipe, CPU, tmp_path), recipe, tmp_path / "one", CPU) == 4
     watched = {"every": 2, "count": 1, "heldout": False}  # which changes nothing
-    on_two(tmp_path / "two", edit_recipe(stages=steps(3), activation_checkpointing=True, optim=slow, evaluation=watched))
-    assert len(list((tmp_path / "two/state/step-00000003").iterdir())) == 2
+    begun = edit_recipe(stages=steps(3), activation_checkpointing=True, optim=slow, shard=shard, evaluation=watched)
+    on_two(tmp_path / "two", begun)
+    if shard == "always":
+        assert len(list((tmp_path / "two/state/step-00000003").iterdir())) == 2
     assert train(build_task(recipe, CPU, tmp_path), recipe, tmp_path / "two", CPU) == 4
     for name in ("loss", "gradient_norm"):
         assert numbers(tmp_path / "two", name) == pytest.approx(numbers(tmp_path / "one", name), abs=1e-5)

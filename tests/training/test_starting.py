@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from step1x_edit.errors import WeightsError
 from step1x_edit.model.presets import PRESETS
+from step1x_edit.model.records import Embedding, Grid
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.tensors import read_tensors, write_tensors
 from step1x_edit.training.recipe import Recipe
@@ -52,4 +54,35 @@ def test_a_start_with_numbers_that_are_not_finite_is_refused(edit_recipe: Callab
     given["img_in.weight"][0, 0] = torch.nan
     write_tensors(tmp_path / "bad.safetensors", given)
     with pytest.raises(WeightsError, match=r"img_in\.weight holds values"):
+        start(of(edit_recipe(), tmp_path / "bad.safetensors"))
+
+
+def test_a_deeper_dit_begins_as_the_shallower_one(
+    edit_recipe: Callable[..., Recipe], random_mini: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def shallow(kind: str, count: int, name: str) -> bool:
+        return not name.startswith(f"{kind}.") or int(name.split(".")[1]) < count
+
+    given = read_tensors(random_mini / "model.safetensors")
+    kept = {name: value for name, value in given.items() if shallow("double_blocks", 1, name) and shallow("single_blocks", 2, name)}
+    write_tensors(tmp_path / "shallow.safetensors", kept)
+    deeper = Step1XEdit(MINI)
+    deeper.load_state_dict(start(of(edit_recipe(), tmp_path / "shallow.safetensors")))
+    assert "1 double blocks and" in capsys.readouterr().err
+
+    shallower = Step1XEdit(replace(MINI, dit=replace(MINI.dit, depth=1, depth_single_blocks=2)))
+    shallower.load_state_dict({name: value.float() for name, value in kept.items()})
+    generator, grid = torch.Generator().manual_seed(1), Grid(2, 3)
+    noisy, reference = (torch.randn(1, 6, MINI.dit.in_channels, generator=generator) for _ in range(2))
+    embedding = Embedding(torch.randn(1, 5, MINI.connector.in_channels, generator=generator), torch.ones(1, 5, dtype=torch.bool))
+    drawn = [editor(noisy, reference, embedding, torch.tensor([0.7]), grid) for editor in (shallower, deeper)]
+    assert torch.allclose(*drawn, atol=1e-4)
+    drawn[1].sum().backward()  # and can learn to change something
+    assert all(deeper.get_parameter(f"single_blocks.{n}.modulation.lin.weight").grad.any() for n in range(2, 4))
+
+
+def test_a_start_that_lacks_all_blocks_of_a_kind_is_refused(edit_recipe: Callable[..., Recipe], random_mini: Path, tmp_path: Path) -> None:
+    given = read_tensors(random_mini / "model.safetensors")
+    write_tensors(tmp_path / "bad.safetensors", {name: value for name, value in given.items() if not name.startswith("single_blocks.")})
+    with pytest.raises(WeightsError, match="single_blocks"):
         start(of(edit_recipe(), tmp_path / "bad.safetensors"))

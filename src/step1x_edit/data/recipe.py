@@ -17,8 +17,7 @@ from step1x_edit.data.deidentification import Switches
 from step1x_edit.data.slots import COMPOSED, PHOTOGRAPH, Slot
 from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.toolbox import Toolbox
-from step1x_edit.errors import UsageError
-from step1x_edit.toml_files import check_values, read_toml
+from step1x_edit.toml_files import check_values, put_value, read_toml
 from step1x_edit.types import EditCategory
 
 Key = TypeVar("Key")
@@ -276,19 +275,10 @@ def read_recipe(path: Path, changes: Mapping[str, Any]) -> DataRecipe:
     values = read_toml(path, "recipe")
     for key, value in changes.items():
         if value is not None:
-            _put(values, key.split("."), value)
+            put_value(values, key, value)
     return check_recipe(values, str(path))
 
 
 def check_recipe(values: Mapping[str, Any], name: str) -> DataRecipe:
     """Make a recipe of plain values; raises UsageError that says which one is wrong."""
     return check_values(DataRecipe, values, "recipe", name)
-
-
-def _put(values: dict[str, Any], path: list[str], value: Any) -> None:
-    *sections, name = path
-    for section in sections:
-        values = values.setdefault(section, {})
-        if not isinstance(values, dict):
-            raise UsageError(f"In the recipe, {section} must be a section.")
-    values[name] = value

@@ -6,13 +6,16 @@ does so where it is fast.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from step1x_edit.devices import choose_dtype
+from step1x_edit.training.processes import ALONE, Processes
 from step1x_edit.training.recipe import Optim
 from step1x_edit.training.sharding import local, part_like, whole
 
@@ -52,29 +55,46 @@ class Muon(torch.optim.Optimizer):
         lr: learning rate.
         momentum: Nesterov momentum, 0..1.
         weight_decay: decoupled, as in AdamW.
+        processes: those that hold the same parameters, whole or in parts, and among which the products are shared out.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0) -> None:
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+        processes: Processes = ALONE,
+    ) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self._processes = processes
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Make one update from the gradients at hand."""
+        count = self._processes.count
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                if not self.state[p]:
-                    self.state[p] = _state_at_start(self, p)
-                momentum = self.state[p]["momentum"]
-                local(momentum).lerp_(local(p.grad), 1 - group["momentum"])
-                # the gradient itself makes room for the direction, since it is not needed any more
-                local(p.grad).lerp_(local(momentum), group["momentum"])
-                update = orthogonalise(whole(p.grad).flatten(1), dtype=choose_dtype(None, p.device))
-                scale = 0.2 * max(update.shape) ** 0.5
-                here = local(p)
-                here.mul_(1 - group["lr"] * group["weight_decay"])
-                here.add_(part_like(update.view(p.shape), p), alpha=-group["lr"] * scale)
+            pairs = [(p, p.grad) for p in group["params"] if p.grad is not None]
+            pairs.sort(key=lambda pair: pair[0].numel(), reverse=True)  # so that what the processes do at once is of one size
+            for first in range(0, len(pairs), count):
+                self._update(pairs[first : first + count], group)
+
+    def _update(self, pairs: Sequence[tuple[Tensor, Tensor]], group: dict[str, Any]) -> None:
+        """Update some parameters, of which each process orthogonalises one."""
+        for p, gradient in pairs:
+            if not self.state[p]:
+                self.state[p] = _state_at_start(self, p)
+            momentum = self.state[p]["momentum"]
+            local(momentum).lerp_(local(gradient), 1 - group["momentum"])
+            # the gradient itself makes room for the direction, since it is not needed any more
+            local(gradient).lerp_(local(momentum), group["momentum"])
+        turn = partial(orthogonalise, dtype=choose_dtype(None, pairs[0][0].device))
+        updates = self._processes.share_out(turn, [whole(gradient).flatten(1) for _, gradient in pairs])
+        for (p, _), update in zip(pairs, updates, strict=True):
+            scale = 0.2 * max(update.shape) ** 0.5
+            here = local(p)
+            here.mul_(1 - group["lr"] * group["weight_decay"])
+            here.add_(part_like(update.view(p.shape), p), alpha=-group["lr"] * scale)
 
 
 def is_hidden(name: str, p: Tensor, settings: Optim) -> bool:
@@ -82,7 +102,7 @@ def is_hidden(name: str, p: Tensor, settings: Optim) -> bool:
     return settings.muon_lr is not None and p.ndim in (2, 4) and not any(part in name for part in _NOT_HIDDEN)
 
 
-def build_optimizers(model: nn.Module, settings: Optim) -> list[torch.optim.Optimizer]:
+def build_optimizers(model: nn.Module, settings: Optim, processes: Processes = ALONE) -> list[torch.optim.Optimizer]:
     """Share the trainable parameters out: hidden matrices to Muon (where a rate for it is given), the rest to AdamW."""
     hidden: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
@@ -94,7 +114,7 @@ def build_optimizers(model: nn.Module, settings: Optim) -> list[torch.optim.Opti
         torch.optim.AdamW(rest, lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay, fused=True)
     ]
     if hidden and settings.muon_lr is not None:
-        optimizers.append(Muon(hidden, lr=settings.muon_lr, weight_decay=settings.weight_decay))
+        optimizers.append(Muon(hidden, lr=settings.muon_lr, weight_decay=settings.weight_decay, processes=processes))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["base_lr"] = group["lr"]

@@ -13,13 +13,14 @@ import torch
 
 from step1x_edit.errors import UsageError
 from step1x_edit.model.costs import count_parameters
-from step1x_edit.model.presets import PRESETS, Preset
+from step1x_edit.model.presets import Preset
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.weights import load_preset
 from step1x_edit.training import adapters
 from step1x_edit.training.counting import StepCost, count_step
 from step1x_edit.training.optim import is_hidden
 from step1x_edit.training.recipe import Recipe, Stage
+from step1x_edit.training.sharding import is_sharded
 from step1x_edit.training.starting import blocks_of
 
 GIB = 2**30
@@ -89,7 +90,7 @@ def make_plan(recipe: Recipe, hardware: Hardware) -> Plan:
     """
     if recipe.task != "edit":
         raise UsageError(f"A plan counts the task edit; {recipe.task} trains a part that is small.")
-    start, preset = recipe.model.start, PRESETS[recipe.model.preset]
+    start, preset = recipe.model.start, recipe.model.sizes()
     if start is not None and start.is_dir() and recipe.adapter is not None:
         preset = load_preset(start, preset)
     with torch.device("meta"):
@@ -120,7 +121,7 @@ def _weights(editor: Step1XEdit, recipe: Recipe, gpus: int) -> dict[str, int]:
     """Bytes of weights and of what belongs to each of them, on each GPU."""
     trained, frozen = count_parameters(editor, trained=True), sum(p.nbytes for p in editor.parameters() if not p.requires_grad)
     muon = sum(p.numel() for name, p in editor.named_parameters() if p.requires_grad and is_hidden(name, p, recipe.optim))
-    parts = gpus if recipe.adapter is None else 1
+    parts = gpus if is_sharded(recipe, editor) else 1
     memory = {
         "weights": frozen + 4 * trained // parts,
         "gradients": 4 * trained // parts,
@@ -130,7 +131,7 @@ def _weights(editor: Step1XEdit, recipe: Recipe, gpus: int) -> dict[str, int]:
     if recipe.adapter is None:
         # in bfloat16: the block at work, the one that is fetched meanwhile, and what is in no block; without sharding, a copy of all
         blocks = [count_parameters(block) for block in blocks_of(editor)]
-        memory["bfloat16 copies"] = 2 * (trained - sum(blocks) + 2 * max(blocks)) if gpus > 1 else 2 * trained
+        memory["bfloat16 copies"] = 2 * (trained - sum(blocks) + 2 * max(blocks)) if parts > 1 else 2 * trained
     return memory
 
 

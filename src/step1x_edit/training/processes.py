@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from step1x_edit.errors import UsageError
+
+MESSAGE = 2**23
+"""Most numbers that travel together: 32 MiB of float32."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +61,47 @@ class Processes:
         return bool(self.mean(torch.tensor(float(asked), device=device)) > 0)
 
     def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Give every process the mean of the gradients, for weights that all of them hold whole."""
-        if self.count > 1:
-            for parameter in parameters:
-                if parameter.grad is not None:
-                    self.mean(parameter.grad)
+        """Give every process the mean of the gradients, for weights that all of them hold whole; many travel in one message."""
+        if self.count == 1:
+            return
+        for gradients in _together([p.grad for p in parameters if p.grad is not None]):
+            mean = self.mean(torch.cat([gradient.flatten() for gradient in gradients]))
+            for gradient, part in zip(gradients, mean.split([gradient.numel() for gradient in gradients]), strict=True):
+                gradient.copy_(part.view_as(gradient))
+
+    def share_out(self, work: Callable[[Tensor], Tensor], items: Sequence[Tensor]) -> list[Tensor]:
+        """The work's result for each item, which every process has and whose shape it keeps; each process does a part, and gets all."""
+        if self.count == 1:
+            return [work(item) for item in items]
+        owners = [number % self.count for number in range(len(items))]
+        results = [
+            work(item).contiguous() if owner == self.rank else torch.empty(item.shape, dtype=item.dtype, device=item.device)
+            for item, owner in zip(items, owners, strict=True)
+        ]
+        for result, owner in zip(results, owners, strict=True):
+            dist.broadcast(result, src=owner)
+        return results
 
     def wait(self) -> None:
         """Go on when all have come here."""
         if self.count > 1:
             dist.barrier()
+
+
+ALONE = Processes(rank=0, count=1, background=None)
+"""One process that has no group, for what needs none."""
+
+
+def _together(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Tensors of one type, one after the other, in lists of at most `MESSAGE` numbers, or of one tensor."""
+    taken: list[Tensor] = []
+    for tensor in tensors:
+        if taken and (tensor.dtype is not taken[0].dtype or sum(t.numel() for t in taken) + tensor.numel() > MESSAGE):
+            yield taken
+            taken = []
+        taken.append(tensor)
+    if taken:
+        yield taken
 
 
 @contextmanager

@@ -6,6 +6,7 @@ Unknown keys are errors. The resolved recipe is written into the run's folder, s
 from __future__ import annotations
 
 import tomllib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from step1x_edit.devices import choose_dtype
 from step1x_edit.errors import UsageError
-from step1x_edit.toml_files import check_values, read_toml
+from step1x_edit.model.presets import PRESETS, Preset, read_sizes
+from step1x_edit.toml_files import check_values, put_value, read_toml
 from step1x_edit.types import EditCategory
 
 ADAPTED = ["_attn.qkv", "_attn.proj", "_mlp.0", "_mlp.2", "_mod.lin", "linear1", "linear2", "modulation.lin"]
@@ -88,13 +90,22 @@ class Model(_Section):
 
     `autoencoder` and `mllm` are the model folders that hold the editor's frozen parts, for instance those of the runs that trained them.
     `start` gives weights to start from, a model folder or a safetensors file; a run that has a state of its own goes on from that. It may
-    be a text-to-image model of FLUX layout, in its own files or a diffusers folder; the connector is then new.
+    be a text-to-image model of FLUX layout, in its own files or a diffusers folder; the connector is then new. Of a start with fewer
+    blocks the DiT goes on deeper: the further blocks are new and begin by changing nothing.
+
+    `dit` gives the DiT other sizes than the preset has, by the names of `model.presets.DiTConfig`.
     """
 
     preset: str = "mini"
+    dit: dict[str, Any] = {}
     autoencoder: Path | None = None
     mllm: Path | None = None
     start: Path | None = None
+
+    def sizes(self) -> Preset:
+        """The preset with the DiT's sizes; raises WeightsError where they make no model."""
+        row = PRESETS[self.preset]
+        return read_sizes(row, "The recipe's [model.dit]", dit={**asdict(row.dit), **self.dit}) if self.dit else row
 
 
 class Optim(_Section):
@@ -156,6 +167,9 @@ class Recipe(_Section):
     """The whole file.
 
     `weighting` of the editor's samples: all alike, or by how little their edit changes; see `flow.objective.weigh_by_change`.
+
+    `shard`: whether several processes share the editor's weights out ("always", "never"). By default they do from 100 million weights
+    on: a smaller model is whole on each, as sharding costs it more in messages than it saves in memory.
     """
 
     task: Literal["autoencoder", "mllm", "edit"]
@@ -164,6 +178,7 @@ class Recipe(_Section):
     compile: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     activation_checkpointing: bool = False
+    shard: Literal["auto", "always", "never"] = "auto"
     weighting: Literal["even", "change"] = "even"
     dropout: float = Field(default=0.0, ge=0, le=1, description="share of instructions replaced by the empty one, for guidance")
     log_every: int = Field(default=20, gt=0)
@@ -226,9 +241,4 @@ def _lay_over(values: dict[str, Any], setting: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
-    *sections, name = key.split(".")
-    for section in sections:
-        values = values.setdefault(section, {})
-        if not isinstance(values, dict):
-            raise UsageError(f"The setting {setting!r} names {section}, which is not a section of the recipe.")
-    values[name] = value
+    put_value(values, key, value)

@@ -18,6 +18,10 @@ from torch.utils.checkpoint import checkpoint
 
 from step1x_edit.errors import UsageError
 from step1x_edit.training.processes import Processes
+from step1x_edit.training.recipe import Recipe
+
+SHARDED = 100_000_000
+"""Trained weights from which on processes share them out, where the recipe does not say."""
 
 
 def recompute(blocks: Sequence[nn.Module]) -> None:
@@ -48,6 +52,13 @@ def shard(model: nn.Module, blocks: Sequence[nn.Module], processes: Processes, d
     mesh = init_device_mesh(device.type, (processes.count,))
     for part in (*blocks, model):
         fully_shard(part, mesh=mesh, mp_policy=precision)
+
+
+def is_sharded(recipe: Recipe, model: nn.Module) -> bool:
+    """Whether several processes would share out what a recipe trains."""
+    if recipe.adapter is not None:
+        return False  # what adapters learn is small, and frozen weights need no copies beside them
+    return recipe.shard == "always" or (recipe.shard == "auto" and sum(p.numel() for p in model.parameters()) >= SHARDED)
 
 
 def let_go(model: nn.Module) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import sys
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from step1x_edit.model.connector import Connector
+from step1x_edit.model.dit import DiT
 from step1x_edit.model.flux import TextToImage, find_start, is_text_to_image
 from step1x_edit.model.layouts import TRANSFORMER, FromDiffusers, is_diffusers
 from step1x_edit.model.presets import Preset
@@ -69,8 +71,16 @@ def _source(recipe: Recipe, preset: Preset, expected: Mapping[str, Tensor]) -> M
     tensors: Mapping[str, Tensor] = TensorFiles(file)
     if is_diffusers(tensors):
         tensors = FromDiffusers(tensors, TRANSFORMER)
-    check_names(tensors, expected, file)
-    return _Checked(tensors, expected, file)
+    further = _further_blocks(tensors, preset)
+    if not further:
+        check_names(tensors, expected, file)
+        return _Checked(tensors, expected, file)
+    new = _draw_blocks(preset, further, recipe.seed)
+    counts = " and ".join(f"{len(numbers)} {kind.replace('_', ' ')}" for kind, numbers in further.items())
+    print(f"{file} has fewer blocks: {counts} are new, and begin by changing nothing.", file=sys.stderr)
+    known = {name: value for name, value in expected.items() if name not in new}
+    check_names(tensors, known, file)
+    return ChainMap(new, _Checked(tensors, known, file))  # type: ignore[arg-type]
 
 
 def _draw(preset: Preset, seed: int, connector_alone: bool = False) -> dict[str, Tensor]:
@@ -84,6 +94,30 @@ def _draw(preset: Preset, seed: int, connector_alone: bool = False) -> dict[str,
     connector = Connector(preset.connector, preset.dit.vec_in_dim)
     editor.initialise(seed, connector)
     return {f"connector.{name}": value for name, value in connector.state_dict().items()}
+
+
+def _further_blocks(tensors: Mapping[str, Tensor], preset: Preset) -> dict[str, range]:
+    """Numbers of the blocks that a file of a shallower DiT lacks at the end of each kind; a kind that it lacks all of is no such."""
+    further = {}
+    for kind, wanted in (("double_blocks", preset.dit.depth), ("single_blocks", preset.dit.depth_single_blocks)):
+        held = len({name.split(".")[1] for name in tensors if name.startswith(f"{kind}.")})
+        if 0 < held < wanted:
+            further[kind] = range(held, wanted)
+    return further
+
+
+def _draw_blocks(preset: Preset, further: Mapping[str, range], seed: int) -> dict[str, Tensor]:
+    """Weights from chance of these blocks alone, in main memory; their gates are closed."""
+    with torch.device("meta"):
+        editor = Step1XEdit(preset)
+    doubles, singles = (len(further.get(kind, "1")) for kind in ("double_blocks", "single_blocks"))
+    drawn = DiT(replace(preset.dit, depth=doubles, depth_single_blocks=singles))
+    editor.initialise(seed, drawn)
+    weights: dict[str, Tensor] = {}
+    for kind, numbers in further.items():
+        for block, number in zip(getattr(drawn, kind), numbers, strict=True):
+            weights |= {f"{kind}.{number}.{name}": value for name, value in block.state_dict().items()}
+    return weights
 
 
 class _Checked(Mapping[str, Tensor]):

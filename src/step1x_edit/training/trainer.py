@@ -178,7 +178,7 @@ class _Run:
         self.journal = Journal(out, recipe, device, processes.count) if processes.first else None
         task.prepare(processes)
         _place(task, recipe, device, processes)
-        self.optimizers = build_optimizers(task.model, recipe.optim)
+        self.optimizers = build_optimizers(task.model, recipe.optim, processes)
         self.average = Average(task.model, recipe.optim.ema)
         self.parameters = [p for o in self.optimizers for group in o.param_groups for p in group["params"]]
         self.checkpoints = Checkpoints(out, task.model, self.average, self.optimizers, processes)

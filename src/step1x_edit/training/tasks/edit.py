@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from step1x_edit.flow.objective import draw_times, flow_loss, interpolate, weigh_by_change
 from step1x_edit.model.mllm import PREFIX_FILE
-from step1x_edit.model.presets import PRESETS
 from step1x_edit.model.records import Embedding
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.tensors import write_whole
@@ -31,6 +30,7 @@ from step1x_edit.training.evaluation import Example, evaluate
 from step1x_edit.training.portions import Portion, first_use
 from step1x_edit.training.processes import Processes
 from step1x_edit.training.recipe import Recipe, Stage
+from step1x_edit.training.sharding import is_sharded
 from step1x_edit.training.starting import blocks_of, build_editor, fill_editor
 from step1x_edit.training.stored import Stored
 
@@ -39,7 +39,7 @@ class EditTask:
     """See `trainer.Task`."""
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
-        row = PRESETS[recipe.model.preset]
+        row = recipe.model.sizes()
         start = recipe.model.start
         preset = load_preset(start, row) if recipe.adapter is not None and start is not None and start.is_dir() else row
         self.recipe, self.preset, self.device = recipe, preset, device
@@ -53,7 +53,7 @@ class EditTask:
         self.editor = build_editor(recipe, preset, device)
         self.model: nn.Module = self.editor
         self.blocks: Sequence[nn.Module] = blocks_of(self.editor)
-        self.sharded = recipe.adapter is None  # what adapters learn is small, and frozen weights need no copies beside them
+        self.sharded = is_sharded(recipe, self.editor)
         self._flops: dict[int, int] = {}  # by the step that a stage ends with
         self._examples: list[Example] | None = None
 
