@@ -64,7 +64,7 @@ class Processes:
         """Give every process the mean of the gradients, for weights that all of them hold whole; many travel in one message."""
         if self.count == 1:
             return
-        for gradients in _together([p.grad for p in parameters if p.grad is not None]):
+        for gradients in together([p.grad for p in parameters if p.grad is not None]):
             mean = self.mean(torch.cat([gradient.flatten() for gradient in gradients]))
             for gradient, part in zip(gradients, mean.split([gradient.numel() for gradient in gradients]), strict=True):
                 gradient.copy_(part.view_as(gradient))
@@ -92,7 +92,7 @@ ALONE = Processes(rank=0, count=1, background=None)
 """One process that has no group, for what needs none."""
 
 
-def _together(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+def together(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
     """Tensors of one type, one after the other, in lists of at most `MESSAGE` numbers, or of one tensor."""
     taken: list[Tensor] = []
     for tensor in tensors:
