@@ -10,14 +10,15 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from bench_services import Service
 
 from step1x_edit.bench.calls import BudgetReached, Limits, Prices
-from step1x_edit.bench.gedit import BenchCase, walk_results
-from step1x_edit.bench.running import LOG, RunState, read_missing, run_system
+from step1x_edit.bench.gedit import BenchCase, name_row, walk_results
+from step1x_edit.bench.running import CASES, LOG, RunState, read_missing, run_system
 from step1x_edit.bench.systems import Settings, open_system
 from step1x_edit.cli.main import run
 from step1x_edit.errors import Step1XError, UsageError
@@ -95,6 +96,19 @@ def test_a_folder_belongs_to_one_run(cases: list[BenchCase], tmp_path: Path) -> 
     (tmp_path / "other" / "fullset").mkdir(parents=True)
     with pytest.raises(UsageError, match="no run of this command"):
         run_system(system, cases, tmp_path / "other", limits=FAST, prices=FREE)
+
+
+@pytest.mark.parametrize("change", ["instruction", "source"])
+def test_answers_to_other_questions_are_no_answers(change: str, cases: list[BenchCase], tmp_path: Path) -> None:
+    system = open_system("leave-as-is", Settings())
+    run_system(system, cases, tmp_path / "m", limits=FAST, prices=FREE)
+    value = "make it day" if change == "instruction" else cases[-1].source
+    other = [replace(cases[0], **{change: value}), *cases[1:]]
+    with pytest.raises(UsageError, match="another"):
+        run_system(system, other, tmp_path / "m", limits=FAST, prices=FREE)
+    assert run_system(system, cases[:2], tmp_path / "m", limits=FAST, prices=FREE).edited == 2
+    kept = [json.loads(line) for line in (tmp_path / "m" / CASES).read_text().splitlines()]
+    assert {name_row(row): row["instruction"] for row in kept} == {case.name: case.instruction for case in cases}
 
 
 def test_killed_at_random_no_finished_case_is_asked_twice(service: Service, cases: list[BenchCase], tmp_path: Path) -> None:

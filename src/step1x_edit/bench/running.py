@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -19,11 +19,13 @@ from typing import Any
 
 from step1x_edit import __version__
 from step1x_edit.bench.calls import Limits, Pace, Passing, Prices, Purse, Refused, Stopped, Usage, call
-from step1x_edit.bench.gedit import BenchCase, CaseName, find_picture, place_result, place_source, write_cases, write_text
+from step1x_edit.bench.gedit import BenchCase, CaseName, describe_cases, find_picture, name_row, place_result, place_source, write_text
 from step1x_edit.bench.systems.system import System
 from step1x_edit.errors import ImageError, Step1XError, UsageError
 from step1x_edit.image_io import read_image, write_image
+from step1x_edit.tables import read_json_lines
 
+CASES = "cases.jsonl"
 LOG = "run.jsonl"
 RECORD = "run.json"
 SPARE = 2
@@ -107,18 +109,18 @@ def run_system(
         progress: told after each case.
 
     Raises:
-        UsageError: the folder belongs to another run, or the limits cannot be kept.
+        UsageError: the folder belongs to another run or holds answers to other questions, or the limits cannot be kept.
         BudgetReached: the cost cap is reached; what is done is kept.
         Step1XError: the service turns all cases down.
     """
     limits.check(prices)
     _claim(folder, system, seed)
-    write_cases(cases, folder / "cases.jsonl")
     journal = Journal(folder / LOG)
     earlier = journal.read()
     refused = {tuple(row["case"]) for row in earlier if row.get("outcome") == "refused"} if not again else set()
     done = {case.name for case in cases if find_picture(place_result(folder, case.name))}
     turned_down = {case.name for case in cases if case.name in refused and case.name not in done}
+    _keep_cases(folder, cases, done | turned_down)
     costs = [float(row.get("cost") or 0) for row in earlier]
     purse = Purse(prices, limits.budget, sum(costs), max(costs, default=0.0))
     worker = _Worker(system, folder, journal, limits, purse, Pace(limits.per_minute), seed)
@@ -226,3 +228,17 @@ def _claim(folder: Path, system: System, seed: int) -> None:
         raise UsageError(f"{folder} holds results that no run of this command made; choose another --out or --name.")
     started = datetime.now(UTC).isoformat(timespec="seconds")
     write_text(path, json.dumps({**record, "version": __version__, "started": started}, ensure_ascii=False, indent=1) + "\n")
+
+
+def _keep_cases(folder: Path, cases: Sequence[BenchCase], answered: Set[CaseName]) -> None:
+    """Add to what the folder says was asked; refused where an answer that lies there was given to another instruction or picture."""
+    path = folder / CASES
+    earlier = {name_row(row): row for row in read_json_lines(path)} if path.exists() else {}
+    asked = describe_cases(cases)
+    for name in answered:
+        before = earlier.get(name, {})
+        for column, what in (("instruction", "instruction"), ("source_sha256", "picture")):
+            if column in before and before[column] != asked[name][column]:
+                raise UsageError(f"{folder} holds an answer to another {what} of {'/'.join(name)}; choose another --out or --name.")
+    rows = {**earlier, **asked}
+    write_text(path, "".join(json.dumps(rows[name], ensure_ascii=False) + "\n" for name in sorted(rows)))
