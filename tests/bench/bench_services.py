@@ -63,6 +63,8 @@ def make_app(service: Service) -> FastAPI:
             return JSONResponse(wrap("server_error", "try later"), int(word))
         if word == "401":
             return JSONResponse(wrap("invalid_api_key", "who are you"), 401)
+        if word == "402":
+            return JSONResponse(wrap("402", "Insufficient credits"), 402)
         if word == "quota":
             return JSONResponse(wrap("insufficient_quota", "pay first"), 429)
         if word == "garbage":

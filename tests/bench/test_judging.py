@@ -18,7 +18,7 @@ from step1x_edit.bench.running import run_system
 from step1x_edit.bench.score_tables import find_tables, read_tables
 from step1x_edit.bench.systems import Settings, open_system
 from step1x_edit.cli.main import run
-from step1x_edit.errors import UsageError
+from step1x_edit.errors import Step1XError, UsageError
 
 FAST = Limits(concurrency=4, first_wait=0.01, attempts=2)
 PRICES = Prices(input=2, output=8)
@@ -85,6 +85,14 @@ def test_refusals_and_nonsense_are_missing_and_never_a_number(service: Service, 
     later = judged(service, cases, results)
     assert len(service.calls) == calls + 1  # what passes is asked again, what was refused is not
     assert sum(not case.known for case in later.cases) <= len(missing)
+
+
+def test_an_empty_account_ends_judging_and_is_no_answer(service: Service, cases: list[BenchCase], results: Path) -> None:
+    service.script = ["402"] * 4
+    with pytest.raises(Step1XError, match="money"):
+        judged(service, cases, results)
+    service.script.clear()
+    assert all(case.known for case in judged(service, cases, results).cases)
 
 
 def test_a_cost_cap_holds_and_the_same_call_goes_on(service: Service, cases: list[BenchCase], results: Path) -> None:

@@ -95,7 +95,9 @@ def test_a_picture_behind_an_address_is_fetched(service: Service, case: BenchCas
     assert edit(hosted("openai", service), case).image.size == (20, 10)
 
 
-@pytest.mark.parametrize(("name", "word"), [*((name, "401") for name in HOSTED), ("openai", "quota"), ("seededit", "quota-ark")])
+@pytest.mark.parametrize(
+    ("name", "word"), [*((name, word) for name in HOSTED for word in ("401", "402")), ("openai", "quota"), ("seededit", "quota-ark")]
+)
 def test_a_wrong_key_or_an_empty_account_ends_the_run(name: str, word: str, service: Service, case: BenchCase) -> None:
     service.script = [word]
     with pytest.raises(Step1XError) as caught:

@@ -88,7 +88,7 @@ def explain(service: str) -> Iterator[None]:
 
 def sort_out(status: int, code: str, message: str, retry_after: str | None, service: str) -> Step1XError:
     """What an HTTP status means for the run."""
-    if code in _OUT_OF_MONEY:
+    if code in _OUT_OF_MONEY or status == 402:
         return Step1XError(f"{service} says that the account's money is used up ({message}).")
     if status in _PASSING or status >= 500:
         return Passing(f"status {status}", read_retry_after(retry_after))
