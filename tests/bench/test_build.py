@@ -128,6 +128,29 @@ def test_instructions_are_cleaned(text: str, cleaned: str) -> None:
     assert clean_text(text, tuple(PERSON.values()))[0] == cleaned
 
 
+@pytest.mark.parametrize(
+    ("column", "text", "cleaned"),
+    [
+        ({"user": {"name": "Anna Schmidt"}}, "Make Anna smile", f"Make {GAP} smile"),
+        ({"names": ["Bob", "Anna Schmidt"]}, "Make Anna smile", f"Make {GAP} smile"),
+        ({"user_id": 48213}, "use 48213 as text", f"use {GAP} as text"),
+        ({"name": "Li Wei"}, "Make Li taller than Wei, like Liège", f"Make {GAP} taller than {GAP}, like Liège"),
+        ({"name": "An Li"}, "An and an apple", f"{GAP} and an apple"),
+        ({"name": "王小明"}, "把小明的衣服变成红色", f"把{GAP}的衣服变成红色"),
+        ({"name": "José"}, "Make Jose\u0301 and Jose smile", f"Make {GAP} and {GAP} smile"),
+        ({"size": 48213, "kept": ["Anna"]}, "Make Anna 48213", "Make Anna 48213"),
+    ],
+)
+def test_what_columns_say_of_a_person_is_taken_out(
+    column: dict[str, object], text: str, cleaned: str, tmp_path: Path, scene: Image.Image
+) -> None:
+    scene.save(tmp_path / "a.png")
+    (tmp_path / "requests.jsonl").write_text(json.dumps({"picture": "a.png", "instruction": text, **column}))
+    (request,) = read_requests(tmp_path)
+    assert isinstance(request, Request)
+    assert clean_text(text, request.personal)[0] == cleaned
+
+
 def test_a_look_alike_is_found_but_never_the_picture_itself(tmp_path: Path, draw_scene: Callable[..., Image.Image]) -> None:
     own = draw_scene(160, 120, seed=1)
     own.save(tmp_path / "same.png")

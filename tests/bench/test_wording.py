@@ -47,7 +47,7 @@ def test_a_persons_picture_and_name_are_never_sent(service: Service, scene: Imag
     reword(cleared(scene, replaced=False), thinker)
     assert sent_pictures(service) == 0
     count = len(service.calls)
-    for one in (cleared(scene, english=f"remove {GAP}"), cleared(scene, questions=("Is this a person's name: Ann Lee?",))):
+    for one in (cleared(scene, english=f"remove {GAP}"), cleared(scene, english="Anna Schmidt should smile")):
         assert reword(one, thinker).cleared == one
     assert len(service.calls) == count
 

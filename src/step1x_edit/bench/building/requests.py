@@ -105,7 +105,19 @@ def _read_row(number: int, row: Mapping[str, Any], root: Path) -> Request | Skip
         return Skipped(number, "its picture lies outside the folder of the requests")
     if not picture.is_file():
         return Skipped(number, "its picture is missing")
-    personal = tuple(
-        str(value) for name, value in row.items() if isinstance(value, str) and len(value.strip()) > 1 and _PERSONAL.search(str(name))
-    )
-    return Request(number, picture, english, chinese, texts["task"], personal)
+    return Request(number, picture, english, chinese, texts["task"], _list_personal(row))
+
+
+def _list_personal(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """What columns for names, users, addresses and the like hold, at any depth."""
+    found = []
+    waiting: list[tuple[Any, bool]] = [(row, False)]
+    while waiting:
+        value, told = waiting.pop()
+        if isinstance(value, Mapping):
+            waiting += [(each, told or bool(_PERSONAL.search(str(name)))) for name, each in value.items()]
+        elif isinstance(value, list):
+            waiting += [(each, told) for each in value]
+        elif told and isinstance(value, str | int | float) and len(str(value).strip()) > 1 and not isinstance(value, bool):
+            found.append(str(value))
+    return tuple(found)
