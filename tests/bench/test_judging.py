@@ -87,6 +87,29 @@ def test_refusals_and_nonsense_are_missing_and_never_a_number(service: Service, 
     assert sum(not case.known for case in later.cases) <= len(missing)
 
 
+def chat(content: object, **more: object) -> str:
+    return "raw:" + json.dumps({"choices": [{"message": {"role": "assistant", "content": content}}], **more})
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        *((f"raw:{text}", "cannot be read") for text in ("null", "[]", "5", '{"choices": [{}]}', '{"choices": [{"message": null}]}')),
+        (chat(f'{{"score": [{"9" * 400}, 1]}}'), "not within"),
+        (chat('\ud83d {"score": [8, 7]}'), ""),
+        (chat([{"type": "text", "text": '{"score": [8,'}, {"type": "text", "text": "7]}"}]), ""),
+        (chat([5, None]), "no scores"),
+        (chat('{"score": [8, 7]}', usage={"prompt_tokens": 5, "completion_tokens": None}), ""),
+        (chat('{"score": [8, 7]}', usage={"total_tokens": 5}), ""),
+        (chat('{"score": [8, 7]}', usage=[]), ""),
+    ],
+)
+def test_odd_answers_are_read_or_missing(answer: str, reason: str, service: Service, cases: list[BenchCase], results: Path) -> None:
+    service.script = [answer] * 2
+    (case,) = judged(service, cases[:1], results, Limits(concurrency=2, attempts=1, budget=1.0)).cases
+    assert (case.known, reason in case.reason) == (not reason, True)
+
+
 def test_an_empty_account_ends_judging_and_is_no_answer(service: Service, cases: list[BenchCase], results: Path) -> None:
     service.script = ["402"] * 4
     with pytest.raises(Step1XError, match="money"):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from step1x_edit.errors import Step1XError, UsageError
 
@@ -173,12 +173,12 @@ class Purse:
 
     def end(self, usage: Usage | None) -> float:
         """The call is over; returns its cost."""
-        cost = self.prices.cost(usage) if usage else 0.0
         with self.lock:
             self.under_way -= 1
+            self.lock.notify_all()
+            cost = self.prices.cost(usage) if usage else 0.0
             self.spent += cost
             self.dearest = max(self.dearest, cost)
-            self.lock.notify_all()
         return cost
 
 
@@ -203,6 +203,21 @@ def call(ask: Callable[[], Answer], limits: Limits, pace: Pace) -> tuple[Answer,
                 wait = min(limits.first_wait * 2 ** (attempt - 1), limits.longest_wait)
                 pace.rest(wait * random.uniform(0.5, 1.0))
     raise AssertionError("attempts are at least 1")
+
+
+def dig(value: Any, *path: str | int) -> Any:
+    """What lies so deep in the JSON that a service sent; None where there is no such way, since services send anything."""
+    for step in path:
+        try:
+            value = value[step]
+        except (TypeError, LookupError):
+            return None
+    return value
+
+
+def read_count(value: Any) -> int:
+    """A count as a service tells it; 0 where it tells none."""
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def read_retry_after(value: str | None) -> float | None:

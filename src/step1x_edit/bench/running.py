@@ -73,7 +73,7 @@ class Journal:
         """Append a line; a new one begins even where the last was torn."""
         text = json.dumps(row, ensure_ascii=False)
         with self._lock:
-            with self.path.open("a", encoding="utf-8") as file:
+            with self.path.open("a", encoding="utf-8", errors="replace") as file:  # services send halves of characters, too
                 file.write(("\n" if self._torn else "") + text + "\n")
             self._torn = False
 

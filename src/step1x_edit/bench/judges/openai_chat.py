@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from step1x_edit.bench.calls import Passing, Refused, Usage
+from step1x_edit.bench.calls import Passing, Refused, Usage, dig, read_count
 from step1x_edit.bench.judges.judge import Question, Reply
 from step1x_edit.bench.systems.openai_images import explain, open_client
 from step1x_edit.bench.systems.system import name_folder
@@ -34,13 +34,21 @@ class ChatJudge:
             content.append({"type": "image_url", "image_url": {"url": url}})
         messages: Any = [{"role": "user", "content": content}]
         with explain(str(self.client.base_url)):
-            answer = self.client.chat.completions.create(model=self.model, messages=messages, extra_body=self.options)
-        if isinstance(answer, str) or not answer.choices:
+            raw = self.client.chat.completions.with_raw_response.create(model=self.model, messages=messages, extra_body=self.options)
+            answer = raw.http_response.json()
+        message = dig(answer, "choices", 0, "message")
+        if not isinstance(message, dict):
             raise Passing("the answer cannot be read")
-        choice, usage = answer.choices[0], answer.usage
-        if choice.message.refusal:
-            raise Refused(f"the judge refused: {choice.message.refusal[:200]}")
-        if choice.finish_reason == "content_filter":
+        if refusal := message.get("refusal"):
+            raise Refused(f"the judge refused: {str(refusal)[:200]}")
+        if dig(answer, "choices", 0, "finish_reason") == "content_filter":
             raise Refused("the judge's answer was filtered")
-        used = Usage(usage.prompt_tokens, usage.completion_tokens) if usage else Usage()
-        return Reply(choice.message.content or "", used, answer.model or self.model)
+        used = Usage(*(read_count(dig(answer, "usage", count)) for count in ("prompt_tokens", "completion_tokens")))
+        return Reply(_read_content(message.get("content")), used, str(answer.get("model") or self.model))
+
+
+def _read_content(content: Any) -> str:
+    """What the judge said: a text, or with some services a list of parts that are texts."""
+    parts = content if isinstance(content, list) else [{"text": content}]
+    texts = (dig(part, "text") for part in parts)
+    return "".join(text for text in texts if isinstance(text, str))

@@ -71,7 +71,7 @@ class Gemini:
             raise Passing("it took too long") from error
         except (httpx.HTTPError, httpx2.HTTPError) as error:
             raise Passing("Gemini is out of reach") from error
-        except ValueError as error:  # what the client raises on an answer that is not of its form
+        except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:  # the client, on an answer of another form
             raise Passing("the answer cannot be read") from error
 
 
