@@ -72,14 +72,15 @@ def test_the_intersection_of_several_systems_is_what_all_have_a_judgement_of() -
         assert {case.name for case in cases if case.intersection} == expected
 
 
-def test_published_tables_go_out_and_come_in_unchanged(tmp_path: Path) -> None:
-    files = write_tables(tmp_path / "deep" / "er", "my_model", hand_scores())
+@pytest.mark.parametrize("system", ["my_model", "lora_color_alter_v2", "text_change"])
+def test_published_tables_go_out_and_come_in_unchanged(system: str, tmp_path: Path) -> None:
+    files = write_tables(tmp_path / "deep" / "er", system, hand_scores())
     assert sorted(path.name for path in files) == [
-        f"my_model_{t}_gpt_score.csv" for t in ("background_change", "color_alter", "text_change")
+        f"{system}_{t}_gpt_score.csv" for t in ("background_change", "color_alter", "text_change")
     ]
     assert files[0].read_text().splitlines()[0] == ",".join(COLUMNS)
     found = find_tables(tmp_path)
-    assert [(each.system, each.judge) for each in found] == [("my_model", "er")]
+    assert [(each.system, each.judge) for each in found] == [(system, "er")]
     back = read_tables(found[0].tables)
     plain = [(c.task, c.language, c.key, c.sc, c.pq, c.intersection) for c in back]
     assert plain == sorted(HAND_TABLE, key=lambda row: row[:3])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -26,6 +27,8 @@ COLUMNS = (
     "instruction_language",
 )
 ENDING = "_score.csv"
+_NAME = re.compile(rf"(.+)_({'|'.join(TASKS)})_[^_]+{re.escape(ENDING)}")
+"""A table's name; the task is the last one in it, since a system may be called after one."""
 
 
 def name_table(system: str, task: str) -> str:
@@ -51,12 +54,9 @@ def find_tables(folder: Path) -> list[TableSet]:
     """Score tables in a folder and below it, by system and judge."""
     found: dict[tuple[str, Path], list[tuple[str, Path]]] = {}
     for path in sorted(folder.rglob(f"*{ENDING}")):
-        stem = path.name.removesuffix(ENDING)
-        for task in TASKS:
-            system, mark, _judge = stem.rpartition(f"_{task}_")
-            if mark and system:
-                found.setdefault((system, path.parent), []).append((task, path))
-                break
+        if match := _NAME.fullmatch(path.name):
+            system, task = match.groups()
+            found.setdefault((system, path.parent), []).append((task, path))
     return [TableSet(system, parent, tuple(tables)) for (system, parent), tables in found.items()]
 
 
