@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from bench_services import Service
 
-from step1x_edit.bench.calls import Limits, Prices
+from step1x_edit.bench.calls import Limits, Prices, Purse
 from step1x_edit.bench.gedit import BenchCase
-from step1x_edit.bench.judges.judging import judge_results
+from step1x_edit.bench.judges.judging import judge_results, open_purse
 from step1x_edit.bench.judges.openai_chat import ChatJudge
 from step1x_edit.bench.judges.rubric import OWN, fetch_published, read_published
 from step1x_edit.bench.running import run_system
@@ -41,7 +42,8 @@ def judge(service: Service) -> ChatJudge:
 
 
 def judged(service: Service, cases: list[BenchCase], results: Path, limits: Limits = FAST, **options):
-    return judge_results(judge(service), OWN, cases, results, limits=limits, prices=PRICES, **options)
+    purse = open_purse(judge(service), [results], limits, PRICES)
+    return judge_results(judge(service), OWN, cases, results, limits=limits, purse=purse, **options)
 
 
 def answer_by_part(body: dict) -> str:
@@ -130,6 +132,26 @@ def test_a_cost_cap_holds_and_the_same_call_goes_on(service: Service, cases: lis
     assert all(case.known for case in rest.cases)
 
 
+def test_a_cost_cap_is_for_all_folders_together(
+    service: Service, cases: list[BenchCase], results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(results, results.with_name("other"))
+    one = (1000 * 2 + 100 * 8) / 1e6
+    arguments = ["bench", "score", str(results.parent), "--cases", str(cases[0].source.path.parent), "--judge", "endpoint:judge"]
+    limits = ["--url", f"{service.url}/v1", "--budget", str(15.5 * one), "--price-in", "2", "--price-out", "8", "--json"]
+    for _ in range(2):
+        assert run([*arguments, *limits]) == 0
+        assert len(service.calls) == 15
+        assert f"{15 * one:.4f} are spent" in capsys.readouterr().err
+    spent = [json.loads(path.read_text())["spent"] for path in results.parent.glob("*/scores/judge/judge.json")]
+    assert sorted(spent) == pytest.approx([3 * one, 12 * one])
+
+
+def test_a_refusal_is_paid_for_too(service: Service, cases: list[BenchCase], results: Path) -> None:
+    service.script = ["refuse", "filter"]
+    assert judged(service, cases, results).state.spent == pytest.approx(12 * (1000 * 2 + 100 * 8) / 1e6)
+
+
 def test_the_noise_of_repeats_and_of_the_order_is_measured(service: Service, cases: list[BenchCase], results: Path) -> None:
     counter = iter(range(10_000))
 
@@ -159,7 +181,7 @@ def test_a_changed_result_or_rubric_is_asked_anew(service: Service, cases: list[
     judged(service, cases, results)
     assert len(service.calls) == 14
     other = Rubric("other", OWN.sc + " ", OWN.pq)
-    judge_results(judge(service), other, cases, results, limits=FAST, prices=PRICES)
+    judge_results(judge(service), other, cases, results, limits=FAST, purse=Purse(PRICES))
     assert len(service.calls) == 14 + 13
 
 
@@ -198,7 +220,7 @@ def test_a_local_qwen_judges(random_mini: Path, cases: list[BenchCase], results:
 
     local = open_judge(f"local:{random_mini / MLLM_FOLDER}", None, 10, {})
     local.most_tokens = 4
-    found = judge_results(local, OWN, cases[:1], results, limits=Limits(), prices=Prices())
+    found = judge_results(local, OWN, cases[:1], results, limits=Limits(), purse=Purse(Prices()))
     assert found.state.answered == 2
     assert found.cases[0].sc is None  # random weights speak nonsense
     assert "no scores" in found.cases[0].reason

@@ -17,7 +17,7 @@ import pytest
 from bench_services import Service
 
 from step1x_edit.bench.calls import BudgetReached, Limits, Prices
-from step1x_edit.bench.gedit import BenchCase, name_row, walk_results
+from step1x_edit.bench.gedit import BenchCase, StoredFile, name_row, walk_results
 from step1x_edit.bench.running import CASES, LOG, RunState, read_missing, run_system
 from step1x_edit.bench.systems import Settings, open_system
 from step1x_edit.cli.main import run
@@ -71,6 +71,24 @@ def test_a_cost_cap_ends_the_run_before_it_is_exceeded(service: Service, cases: 
     assert len(service.calls) <= 3
     with pytest.raises(UsageError, match="prices"):
         run_system(remote(service), cases, tmp_path / "n", limits=limits, prices=FREE)
+
+
+def test_a_refusal_is_paid_for_too(service: Service, cases: list[BenchCase], tmp_path: Path) -> None:
+    answer = {"data": [], "usage": {"input_tokens": 200, "output_tokens": 1000}}
+    service.script = [f"raw:{json.dumps(answer)}"]
+    state = run_system(remote(service), cases[:1], tmp_path / "m", limits=FAST, prices=Prices(1, 2, 3))
+    assert (state.refused, state.spent) == (1, pytest.approx(0.0022))
+    again = run_system(remote(service), cases[:1], tmp_path / "m", limits=FAST, prices=Prices(1, 2, 3))
+    assert again.spent == state.spent
+
+
+@pytest.mark.parametrize("which", ["source", "shown"])
+def test_a_damaged_picture_is_refused_before_it_is_paid_for(which: str, service: Service, cases: list[BenchCase], tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    damaged = replace(cases[0], **{which: StoredFile(tmp_path / "broken.png")})
+    state = run_system(remote(service), [damaged, cases[1]], tmp_path / "m", limits=FAST, prices=FREE)
+    assert (state.edited, state.refused, len(service.calls)) == (1, 1, 1)
+    assert "cannot be read" in read_missing(tmp_path / "m", [damaged.name])[damaged.name]
 
 
 def test_a_wrong_key_ends_the_run_at_once(service: Service, cases: list[BenchCase], tmp_path: Path) -> None:

@@ -20,8 +20,25 @@ from step1x_edit.errors import Step1XError, UsageError
 Answer = TypeVar("Answer")
 
 
+@dataclass(frozen=True)
+class Usage:
+    """What a call used, as the service counts it."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    pictures: int = 0
+
+
 class Refused(Step1XError):
-    """The service will not answer this case, however often it is asked."""
+    """The service will not answer this case, however often it is asked.
+
+    Attributes:
+        usage: what the refusal has to be paid for.
+    """
+
+    def __init__(self, message: str, usage: Usage | None = None) -> None:
+        super().__init__(message)
+        self.usage = usage or Usage()
 
 
 class Passing(Step1XError):
@@ -42,15 +59,6 @@ class Stopped(Step1XError):
 
 class BudgetReached(Step1XError):
     """The cost cap does not allow another call."""
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What a call used, as the service counts it."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    pictures: int = 0
 
 
 @dataclass(frozen=True)
@@ -168,8 +176,12 @@ class Purse:
             while self.budget is not None and not self.dearest and self.under_way:
                 self.lock.wait()
             if self.budget is not None and (self.spent >= self.budget or self.spent + (self.under_way + 1) * self.dearest > self.budget):
-                raise BudgetReached(f"The cost cap of {self.budget:g} dollars is reached, {self.spent:.4f} are spent.")
+                raise BudgetReached(self.describe_end())
             self.under_way += 1
+
+    def describe_end(self) -> str:
+        """Says that the cap is reached, and what is spent by now: more than when it was reached, if calls were under way."""
+        return f"The cost cap of {self.budget:g} dollars is reached, {self.spent:.4f} are spent."
 
     def end(self, usage: Usage | None) -> float:
         """The call is over; returns its cost."""

@@ -17,8 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from PIL.Image import Image
+
 from step1x_edit import __version__
-from step1x_edit.bench.calls import Limits, Pace, Passing, Prices, Purse, Refused, Stopped, Usage, call
+from step1x_edit.bench.calls import BudgetReached, Limits, Pace, Passing, Prices, Purse, Refused, Stopped, Usage, call
 from step1x_edit.bench.gedit import BenchCase, CaseName, describe_cases, find_picture, name_row, place_result, place_source, write_text
 from step1x_edit.bench.systems.system import System
 from step1x_edit.errors import ImageError, Step1XError, UsageError
@@ -153,7 +155,7 @@ def run_system(
             worker.pace.stop()
             pool.shutdown(cancel_futures=True)
     if problem is not None:
-        raise problem
+        raise BudgetReached(purse.describe_end()) if isinstance(problem, BudgetReached) else problem
     return state()
 
 
@@ -172,8 +174,10 @@ class _Worker:
         started = time.perf_counter()
         row: dict[str, Any] = {"case": list(case.name)}
         usage: Usage | None = None
+        outcome, reason = "edited", ""
         try:
             picture = read_image(case.source.read()).image
+            shown = picture if case.shown is case.source else read_image(case.shown.read()).image
         except ImageError as error:
             return self._note(row, "refused", f"the source cannot be read: {error}", started)
         self.purse.begin()
@@ -181,20 +185,20 @@ class _Worker:
             edited, attempts = call(lambda: self.system.edit(case, picture, self.seed), self.limits, self.pace)
             usage = edited.usage
             row |= {"attempts": attempts, "model": edited.model, "usage": asdict(edited.usage)}
-            self._write(case, edited.image)
+            self._write(case, shown, edited.image)
         except Refused as error:
-            return self._note(row, "refused", str(error), started)
+            usage, outcome, reason = error.usage, "refused", str(error)
         except Passing as error:
-            return self._note(row, "failed", str(error), started)
+            outcome, reason = "failed", str(error)
         finally:
             row["cost"] = self.purse.end(usage)
-        return self._note(row, "edited", "", started)
+        return self._note(row, outcome, reason, started)
 
-    def _write(self, case: BenchCase, image: Any) -> None:
+    def _write(self, case: BenchCase, shown: Image, image: Image) -> None:
         result, source = place_result(self.folder, case.name), place_source(self.folder, case.name)
         result.parent.mkdir(parents=True, exist_ok=True)
         if not source.exists():
-            write_image(read_image(case.shown.read()).image, source, overwrite=True)
+            write_image(shown, source, overwrite=True)
         write_image(image if image.mode in ("RGB", "RGBA") else image.convert("RGB"), result, overwrite=True)
 
     def _note(self, row: dict[str, Any], outcome: str, reason: str, started: float) -> str:

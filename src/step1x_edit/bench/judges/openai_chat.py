@@ -39,11 +39,11 @@ class ChatJudge:
         message = dig(answer, "choices", 0, "message")
         if not isinstance(message, dict):
             raise Passing("the answer cannot be read")
-        if refusal := message.get("refusal"):
-            raise Refused(f"the judge refused: {str(refusal)[:200]}")
-        if dig(answer, "choices", 0, "finish_reason") == "content_filter":
-            raise Refused("the judge's answer was filtered")
         used = Usage(*(read_count(dig(answer, "usage", count)) for count in ("prompt_tokens", "completion_tokens")))
+        if refusal := message.get("refusal"):
+            raise Refused(f"the judge refused: {str(refusal)[:200]}", used)
+        if dig(answer, "choices", 0, "finish_reason") == "content_filter":
+            raise Refused("the judge's answer was filtered", used)
         return Reply(_read_content(message.get("content")), used, str(answer.get("model") or self.model))
 
 

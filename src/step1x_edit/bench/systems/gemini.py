@@ -44,19 +44,21 @@ class Gemini:
         parts = [types.Part.from_text(text=case.instruction), types.Part.from_bytes(data=encode_png(picture), mime_type="image/png")]
         values = {"response_modalities": ["TEXT", "IMAGE"], "seed": seed % 2**31, **self.options}
         answer = self._ask([types.Content(role="user", parts=parts)], types.GenerateContentConfig(**values))
+        count = answer.usage_metadata
+        tokens = ((count and count.prompt_token_count) or 0, (count and count.candidates_token_count) or 0)
         if answer.prompt_feedback and answer.prompt_feedback.block_reason:
-            raise Refused(f"blocked: {_name(answer.prompt_feedback.block_reason)}")
+            raise Refused(f"blocked: {_name(answer.prompt_feedback.block_reason)}", Usage(*tokens))
         said = []
         for candidate in answer.candidates or []:
             for part in (candidate.content.parts if candidate.content else None) or []:
                 if part.inline_data and part.inline_data.data:
-                    count = answer.usage_metadata
-                    used = Usage((count and count.prompt_token_count) or 0, (count and count.candidates_token_count) or 0, 1)
-                    return Edited(decode(part.inline_data.data, "Gemini"), used, answer.model_version or self.model)
+                    used = Usage(*tokens, 1)
+                    return Edited(decode(part.inline_data.data, "Gemini", used), used, answer.model_version or self.model)
                 said.append(part.text or "")
             if candidate.finish_reason and _name(candidate.finish_reason) != "STOP":
-                raise Refused(f"stopped: {_name(candidate.finish_reason)}")
-        raise Refused(f"it answered in words alone: {' '.join(said)[:200]}" if any(said) else "the answer holds no picture")
+                raise Refused(f"stopped: {_name(candidate.finish_reason)}", Usage(*tokens))
+        reason = f"it answered in words alone: {' '.join(said)[:200]}" if any(said) else "the answer holds no picture"
+        raise Refused(reason, Usage(*tokens))
 
     def _ask(self, contents: Any, config: Any) -> Any:
         import httpx

@@ -44,12 +44,12 @@ class OpenAIImages:
         if not isinstance(answer, dict):
             raise Passing("the answer cannot be read")
         text, address = dig(answer, "data", 0, "b64_json"), dig(answer, "data", 0, "url")
+        given, made = (read_count(dig(answer, "usage", count)) for count in ("input_tokens", "output_tokens"))
         if not (text or address):
-            raise Refused("the answer holds no picture")
-        data = _unpack(str(text)) if text else self._fetch(str(address))
-        usage = answer.get("usage")
-        used = Usage(read_count(dig(usage, "input_tokens")), read_count(dig(usage, "output_tokens")), 1)
-        return Edited(decode(data, "the service"), used, str(answer.get("model") or self.model))
+            raise Refused("the answer holds no picture", Usage(given, made))
+        used = Usage(given, made, 1)
+        data = _unpack(str(text), used) if text else self._fetch(str(address))
+        return Edited(decode(data, "the service", used), used, str(answer.get("model") or self.model))
 
     def _fetch(self, url: str) -> bytes:
         return fetch(url, float(self.client.timeout) if isinstance(self.client.timeout, int | float) else 60.0)
@@ -116,11 +116,11 @@ def _message(error: openai.APIStatusError) -> str:
     return str(body.get("message") or error.message)[:300]
 
 
-def _unpack(text: str) -> bytes:
+def _unpack(text: str, used: Usage) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except ValueError as error:
-        raise Refused("the answer holds no whole picture") from error
+        raise Refused("the answer holds no whole picture", used) from error
 
 
 def openai_images(settings: Settings) -> OpenAIImages:

@@ -53,19 +53,19 @@ class SeedEdit:
         }
         answer = self._post(body)
         found = dig(answer, "data", 0)
+        tokens, pictures = (read_count(dig(answer, "usage", count)) for count in ("output_tokens", "generated_images"))
         if error := dig(found, "error") or answer.get("error"):
-            raise Refused(str(dig(error, "message") or error)[:300])
-        usage = answer.get("usage")
-        used = Usage(0, read_count(dig(usage, "output_tokens")), read_count(dig(usage, "generated_images")) or 1)
+            raise Refused(str(dig(error, "message") or error)[:300], Usage(0, tokens, pictures))
+        used = Usage(0, tokens, pictures or 1)
         model = str(answer.get("model") or self.model)
         if text := dig(found, "b64_json"):
             try:
-                return Edited(decode(base64.b64decode(str(text), validate=True), "SeedEdit"), used, model)
+                return Edited(decode(base64.b64decode(str(text), validate=True), "SeedEdit", used), used, model)
             except ValueError as problem:
-                raise Refused("the answer holds no whole picture") from problem
+                raise Refused("the answer holds no whole picture", used) from problem
         if address := dig(found, "url"):
-            return Edited(decode(fetch(str(address), self.timeout), "SeedEdit"), used, model)
-        raise Refused("the answer holds no picture")
+            return Edited(decode(fetch(str(address), self.timeout), "SeedEdit", used), used, model)
+        raise Refused("the answer holds no picture", Usage(0, tokens, pictures))
 
     def _post(self, body: Mapping[str, Any]) -> dict[str, Any]:
         import httpx

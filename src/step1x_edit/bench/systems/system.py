@@ -87,12 +87,12 @@ def encode_png(picture: Image.Image) -> bytes:
     return data.getvalue()
 
 
-def decode(data: bytes, service: str) -> Image.Image:
-    """What a service sent as a picture."""
+def decode(data: bytes, service: str, used: Usage) -> Image.Image:
+    """What a service sent as a picture, and is paid for."""
     try:
         return read_image(data).image
     except ImageError as error:
-        raise Refused(f"{service} sent no whole picture") from error
+        raise Refused(f"{service} sent no whole picture", used) from error
 
 
 def name_folder(text: str) -> str:
