@@ -87,7 +87,7 @@ def test_any_answer_is_taken_or_left(text: str) -> None:
 
 def test_collecting_stops_and_goes_on_when_the_model_is_away(service: Service, scene: Image.Image, tmp_path: Path) -> None:
     scene.save(tmp_path / "a.png")
-    requests = [Request(n, tmp_path / "a.png", text, "", "", ()) for n, text in enumerate(("add a hat", "make it night"))]
+    requests = [Request(str(n), tmp_path / "a.png", text, "", "", ()) for n, text in enumerate(("add a hat", "make it night"))]
     store = Store(tmp_path / "work", create=True)
     service.answer = lambda body: json.dumps(GOOD)
     service.script = ["ok", "401"]

@@ -25,6 +25,7 @@ from step1x_edit.image_io import read_image
 from step1x_edit.image_modes import flatten
 
 LEAST_LIKENESS = 0.5
+NOT_ALIKE = "no public picture looks enough like it"
 LONGEST_SIDE = 2048
 STAND_INS = {"e-mail address": "name@example.com", "telephone number": "555 0100", "user name": "@example"}
 """What is written instead of personal data; other kinds leave a gap that the reviewer fills."""
@@ -82,7 +83,7 @@ def clear_request(request: Request, search: PictureSearch | None, tools: Toolbox
     if search is not None:
         found = next(iter(search.find(pixels)), None)
         if found is None or found.likeness < least:
-            raise NotCleared("no public picture looks enough like it")
+            raise NotCleared(NOT_ALIKE)
         pixels, likeness = _read(found.picture), found.likeness
         questions.append("Does the instruction fit the new picture?")
     looked = deidentify(pixels, tools, Switches(text="blur"))
