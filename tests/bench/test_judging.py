@@ -11,7 +11,7 @@ import pytest
 from bench_services import Service
 
 from step1x_edit.bench.calls import Limits, Prices, Purse
-from step1x_edit.bench.gedit import BenchCase
+from step1x_edit.bench.gedit import BenchCase, place_result
 from step1x_edit.bench.judges.judging import judge_results, open_purse
 from step1x_edit.bench.judges.openai_chat import ChatJudge
 from step1x_edit.bench.judges.rubric import OWN, fetch_published, read_published
@@ -120,6 +120,19 @@ def test_an_empty_account_ends_judging_and_is_no_answer(service: Service, cases:
     assert all(case.known for case in judged(service, cases, results).cases)
 
 
+def test_the_reasons_for_missing_cases_are_shown(
+    service: Service, cases: list[BenchCase], results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.script = ["words"] * 12
+    place_result(results, cases[0].name).unlink()
+    judged(service, cases, results)
+    assert run(["bench", "score", str(results)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "1 cases are missing: no result: no result" in shown and "sc: the answer holds no scores" in shown
+    assert run(["bench", "report", str(results), "--out", str(results / "report.html")]) == 0
+    assert "sc: the answer holds no scores" in (results / "report.html").read_text()
+
+
 def test_a_cost_cap_holds_and_the_same_call_goes_on(service: Service, cases: list[BenchCase], results: Path) -> None:
     one = (1000 * 2 + 100 * 8) / 1e6
     found = judged(service, cases, results, Limits(concurrency=1, budget=5.5 * one))
@@ -173,7 +186,6 @@ def test_the_noise_of_repeats_and_of_the_order_is_measured(service: Service, cas
 def test_a_changed_result_or_rubric_is_asked_anew(service: Service, cases: list[BenchCase], results: Path) -> None:
     from PIL import Image
 
-    from step1x_edit.bench.gedit import place_result
     from step1x_edit.bench.judges.rubric import Rubric
 
     judged(service, cases, results)

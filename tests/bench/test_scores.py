@@ -104,6 +104,14 @@ def test_a_table_with_an_impossible_score_is_refused(tmp_path: Path, score: str)
         read_tables([("ps_human", path)])
 
 
+@pytest.mark.parametrize("row", ["s", "s,m/fullset/ps_human/en/k.png,smile,9", "s,m/fullset/ps_human/en/k.png,smile,9,5,True"])
+def test_a_table_that_is_cut_off_is_refused(tmp_path: Path, row: str) -> None:
+    path = tmp_path / "m_ps_human_gpt_score.csv"
+    path.write_text(",".join(COLUMNS) + f"\n{row}")
+    with pytest.raises(UsageError, match="cut off"):
+        read_tables([("ps_human", path)])
+
+
 def test_a_score_out_of_range_cannot_be_made() -> None:
     with pytest.raises(UsageError):
         CaseScore("ps_human", "en", "k", 10.5, 5.0)

@@ -15,7 +15,7 @@ from typing import Any
 from step1x_edit.bench import statistics
 from step1x_edit.bench.gedit import LANGUAGES, TASK_SIZES, TASKS
 from step1x_edit.bench.published import published
-from step1x_edit.bench.score_tables import TableSet, find_tables, read_tables
+from step1x_edit.bench.score_tables import TableSet, find_tables, read_set
 from step1x_edit.bench.scores import METRICS, CaseScore, Means, Metric, Subset, average, choose, mark_intersection, values_of
 from step1x_edit.errors import UsageError
 
@@ -35,7 +35,7 @@ def read_scores(folders: Sequence[Path], judge: str | None = None) -> Scores:
     Raises:
         UsageError: there is none, or one of them cannot be read.
     """
-    return {name: read_tables(each.tables) for name, each in _find(folders, judge).items()}
+    return {name: read_set(each) for name, each in _find(folders, judge).items()}
 
 
 def find_folders(folders: Sequence[Path], judge: str | None = None) -> dict[str, Path]:

@@ -26,12 +26,11 @@ from step1x_edit.bench.judges.judge import Judge, Question, Reply
 from step1x_edit.bench.judges.parsing import Unreadable, parse_scores
 from step1x_edit.bench.judges.rubric import PARTS, Part, Rubric
 from step1x_edit.bench.running import read_missing
-from step1x_edit.bench.score_tables import write_tables
+from step1x_edit.bench.score_tables import RECORD, write_tables
 from step1x_edit.bench.scores import CaseScore
 from step1x_edit.errors import Step1XError
 
 ANSWERS = "answers.sqlite"
-RECORD = "judge.json"
 SWAPPED = "\n\nThe pictures come in the other order here: the edited picture first, the original second."
 
 
