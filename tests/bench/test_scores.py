@@ -133,6 +133,13 @@ def test_the_interval_has_the_width_that_theory_gives() -> None:
     assert found.low < found.value < found.high
 
 
+def test_one_question_has_no_interval() -> None:
+    for cases in ({("ps_human", "en", "a"): 5.0, ("ps_human", "cn", "a"): 6.0}, draws(5.0, 1, seed=1)):
+        found = interval_of(cases)
+        assert found.value > 0 and math.isnan(found.low) and math.isnan(found.high)
+    assert not math.isnan(interval_of(draws(5.0, 2, seed=1)).low)
+
+
 def test_paired_tests_find_a_small_difference_and_none_where_there_is_none() -> None:
     same, better = draws(5.0, 20, seed=1), draws(5.0, 20, seed=1, shift=0.2)
     found = compare(better, same)
