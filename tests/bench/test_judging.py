@@ -226,6 +226,23 @@ def test_the_command_judges_and_prints(service: Service, cases: list[BenchCase],
     assert run(["bench", "score", str(results), "--judge", "oracle", "--cases", place]) == 2
 
 
+def test_a_password_in_the_address_is_written_nowhere(
+    service: Service, cases: list[BenchCase], results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = str(cases[0].source.path.parent)
+    url = f"{service.url.replace('://', '://me:SECRET@')}/v1"
+    service.script = ["garbage"] * 24
+    for command in (
+        ["bench", "score", str(results), "--cases", place, "--judge", "endpoint:judge", "--url", url, "--attempts", "1"],
+        ["bench", "run", "endpoint:m", "--cases", place, "--out", str(results.parent), "--url", url, "--attempts", "1"],
+    ):
+        monkeypatch.setattr("sys.argv", ["step1x", *command])
+        run(command)
+    files = [file for file in results.parent.rglob("*") if file.is_file()]
+    assert {"judge.json", "commands.txt", "run.json", "run.jsonl"} <= {file.name for file in files}
+    assert [file for file in files if b"SECRET" in file.read_bytes()] == []
+
+
 def test_a_local_qwen_judges(random_mini: Path, cases: list[BenchCase], results: Path) -> None:
     from step1x_edit.cli.bench_judges import open_judge
     from step1x_edit.model.weights import MLLM_FOLDER

@@ -18,7 +18,7 @@ from bench_services import Service
 
 from step1x_edit.bench.calls import BudgetReached, Limits, Prices
 from step1x_edit.bench.gedit import BenchCase, StoredFile, name_row, walk_results
-from step1x_edit.bench.running import CASES, LOG, RunState, read_missing, run_system
+from step1x_edit.bench.running import CASES, LOG, Journal, RunState, read_missing, run_system
 from step1x_edit.bench.systems import Settings, open_system
 from step1x_edit.cli.main import run
 from step1x_edit.errors import Step1XError, UsageError
@@ -127,6 +127,16 @@ def test_answers_to_other_questions_are_no_answers(change: str, cases: list[Benc
     assert run_system(system, cases[:2], tmp_path / "m", limits=FAST, prices=FREE).edited == 2
     kept = [json.loads(line) for line in (tmp_path / "m" / CASES).read_text().splitlines()]
     assert {name_row(row): row["instruction"] for row in kept} == {case.name: case.instruction for case in cases}
+
+
+def test_ends_of_lines_of_other_scripts_are_letters(service: Service, cases: list[BenchCase], tmp_path: Path) -> None:
+    text = "make\u2028it\u2029night\x85"
+    service.script = [f"raw:{json.dumps({'data': [], 'error': text})}"]
+    for _ in range(2):
+        state = run_system(remote(service), [replace(cases[0], instruction=text)], tmp_path / "m", limits=FAST, prices=FREE)
+    assert (state.refused, len(service.calls)) == (1, 1)
+    Journal(tmp_path / "x.jsonl").add({"text": text})
+    assert Journal(tmp_path / "x.jsonl").read() == [{"text": text}]
 
 
 def test_killed_at_random_no_finished_case_is_asked_twice(service: Service, cases: list[BenchCase], tmp_path: Path) -> None:

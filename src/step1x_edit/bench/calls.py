@@ -7,6 +7,7 @@ same call may work. Every other `Step1XError` concerns all cases, a wrong key fo
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -92,7 +93,7 @@ class Limits:
         attempts: how often one call is made before it counts as failed.
         first_wait: seconds before the second attempt where the service names none; doubled each time.
         longest_wait: most seconds of any wait, those that the service asks for included.
-        timeout: seconds that one attempt may take.
+        timeout: seconds without any of an answer after which an attempt is given up; a whole answer may take longer.
         budget: US dollars that the run may cost in all; None for no bound.
     """
 
@@ -215,6 +216,11 @@ def call(ask: Callable[[], Answer], limits: Limits, pace: Pace) -> tuple[Answer,
                 wait = min(limits.first_wait * 2 ** (attempt - 1), limits.longest_wait)
                 pace.rest(wait * random.uniform(0.5, 1.0))
     raise AssertionError("attempts are at least 1")
+
+
+def hide_login(text: str) -> str:
+    """A text without the user and the password that an address in it may hold: for all that is written or shown."""
+    return re.sub(r"(?<=://)[^/?#\s]*@", "", text)
 
 
 def dig(value: Any, *path: str | int) -> Any:

@@ -62,7 +62,7 @@ class Journal:
         """Every whole line."""
         rows = []
         if self.path.exists():
-            for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+            for line in self.path.read_text(encoding="utf-8", errors="replace").split("\n"):
                 try:
                     row = json.loads(line)
                 except ValueError:

@@ -53,6 +53,12 @@ class TableSet:
         """The folder's name: who judged."""
         return self.folder.resolve().name
 
+    @property
+    def rubric(self) -> str:
+        """What the judge was asked by; empty where that is not kept beside the tables."""
+        record = _read_record(self.folder)
+        return f"{record.get('rubric')} ({record.get('rubric_digest')})" if "rubric_digest" in record else ""
+
 
 def find_tables(folder: Path) -> list[TableSet]:
     """Score tables in a folder and below it, by system and judge."""
@@ -66,7 +72,8 @@ def find_tables(folder: Path) -> list[TableSet]:
 
 def read_set(found: TableSet) -> list[CaseScore]:
     """Read the tables of one system, with the reasons for what is missing where they are kept beside them. See `read_tables`."""
-    reasons = _read_reasons(found.folder / RECORD)
+    kept = _read_record(found.folder).get("missing")
+    reasons = kept if isinstance(kept, dict) else {}
     return [
         case if case.known else replace(case, reason=str(reasons.get("/".join(case.name)) or case.reason))
         for case in read_tables(found.tables)
@@ -108,12 +115,12 @@ def write_tables(folder: Path, system: str, cases: Sequence[CaseScore]) -> list[
     return written
 
 
-def _read_reasons(path: Path) -> Mapping[str, object]:
+def _read_record(folder: Path) -> Mapping[str, object]:
     try:
-        reasons = json.loads(path.read_text(encoding="utf-8")).get("missing")
-    except (OSError, ValueError, AttributeError):  # tables of other tools have none, or one of their own
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # tables of other tools have none, or one of their own
         return {}
-    return reasons if isinstance(reasons, dict) else {}
+    return record if isinstance(record, dict) else {}
 
 
 def _read_table(task: str, path: Path) -> list[CaseScore]:

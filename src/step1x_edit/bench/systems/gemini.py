@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from step1x_edit.bench.calls import Passing, Refused, Usage
+from step1x_edit.bench.calls import Passing, Refused, Usage, hide_login
 from step1x_edit.bench.gedit import BenchCase
 from step1x_edit.bench.systems.openai_images import sort_out
 from step1x_edit.bench.systems.system import Edited, Settings, decode, encode_png, name_folder
@@ -35,7 +35,7 @@ class Gemini:
         self.model = settings.model or DEFAULT_MODEL
         self.options = dict(settings.options)
         self.name = name_folder(self.model)
-        self.facts: Mapping[str, Any] = {"model": self.model, "url": settings.url or "Google", "options": self.options}
+        self.facts: Mapping[str, Any] = {"model": self.model, "url": hide_login(settings.url or "Google"), "options": self.options}
 
     def edit(self, case: BenchCase, picture: Image.Image, seed: int) -> Edited:
         """One call."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from step1x_edit.bench.calls import Passing, Refused, Usage, dig, read_count, read_retry_after
+from step1x_edit.bench.calls import Passing, Refused, Usage, dig, hide_login, read_count, read_retry_after
 from step1x_edit.bench.gedit import BenchCase
 from step1x_edit.bench.systems.system import Edited, Settings, decode, encode_png, name_folder
 from step1x_edit.errors import Step1XError, UsageError
@@ -29,14 +29,15 @@ class OpenAIImages:
 
     def __init__(self, model: str, url: str | None, key: str | None, timeout: float, options: Mapping[str, Any]) -> None:
         self.client = open_client(url, key, timeout)
+        self.place = hide_login(str(self.client.base_url))
         self.model = model
         self.options = dict(options)
         self.name = name_folder(model)
-        self.facts: Mapping[str, Any] = {"model": model, "url": str(self.client.base_url), "options": self.options}
+        self.facts: Mapping[str, Any] = {"model": model, "url": self.place, "options": self.options}
 
     def edit(self, case: BenchCase, picture: Image.Image, seed: int) -> Edited:
         """One call. The protocol has no seed."""
-        with explain(str(self.client.base_url)):
+        with explain(self.place):
             raw = self.client.images.with_raw_response.edit(
                 model=self.model, image=("source.png", encode_png(picture), "image/png"), prompt=case.instruction, extra_body=self.options
             )

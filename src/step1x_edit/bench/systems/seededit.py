@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from step1x_edit.bench.calls import Passing, Refused, Usage, dig, read_count
+from step1x_edit.bench.calls import Passing, Refused, Usage, dig, hide_login, read_count
 from step1x_edit.bench.gedit import BenchCase
 from step1x_edit.bench.systems.openai_images import fetch, sort_out
 from step1x_edit.bench.systems.system import Edited, Settings, decode, encode_png, name_folder
@@ -37,7 +37,7 @@ class SeedEdit:
         self.timeout = settings.timeout
         self.options = dict(settings.options)
         self.name = name_folder(self.model)
-        self.facts: Mapping[str, Any] = {"model": self.model, "url": self.url, "options": self.options}
+        self.facts: Mapping[str, Any] = {"model": self.model, "url": hide_login(self.url), "options": self.options}
 
     def edit(self, case: BenchCase, picture: Image.Image, seed: int) -> Edited:
         """One call; the result keeps the picture's shape."""
