@@ -7,6 +7,7 @@ import math
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ def read_materials(
 
 def read_subjects(cutouts: Iterable[str | Path], split: Split, part: Part) -> tuple[tuple[Subject, ...], tuple[Subject, ...]]:
     """Decode the cut-outs of a part of the split: all that may be pasted, and those that may be asked for by name; see `read_materials`."""
-    paths = _list_files(cutouts, _CUTOUTS)
+    paths = list_cutouts(cutouts)
     chosen = split.select((path.stem for path in paths), part, photographs=False)
     names = read_names(paths)
     subjects = [_read_subject(path, names.get(path)) for path in paths if path.stem in chosen]
@@ -145,15 +146,22 @@ def _name_folders(folders: Iterable[str | Path]) -> str:
     return ", ".join(str(folder) for folder in folders) or "no folder"
 
 
+def list_cutouts(folders: Iterable[str | Path]) -> list[Path]:
+    """The cut-outs in some folders, by name; raises UsageError where a folder is missing, or two of them share a name."""
+    paths = _list_files(folders, _CUTOUTS)
+    for one, other in pairwise(paths):
+        if one.stem == other.stem:
+            raise UsageError(f"The cut-outs {one} and {other} have the same name; rename one of them.")
+    return paths
+
+
 def _list_files(folders: Iterable[str | Path], endings: set[str]) -> list[Path]:
-    files: dict[str, Path] = {}
+    found: set[Path] = set()
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise UsageError(f"The folder {folder} does not exist; give an existing folder of pictures.")
-        for path in sorted(folder.rglob("*")):
-            if path.suffix.lower() in endings:
-                files.setdefault(path.stem, path)
-    return [files[stem] for stem in sorted(files)]
+        found |= {path for path in folder.rglob("*") if path.suffix.lower() in endings and path.is_file()}
+    return sorted(found, key=lambda path: (path.stem, path))
 
 
 def read_names(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
