@@ -51,6 +51,19 @@ def test_a_transparent_cutout_is_explained(tmp_path: Path) -> None:
         read_materials([tmp_path], [tmp_path], Split(), "train")
 
 
+def test_files_of_one_name_are_all_taken_or_refused(tmp_path: Path) -> None:
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        Image.new("RGB", (40, 40), "navy").save(tmp_path / place / "1.jpg")
+    save_cutout(tmp_path / "a")
+    folders = [tmp_path / "a", tmp_path / "b", tmp_path]  # found twice, taken once
+    photographs = read_materials(folders, folders, Split(), "train").photographs
+    assert [photograph.name for photograph in photographs] == ["1", "1", "red-box"]
+    save_cutout(tmp_path / "b")
+    with pytest.raises(UsageError, match=r"a/red-box\.png and .*b/red-box\.png have the same name"):
+        read_materials(folders, folders, Split(), "train")
+
+
 def test_damaged_names_are_explained(tmp_path: Path) -> None:
     save_cutout(tmp_path)
     (tmp_path / "names.json").write_text("{")
