@@ -25,14 +25,14 @@ from step1x_edit.data.jobs import INPUTS, Job
 from step1x_edit.data.pipeline import assemble, make, order_key, pack_small, read_stretch, survey
 from step1x_edit.data.recipe import DataRecipe, check_recipe
 from step1x_edit.data.selection import Row, Selection
-from step1x_edit.data.shards import SHARDS, decode_picture, find_picture, read_sample, to_tar, write_tar
+from step1x_edit.data.shards import RECIPE, SET, SHARDS, decode_picture, find_picture, read_sample, to_tar, write_tar
 from step1x_edit.data.slots import parse_id
 from step1x_edit.data.storage import read_lines, sweep, write_json, write_lines
 from step1x_edit.data.suitability import find_need, suits
 from step1x_edit.errors import Step1XError, UsageError
 from step1x_edit.locking import hold
 
-SET, RECIPE, PHOTOGRAPHS, REJECTED = "set.json", "recipe.json", "photographs.jsonl", "rejected.jsonl"
+PHOTOGRAPHS, REJECTED = "photographs.jsonl", "rejected.jsonl"
 REJECTED_PICTURES = "rejected.tar"
 
 Progress = Callable[[str, int, int], None]

@@ -21,8 +21,7 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from step1x_edit.data.building import SET
-from step1x_edit.data.shards import SHARDS, Record, find_picture, read_records, to_tar, write_tar
+from step1x_edit.data.shards import SET, SHARDS, Record, find_picture, read_records, to_tar, write_tar
 from step1x_edit.data.slots import COMPOSED, Slot, name_candidate, parse_id
 from step1x_edit.data.storage import replace_file, write_bytes, write_json, write_lines
 from step1x_edit.errors import UsageError

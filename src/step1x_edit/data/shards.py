@@ -30,7 +30,7 @@ from step1x_edit.data.triplet import Mask, Pixels, Triplet
 from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.types import EditCategory
 
-SHARDS = "shards"
+SHARDS, SET, RECIPE = "shards", "set.json", "recipe.json"
 _END = 10240
 """Tar archives are filled up with zeros to a multiple of so many bytes."""
 
@@ -182,11 +182,34 @@ def _read_samples(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, bytes]]
 
 
 def list_shards(folder: Path) -> list[Path]:
-    """The shards of a set, in order; raises UsageError where there are none."""
-    found = sorted((folder / SHARDS).glob("*.tar"))
+    """The shards of a set, in order: those that its `set.json` names, or all .tar files where it has none. Their checksums are not taken.
+
+    Raises:
+        UsageError: there are none, the set is not finished, or a shard is missing or has lost bytes.
+    """
+    place = folder / SHARDS if (folder / SHARDS).is_dir() else folder
+    if (folder / SET).exists():
+        return [_check_shard(place / name, size) for name, size in _read_announced(folder / SET)]
+    if (folder / RECIPE).exists():
+        raise UsageError(f"{folder} holds no finished set; run its build command again to finish it.")
+    found = sorted(place.glob("*.tar"))
     if not found:
-        raise UsageError(f"{folder} holds no finished set; make one with: step1x data build RECIPE.toml --out {folder}")
+        raise UsageError(f"{folder} holds no finished set and no .tar files; name another folder, or make a set with step1x data build.")
     return found
+
+
+def _read_announced(path: Path) -> list[tuple[str, int]]:
+    """Name and length of every shard of a `set.json`."""
+    try:
+        return [(str(shard["file"]), int(shard["bytes"])) for shard in json.loads(path.read_text(encoding="utf-8"))["shards"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} does not describe a set; build or fetch it again.") from error
+
+
+def _check_shard(path: Path, size: int) -> Path:
+    if not path.is_file() or path.stat().st_size != size:
+        raise UsageError(f"The shard {path} is missing or not whole; build or fetch the set again.")
+    return path
 
 
 def read_records(folder: Path) -> Iterator[tuple[Record, dict[str, bytes]]]:
