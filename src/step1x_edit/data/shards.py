@@ -76,8 +76,8 @@ class Record:
         """Read one; keys that are not known are left aside, so that other people's shards can be read."""
         try:
             values = json.loads(data)
-            return cls(**{f.name: values[f.name] for f in dataclasses.fields(cls) if f.name in values})
-        except (ValueError, TypeError) as error:
+            return cls(**{f.name: values[f.name] for f in dataclasses.fields(cls) if f.name in values} | {"id": str(values["id"])})
+        except (ValueError, TypeError, KeyError) as error:
             raise UsageError(f"A triplet's JSON cannot be read ({error}).") from error
 
 
