@@ -13,7 +13,7 @@ from PIL import Image
 from step1x_edit.data.materials import PHOTOGRAPH_SIDE, read_materials
 from step1x_edit.data.split import Split
 from step1x_edit.data.stream import TripletStream
-from step1x_edit.data.vocabulary import KINDS, count_one, describe_kind, with_article
+from step1x_edit.data.vocabulary import KINDS, Entry, count_one, describe_kind, with_article
 from step1x_edit.errors import ImageError, UsageError
 
 
@@ -64,10 +64,21 @@ def test_files_of_one_name_are_all_taken_or_refused(tmp_path: Path) -> None:
         read_materials(folders, folders, Split(), "train")
 
 
-def test_damaged_names_are_explained(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "not valid JSON"),
+        ('["red-box"]', "does not name pictures"),
+        ('{"red-box": "a box"}', "entry 'red-box' in .*names.json is wrong: "),
+        ('{"red-box": {"en": 1}}', "entry 'red-box' in .*names.json is wrong at en: "),
+        ('{"red-box": {"en": "box", "kind": "toy"}}', "entry 'red-box' in .*names.json is wrong at kind: a kind is one of animal, "),
+        ('{"red-box": {"codepoint": "box"}}', "entry 'red-box' in .*names.json is wrong at codepoint: "),
+    ],
+)
+def test_damaged_names_are_explained(tmp_path: Path, text: str, reason: str) -> None:
     save_cutout(tmp_path)
-    (tmp_path / "names.json").write_text("{")
-    with pytest.raises(UsageError, match="not valid JSON"):
+    (tmp_path / "names.json").write_text(text)
+    with pytest.raises(UsageError, match=reason):
         read_materials([tmp_path], [tmp_path], Split(), "train")
 
 
@@ -79,9 +90,10 @@ def test_example_subjects_have_two_names_and_a_kind(stream: TripletStream) -> No
 
 
 def test_names_without_an_entry_come_from_the_file() -> None:
-    assert describe_kind("garden-gnome", {}) == ("garden gnome", "garden gnome", "object")
-    assert describe_kind("x", {"en": "horse"}) == ("horse", "马", "animal")
-    assert describe_kind("x", {"en": "zebra", "zh": "斑马", "codepoint": "1f993"})[2] == "animal"
+    assert describe_kind("garden-gnome", Entry()) == ("garden gnome", "garden gnome", "object")
+    assert describe_kind("x", Entry(en="horse")) == ("horse", "马", "animal")
+    for point in ("1f993", "U+1F993", "1f993-fe0f"):
+        assert describe_kind("x", Entry(en="zebra", zh="斑马", codepoint=point)) == ("zebra", "斑马", "animal")
 
 
 def test_articles_and_measure_words() -> None:

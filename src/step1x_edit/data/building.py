@@ -27,7 +27,7 @@ from step1x_edit.data.recipe import DataRecipe, check_recipe
 from step1x_edit.data.selection import Row, Selection
 from step1x_edit.data.shards import RECIPE, SET, SHARDS, decode_picture, find_picture, read_sample, to_tar, write_tar
 from step1x_edit.data.slots import parse_id
-from step1x_edit.data.storage import read_lines, sweep, write_json, write_lines
+from step1x_edit.data.storage import make_folder, read_lines, sweep, write_json, write_lines
 from step1x_edit.data.suitability import find_need, suits
 from step1x_edit.errors import Step1XError, UsageError
 from step1x_edit.locking import hold
@@ -57,7 +57,7 @@ def build(recipe: DataRecipe, out: Path, progress: Progress = lambda what, done,
     """
     places = {key: [folder.resolve() for folder in getattr(recipe, key)] for key in ("photos", "cutouts", "videos")}
     job = Job(out.resolve(), recipe.model_copy(update=places), read_key)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with hold(job.out / ".lock", f"Another build is at work in {job.out}; wait for it, or choose another folder."):
         if not _begin(job):
             shutil.rmtree(job.work, ignore_errors=True)  # what a kill at the very end has left

@@ -20,7 +20,7 @@ from typing import Any
 
 from step1x_edit.data.shards import SET, SHARDS, Record, decode_picture, find_picture, read_records, to_tar, write_tar
 from step1x_edit.data.slots import COMPOSED, Slot, name_candidate, parse_id
-from step1x_edit.data.storage import replace_file, write_bytes, write_json, write_lines
+from step1x_edit.data.storage import check_new, replace_file, write_bytes, write_json, write_lines
 from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.image_io import read_image
 from step1x_edit.tables import read_json_lines
@@ -205,8 +205,7 @@ def import_set(samples: Iterable[Sample], out: Path, shard: int = 100) -> dict[s
     Raises:
         UsageError: the folder is not empty, an id comes twice, or no sample is whole.
     """
-    if out.exists() and any(out.iterdir()):
-        raise UsageError(f"The folder {out} is not empty; choose another one.")
+    check_new(out)
     left_out: list[dict[str, str]] = []
     records: list[Record] = []
     shards: list[dict[str, Any]] = []

@@ -29,7 +29,7 @@ class Credit:
 
 def list_tables(folders: Iterable[Path]) -> list[Path]:
     """The tables in some folders and their subfolders, in the order in which they are believed."""
-    return [path for folder in folders for name in _TABLES for path in sorted(folder.rglob(name))]
+    return [path for folder in folders for name in _TABLES for path in sorted(folder.rglob(name)) if path.is_file()]
 
 
 class Credits:
@@ -55,7 +55,10 @@ def _read_table(path: Path) -> dict[str, Credit]:
     if path.suffix == ".json":
         return _read_names(path)
     rows: Iterable[Mapping[str, str]]
-    rows = read_csv(path) if path.suffix == ".csv" else _read_markdown(path.read_text(encoding="utf-8", errors="replace"))
+    if path.suffix == ".csv":
+        rows = ({key.strip().lower(): value or "" for key, value in row.items()} for row in read_csv(path))
+    else:
+        rows = _read_markdown(path.read_text(encoding="utf-8", errors="replace"))
     found = {}
     for row in rows:
         name = next((value for key, value in row.items() if key in ("file", "folder")), "").strip().strip("`")

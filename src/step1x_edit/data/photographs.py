@@ -20,6 +20,7 @@ from step1x_edit.data.materials import Photograph, name_topic
 from step1x_edit.data.tools.protocols import Box
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Pixels
+from step1x_edit.data.vocabulary import Entry
 from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.image_io import READ_FORMATS, read_image
 from step1x_edit.image_modes import flatten
@@ -109,7 +110,7 @@ def _tell_apart(found: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
 
 
 def examine(
-    folder: Path, path: Path, credit: Credit, smallest_side: int, largest_area: int, entry: dict[str, Any] | None = None
+    folder: Path, path: Path, credit: Credit, smallest_side: int, largest_area: int, entry: Entry | None = None
 ) -> tuple[Input, Pixels | None]:
     """Look one file over: what is kept of it, and its pixels where it is fit to be used; `entry` is its own in a `names.json`."""
     name, place = path.relative_to(folder).as_posix(), str(folder)

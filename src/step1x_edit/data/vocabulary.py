@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+
+from pydantic import BaseModel, Field, field_validator
 
 KINDS: dict[str, tuple[str, str]] = {
     "animal": ("animal", "动物"),
@@ -157,19 +159,34 @@ UNNAMEABLE: frozenset[str] = frozenset(" ".join(_UNNAMEABLE.split()).split(", ")
 """Names of drawings that nobody would call a picture's subject by; they are left out."""
 
 
-def describe_kind(stem: str, entry: dict[str, Any]) -> tuple[str, str, str]:
-    """Name a subject from its entry in `names.json` (`en`, and perhaps `zh`, `kind`, `codepoint`), or else from its file name.
+class Entry(BaseModel):
+    """What a `names.json` says of a picture: its names, a key of `KINDS`, an emoji's code point. What else it says is for others."""
+
+    en: str = ""
+    zh: str = ""
+    kind: str = ""
+    codepoint: str = Field(default="", pattern=r"^((U\+)?[0-9A-Fa-f]+([-_ ].*)?)?$")
+
+    @field_validator("kind")
+    @classmethod
+    def _check_kind(cls, kind: str) -> str:
+        if kind and kind not in KINDS:
+            raise ValueError(f"a kind is one of {', '.join(KINDS)}")
+        return kind
+
+
+def describe_kind(stem: str, entry: Entry) -> tuple[str, str, str]:
+    """Name a subject from its entry in `names.json`, or else from its file name.
 
     Returns:
         English name, Chinese name, kind.
     """
-    english = str(entry.get("en") or stem.replace("-", " ")).replace("’", "'")
+    english = (entry.en or stem.replace("-", " ")).replace("’", "'")
     chinese, kind = _NAMED.get(english, (english, "object"))
-    chinese = str(entry.get("zh") or chinese)
-    if "codepoint" in entry:
-        point = int(str(entry["codepoint"]).split("-")[0].split("_")[0], 16)
+    if entry.codepoint:
+        point = int(re.split("[-_ ]", entry.codepoint.removeprefix("U+"))[0], 16)
         kind = next((kind for first, last, kind in _CODEPOINTS if first <= point <= last), "object")
-    return english, chinese, str(entry.get("kind") or kind)
+    return english, entry.zh or chinese, entry.kind or kind
 
 
 def count_one(kind: str, chinese: str) -> str:
