@@ -302,6 +302,8 @@ def test_near_duplicates_are_found_across_the_whole_set(recipe: DataRecipe, tmp_
     for row in doubles:
         assert row["numbers"]["duplicates"]["of"] in kept
         assert row["numbers"]["duplicates"]["bits"] <= 31
+    values["limits"] |= {"off": ["text", "duplicates"]}
+    assert "duplicates" not in str(build(DataRecipe.model_validate(values), tmp_path / "off")["rejected"])
 
 
 def test_photographs_alone_are_enough(recipe: DataRecipe, tmp_path: Path) -> None:

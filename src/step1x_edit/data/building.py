@@ -147,7 +147,8 @@ def _run(job: Job, workers: Workers, progress: Progress, what: str, steps: list[
 
 def _draw(job: Job, run: Run) -> Selection:
     """Rounds of candidates until the wanted numbers are kept."""
-    selection = Selection(job.recipe.slots(), job.recipe.limits.distance)
+    limits = job.recipe.limits
+    selection = Selection(job.recipe.slots(), None if "duplicates" in limits.off else limits.distance)
     inputs = job.read_inputs()
     for slot in job.recipe.slots():
         need = find_need(slot)
