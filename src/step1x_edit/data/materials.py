@@ -17,7 +17,7 @@ import numpy as np
 from step1x_edit.data.colours import name_colour
 from step1x_edit.data.split import Part, Split
 from step1x_edit.data.triplet import Pixels
-from step1x_edit.data.vocabulary import FLOWERS, UNNAMEABLE, Entry, describe_kind
+from step1x_edit.data.vocabulary import FLOWERS, UNNAMEABLE, Entry, describe_kind, with_article
 from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.toml_files import check_values
 
@@ -39,7 +39,7 @@ class Photograph:
     @property
     def caption(self) -> str:
         """How a caption mentions it as a background."""
-        return f"a photo of {self.topic}" if self.topic else "a photo"
+        return f"a photo of {with_article(self.topic)}" if self.topic else "a photo"
 
 
 @dataclass(frozen=True)

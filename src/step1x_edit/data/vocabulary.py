@@ -148,6 +148,8 @@ _NAMED: dict[str, tuple[str, str]] = {
 }
 """Subjects whose entry gives an English name alone: name -> (Chinese, kind)."""
 
+_VOWEL_SOUND = re.compile(r"(?!eu|ewe|one|uni|use)[aeiou]|hour|x.ray", re.IGNORECASE)
+
 _UNNAMEABLE = """
 airplane arrival, airplane departure, anger symbol, antenna bars, bullseye, closed mailbox with lowered flag,
 closed mailbox with raised flag, cooking, cricket game, field hockey, fork and knife with plate, heavy dollar sign, horse racing,
@@ -197,8 +199,16 @@ def count_one(kind: str, chinese: str) -> str:
     return _MEASURES[kind]
 
 
+def choose_article(words: str) -> str:
+    """Which article comes before English words, "a" or "an"."""
+    return "an" if _VOWEL_SOUND.match(words) else "a"
+
+
 def with_article(words: str) -> str:
     """Put "a" or "an" before an English name: "apple" -> "an apple"; plurals are left as they are."""
-    if words.endswith("s") and not words.endswith(("ss", "us", "is")):
-        return words
-    return ("an " if words[0].lower() in "aeiou" and not words.startswith(("uni", "one")) else "a ") + words
+    return words if _is_plural(words) else f"{choose_article(words)} {words}"
+
+
+def _is_plural(words: str) -> bool:
+    noun = words.split(" with ")[0]
+    return noun.endswith("s") and not noun.endswith(("ss", "us", "is")) and not words.startswith("person ")
