@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from step1x_edit.data.materials import PHOTOGRAPH_SIDE, read_materials
+from step1x_edit.data.materials import PHOTOGRAPH_SIDE, read_materials, read_names
 from step1x_edit.data.split import Split
 from step1x_edit.data.stream import TripletStream
-from step1x_edit.data.vocabulary import KINDS, Entry, count_one, describe_kind, with_article
+from step1x_edit.data.vocabulary import KINDS, Entry, count_one, describe_kind, with_another, with_article
 from step1x_edit.errors import ImageError, UsageError
+
+ROOT = Path(__file__).parents[2]
 
 
 def save_cutout(folder: Path, name: str = "red-box") -> None:
@@ -96,7 +98,28 @@ def test_names_without_an_entry_come_from_the_file() -> None:
         assert describe_kind("x", Entry(en="zebra", zh="斑马", codepoint=point)) == ("zebra", "斑马", "animal")
 
 
-def test_articles_and_measure_words() -> None:
+def test_articles() -> None:
     expected = ("an apple", "a bus", "glasses", "a unicorn", "a zebra", "a ewe", "an x ray", "a nest with eggs")
     assert tuple(with_article(words.removeprefix("an ").removeprefix("a ")) for words in expected) == expected
-    assert [count_one(kind, zh) for kind, zh in (("vehicle", "帆船"), ("vehicle", "巴士"), ("animal", "马"))] == ["一艘", "一辆", "一匹"]
+    assert [with_another(words) for words in ("apple", "grapes", "cactus")] == ["another apple", "more grapes", "another cactus"]
+
+
+def test_measure_words() -> None:
+    counted = {
+        "animal": "一匹马 一头奶牛 一只蜗牛 一条鱼 一只章鱼",
+        "vehicle": "一艘帆船 一辆巴士 一架飞机 一辆拖拉机 一只四轮滑冰鞋",
+        "clothing": "一件T恤 一副眼镜 一只跑鞋 一顶皇冠 一条牛仔裤",
+        "plant": "一朵向日葵 一棵松树 一片落叶 一块木头",
+        "object": "一盏台灯 一个背包 一本书",
+        "food": "一个面包 一个爆米花",
+    }
+    for kind, names in counted.items():
+        assert " ".join(count_one(kind, name[2:]) + name[2:] for name in names.split()) == names
+
+
+@pytest.mark.parametrize(("stem", "counted"), [("airplane", "一架飞机"), ("sailboat", "一艘帆船"), ("glasses", "一副眼镜")])
+def test_vehicles_among_the_cutouts_are_known_as_such(stem: str, counted: str) -> None:
+    path = ROOT / "examples" / "cutouts" / f"{stem}.png"
+    _, chinese, kind = describe_kind(stem, read_names([path])[path])
+    assert kind == ("clothing" if stem == "glasses" else "vehicle")
+    assert count_one(kind, chinese) + chinese == counted

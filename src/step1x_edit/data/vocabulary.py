@@ -30,6 +30,24 @@ _MEASURES: dict[str, str] = {
 }
 """Chinese "one" with the measure word of a kind."""
 
+_MEASURES_BY_WORD: dict[str, tuple[str, ...]] = {
+    "一个": ("头", "脸", "鼻子", "包", "袋", "巢", "站"),
+    "一只": ("蜗牛", "章鱼", "鞋", "靴"),
+    "一头": ("河马",),
+    "一辆": ("拖拉机",),
+    "一艘": ("客轮",),
+    "一副": ("眼镜",),
+    "一双": ("芭蕾舞鞋", "袜子"),
+    "一顶": ("皇冠", "帽", "帽子", "头盔"),
+    "一条": ("裤", "裙", "领带"),
+    "一块": ("滑板", "木头", "石头"),
+    "一把": ("斧头",),
+    "一束": ("花束",),
+    "一片": ("叶子",),
+    "一本": ("书",),
+}
+"""Exceptions whatever the kind: "one" with the measure word -> how the Chinese name ends; the longest ending that fits counts."""
+
 _MEASURES_BY_ENDING: tuple[tuple[str, str, str], ...] = (
     ("vehicle", "船艇舟", "一艘"),
     ("vehicle", "机", "一架"),
@@ -44,7 +62,7 @@ _MEASURES_BY_ENDING: tuple[tuple[str, str, str], ...] = (
     ("object", "灯", "一盏"),
     ("object", "毛", "一根"),
 )
-"""Exceptions: kind, last characters of the Chinese name, "one" with the measure word."""
+"""Further exceptions: kind, last characters of the Chinese name, "one" with the measure word."""
 
 FLOWERS: dict[str, str] = {
     "daisy": "daisies",
@@ -84,6 +102,8 @@ SIDES: dict[str, str] = {
 """Place in the frame -> how English says where something moves."""
 
 _CODEPOINTS: tuple[tuple[int, int, str], ...] = (
+    (0x26F5, 0x26F5, "vehicle"),
+    (0x2708, 0x2708, "vehicle"),
     (0x1F300, 0x1F32C, "object"),
     (0x1F32D, 0x1F330, "food"),
     (0x1F331, 0x1F335, "plant"),
@@ -193,6 +213,9 @@ def describe_kind(stem: str, entry: Entry) -> tuple[str, str, str]:
 
 def count_one(kind: str, chinese: str) -> str:
     """Put "one" with the right measure word before a Chinese name: ("animal", "马") -> "一匹"."""
+    words = [(len(word), measure) for measure, words in _MEASURES_BY_WORD.items() for word in words if chinese.endswith(word)]
+    if words:
+        return max(words)[1]
     for other, endings, measure in _MEASURES_BY_ENDING:
         if kind == other and chinese[-1] in endings:
             return measure
@@ -207,6 +230,11 @@ def choose_article(words: str) -> str:
 def with_article(words: str) -> str:
     """Put "a" or "an" before an English name: "apple" -> "an apple"; plurals are left as they are."""
     return words if _is_plural(words) else f"{choose_article(words)} {words}"
+
+
+def with_another(words: str) -> str:
+    """Ask for one more of an English name: "another apple", "more grapes"."""
+    return f"more {words}" if _is_plural(words) else f"another {words}"
 
 
 def _is_plural(words: str) -> bool:
