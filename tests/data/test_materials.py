@@ -6,11 +6,12 @@ import json
 import random
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from step1x_edit.data.materials import PHOTOGRAPH_SIDE, read_materials, read_names
+from step1x_edit.data.materials import PHOTOGRAPH_SIDE, read_materials, read_names, read_subjects
 from step1x_edit.data.split import Split
 from step1x_edit.data.stream import TripletStream
 from step1x_edit.data.vocabulary import KINDS, Entry, count_one, describe_kind, with_another, with_article
@@ -39,6 +40,14 @@ def test_cutouts_are_cropped_named_and_coloured(tmp_path: Path) -> None:
     crop, origin = materials.crop(random.Random(0), 50)
     assert crop.shape == (50, 50, 3)
     assert origin is photograph
+
+
+def test_cutouts_of_16_bits_have_the_colours_of_those_of_8(tmp_path: Path) -> None:
+    save_cutout(tmp_path)
+    before = read_subjects([tmp_path], Split(), "train")[0][0]
+    pixels = cv2.imread(str(tmp_path / "red-box.png"), cv2.IMREAD_UNCHANGED).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "red-box.png"), np.where(pixels > 128, pixels * 257 - 100, pixels * 257 + 100).astype(np.uint16))
+    assert np.array_equal(read_subjects([tmp_path], Split(), "train")[0][0].pixels, before.pixels)
 
 
 def test_a_cutout_without_alpha_is_explained(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def _decode(path: Path, flag: int) -> Pixels:
     pixels = cv2.imdecode(data, flag) if data.size else None
     if pixels is None:
         raise ImageError(f"Cannot decode {path}; remove it or replace it by a readable picture.")
-    return pixels.astype(np.uint8)
+    return np.round(pixels / 257).astype(np.uint8) if pixels.dtype == np.uint16 else pixels.astype(np.uint8)
 
 
 def _read_photograph(path: Path, entry: Entry | None) -> Photograph:
