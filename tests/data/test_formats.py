@@ -11,6 +11,8 @@ from PIL import Image
 from step1x_edit.data.formats import EXPORTS, import_set, open_foreign
 from step1x_edit.data.shards import decode_picture, find_picture, read_records, read_triplets
 from step1x_edit.errors import UsageError
+from step1x_edit.training.recipe import Data
+from step1x_edit.training.stored import Stored
 from step1x_edit.types import EditCategory
 
 
@@ -129,6 +131,25 @@ def test_ids_are_taken_where_shards_can_hold_them(plain: Path, tmp_path: Path, n
     else:
         with pytest.raises(UsageError, match=r"its id .* holds a dot"):
             import_set(open_foreign(plain, None), tmp_path / "set")
+
+
+@pytest.mark.parametrize(
+    ("file", "caption", "chinese"),
+    [
+        ("pairs.json", "把照片变成黑白", True),
+        ("pairs.json", "make it black and white", False),
+        ("pairs.json", 'change "你好" to "世界"', False),
+        ("metadata_en.json", "write 你好 on it", False),
+        ("metadata_zh.json", "P2P", True),
+    ],
+)
+def test_import_and_training_agree_on_the_language(foreign: Path, tmp_path: Path, file: str, caption: str, chinese: bool) -> None:
+    path = foreign / file
+    path.write_text(json.dumps({"a.png": {"caption": caption, "ref_image_path": "a_before.png"}}), encoding="utf-8")
+    import_set(open_foreign(path, EditCategory.TONE_TRANSFORMATION), tmp_path / "set")
+    trained = [item.read() for item in Stored(Data(pairs=[path])).items]
+    for triplet in (*read_triplets(tmp_path / "set"), *trained):
+        assert (triplet.instruction_en, triplet.instruction_zh) == (("", caption) if chinese else (caption, ""))
 
 
 def test_what_cannot_be_brought_in_is_explained(foreign: Path, tmp_path: Path) -> None:

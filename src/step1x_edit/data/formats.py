@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from step1x_edit.data.shards import SET, SHARDS, Record, decode_picture, find_picture, read_records, to_tar, write_tar
+from step1x_edit.data.shards import SET, SHARDS, Record, decode_picture, find_picture, read_records, split_caption, to_tar, write_tar
 from step1x_edit.data.slots import COMPOSED, Slot, name_candidate, parse_id
 from step1x_edit.data.storage import check_new, replace_file, write_bytes, write_json, write_lines
 from step1x_edit.errors import ImageError, UsageError
@@ -119,15 +119,14 @@ def read_finetune(metadata: Path, category: EditCategory | None = None) -> Itera
 
     Targets are looked for beside the JSON and in its folder "target"; sources where the JSON says, from the root or from the JSON's folder.
     """
-    tables = {"en": _read_captions(metadata)}
-    if metadata.name in _LANGUAGES.values():
-        tables = {
-            language: _read_captions(metadata.with_name(name)) for language, name in _LANGUAGES.items() if metadata.with_name(name).exists()
-        }
+    languages = _LANGUAGES.values() if metadata.name in _LANGUAGES.values() else [metadata.name]
+    paths = [path for path in map(metadata.with_name, languages) if path == metadata or path.exists()]
+    tables = {path: _read_captions(path) for path in paths}
     names = dict.fromkeys(name for table in tables.values() for name in table)
     for index, name in enumerate(names):
         entry = next(table[name] for table in tables.values() if name in table)
-        words = {language: table.get(name, {}).get("caption", "") for language, table in tables.items()}
+        captions = [split_caption(path, table[name]["caption"]) for path, table in tables.items() if name in table]
+        english, chinese = (next(filter(None, texts), "") for texts in zip(*captions, strict=True))
         files = {}
         places = {"target": (Path(name), Path("target") / name), "source": (Path(entry["ref_image_path"]),)}
         for which, candidates in places.items():
@@ -135,7 +134,7 @@ def read_finetune(metadata: Path, category: EditCategory | None = None) -> Itera
             if path is not None:
                 files[f"{which}{path.suffix}"] = path.read_bytes()
         identity, kind = _identify(Path(name).stem, index, category)
-        yield Record(identity, kind.value, words.get("en", ""), words.get("zh", ""), "", "", ""), files
+        yield Record(identity, kind.value, english, chinese, "", "", ""), files
 
 
 def _identify(stem: str, index: int, category: EditCategory | None) -> tuple[str, EditCategory]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.types import EditCategory
 
 SHARDS, SET, RECIPE = "shards", "set.json", "recipe.json"
+_QUOTED = re.compile('"[^"]*"|“[^”]*”|‘[^’]*’|「[^」]*」')
+
 _END = 10240
 """Tar archives are filled up with zeros to a multiple of so many bytes."""
 
@@ -79,6 +82,16 @@ class Record:
             return cls(**{f.name: values[f.name] for f in dataclasses.fields(cls) if f.name in values} | {"id": str(values["id"])})
         except (ValueError, TypeError, KeyError) as error:
             raise UsageError(f"A triplet's JSON cannot be read ({error}).") from error
+
+
+def split_caption(file: Path, caption: str) -> tuple[str, str]:
+    """An instruction of the published fine-tuning's JSON as the English and the Chinese one, of which the other is empty.
+
+    Its file's name tells the language, as the published ones do, or else whether there is Chinese outside of quotation marks.
+    """
+    language = file.stem.rpartition("_")[2]
+    chinese = language == "zh" or (language != "en" and bool(re.search("[\u4e00-\u9fff]", _QUOTED.sub("", caption))))
+    return ("", caption) if chinese else (caption, "")
 
 
 def encode_picture(pixels: Pixels, ending: str) -> bytes:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from step1x_edit.data.shards import Record, list_shards, unpack
+from step1x_edit.data.shards import Record, list_shards, split_caption, unpack
 from step1x_edit.data.triplet import Triplet
 from step1x_edit.errors import UsageError
 from step1x_edit.image_io import fit_size
@@ -161,11 +161,9 @@ def _read_pairs(file: Path) -> Iterator[Item]:
             if path is None:
                 raise UsageError(f"The {which} of {name} in {file} is missing; no file of that name is there.")
             places[f"{which}{path.suffix.lower()}"] = (path, 0, -1)
-        yield Item(f"{file.name}/{name}", _measure(places, file), places, _record_of(name, caption))
+        yield Item(f"{file.name}/{name}", _measure(places, file), places, _record_of(file, name, caption))
 
 
-def _record_of(name: str, caption: str) -> Record:
-    """The JSON has neither category nor language; the category only says what kind of edit it is, which training does not ask."""
-    chinese = any("\u4e00" <= letter <= "\u9fff" for letter in caption)
-    texts = ("", caption) if chinese else (caption, "")
-    return Record(Path(name).stem, EditCategory.STYLE_TRANSFER.value, *texts, "", "", "")
+def _record_of(file: Path, name: str, caption: str) -> Record:
+    """The JSON has no category; that only says what kind of edit it is, which training does not ask."""
+    return Record(Path(name).stem, EditCategory.STYLE_TRANSFER.value, *split_caption(file, caption), "", "", "")
