@@ -42,9 +42,8 @@ class Inventory:
         if recipe.heldout:
             Split.read(recipe.heldout)
             read_whole.append(recipe.heldout)
-        return cls(
-            [(str(folder), str(path)) for folder, path in photographs], sizes | {str(path): digest_file(path) for path in read_whole}
-        )
+        checksums = {str(path): digest_file(path) for path in read_whole}
+        return cls([(str(folder), str(path)) for folder, path in photographs], sizes | checksums)
 
     @classmethod
     def read(cls, path: Path) -> Inventory:
