@@ -12,10 +12,16 @@ from step1x_edit.errors import UsageError
 
 
 def read_csv(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Its rows, by the names of the columns; raises UsageError where it is not CSV in UTF-8."""
+    """Its rows, by the names of the columns; raises UsageError where it is not CSV in UTF-8, or a row has cells of no column."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
-            yield from csv.DictReader(lines)
+            rows: csv.DictReader[Any] = csv.DictReader(lines)
+            for row in rows:
+                if any(row.pop(None, ())):
+                    raise UsageError(
+                        f"{path} has more cells in line {rows.line_num} than columns; put text with commas in quotation marks."
+                    )
+                yield row
     except (UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path} is not a CSV file in UTF-8; save it as one.") from error
 
