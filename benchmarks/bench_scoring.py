@@ -22,7 +22,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests" / "bench"))
 
 from bench_services import Service, serve
 
-from step1x_edit.bench.calls import Limits, Prices
+from step1x_edit.bench.calls import Limits, Prices, Purse
 from step1x_edit.bench.gedit import LANGUAGES, TASK_SIZES, place_result, place_source, read_cases
 from step1x_edit.bench.judges.judging import judge_results
 from step1x_edit.bench.judges.openai_chat import ChatJudge
@@ -67,7 +67,7 @@ def main() -> None:
         for name in ("asking", "from cached answers"):
             calls, started = len(service.calls), time.perf_counter()
             cases = read_cases(str(folder))
-            judged = judge_results(judge, OWN, cases, folder, limits=Limits(concurrency=16), prices=Prices())
+            judged = judge_results(judge, OWN, cases, folder, limits=Limits(concurrency=16), purse=Purse(Prices()))
             summarise(read_scores([folder]))
             seconds = time.perf_counter() - started
             asked = len(service.calls) - calls

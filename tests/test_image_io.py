@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, features
+from PIL import Image, ImageCms, PngImagePlugin, features
 
 from step1x_edit.errors import ImageError, Step1XError, UsageError
-from step1x_edit.image_io import MAX_PIXELS, check_target, fit_size, format_of, free_names, read_image, resize, write_image
+from step1x_edit.image_io import MAX_PIXELS, check_target, fit_size, format_of, free_names, read_image, read_size, resize, write_image
 from step1x_edit.image_modes import flatten, to_standard
 
 LOSSLESS = ["PNG", "TIFF", "BMP"]
@@ -173,6 +173,17 @@ def test_an_srgb_profile_changes_nothing(scene: Image.Image) -> None:
     assert picture.notes == ()
 
 
+def test_a_linear_profile_is_applied_though_its_name_speaks_of_srgb() -> None:
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    for tag in (b"rTRC", b"gTRC", b"bTRC"):  # a curve of one number, gamma 1, in place of sRGB's
+        entry = profile.index(tag)
+        place = int.from_bytes(profile[entry + 4 : entry + 8])
+        profile[place : place + 14] = b"curv" + bytes(4) + (1).to_bytes(4) + (256).to_bytes(2)
+    picture = read_image(encode(Image.new("RGB", (2, 2), (55, 55, 55)), "PNG", icc_profile=bytes(profile)))
+    assert picture.image.getpixel((0, 0)) == pytest.approx((128, 128, 128), abs=2)
+    assert any("converted from" in note for note in picture.notes)
+
+
 @pytest.mark.parametrize("profile", [b"not a profile", b"\x00" * 300])
 def test_a_damaged_profile_is_left_aside_with_a_note(profile: bytes, scene: Image.Image) -> None:
     picture = read_image(encode(scene, "PNG", icc_profile=profile))
@@ -186,6 +197,26 @@ def test_the_first_frame_is_taken_with_a_note(name: str) -> None:
     picture = read_image(encode(frames[0], name, save_all=True, append_images=frames[1:]))
     assert picture.image.getpixel((4, 4))[0] > 200
     assert picture.notes == ("Only the first of its frames or pages is edited.",)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize("kind", [*(name for name in ("JPEG", "PNG", "TIFF", "WEBP") if name in FORMATS), "XMP", "ImageMagick"])
+def test_the_header_tells_the_size_of_the_upright_picture(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image, text = Image.new("RGB", (6, 4)), PngImagePlugin.PngInfo()
+    if kind == "XMP":
+        text.add_itxt("XML:com.adobe.xmp", f'<x:xmpmeta xmlns:x="adobe:ns:meta/" tiff:Orientation="{orientation}"/>')
+    elif kind == "ImageMagick":
+        text.add_text("Raw profile type exif", f"\nexif\n{len(exif.tobytes()):8}\n{exif.tobytes().hex()}\n", zip=True)
+    data = encode(image, "PNG", pnginfo=text) if kind in ("XMP", "ImageMagick") else encode(image, kind, exif=exif)
+    assert read_size(data) == read_image(data).image.size == ((4, 6) if orientation >= 5 else (6, 4))
+
+
+def test_a_transparent_value_of_sixteen_bits_stays_transparent() -> None:
+    values = np.array([[0, 300], [40000, 300]], np.uint16)
+    picture = read_image(encode(Image.fromarray(values), "PNG", transparency=300))
+    assert np.asarray(picture.image.getchannel("A")).tolist() == [[255, 0], [255, 0]]
 
 
 def test_size_is_checked_before_decoding(png_with_header: Callable[[int, int], bytes]) -> None:
@@ -396,3 +427,14 @@ def test_noise_can_be_written(tmp_path: Path, ending: str) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (636, 57, 3), dtype=np.uint8))
     write_image(noise, tmp_path / f"noise{ending}")
     assert read_image(tmp_path / f"noise{ending}").image.size == noise.size
+
+
+def test_names_may_be_as_long_as_files_have_them(tmp_path: Path) -> None:
+    longest = tmp_path / f"{'图' * 83}ab.png"
+    assert len(longest.name.encode()) == 255
+    write_image(Image.new("RGB", (2, 2)), longest)
+    assert longest.is_file()
+    with pytest.raises(UsageError, match="shorter"):
+        check_target(tmp_path / f"{'图' * 84}.png")
+    [free] = free_names(longest)
+    write_image(Image.new("RGB", (2, 2)), free)

@@ -31,6 +31,9 @@ from step1x_edit.image_records import read_record, save_options
 MAX_PIXELS = 120_000_000
 """Largest picture that is opened: twelve thousand by ten thousand, beyond the sensors of today's phones."""
 
+LONGEST_NAME = 255
+"""Bytes of a file's name that common file systems hold."""
+
 # Choice: raster formats that people keep pictures in. Pillow reads more, some of which run other programs (EPS) or hold no photographs.
 READ_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "DIB", "PPM", "JPEG2000", "QOI", "TGA", "ICO")
 
@@ -126,9 +129,9 @@ def read_size(data: bytes) -> tuple[int, int]:
         raise ImageError("The file is empty.")
     with _explain_decoding("The file"), _quiet_warnings():
         image = _open(BytesIO(data))
-        if image.format == "PNG" and "exif" not in image.info:  # Pillow would decode all of it to look for EXIF data at its end
-            return image.size
-        return image.size if _orientation(image) < 5 else (image.height, image.width)
+        # Pillow would decode all of a PNG to look for EXIF data at its end; of a TIFF it has exchanged the sides already
+        turned = image.format != "TIFF" and _orientation(image, Image.Image.getexif) >= 5
+        return (image.height, image.width) if turned else image.size
 
 
 def fit_size(width: int, height: int, size: int, cell: int) -> tuple[int, int]:
@@ -171,6 +174,8 @@ def check_target(path: Path, overwrite: bool = False) -> None:
     format_of(path)
     if not path.parent.is_dir():
         raise UsageError(f"The folder {path.parent} for the result does not exist; create it first or choose another.")
+    if len(os.fsencode(path.name)) > LONGEST_NAME:
+        raise UsageError(f"The name {path.name[:20]}... is longer than a file's can be ({LONGEST_NAME} bytes); choose a shorter one.")
     if path.exists() or path.is_symlink():
         if not path.is_file():
             raise UsageError(f"{path} is not a regular file and is not written to; choose another name.")
@@ -182,7 +187,8 @@ def check_target(path: Path, overwrite: bool = False) -> None:
 
 def free_names(source: Path, count: int = 1, ending: str = "-edited", suffix: str = ".png") -> list[Path]:
     """Names beside `source` that are not taken: photo-edited.png, photo-edited-2.png, and so on."""
-    names = (source.with_name(f"{source.stem}{ending}{'' if i == 1 else f'-{i}'}{suffix}") for i in itertools.count(1))
+    stem = source.stem.encode()[: LONGEST_NAME - 30].decode(errors="ignore")  # room for what is added
+    names = (source.with_name(f"{stem}{ending}{'' if i == 1 else f'-{i}'}{suffix}") for i in itertools.count(1))
     return list(itertools.islice((name for name in names if not name.exists() and not name.is_symlink()), count))
 
 
@@ -305,10 +311,10 @@ def _turn_upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(image: Image.Image, read_exif: Callable[[Image.Image], Image.Exif] = lambda image: image.getexif()) -> int:
     """1 to 8 as EXIF counts them, from 5 on with the sides exchanged; damaged EXIF data counts as none, since the pixels are sound."""
     try:
-        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+        orientation = read_exif(image).get(_ORIENTATION_TAG, 1)
     except _DECODE_ERRORS:
         return 1
     return orientation if orientation in _UPRIGHT else 1
@@ -316,7 +322,7 @@ def _orientation(image: Image.Image) -> int:
 
 def _publish(data: bytes, path: Path, overwrite: bool) -> None:
     """Write beside the target, flush to the disk, then give it its name in one step."""
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.part")
+    temporary = path.with_name(f".{path.name[:50]}.{secrets.token_hex(6)}.part")  # 50 characters are at most 200 of the 255 bytes of a name
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         with os.fdopen(descriptor, "wb") as file:

@@ -12,6 +12,9 @@ _UNMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
 _COLOURS_OF = {"1": "L", "P": "RGB", "PA": "RGB", "LA": "L", "RGBA": "RGB", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
 """Modes with transparency, a palette or a colour space of their own, and the mode that holds their colours alone."""
 
+_UNNOTICED = 3
+"""Levels of 255 by which profiles of sRGB by different makers differ."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -28,11 +31,12 @@ def to_standard(image: Image.Image) -> Picture:
     stretched. An embedded colour profile is applied. An RGB or RGBA picture without a profile comes back as it is.
     """
     profile = image.info.get("icc_profile")
-    depth_notes: tuple[str, ...] = ()
+    alpha, depth_notes = None, tuple[str, ...]()
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        alpha = _key_out(image)
         image, depth_notes = _to_eight_bits(image)
     image = image.convert(_UNMULTIPLIED[image.mode]) if image.mode in _UNMULTIPLIED else image
-    alpha = _alpha_of(image)
+    alpha = _alpha_of(image) if alpha is None else alpha
     image = image.convert(_COLOURS_OF[image.mode]) if image.mode in _COLOURS_OF else image
     colours, profile_notes = _to_srgb(image, profile)
     if alpha is not None:
@@ -56,6 +60,12 @@ def _alpha_of(image: Image.Image) -> Image.Image | None:
     return image.getchannel("A") if "A" in image.getbands() else image.convert("RGBA").getchannel("A")
 
 
+def _key_out(image: Image.Image) -> Image.Image | None:
+    """The transparency of a picture of more than 8 bits, one of whose values stands for it."""
+    value = image.info.get("transparency")
+    return Image.fromarray(np.where(np.asarray(image) == value, 0, 255).astype(np.uint8)) if isinstance(value, int) else None
+
+
 def _to_eight_bits(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     values = np.nan_to_num(np.asarray(image).astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
@@ -75,13 +85,21 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, tu
         try:
             source = ImageCms.ImageCmsProfile(BytesIO(profile))
             name = (ImageCms.getProfileDescription(source) or "").strip() or "its own colour profile"
-            if "srgb" not in name.lower():
+            if not (_is_srgb(source) if image.mode == "RGB" else "srgb" in name.lower()):
                 return _transform(image, source), (f"Its colours were converted from {name} to sRGB.",)
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
             notes = ("Its colour profile cannot be used; its colours are taken as sRGB.",)
     if image.mode == "LAB":
         return _transform(image, ImageCms.createProfile("LAB")), notes
     return image if image.mode == "RGB" else image.convert("RGB"), notes
+
+
+def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
+    """Whether a profile moves no colour noticeably. Its name tells too little: there are linear profiles with sRGB in theirs."""
+    steps = np.linspace(0, 255, 6).round().astype(np.uint8)
+    colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(1, -1, 3)
+    moved = np.asarray(_transform(Image.fromarray(colours), profile)).astype(int) - colours
+    return bool(abs(moved).max() <= _UNNOTICED)
 
 
 def _transform(image: Image.Image, source: ImageCms.ImageCmsProfile | ImageCms.core.CmsProfile) -> Image.Image:

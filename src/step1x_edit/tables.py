@@ -12,10 +12,16 @@ from step1x_edit.errors import UsageError
 
 
 def read_csv(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Its rows, by the names of the columns; raises UsageError where it is not CSV in UTF-8."""
+    """Its rows, by the names of the columns; raises UsageError where it is not CSV in UTF-8, or a row has cells of no column."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
-            yield from csv.DictReader(lines)
+            rows: csv.DictReader[Any] = csv.DictReader(lines)
+            for row in rows:
+                if any(row.pop(None, ())):
+                    raise UsageError(
+                        f"{path} has more cells in line {rows.line_num} than columns; put text with commas in quotation marks."
+                    )
+                yield row
     except (UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path} is not a CSV file in UTF-8; save it as one.") from error
 
@@ -23,7 +29,8 @@ def read_csv(path: Path) -> Iterator[Mapping[str, Any]]:
 def read_json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
     """Its objects, line by line; raises UsageError where a line is not one."""
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = path.read_text(encoding="utf-8").split("\n")  # other ends of lines, such as U+2028, may stand inside JSON's texts
+        rows = [json.loads(line) for line in lines if line.strip()]
     except ValueError as error:
         raise UsageError(f"{path} is not JSON Lines in UTF-8: every line must be one JSON object.") from error
     for row in rows:

@@ -23,7 +23,7 @@ class Service:
     """What the server was asked, and what it shall answer.
 
     Attributes:
-        script: how the next calls go, one word each; "ok" once it is used up.
+        script: how the next calls go, one word each, or "raw:" and the answer itself; "ok" once it is used up.
         calls: every call: route, form or body, headers, and when.
         answer: what the judge says; takes the request's body.
     """
@@ -63,6 +63,10 @@ def make_app(service: Service) -> FastAPI:
             return JSONResponse(wrap("server_error", "try later"), int(word))
         if word == "401":
             return JSONResponse(wrap("invalid_api_key", "who are you"), 401)
+        if word.startswith("raw:"):
+            return Response(word.removeprefix("raw:"), media_type="application/json")
+        if word == "402":
+            return JSONResponse(wrap("402", "Insufficient credits"), 402)
         if word == "quota":
             return JSONResponse(wrap("insufficient_quota", "pay first"), 429)
         if word == "garbage":

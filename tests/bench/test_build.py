@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,6 +129,29 @@ def test_instructions_are_cleaned(text: str, cleaned: str) -> None:
     assert clean_text(text, tuple(PERSON.values()))[0] == cleaned
 
 
+@pytest.mark.parametrize(
+    ("column", "text", "cleaned"),
+    [
+        ({"user": {"name": "Anna Schmidt"}}, "Make Anna smile", f"Make {GAP} smile"),
+        ({"names": ["Bob", "Anna Schmidt"]}, "Make Anna smile", f"Make {GAP} smile"),
+        ({"user_id": 48213}, "use 48213 as text", f"use {GAP} as text"),
+        ({"name": "Li Wei"}, "Make Li taller than Wei, like Liège", f"Make {GAP} taller than {GAP}, like Liège"),
+        ({"name": "An Li"}, "An and an apple", f"{GAP} and an apple"),
+        ({"name": "王小明"}, "把小明的衣服变成红色", f"把{GAP}的衣服变成红色"),
+        ({"name": "José"}, "Make Jose\u0301 and Jose smile", f"Make {GAP} and {GAP} smile"),
+        ({"size": 48213, "kept": ["Anna"]}, "Make Anna 48213", "Make Anna 48213"),
+    ],
+)
+def test_what_columns_say_of_a_person_is_taken_out(
+    column: dict[str, object], text: str, cleaned: str, tmp_path: Path, scene: Image.Image
+) -> None:
+    scene.save(tmp_path / "a.png")
+    (tmp_path / "requests.jsonl").write_text(json.dumps({"picture": "a.png", "instruction": text, **column}))
+    (request,) = read_requests(tmp_path)
+    assert isinstance(request, Request)
+    assert clean_text(text, request.personal)[0] == cleaned
+
+
 def test_a_look_alike_is_found_but_never_the_picture_itself(tmp_path: Path, draw_scene: Callable[..., Image.Image]) -> None:
     own = draw_scene(160, 120, seed=1)
     own.save(tmp_path / "same.png")
@@ -137,7 +161,7 @@ def test_a_look_alike_is_found_but_never_the_picture_itself(tmp_path: Path, draw
     found = LocalSearch(tmp_path, TOOLS.similarity).find(np.asarray(own))
     assert [each.picture.name for each in found][:1] == ["near.png"]
     assert all(each.picture.name != "same.png" for each in found)
-    request = Request(0, tmp_path / "same.png", "add a hat", "", "", ())
+    request = Request("0", tmp_path / "same.png", "add a hat", "", "", ())
     with pytest.raises(NotCleared, match="no public picture"):
         clear_request(request, LocalSearch(tmp_path, TOOLS.similarity), TOOLS, least=1.0)
     with pytest.raises(UsageError, match="holds no pictures"):
@@ -188,10 +212,10 @@ def test_collecting_goes_on_and_knows_duplicates(tmp_path: Path, scene: Image.Im
     scene.save(tmp_path / "a.png")
     scene.resize((150, 100)).save(tmp_path / "b.jpg")
     requests = [
-        Request(0, tmp_path / "a.png", "add a red hat", "", "", ()),
-        Request(1, tmp_path / "b.jpg", "Add a red hat!", "", "", ()),
-        Request(2, tmp_path / "a.png", "make it night", "", "tone_transfer", ()),
-        Skipped(3, "it names no picture"),
+        Request("0", tmp_path / "a.png", "add a red hat", "", "", ()),
+        Request("1", tmp_path / "b.jpg", "Add a red hat!", "", "", ()),
+        Request("2", tmp_path / "a.png", "make it night", "", "tone_transfer", ()),
+        Skipped("3", "it names no picture"),
     ]
     store = Store(tmp_path / "work", create=True)
     collect(requests[:1], store, None, TOOLS)
@@ -204,6 +228,43 @@ def test_collecting_goes_on_and_knows_duplicates(tmp_path: Path, scene: Image.Im
     assert (first.task, store.read()[2].task) == ("subject-add", "tone_transfer")
     assert any("Chinese instruction is missing" in question for question in first.questions)
     store.close()
+
+
+def test_collecting_knows_requests_by_what_they_ask(tmp_path: Path, draw_scene: Callable[..., Image.Image]) -> None:
+    store = Store(tmp_path / "work", create=True)
+    asked = tmp_path / "asked"
+    asked.mkdir()
+    for number, name in enumerate(("b", "a", "a2")):
+        draw_scene(160, 120, seed=number).save(asked / f"{name}.png")
+        (asked / f"{name}.txt").write_text(f"add hat number {number}")
+        state = collect(read_requests(asked), store, None, TOOLS)
+    (asked / "c.png").write_bytes((asked / "a.png").read_bytes())
+    (asked / "c.txt").write_text("add hat number 1")
+    for _ in range(2):
+        state = collect(read_requests(asked), store, None, TOOLS)
+    assert (state.candidates, state.skipped) == (3, 1)
+    assert [each.english for each in store.read()] == ["add hat number 0", "add hat number 1", "add hat number 2", ""]
+    store.close()
+
+
+def test_what_nothing_was_like_is_tried_again(tmp_path: Path, draw_scene: Callable[..., Image.Image]) -> None:
+    for place, seed in (("own", 1), ("public", 2)):
+        (tmp_path / place).mkdir()
+        draw_scene(160, 120, seed=seed).save(tmp_path / place / "a.png")
+    (tmp_path / "own" / "a.txt").write_text("add a hat")
+    store = Store(tmp_path / "work", create=True)
+    search = LocalSearch(tmp_path / "public", TOOLS.similarity)
+    counts = [collect(read_requests(tmp_path / "own"), store, search, TOOLS, least) for least in (1.0, 0.0, 1.0)]
+    assert [(each.candidates, each.skipped) for each in counts] == [(0, 1), (1, 0), (1, 0)]
+    assert len(store.read()) == 1
+    store.close()
+
+
+def test_a_review_from_before_there_were_checksums_goes_on(store: Store) -> None:
+    store.close()
+    with sqlite3.connect(store.folder / DATABASE) as database:
+        database.execute("ALTER TABLE candidates DROP COLUMN request")
+    assert len(Store(store.folder).read()) == 3
 
 
 @pytest.fixture

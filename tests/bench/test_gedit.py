@@ -10,14 +10,15 @@ import pytest
 from PIL import Image
 
 from step1x_edit.bench.gedit import (
+    describe_cases,
     find_picture,
     find_systems,
+    name_row,
     place_result,
     place_source,
     read_cases,
     select_cases,
     walk_results,
-    write_cases,
 )
 from step1x_edit.errors import UsageError
 
@@ -121,10 +122,9 @@ def test_choosing_cases(dataset: Path, tmp_path: Path) -> None:
     assert len(select_cases(cases, per_task=1)) == 4
     with pytest.raises(UsageError, match="dance"):
         select_cases(cases, tasks=["dance"])
-    write_cases(cases, tmp_path / "out" / "cases.jsonl")
-    written = [json.loads(line) for line in (tmp_path / "out" / "cases.jsonl").read_text().splitlines()]
-    assert len(written) == 8
-    assert written[0]["instruction_language"] == "cn"
+    described = describe_cases(cases)
+    assert list(map(name_row, described.values())) == list(described)
+    assert set(described) == {case.name for case in cases}
 
 
 def test_results_of_any_tool_are_found(tmp_path: Path) -> None:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from bench_services import Service
 
-from step1x_edit.bench.calls import Limits, Prices
-from step1x_edit.bench.gedit import BenchCase
-from step1x_edit.bench.judges.judging import judge_results
+from step1x_edit.bench.calls import Limits, Prices, Purse
+from step1x_edit.bench.gedit import BenchCase, place_result
+from step1x_edit.bench.judges.judging import judge_results, open_purse
 from step1x_edit.bench.judges.openai_chat import ChatJudge
 from step1x_edit.bench.judges.rubric import OWN, fetch_published, read_published
 from step1x_edit.bench.running import run_system
 from step1x_edit.bench.score_tables import find_tables, read_tables
 from step1x_edit.bench.systems import Settings, open_system
 from step1x_edit.cli.main import run
-from step1x_edit.errors import UsageError
+from step1x_edit.errors import Step1XError, UsageError
 
 FAST = Limits(concurrency=4, first_wait=0.01, attempts=2)
 PRICES = Prices(input=2, output=8)
@@ -41,7 +42,8 @@ def judge(service: Service) -> ChatJudge:
 
 
 def judged(service: Service, cases: list[BenchCase], results: Path, limits: Limits = FAST, **options):
-    return judge_results(judge(service), OWN, cases, results, limits=limits, prices=PRICES, **options)
+    purse = open_purse(judge(service), [results], limits, PRICES)
+    return judge_results(judge(service), OWN, cases, results, limits=limits, purse=purse, **options)
 
 
 def answer_by_part(body: dict) -> str:
@@ -87,6 +89,50 @@ def test_refusals_and_nonsense_are_missing_and_never_a_number(service: Service, 
     assert sum(not case.known for case in later.cases) <= len(missing)
 
 
+def chat(content: object, **more: object) -> str:
+    return "raw:" + json.dumps({"choices": [{"message": {"role": "assistant", "content": content}}], **more})
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        *((f"raw:{text}", "cannot be read") for text in ("null", "[]", "5", '{"choices": [{}]}', '{"choices": [{"message": null}]}')),
+        (chat(f'{{"score": [{"9" * 400}, 1]}}'), "not within"),
+        (chat('\ud83d {"score": [8, 7]}'), ""),
+        (chat([{"type": "text", "text": '{"score": [8,'}, {"type": "text", "text": "7]}"}]), ""),
+        (chat([5, None]), "no scores"),
+        (chat('{"score": [8, 7]}', usage={"prompt_tokens": 5, "completion_tokens": None}), ""),
+        (chat('{"score": [8, 7]}', usage={"total_tokens": 5}), ""),
+        (chat('{"score": [8, 7]}', usage=[]), ""),
+    ],
+)
+def test_odd_answers_are_read_or_missing(answer: str, reason: str, service: Service, cases: list[BenchCase], results: Path) -> None:
+    service.script = [answer] * 2
+    (case,) = judged(service, cases[:1], results, Limits(concurrency=2, attempts=1, budget=1.0)).cases
+    assert (case.known, reason in case.reason) == (not reason, True)
+
+
+def test_an_empty_account_ends_judging_and_is_no_answer(service: Service, cases: list[BenchCase], results: Path) -> None:
+    service.script = ["402"] * 4
+    with pytest.raises(Step1XError, match="money"):
+        judged(service, cases, results)
+    service.script.clear()
+    assert all(case.known for case in judged(service, cases, results).cases)
+
+
+def test_the_reasons_for_missing_cases_are_shown(
+    service: Service, cases: list[BenchCase], results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.script = ["words"] * 12
+    place_result(results, cases[0].name).unlink()
+    judged(service, cases, results)
+    assert run(["bench", "score", str(results)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "1 cases are missing: no result: no result" in shown and "sc: the answer holds no scores" in shown
+    assert run(["bench", "report", str(results), "--out", str(results / "report.html")]) == 0
+    assert "sc: the answer holds no scores" in (results / "report.html").read_text()
+
+
 def test_a_cost_cap_holds_and_the_same_call_goes_on(service: Service, cases: list[BenchCase], results: Path) -> None:
     one = (1000 * 2 + 100 * 8) / 1e6
     found = judged(service, cases, results, Limits(concurrency=1, budget=5.5 * one))
@@ -97,6 +143,26 @@ def test_a_cost_cap_holds_and_the_same_call_goes_on(service: Service, cases: lis
     rest = judged(service, cases, results)
     assert (len(service.calls), rest.ended) == (12, "")
     assert all(case.known for case in rest.cases)
+
+
+def test_a_cost_cap_is_for_all_folders_together(
+    service: Service, cases: list[BenchCase], results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(results, results.with_name("other"))
+    one = (1000 * 2 + 100 * 8) / 1e6
+    arguments = ["bench", "score", str(results.parent), "--cases", str(cases[0].source.path.parent), "--judge", "endpoint:judge"]
+    limits = ["--url", f"{service.url}/v1", "--budget", str(15.5 * one), "--price-in", "2", "--price-out", "8", "--json"]
+    for _ in range(2):
+        assert run([*arguments, *limits]) == 0
+        assert len(service.calls) == 15
+        assert f"{15 * one:.4f} are spent" in capsys.readouterr().err
+    spent = [json.loads(path.read_text())["spent"] for path in results.parent.glob("*/scores/judge/judge.json")]
+    assert sorted(spent) == pytest.approx([3 * one, 12 * one])
+
+
+def test_a_refusal_is_paid_for_too(service: Service, cases: list[BenchCase], results: Path) -> None:
+    service.script = ["refuse", "filter"]
+    assert judged(service, cases, results).state.spent == pytest.approx(12 * (1000 * 2 + 100 * 8) / 1e6)
 
 
 def test_the_noise_of_repeats_and_of_the_order_is_measured(service: Service, cases: list[BenchCase], results: Path) -> None:
@@ -120,7 +186,6 @@ def test_the_noise_of_repeats_and_of_the_order_is_measured(service: Service, cas
 def test_a_changed_result_or_rubric_is_asked_anew(service: Service, cases: list[BenchCase], results: Path) -> None:
     from PIL import Image
 
-    from step1x_edit.bench.gedit import place_result
     from step1x_edit.bench.judges.rubric import Rubric
 
     judged(service, cases, results)
@@ -128,7 +193,7 @@ def test_a_changed_result_or_rubric_is_asked_anew(service: Service, cases: list[
     judged(service, cases, results)
     assert len(service.calls) == 14
     other = Rubric("other", OWN.sc + " ", OWN.pq)
-    judge_results(judge(service), other, cases, results, limits=FAST, prices=PRICES)
+    judge_results(judge(service), other, cases, results, limits=FAST, purse=Purse(PRICES))
     assert len(service.calls) == 14 + 13
 
 
@@ -161,13 +226,30 @@ def test_the_command_judges_and_prints(service: Service, cases: list[BenchCase],
     assert run(["bench", "score", str(results), "--judge", "oracle", "--cases", place]) == 2
 
 
+def test_a_password_in_the_address_is_written_nowhere(
+    service: Service, cases: list[BenchCase], results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = str(cases[0].source.path.parent)
+    url = f"{service.url.replace('://', '://me:SECRET@')}/v1"
+    service.script = ["garbage"] * 24
+    for command in (
+        ["bench", "score", str(results), "--cases", place, "--judge", "endpoint:judge", "--url", url, "--attempts", "1"],
+        ["bench", "run", "endpoint:m", "--cases", place, "--out", str(results.parent), "--url", url, "--attempts", "1"],
+    ):
+        monkeypatch.setattr("sys.argv", ["step1x", *command])
+        run(command)
+    files = [file for file in results.parent.rglob("*") if file.is_file()]
+    assert {"judge.json", "commands.txt", "run.json", "run.jsonl"} <= {file.name for file in files}
+    assert [file for file in files if b"SECRET" in file.read_bytes()] == []
+
+
 def test_a_local_qwen_judges(random_mini: Path, cases: list[BenchCase], results: Path) -> None:
     from step1x_edit.cli.bench_judges import open_judge
     from step1x_edit.model.weights import MLLM_FOLDER
 
     local = open_judge(f"local:{random_mini / MLLM_FOLDER}", None, 10, {})
     local.most_tokens = 4
-    found = judge_results(local, OWN, cases[:1], results, limits=Limits(), prices=Prices())
+    found = judge_results(local, OWN, cases[:1], results, limits=Limits(), purse=Purse(Prices()))
     assert found.state.answered == 2
     assert found.cases[0].sc is None  # random weights speak nonsense
     assert "no scores" in found.cases[0].reason

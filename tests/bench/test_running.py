@@ -10,14 +10,15 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from bench_services import Service
 
 from step1x_edit.bench.calls import BudgetReached, Limits, Prices
-from step1x_edit.bench.gedit import BenchCase, walk_results
-from step1x_edit.bench.running import LOG, RunState, read_missing, run_system
+from step1x_edit.bench.gedit import BenchCase, StoredFile, name_row, walk_results
+from step1x_edit.bench.running import CASES, LOG, Journal, RunState, read_missing, run_system
 from step1x_edit.bench.systems import Settings, open_system
 from step1x_edit.cli.main import run
 from step1x_edit.errors import Step1XError, UsageError
@@ -72,6 +73,24 @@ def test_a_cost_cap_ends_the_run_before_it_is_exceeded(service: Service, cases: 
         run_system(remote(service), cases, tmp_path / "n", limits=limits, prices=FREE)
 
 
+def test_a_refusal_is_paid_for_too(service: Service, cases: list[BenchCase], tmp_path: Path) -> None:
+    answer = {"data": [], "usage": {"input_tokens": 200, "output_tokens": 1000}}
+    service.script = [f"raw:{json.dumps(answer)}"]
+    state = run_system(remote(service), cases[:1], tmp_path / "m", limits=FAST, prices=Prices(1, 2, 3))
+    assert (state.refused, state.spent) == (1, pytest.approx(0.0022))
+    again = run_system(remote(service), cases[:1], tmp_path / "m", limits=FAST, prices=Prices(1, 2, 3))
+    assert again.spent == state.spent
+
+
+@pytest.mark.parametrize("which", ["source", "shown"])
+def test_a_damaged_picture_is_refused_before_it_is_paid_for(which: str, service: Service, cases: list[BenchCase], tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    damaged = replace(cases[0], **{which: StoredFile(tmp_path / "broken.png")})
+    state = run_system(remote(service), [damaged, cases[1]], tmp_path / "m", limits=FAST, prices=FREE)
+    assert (state.edited, state.refused, len(service.calls)) == (1, 1, 1)
+    assert "cannot be read" in read_missing(tmp_path / "m", [damaged.name])[damaged.name]
+
+
 def test_a_wrong_key_ends_the_run_at_once(service: Service, cases: list[BenchCase], tmp_path: Path) -> None:
     service.script = ["401"] * 20
     with pytest.raises(Step1XError, match="key"):
@@ -95,6 +114,29 @@ def test_a_folder_belongs_to_one_run(cases: list[BenchCase], tmp_path: Path) -> 
     (tmp_path / "other" / "fullset").mkdir(parents=True)
     with pytest.raises(UsageError, match="no run of this command"):
         run_system(system, cases, tmp_path / "other", limits=FAST, prices=FREE)
+
+
+@pytest.mark.parametrize("change", ["instruction", "source"])
+def test_answers_to_other_questions_are_no_answers(change: str, cases: list[BenchCase], tmp_path: Path) -> None:
+    system = open_system("leave-as-is", Settings())
+    run_system(system, cases, tmp_path / "m", limits=FAST, prices=FREE)
+    value = "make it day" if change == "instruction" else cases[-1].source
+    other = [replace(cases[0], **{change: value}), *cases[1:]]
+    with pytest.raises(UsageError, match="another"):
+        run_system(system, other, tmp_path / "m", limits=FAST, prices=FREE)
+    assert run_system(system, cases[:2], tmp_path / "m", limits=FAST, prices=FREE).edited == 2
+    kept = [json.loads(line) for line in (tmp_path / "m" / CASES).read_text().splitlines()]
+    assert {name_row(row): row["instruction"] for row in kept} == {case.name: case.instruction for case in cases}
+
+
+def test_ends_of_lines_of_other_scripts_are_letters(service: Service, cases: list[BenchCase], tmp_path: Path) -> None:
+    text = "make\u2028it\u2029night\x85"
+    service.script = [f"raw:{json.dumps({'data': [], 'error': text})}"]
+    for _ in range(2):
+        state = run_system(remote(service), [replace(cases[0], instruction=text)], tmp_path / "m", limits=FAST, prices=FREE)
+    assert (state.refused, len(service.calls)) == (1, 1)
+    Journal(tmp_path / "x.jsonl").add({"text": text})
+    assert Journal(tmp_path / "x.jsonl").read() == [{"text": text}]
 
 
 def test_killed_at_random_no_finished_case_is_asked_twice(service: Service, cases: list[BenchCase], tmp_path: Path) -> None:

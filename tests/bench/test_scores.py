@@ -72,14 +72,15 @@ def test_the_intersection_of_several_systems_is_what_all_have_a_judgement_of() -
         assert {case.name for case in cases if case.intersection} == expected
 
 
-def test_published_tables_go_out_and_come_in_unchanged(tmp_path: Path) -> None:
-    files = write_tables(tmp_path / "deep" / "er", "my_model", hand_scores())
+@pytest.mark.parametrize("system", ["my_model", "lora_color_alter_v2", "text_change"])
+def test_published_tables_go_out_and_come_in_unchanged(system: str, tmp_path: Path) -> None:
+    files = write_tables(tmp_path / "deep" / "er", system, hand_scores())
     assert sorted(path.name for path in files) == [
-        f"my_model_{t}_gpt_score.csv" for t in ("background_change", "color_alter", "text_change")
+        f"{system}_{t}_gpt_score.csv" for t in ("background_change", "color_alter", "text_change")
     ]
     assert files[0].read_text().splitlines()[0] == ",".join(COLUMNS)
     found = find_tables(tmp_path)
-    assert [(each.system, each.judge) for each in found] == [("my_model", "er")]
+    assert [(each.system, each.judge) for each in found] == [(system, "er")]
     back = read_tables(found[0].tables)
     plain = [(c.task, c.language, c.key, c.sc, c.pq, c.intersection) for c in back]
     assert plain == sorted(HAND_TABLE, key=lambda row: row[:3])
@@ -103,6 +104,14 @@ def test_a_table_with_an_impossible_score_is_refused(tmp_path: Path, score: str)
         read_tables([("ps_human", path)])
 
 
+@pytest.mark.parametrize("row", ["s", "s,m/fullset/ps_human/en/k.png,smile,9", "s,m/fullset/ps_human/en/k.png,smile,9,5,True"])
+def test_a_table_that_is_cut_off_is_refused(tmp_path: Path, row: str) -> None:
+    path = tmp_path / "m_ps_human_gpt_score.csv"
+    path.write_text(",".join(COLUMNS) + f"\n{row}")
+    with pytest.raises(UsageError, match="cut off"):
+        read_tables([("ps_human", path)])
+
+
 def test_a_score_out_of_range_cannot_be_made() -> None:
     with pytest.raises(UsageError):
         CaseScore("ps_human", "en", "k", 10.5, 5.0)
@@ -122,6 +131,13 @@ def test_the_interval_has_the_width_that_theory_gives() -> None:
     assert found.value == pytest.approx(np.mean([np.mean(group) for group in by_task]))
     assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.1)
     assert found.low < found.value < found.high
+
+
+def test_one_question_has_no_interval() -> None:
+    for cases in ({("ps_human", "en", "a"): 5.0, ("ps_human", "cn", "a"): 6.0}, draws(5.0, 1, seed=1)):
+        found = interval_of(cases)
+        assert found.value > 0 and math.isnan(found.low) and math.isnan(found.high)
+    assert not math.isnan(interval_of(draws(5.0, 2, seed=1)).low)
 
 
 def test_paired_tests_find_a_small_difference_and_none_where_there_is_none() -> None:

@@ -66,6 +66,19 @@ def test_pairs_are_compared_on_what_both_have(tables: Path, capsys: pytest.Captu
     assert common[0]["losses"] == 23
 
 
+def test_different_rubrics_are_not_compared(tables: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def note(system: str, judge: str, digest: str) -> None:
+        place = tables / system / "scores" / judge / "judge.json"
+        place.write_text(json.dumps({"rubric": "rubric", "rubric_digest": digest}))
+
+    note("one", "judge-a", "1")
+    note("two", "judge-b", "2")
+    assert len(read_scores([tables])) == 3
+    note("two", "judge-a", "2")
+    assert run(["bench", "compare", str(tables), "--by", "judge-a"]) == 2
+    assert "rubric (1)" in capsys.readouterr().err
+
+
 def test_what_cannot_be_scored_is_said_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["bench", "score", str(tmp_path)]) == 2
     assert "no score tables" in capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from bench_services import Service
 from PIL import Image
 
-from step1x_edit.bench.calls import Limits, Pace, Passing, Refused, call, read_retry_after
+from step1x_edit.bench.calls import Limits, Pace, Passing, Refused, Usage, call, read_retry_after
 from step1x_edit.bench.gedit import BenchCase
 from step1x_edit.bench.systems import SYSTEMS, Settings, System, open_system
 from step1x_edit.errors import Step1XError, UsageError
@@ -90,12 +92,33 @@ def test_other_answers_without_a_picture(name: str, word: str, service: Service,
         edit(hosted(name, service), case)
 
 
+@pytest.mark.parametrize("name", HOSTED)
+@pytest.mark.parametrize(
+    "answer",
+    ["null", "[]", "5", "{}", '{"data": 5, "candidates": 5}', '{"data": [[]], "error": 5}', '{"data": [{"url": "http://["}]}', "[" * 9999],
+)
+def test_odd_answers_are_no_tracebacks(name: str, answer: str, service: Service, case: BenchCase) -> None:
+    service.script = [f"raw:{answer}"]
+    with pytest.raises((Passing, Refused)):
+        edit(hosted(name, service), case)
+
+
+@pytest.mark.parametrize("usage", [None, [], {"output_tokens": None}, {"input_tokens": "many", "total_tokens": 5}])
+def test_counts_that_are_missing_are_none(usage: object, service: Service, case: BenchCase) -> None:
+    picture = base64.b64encode(case.source.read()).decode()
+    service.script = [f"raw:{json.dumps({'data': [{'b64_json': picture}], 'usage': usage})}"] * 2
+    for name in ("openai", "seededit"):
+        assert edit(hosted(name, service), case).usage == Usage(pictures=1)
+
+
 def test_a_picture_behind_an_address_is_fetched(service: Service, case: BenchCase) -> None:
     service.script = ["url"]
     assert edit(hosted("openai", service), case).image.size == (20, 10)
 
 
-@pytest.mark.parametrize(("name", "word"), [*((name, "401") for name in HOSTED), ("openai", "quota"), ("seededit", "quota-ark")])
+@pytest.mark.parametrize(
+    ("name", "word"), [*((name, word) for name in HOSTED for word in ("401", "402")), ("openai", "quota"), ("seededit", "quota-ark")]
+)
 def test_a_wrong_key_or_an_empty_account_ends_the_run(name: str, word: str, service: Service, case: BenchCase) -> None:
     service.script = [word]
     with pytest.raises(Step1XError) as caught:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from step1x_edit.cli.main import run
+from step1x_edit.data.formats import EXPORTS
 
 ROOT = Path(__file__).parents[2]
 RECIPE = """
@@ -78,6 +79,31 @@ def test_export_and_import(small: Path, tmp_path: Path, name: str, capsys: pytes
     assert capsys.readouterr().out.count("11 triplets are in") == 2
     assert run(["data", "export", str(small / "set"), "--out", str(tmp_path / "out"), "--format", name]) == 2
     assert "not empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["build", "RECIPE", "--out", "FILE"],
+        ["build", "RECIPE", "--out", "FILE/set"],
+        ["export", "SET", "--out", "FILE", "--format", "folder"],
+        ["import", "SET", "--out", "FILE"],
+        ["remake", "tone_transfer-0000000", "--set", "SET", "--out", "FILE"],
+        ["view", "SET", "--no-open", "--page", "."],
+        ["report", "SET", "--page", "."],
+    ],
+    ids=" ".join,
+)
+def test_files_in_place_of_folders_are_one_sentence(
+    small: Path, tmp_path: Path, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("kept")
+    EXPORTS["folder"](small / "set", tmp_path / "plain")
+    places = {"RECIPE": small / "recipe.toml", "SET": tmp_path / "plain" if command[0] == "import" else small / "set"}
+    words = [str(places.get(word, word)).replace("FILE", str(tmp_path / "file")) for word in command]
+    assert run(["data", *words]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert (tmp_path / "file").read_text() == "kept"
 
 
 def test_what_is_wrong_is_one_sentence(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

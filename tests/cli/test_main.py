@@ -92,6 +92,12 @@ def test_a_bug_keeps_its_traceback(failing: Callable[[BaseException], None]) -> 
         main.run([])
 
 
+def test_a_file_that_the_system_refuses_is_one_line(failing: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]) -> None:
+    failing(NotADirectoryError(20, "Not a directory", "file.txt/x"))
+    assert main.run([]) == 1
+    assert capsys.readouterr().err == "step1x: file.txt/x cannot be used (Not a directory).\n"
+
+
 def test_interruption(failing: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]) -> None:
     failing(KeyboardInterrupt())
     assert main.run([]) == 130

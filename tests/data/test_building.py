@@ -182,6 +182,73 @@ def test_another_recipe_or_a_foreign_folder_is_refused(recipe: DataRecipe, built
         read_recipe_of(tmp_path)
 
 
+@pytest.fixture
+def toned(recipe: DataRecipe, tmp_path: Path) -> DataRecipe:
+    """Six changes of tone, in blocks of two, of two photographs and a cut-out that may be written over."""
+    for place, names in (("photos", ("coffee.jpg", "rocket.jpg")), ("cutouts", ("cat.png",))):
+        (tmp_path / place).mkdir()
+        for name in names:
+            (tmp_path / place / name).write_bytes((ROOT / "examples" / place / name).read_bytes())
+    folders = {place: [str(tmp_path / place)] for place in ("photos", "cutouts")}
+    values = json.loads(recipe.model_dump_json()) | folders | {"count": 6, "categories": {"tone_transfer": {"share": 1}}}
+    return DataRecipe.model_validate(values | {"from_photographs": 0, "executor": {"block": 2}})
+
+
+class _StopError(Exception):
+    pass
+
+
+def _stop_after_a_block(what: str, done: int, total: int) -> None:
+    if what.startswith("making") and done:
+        raise _StopError
+
+
+@pytest.mark.parametrize(
+    ("file", "become"), [("photos/new.jpg", "is new"), ("photos/rocket.jpg", "has gone"), ("cutouts/cat.png", "has changed")]
+)
+def test_a_run_goes_on_with_the_same_pictures_alone(
+    toned: DataRecipe, tmp_path: Path, digest_folder: Digest, file: str, become: str
+) -> None:
+    build(toned, tmp_path / "whole")
+    with pytest.raises(_StopError):
+        build(toned, tmp_path / "set", _stop_after_a_block)
+    path = tmp_path / file
+    before = path.read_bytes() if path.exists() else b""
+    if become == "has gone":
+        path.unlink()
+    else:
+        path.write_bytes(bytes(len(before)) or (ROOT / "examples" / "photos" / "chelsea.jpg").read_bytes())
+    with pytest.raises(UsageError, match=rf"{path.name} {become} since .*put all files back"):
+        build(toned, tmp_path / "set")
+    path.unlink(missing_ok=True)
+    if before:
+        path.write_bytes(before)
+    build(toned, tmp_path / "set")
+    assert digest_folder(tmp_path / "set") == digest_folder(tmp_path / "whole")
+
+
+def test_a_set_may_lie_among_its_photographs(toned: DataRecipe) -> None:
+    facts = build(toned, toned.photos[0] / "set")
+    assert facts["photographs"] == {"taken": 2, "skipped": {}}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"photos": ["typo"]},
+        {"cutouts": ["typo"]},
+        {"smallest_side": 5000},
+        {"categories": {"ps_human": {"share": 1}}},
+        {"heldout": "typo.toml"},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_a_build_that_came_to_nothing_binds_its_folder_to_nothing(toned: DataRecipe, tmp_path: Path, wrong: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        build(DataRecipe.model_validate(json.loads(toned.model_dump_json()) | wrong), tmp_path / "set")
+    assert build(toned, tmp_path / "set")["count"] == 6
+
+
 def test_unfit_photographs_are_reported_and_the_build_goes_on(recipe: DataRecipe, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -235,6 +302,8 @@ def test_near_duplicates_are_found_across_the_whole_set(recipe: DataRecipe, tmp_
     for row in doubles:
         assert row["numbers"]["duplicates"]["of"] in kept
         assert row["numbers"]["duplicates"]["bits"] <= 31
+    values["limits"] |= {"off": ["text", "duplicates"]}
+    assert "duplicates" not in str(build(DataRecipe.model_validate(values), tmp_path / "off")["rejected"])
 
 
 def test_photographs_alone_are_enough(recipe: DataRecipe, tmp_path: Path) -> None:

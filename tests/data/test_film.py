@@ -65,6 +65,13 @@ def test_the_dog_has_moved_and_nothing_else(film: Film, folder: Path) -> None:
         assert "right" in draft.edit
 
 
+def test_clips_of_one_name_are_searched_apart(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "walk.avi").write_bytes((folder / "still.avi").read_bytes())
+    film = Film.open([folder, tmp_path], Toolbox.offline())
+    walks = [film.search(clip) for clip in film.clips if clip.name == "walk.avi"]
+    assert [bool(search.pairs) for search in walks] == [True, False]
+
+
 def test_provenance_names_clip_times_and_tools(film: Film) -> None:
     draft = film.make(random.Random(1), SIZE)
     assert isinstance(draft, Draft)

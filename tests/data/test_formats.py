@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 from step1x_edit.data.formats import EXPORTS, import_set, open_foreign
-from step1x_edit.data.shards import decode_picture, find_picture, read_records
+from step1x_edit.data.shards import decode_picture, find_picture, read_records, read_triplets
 from step1x_edit.errors import UsageError
+from step1x_edit.training.recipe import Data
+from step1x_edit.training.stored import Stored
 from step1x_edit.types import EditCategory
 
 
@@ -82,6 +84,72 @@ def test_foreign_pairs_are_taken_and_what_is_not_whole_is_left_out_with_a_reason
     assert facts["count"] == 1
     assert facts["categories"] == {"tone_transfer": 1}
     assert [entry["reason"] for entry in facts["left_out"]] == ["source and target differ in size", "its source is missing"]
+
+
+@pytest.fixture
+def plain(built: Path, tmp_path: Path) -> Path:
+    """A set as a plain folder, cut down to its first triplet, called "x"."""
+    folder = tmp_path / "plain"
+    EXPORTS["folder"](built, folder)
+    values = json.loads((folder / "metadata.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    for path in folder.glob(f"*/{values['id']}.*"):
+        path.rename(path.with_stem("x"))
+    (folder / "metadata.jsonl").write_text(json.dumps({**values, "id": "x"}), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("file", "data", "reason"),
+    [
+        ("source/x.jpg", "cut off", "its source is not a whole picture"),
+        ("target/x.jpg", "words", "its target is not a whole picture"),
+        ("mask/x.png", "words", "its mask is not a whole picture"),
+        ("mask/x.png", "small", "its mask differs from the pictures in size"),
+        ("mask/x.jpg", "small", "its mask is not a PNG"),
+    ],
+)
+def test_damaged_triplets_are_left_out(plain: Path, tmp_path: Path, file: str, data: str, reason: str) -> None:
+    path = plain / file
+    if data == "small":
+        (plain / "mask" / "x.png").unlink()
+        Image.new("L", (30, 30)).save(path)
+    else:
+        path.write_bytes(b"words" if data == "words" else path.read_bytes()[:2000])
+    with pytest.raises(UsageError, match=f"No whole triplet was found .{reason}"):
+        import_set(open_foreign(plain, None), tmp_path / "set")
+
+
+@pytest.mark.parametrize(("name", "taken"), [("a[1]", True), ("猫 2", True), ("photo.v0", False), ("x" * 110, False)])
+def test_ids_are_taken_where_shards_can_hold_them(plain: Path, tmp_path: Path, name: str, taken: bool) -> None:
+    for path in plain.glob("*/x.*"):
+        path.rename(path.with_name(name + path.suffix))
+    metadata = plain / "metadata.jsonl"
+    metadata.write_text(json.dumps({**json.loads(metadata.read_text(encoding="utf-8")), "id": name}), encoding="utf-8")
+    if taken:
+        import_set(open_foreign(plain, None), tmp_path / "set")
+        assert [triplet.region.shape for triplet in read_triplets(tmp_path / "set")] == [(96, 96)]
+    else:
+        with pytest.raises(UsageError, match=r"its id .* holds a dot"):
+            import_set(open_foreign(plain, None), tmp_path / "set")
+
+
+@pytest.mark.parametrize(
+    ("file", "caption", "chinese"),
+    [
+        ("pairs.json", "把照片变成黑白", True),
+        ("pairs.json", "make it black and white", False),
+        ("pairs.json", 'change "你好" to "世界"', False),
+        ("metadata_en.json", "write 你好 on it", False),
+        ("metadata_zh.json", "P2P", True),
+    ],
+)
+def test_import_and_training_agree_on_the_language(foreign: Path, tmp_path: Path, file: str, caption: str, chinese: bool) -> None:
+    path = foreign / file
+    path.write_text(json.dumps({"a.png": {"caption": caption, "ref_image_path": "a_before.png"}}), encoding="utf-8")
+    import_set(open_foreign(path, EditCategory.TONE_TRANSFORMATION), tmp_path / "set")
+    trained = [item.read() for item in Stored(Data(pairs=[path])).items]
+    for triplet in (*read_triplets(tmp_path / "set"), *trained):
+        assert (triplet.instruction_en, triplet.instruction_zh) == (("", caption) if chinese else (caption, ""))
 
 
 def test_what_cannot_be_brought_in_is_explained(foreign: Path, tmp_path: Path) -> None:

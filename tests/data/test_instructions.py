@@ -111,3 +111,9 @@ def test_chinese_slips_change_one_word_and_never_a_quoted_one() -> None:
     assert {"清把“请把”的颜色换成红色", "请把“请把”的言色换成红色", "请把“请把”得颜色换成红色"} <= seen
     assert mistype(random.Random(0), "好") == "好"
     assert all(len(right) == len(wrong) and sum(a != b for a, b in zip(right, wrong, strict=True)) == 1 for right, wrong in SLIPS)
+
+
+def test_strong_tones_grade_adjectives_as_chinese_does() -> None:
+    strong = [text for key, clauses in CLAUSES.items() if key.startswith("tone ") and key.endswith(" much") for text in clauses.zh]
+    assert "让色调明显更暖" in strong
+    assert not [text for text in strong if re.search("大幅|非常.*一些", text)]

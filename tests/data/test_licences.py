@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from step1x_edit.data.licences import Credit, Credits
+from step1x_edit.errors import UsageError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -36,6 +39,15 @@ def test_every_example_photograph_has_its_licence() -> None:
         credit = found.find(path)
         assert credit.licence in ("CC0-1.0", "CC-BY-4.0", "public domain")
         assert credit.attribution
+
+
+def test_headings_of_any_case_and_short_rows_are_read_and_stray_commas_explained(tmp_path: Path) -> None:
+    table = tmp_path / "ATTRIBUTION.csv"
+    table.write_text("Licence, File\nCC0,a.jpg\nCC0\n", encoding="utf-8")
+    assert Credits([tmp_path]).find(tmp_path / "a.jpg") == Credit("CC0")
+    table.write_text("file,author,source\na.jpg,Rachel, Inc,https://x\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"ATTRIBUTION\.csv has more cells in line 2 than columns"):
+        Credits([tmp_path])
 
 
 def test_tables_that_lead_out_of_their_folder_are_left_aside(tmp_path: Path) -> None:

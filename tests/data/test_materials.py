@@ -6,15 +6,18 @@ import json
 import random
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from step1x_edit.data.materials import PHOTOGRAPH_SIDE, read_materials
+from step1x_edit.data.materials import PHOTOGRAPH_SIDE, read_materials, read_names, read_subjects
 from step1x_edit.data.split import Split
 from step1x_edit.data.stream import TripletStream
-from step1x_edit.data.vocabulary import KINDS, count_one, describe_kind, with_article
+from step1x_edit.data.vocabulary import KINDS, Entry, count_one, describe_kind, with_another, with_article
 from step1x_edit.errors import ImageError, UsageError
+
+ROOT = Path(__file__).parents[2]
 
 
 def save_cutout(folder: Path, name: str = "red-box") -> None:
@@ -39,6 +42,14 @@ def test_cutouts_are_cropped_named_and_coloured(tmp_path: Path) -> None:
     assert origin is photograph
 
 
+def test_cutouts_of_16_bits_have_the_colours_of_those_of_8(tmp_path: Path) -> None:
+    save_cutout(tmp_path)
+    before = read_subjects([tmp_path], Split(), "train")[0][0]
+    pixels = cv2.imread(str(tmp_path / "red-box.png"), cv2.IMREAD_UNCHANGED).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "red-box.png"), np.where(pixels > 128, pixels * 257 - 100, pixels * 257 + 100).astype(np.uint16))
+    assert np.array_equal(read_subjects([tmp_path], Split(), "train")[0][0].pixels, before.pixels)
+
+
 def test_a_cutout_without_alpha_is_explained(tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "flat.png")
     with pytest.raises(ImageError, match="no alpha"):
@@ -51,10 +62,34 @@ def test_a_transparent_cutout_is_explained(tmp_path: Path) -> None:
         read_materials([tmp_path], [tmp_path], Split(), "train")
 
 
-def test_damaged_names_are_explained(tmp_path: Path) -> None:
+def test_files_of_one_name_are_all_taken_or_refused(tmp_path: Path) -> None:
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        Image.new("RGB", (40, 40), "navy").save(tmp_path / place / "1.jpg")
+    save_cutout(tmp_path / "a")
+    folders = [tmp_path / "a", tmp_path / "b", tmp_path]  # found twice, taken once
+    photographs = read_materials(folders, folders, Split(), "train").photographs
+    assert [photograph.name for photograph in photographs] == ["1", "1", "red-box"]
+    save_cutout(tmp_path / "b")
+    with pytest.raises(UsageError, match=r"a/red-box\.png and .*b/red-box\.png have the same name"):
+        read_materials(folders, folders, Split(), "train")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "not valid JSON"),
+        ('["red-box"]', "does not name pictures"),
+        ('{"red-box": "a box"}', "entry 'red-box' in .*names.json is wrong: "),
+        ('{"red-box": {"en": 1}}', "entry 'red-box' in .*names.json is wrong at en: "),
+        ('{"red-box": {"en": "box", "kind": "toy"}}', "entry 'red-box' in .*names.json is wrong at kind: a kind is one of animal, "),
+        ('{"red-box": {"codepoint": "box"}}', "entry 'red-box' in .*names.json is wrong at codepoint: "),
+    ],
+)
+def test_damaged_names_are_explained(tmp_path: Path, text: str, reason: str) -> None:
     save_cutout(tmp_path)
-    (tmp_path / "names.json").write_text("{")
-    with pytest.raises(UsageError, match="not valid JSON"):
+    (tmp_path / "names.json").write_text(text)
+    with pytest.raises(UsageError, match=reason):
         read_materials([tmp_path], [tmp_path], Split(), "train")
 
 
@@ -66,17 +101,34 @@ def test_example_subjects_have_two_names_and_a_kind(stream: TripletStream) -> No
 
 
 def test_names_without_an_entry_come_from_the_file() -> None:
-    assert describe_kind("garden-gnome", {}) == ("garden gnome", "garden gnome", "object")
-    assert describe_kind("x", {"en": "horse"}) == ("horse", "马", "animal")
-    assert describe_kind("x", {"en": "zebra", "zh": "斑马", "codepoint": "1f993"})[2] == "animal"
+    assert describe_kind("garden-gnome", Entry()) == ("garden gnome", "garden gnome", "object")
+    assert describe_kind("x", Entry(en="horse")) == ("horse", "马", "animal")
+    for point in ("1f993", "U+1F993", "1f993-fe0f"):
+        assert describe_kind("x", Entry(en="zebra", zh="斑马", codepoint=point)) == ("zebra", "斑马", "animal")
 
 
-def test_articles_and_measure_words() -> None:
-    assert [with_article(word) for word in ("apple", "bus", "glasses", "unicorn", "zebra")] == [
-        "an apple",
-        "a bus",
-        "glasses",
-        "a unicorn",
-        "a zebra",
-    ]
-    assert [count_one(kind, zh) for kind, zh in (("vehicle", "帆船"), ("vehicle", "巴士"), ("animal", "马"))] == ["一艘", "一辆", "一匹"]
+def test_articles() -> None:
+    expected = ("an apple", "a bus", "glasses", "a unicorn", "a zebra", "a ewe", "an x ray", "a nest with eggs")
+    assert tuple(with_article(words.removeprefix("an ").removeprefix("a ")) for words in expected) == expected
+    assert [with_another(words) for words in ("apple", "grapes", "cactus")] == ["another apple", "more grapes", "another cactus"]
+
+
+def test_measure_words() -> None:
+    counted = {
+        "animal": "一匹马 一头奶牛 一只蜗牛 一条鱼 一只章鱼",
+        "vehicle": "一艘帆船 一辆巴士 一架飞机 一辆拖拉机 一只四轮滑冰鞋",
+        "clothing": "一件T恤 一副眼镜 一只跑鞋 一顶皇冠 一条牛仔裤",
+        "plant": "一朵向日葵 一棵松树 一片落叶 一块木头",
+        "object": "一盏台灯 一个背包 一本书",
+        "food": "一个面包 一个爆米花",
+    }
+    for kind, names in counted.items():
+        assert " ".join(count_one(kind, name[2:]) + name[2:] for name in names.split()) == names
+
+
+@pytest.mark.parametrize(("stem", "counted"), [("airplane", "一架飞机"), ("sailboat", "一艘帆船"), ("glasses", "一副眼镜")])
+def test_vehicles_among_the_cutouts_are_known_as_such(stem: str, counted: str) -> None:
+    path = ROOT / "examples" / "cutouts" / f"{stem}.png"
+    _, chinese, kind = describe_kind(stem, read_names([path])[path])
+    assert kind == ("clothing" if stem == "glasses" else "vehicle")
+    assert count_one(kind, chinese) + chinese == counted

@@ -109,6 +109,20 @@ def test_faces_are_found_blurred_and_counted() -> None:
     assert not tools.faces.find_faces(PhotographFolder([hidden], side=512)[0].pixels)
 
 
+def test_photographs_of_one_name_are_told_apart(tmp_path: Path, draw_scene: DrawScene) -> None:
+    folders = [tmp_path / "one", tmp_path / "two" / "pictures", tmp_path / "three" / "pictures"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        draw_scene(300, 300).save(folder / "x.jpg")
+    draw_scene(300, 300).save(folders[0] / "y.jpg")
+    entries = [examine(place, path, Credit(str(path)), 200, 50_000_000)[0] for place, path in list_inputs(folders)]
+    assert [entry.file for entry in entries] == ["one/x.jpg", "y.jpg", "two/pictures/x.jpg", "three/pictures/x.jpg"]
+    folder = PhotographFolder(entries, side=140)
+    for photograph, entry in zip(folder, entries, strict=True):
+        assert folder.find(photograph.name) is entry
+        assert entry.credit.licence == str(entry.path)
+
+
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no-such"):
         list_inputs([tmp_path / "no-such"])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from step1x_edit.data.recipe import PAPER_SHARES, DataRecipe, apportion, read_recipe
+from step1x_edit.data.filters import FILTERS
+from step1x_edit.data.recipe import PAPER_SHARES, DataRecipe, Switchable, apportion, read_recipe
 from step1x_edit.data.slots import COMPOSED, PHOTOGRAPH, Slot
 from step1x_edit.errors import UsageError
 from step1x_edit.types import EditCategory
@@ -76,6 +78,7 @@ def test_options_are_laid_over_the_file(tmp_path: Path) -> None:
         ("count = 5\n[categories]\nsubject-add = { share = 0 }", "share above 0"),
         ('count = 5\n[executor]\nkind = "slurm"', "partition"),
         ("count = 5\n[limits]\nsharp = 1", "sharp"),
+        ('count = 5\n[limits]\noff = ["sharpnes"]', r"limits\.off\.0: .*'sharpness'"),
         ("from_photographs = 1.5\ncount = 5", r"from_photographs: .*less than or equal to 1\."),
     ],
 )
@@ -84,6 +87,10 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None
     path.write_text('photos = ["p"]\ncutouts = ["c"]\n' + text)
     with pytest.raises(UsageError, match=message):
         read_recipe(path, {})
+
+
+def test_every_filter_can_be_switched_off() -> None:
+    assert get_args(Switchable) == (*FILTERS, "duplicates")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -15,11 +15,12 @@ from PIL import Image, ImageDraw, ImageFont
 from step1x_edit.data.instructions import CLAUSES, phrase
 from step1x_edit.data.makers import MAKERS
 from step1x_edit.data.materials import Materials, Photograph
+from step1x_edit.data.routes.looks import _caption_look
 from step1x_edit.data.routes.route import Unsuited
-from step1x_edit.data.routes.subjects import Frame, guess_label, is_thing, measure_solidity
+from step1x_edit.data.routes.subjects import Found, Frame, guess_label, is_thing, measure_solidity
 from step1x_edit.data.routes.text import find_lines
 from step1x_edit.data.shapes import draw_shape
-from step1x_edit.data.tools.protocols import Box, TextLine
+from step1x_edit.data.tools.protocols import Box, Look, TextLine
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Pixels
 from step1x_edit.types import EditCategory
@@ -183,3 +184,10 @@ def test_a_signature_and_a_cut_word_are_left_alone() -> None:
     usable, count = find_lines(np.zeros((512, 512, 3), np.uint8), tools)
     assert count == 3
     assert usable == [reads["sign"]]
+
+
+def test_captions_of_looks_have_their_article() -> None:
+    found = Found(np.ones((8, 8), bool), Box(0, 0, 8, 8), "elephant", None, "centre", 0.9)
+    looks = [Look("colour", "orange", ""), Look("colour", "red", ""), Look("material", "stone", "")]
+    captions = [_caption_look(found, look) for look in looks]
+    assert captions == ["an orange elephant", "a red elephant", "an elephant made of stone"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import shutil
 import tarfile
 import warnings
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from step1x_edit.data.shards import (
+    SHARDS,
     Record,
     decode_mask,
     decode_picture,
@@ -99,6 +101,25 @@ def test_broken_json_is_explained(text: bytes) -> None:
         Record.from_json(text)
 
 
+@pytest.mark.parametrize("lost", ["a shard", "its last triplets", "set.json", "what set.json says"])
+def test_a_set_that_is_not_whole_is_refused(built: Path, tmp_path: Path, lost: str) -> None:
+    folder = tmp_path / "set"
+    shutil.copytree(built, folder)
+    shard = folder / SHARDS / "triplets-00001.tar"
+    if lost == "a shard":
+        shard.unlink()
+    elif lost == "its last triplets":
+        kept = b"".join(to_tar(key, files) for key, files in list(read_tar(shard))[:4])
+        shard.write_bytes(kept + finish_tar(len(kept)))
+    elif lost == "set.json":
+        (folder / "set.json").unlink()
+    else:
+        (folder / "set.json").write_text('{"shards": [{}]}')
+    said = {"set.json": "run its build command again", "what set.json says": "does not describe a set"}
+    with pytest.raises(UsageError, match=said.get(lost, r"triplets-00001\.tar is missing or not whole")):
+        list(read_records(folder))
+
+
 def test_broken_shards_and_pictures_are_explained(tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(b"no tar" * 200)
     with pytest.raises(UsageError, match=r"x\.tar"):
@@ -108,4 +129,4 @@ def test_broken_shards_and_pictures_are_explained(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no source"):
         find_picture({"json": b"{}"}, "source")
     with pytest.raises(UsageError, match="no finished set"):
-        list_shards(tmp_path)
+        list_shards(tmp_path / "nothing")

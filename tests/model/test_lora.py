@@ -143,9 +143,27 @@ def test_a_folder_of_peft(tiny_model: Model, tmp_path: Path, draw: Draw) -> None
     (tmp_path / "adapter_config.json").write_text(json.dumps({"lora_alpha": 8, "r": 2}))
     (piece,) = read_adapter(tmp_path, tiny_model("v1.0")).pieces["img_in"]
     assert (piece.scale, piece.rank, piece.start) == (4.0, 2, 0)
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"lora_alpha": 8, "r": 2, "alpha_pattern": {"txt_in": 2, "img_(in|out)": 16}}))
+    assert read_adapter(tmp_path, tiny_model("v1.0")).pieces["img_in"][0].scale == 8.0
     (tmp_path / "adapter_config.json").write_text(json.dumps({"lora_alpha": 8, "use_dora": True}))
     with pytest.raises(WeightsError, match="not the configuration of a plain"):
         read_adapter(tmp_path, tiny_model("v1.0"))
+
+
+def test_diffusers_writes_alpha_into_the_file(tiny_model: Model, tmp_path: Path, draw: Draw) -> None:
+    tensors = {"transformer.x_embedder.lora_A.weight": draw(2, 16), "transformer.x_embedder.lora_B.weight": draw(32, 2)}
+    file, model = tmp_path / "pytorch_lora_weights.safetensors", tiny_model("v1.0")
+
+    def scale(**words: object) -> float:
+        told = json.dumps({f"transformer.{name}": value for name, value in words.items()})
+        save_file(tensors, file, {"format": "pt", "lora_adapter_metadata": told})
+        return read_adapter(file, model).pieces["img_in"][0].scale
+
+    assert scale(r=2, lora_alpha=8) == 4.0
+    assert scale(r=2, lora_alpha=8, alpha_pattern={"x_embedder": 3}) == 1.5
+    for wrong in ({"lora_alpha": 8, "use_rslora": True}, {"r": 2}, {"lora_alpha": 8, "alpha_pattern": ["x_embedder"]}):
+        with pytest.raises(WeightsError, match="not the configuration of a plain"):
+            scale(**wrong)
 
 
 @pytest.mark.parametrize(

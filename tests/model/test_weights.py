@@ -203,4 +203,16 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
 
     with pytest.raises(Step1XError, match="No space left"):
         save_folder(folder, fail)
-    assert [p.name for p in folder.iterdir()] == ["new"]
+    assert [p.name for p in folder.iterdir()] == ["new"] and [p.name for p in tmp_path.iterdir()] == ["mllm"]
+
+
+def test_a_folder_of_others_is_never_removed(tmp_path: Path) -> None:
+    for name in ("mllm.partial", "mllm.old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "notes.txt").write_text("mine")
+    with pytest.raises(Step1XError, match="in the way"):
+        save_folder(tmp_path / "mllm", lambda partial: None)
+    (tmp_path / "mllm.partial").rename(tmp_path / "elsewhere")
+    for _ in range(2):
+        save_folder(tmp_path / "mllm", lambda partial: None)
+    assert (tmp_path / "mllm.old" / "notes.txt").read_text() == (tmp_path / "elsewhere" / "notes.txt").read_text() == "mine"

@@ -18,7 +18,18 @@ from serve_server import Server
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """One for all tests that leave it as it was."""
-    running = Server("--name", "gpt-image-1", "--content-filter", "serve_faults:Faults", "--most-mb", "8", "--most-pixels", "20000000")
+    running = Server(
+        "--name",
+        "gpt-image-1",
+        "--name",
+        "org/mini",
+        "--content-filter",
+        "serve_faults:Faults",
+        "--most-mb",
+        "8",
+        "--most-pixels",
+        "20000000",
+    )
     yield running
     assert running.stop() in (0, -15)
 

@@ -78,6 +78,9 @@ def test_transparency_of_the_picture_is_kept(client: openai.OpenAI, scene: Image
     answer = client.images.edit(image=encode(rgba), prompt="make it night")
     assert answer.data
     assert np.array_equal(pixels(read(answer.data[0].b64_json))[..., 3], pixels(rgba)[..., 3])
+    assert answer.background == "transparent"
+    (event,) = client.images.edit(image=encode(rgba), prompt="make it night", stream=True, output_format="jpeg")
+    assert event.background == "opaque"
 
 
 def test_a_stream_shows_the_work_in_progress(client: openai.OpenAI, scene: Image.Image) -> None:
@@ -100,7 +103,8 @@ def test_a_stream_of_several_results(client: openai.OpenAI, scene: Image.Image) 
 
 
 def test_models(client: openai.OpenAI) -> None:
-    assert [model.id for model in client.models.list()] == ["mini", "gpt-image-1"]
+    assert [model.id for model in client.models.list()] == ["mini", "gpt-image-1", "org/mini"]
+    assert client.models.retrieve("org/mini").id == "org/mini"
     assert client.models.retrieve("mini").owned_by == "step1x-edit"
     with pytest.raises(openai.NotFoundError, match="no model dall-e-2"):
         client.models.retrieve("dall-e-2")
@@ -108,7 +112,7 @@ def test_models(client: openai.OpenAI) -> None:
 
 def test_a_model_that_makes_no_pictures_from_text_says_so(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="makes no pictures from text alone"):
-        client.images.generate(prompt="a red ball", model="mini")
+        client.images.generate(prompt="a red ball", model="mini", n=None, size=None, quality=None)  # which are sent as null
 
 
 def test_json_with_the_picture_in_it(http: httpx.Client, scene: Image.Image) -> None:
@@ -147,6 +151,7 @@ WRONG: list[tuple[dict[str, str], str, int, str]] = [
     ({"seed": str(2**63)}, "field seed is wrong", 400, "invalid_value"),
     ({"seed": str(2**63 - 1), "n": "2"}, "beyond 2..63 - 1", 400, "invalid_value"),
     ({"prompt": "show <|image_pad|>"}, "a meaning of its own", 400, "invalid_value"),
+    ({"image": "abc"}, "field image is a text; send it as a file", 400, "invalid_value"),
     ({"prompt": "draw blood"}, "Blood is not drawn here", 400, "content_policy_violation"),
 ]
 
@@ -188,6 +193,8 @@ def test_bodies_of_other_kinds(http: httpx.Client) -> None:
     assert ask(b'{"prompt": "x", "images": [{"image_url": "https://example.com/x.png"}]}', "application/json") == (400, "invalid_image_url")
     assert ask(b"nothing", "multipart/form-data") == (400, "invalid_form")
     assert ask(b"nothing", "multipart/form-data; boundary=x") == (400, "invalid_form")
+    field = b'--x\r\nContent-Disposition: form-data; name="prompt"\r\n\r\nhi\xff\r\n--x--\r\n'
+    assert ask(field, "multipart/form-data; boundary=x; charset=undefined") == (400, "invalid_form")
     assert ask(bytes(9 * 2**20), "application/json") == (413, "request_too_large")
 
 

@@ -72,6 +72,18 @@ def ask(driver: webdriver.Chrome, words: str) -> None:
     says(driver, f"“{words}”, ")
 
 
+def begin_a_long_edit(driver: webdriver.Chrome) -> None:
+    """Of a quarter of a minute, so that there is time to stop it."""
+    driver.find_element(By.CSS_SELECTOR, "#advanced button").click()
+    for name, value in (("steps", "60"), ("size", "256")):
+        box = wait_for(driver, lambda d, name=name: d.find_element(By.CSS_SELECTOR, f"#{name} input[type=number]"))
+        box.clear()
+        box.send_keys(f"{value}\t")
+    driver.find_element(By.CSS_SELECTOR, "#instruction textarea").send_keys("make it night")
+    driver.find_element(By.ID, "go").click()
+    says(driver, " of 60, ")
+
+
 def turns(driver: webdriver.Chrome) -> int:
     return len(driver.find_elements(By.CSS_SELECTOR, "#turns .grid-container img"))
 
@@ -91,7 +103,7 @@ def test_from_a_picture_to_the_file_taken_home(driver: webdriver.Chrome, url: st
 
     ask(driver, "make it black and white")
     assert len(driver.find_elements(By.CSS_SELECTOR, "#compare img")) == 2
-    assert turns(driver) == 2
+    wait_for(driver, lambda d: turns(d) == 2)
 
     driver.find_element(By.ID, "download").click()
     file = wait_for(driver, lambda d: next((tmp_path / "home").glob("*.png"), None))
@@ -103,7 +115,7 @@ def test_from_a_picture_to_the_file_taken_home(driver: webdriver.Chrome, url: st
     assert 0.005 < changed.mean() < 0.4, "only what was painted over has changed"
 
     ask(driver, "make it night")  # goes on from the result
-    assert turns(driver) == 3
+    wait_for(driver, lambda d: turns(d) == 3)
     driver.find_element(By.ID, "undo").click()
     wait_for(driver, lambda d: turns(d) == 2)
     driver.find_element(By.ID, "over").click()
@@ -117,18 +129,22 @@ def test_from_a_picture_to_the_file_taken_home(driver: webdriver.Chrome, url: st
 
 def test_steps_are_shown_and_can_be_stopped(driver: webdriver.Chrome) -> None:
     drop(driver, PHOTOS / "coffee.jpg")
-    driver.find_element(By.CSS_SELECTOR, "#advanced button").click()
-    for name, value in (("steps", "60"), ("size", "256")):  # a quarter of a minute, so that there is time to stop it
-        box = wait_for(driver, lambda d, name=name: d.find_element(By.CSS_SELECTOR, f"#{name} input[type=number]"))
-        box.clear()
-        box.send_keys(f"{value}\t")
-    driver.find_element(By.CSS_SELECTOR, "#instruction textarea").send_keys("make it night")
-    driver.find_element(By.ID, "go").click()
-    says(driver, " of 60, ")
+    begin_a_long_edit(driver)
     driver.find_element(By.ID, "stop").click()
     says(driver, "Stopped.")
     assert turns(driver) == 0
     wait_for(driver, lambda d: d.find_element(By.ID, "go").is_enabled())
+
+
+def test_another_picture_takes_the_place_of_the_edit_in_progress(driver: webdriver.Chrome) -> None:
+    drop(driver, PHOTOS / "coffee.jpg")
+    begin_a_long_edit(driver)
+    driver.find_element(By.CSS_SELECTOR, "#photos button.gallery-item").click()
+    says(driver, "Now say what to change.")
+    wait_for(driver, lambda d: d.find_element(By.ID, "go").is_enabled())
+    says(driver, "Now say what to change.")
+    ask(driver, "make it black and white")
+    wait_for(driver, lambda d: turns(d) == 2)
 
 
 def test_what_is_wrong_is_one_sentence(driver: webdriver.Chrome, tmp_path: Path) -> None:

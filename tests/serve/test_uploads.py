@@ -63,6 +63,11 @@ def test_an_endless_body_is_cut_short(http: httpx.Client) -> None:
     assert answer.status_code == 413 and "more than 8 MiB" in answer.json()["error"]["message"]
 
 
+def test_room_for_all_requests_is_room_for_the_largest() -> None:
+    with pytest.raises(ValueError, match="larger than all together"):
+        Limits(bytes=2**30)
+
+
 def _post(server: Server, body: bytes = PICTURE, more: str = "") -> bytes:
     parts = b"".join(
         b'--x\r\ncontent-disposition: form-data; name="%s"\r\n\r\n%s\r\n' % (name.encode(), value.encode())

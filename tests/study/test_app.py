@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import func, select
@@ -11,7 +13,7 @@ from study_people import form_token, read_page
 
 from conftest import DESIGN, Hall, Visitor
 from step1x_edit.study.answers import SKIP_REASONS, close_gaps
-from step1x_edit.study.assignment import Design
+from step1x_edit.study.assignment import CLAIM_SECONDS, Design
 from step1x_edit.study.store import JUDGEMENT, PERSON, VOTE
 from step1x_edit.study.texts import LANGUAGES, TEXTS, choose_language
 
@@ -135,6 +137,23 @@ def test_the_study_ends_when_it_has_all_votes(open_hall: Callable[..., Hall]) ->
     assert late.status_code == 409 and TEXTS["en"]["study_complete"] in late.text
     assert joined(hall, "cn").finish() == 6, "cases of the other language are still open"
     assert count(hall, PERSON) == 3
+
+
+def test_who_finds_all_that_is_left_claimed_waits_and_goes_on(open_hall: Callable[..., Hall], monkeypatch: pytest.MonkeyPatch) -> None:
+    hall = open_hall(design=Design(4, 1, 12, 0, 0))
+    first, *others = [joined(hall) for _ in range(12)]
+    late = hall.enter().join()
+    assert late.status_code == 409 and TEXTS["en"]["study_claimed"] in late.text
+    first.vote()
+    waiting = first.get("/compare")
+    assert TEXTS["en"]["wait_title"] in waiting.text and waiting.headers["refresh"]
+    assert first.post("/vote", first.history[0]).status_code == 409
+    others[0].vote()
+    late_clock = SimpleNamespace(time=lambda: time.time() + CLAIM_SECONDS + 1)
+    monkeypatch.setattr("step1x_edit.study.voting.time", late_clock)
+    assert first.finish() == 10
+    assert TEXTS["en"]["done_title"] in first.get("/compare").text
+    assert hall.enter().join().status_code == 409
 
 
 def test_the_server_goes_on_where_it_was(open_hall: Callable[..., Hall]) -> None:

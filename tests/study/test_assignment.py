@@ -131,6 +131,7 @@ def test_people_who_leave_cost_nothing_once_their_claim_is_old() -> None:
     assert left is not None
     ledger.show(1, left, now=0.0)
     assert ledger.draw(Kind.CASE, [], "en", now=CLAIM_SECONDS - 1) is None
+    assert ledger.lacks([], "en")
     assert ledger.draw(Kind.CASE, [], "en", now=CLAIM_SECONDS + 1) is not None
 
 

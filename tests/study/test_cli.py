@@ -52,6 +52,7 @@ def test_plan_says_how_many_people(capsys: pytest.CaptureFixture[str]) -> None:
         (["export", "--db", "none.db"], "There is no database none.db"),
         (["plan", "--difference", "0"], "cannot be planned for"),
         (["plan", "--candidates", "3", "--systems", "4"], "4 of 3 cannot be"),
+        (["plan", "--cases", "0"], "greater than or equal to 1"),
         (["plan", "--pilot", "none.db"], "There is no database none.db"),
         (["serve", "none"], "There is no folder none"),
         (["serve", ".", "--public-url", "study.example.org"], "not of the form https://HOST"),

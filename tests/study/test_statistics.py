@@ -68,12 +68,13 @@ def test_weights_draw_as_many_people_as_there_are() -> None:
 
 
 def test_an_interval_holds_the_middle_of_the_samples() -> None:
-    found = estimate(5.0, np.arange(101.0))
+    found = estimate(5.0, np.arange(101.0), 9)
     assert (found.value, found.low, found.high) == (5.0, pytest.approx(2.5), pytest.approx(97.5))
-    alone = estimate(5.0, np.array([np.nan, 3.0]))
+    alone = estimate(5.0, np.array([np.nan, 3.0]), 2)
     assert (alone.low, alone.high) == (3.0, 3.0)
-    assert np.isnan(estimate(float("nan"), np.arange(5.0)).low)
-    assert [e.value for e in estimate_all(np.array([1.0, 2.0]), np.ones((4, 2)))] == [1.0, 2.0]
+    assert np.isnan(estimate(float("nan"), np.arange(5.0), 9).low)
+    assert np.isnan(estimate(5.0, np.array([3.0, 3.0]), 1).low)
+    assert [e.value for e in estimate_all(np.array([1.0, 2.0]), np.ones((4, 2)), 9)] == [1.0, 2.0]
     np.testing.assert_array_equal(divide(np.array([1.0, 1.0]), np.array([2.0, 0.0])), [0.5, np.nan])
 
 
@@ -86,7 +87,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
         own = means + rng.normal(0, 0.6, (40, 1, 2))
         ratings = np.clip(2 * np.round((own[:, None] + rng.normal(0, 1.2, (40, 3, 4, 2))) / 2), 2, 10)
         table = ratings.mean(axis=2)  # people, tasks, systems
-        found = estimate_all(average_as_published(table), average_as_published(table, draw_weights(40, 400, seed)))
+        found = estimate_all(average_as_published(table), average_as_published(table, draw_weights(40, 400, seed)), 40)
         held += sum(e.low <= true <= e.high for e, true in zip(found, truth, strict=True))
     assert 0.91 <= held / (2 * studies) <= 0.98
 
@@ -97,6 +98,6 @@ def test_intervals_shrink_with_the_root_of_the_people() -> None:
     for people in (30, 120):
         votes = simulate(rng, [5.0, 7.0], people, 4)
         table = tabulate_ratings(votes, "overall", range(1, people + 1), ["task0", "task1"], [1, 2])
-        found = estimate_all(average_as_published(table), average_as_published(table, draw_weights(people, 1000, 0)))
+        found = estimate_all(average_as_published(table), average_as_published(table, draw_weights(people, 1000, 0)), people)
         widths.append(np.mean([e.high - e.low for e in found]))
     assert 1.6 < widths[0] / widths[1] < 2.5

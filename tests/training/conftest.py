@@ -95,7 +95,7 @@ def stored_set(tmp_path: Path) -> Path:
             stretches.append(to_tar(record.id, pack(triplet, record, "png")))
         data = b"".join(stretches)
         (folder / SHARDS / f"triplets-{shard:05d}.tar").write_bytes(data + finish_tar(len(data)))
-    shards = [{"file": f"triplets-{shard:05d}.tar", "triplets": 3} for shard in range(2)]
+    shards = [{"file": path.name, "triplets": 3, "bytes": path.stat().st_size} for path in sorted((folder / SHARDS).iterdir())]
     (folder / "set.json").write_text(json.dumps({"count": 6, "shards": shards}))
     return folder
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from step1x_edit.data.formats import export_finetune
+from step1x_edit.data.shards import finish_tar, read_tar, to_tar
 from step1x_edit.errors import Step1XError, UsageError
 from step1x_edit.training.portions import Portion
 from step1x_edit.training.recipe import Data, Stage
@@ -73,7 +74,9 @@ def test_the_published_fine_tuning_json(stored_set: Path, tmp_path: Path) -> Non
     assert chinese.instruction_zh.startswith("上") and chinese.instruction_en == "" and chinese.region.all()
 
 
-@pytest.mark.parametrize("damage", ["missing shard", "cut shard", "no shards", "missing picture", "not JSON", "no caption"])
+@pytest.mark.parametrize(
+    "damage", ["missing shard", "cut shard", "lost triplets", "no shards", "missing picture", "not JSON", "no caption"]
+)
 def test_data_that_is_not_whole_is_one_sentence(stored_set: Path, tmp_path: Path, damage: str) -> None:
     shard = stored_set / "shards/triplets-00001.tar"
     pairs = tmp_path / "metadata.json"
@@ -84,6 +87,9 @@ def test_data_that_is_not_whole_is_one_sentence(stored_set: Path, tmp_path: Path
         shard.unlink()
     elif damage == "cut shard":
         shard.write_bytes(shard.read_bytes()[:700])
+    elif damage == "lost triplets":
+        kept = b"".join(to_tar(key, files) for key, files in list(read_tar(shard))[:2])
+        shard.write_bytes(kept + finish_tar(len(kept)))
     elif damage == "no shards":
         data = Data(shards=[tmp_path])
     else:

@@ -7,21 +7,39 @@ same call may work. Every other `Step1XError` concerns all cases, a wrong key fo
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from step1x_edit.errors import Step1XError, UsageError
 
 Answer = TypeVar("Answer")
 
 
+@dataclass(frozen=True)
+class Usage:
+    """What a call used, as the service counts it."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    pictures: int = 0
+
+
 class Refused(Step1XError):
-    """The service will not answer this case, however often it is asked."""
+    """The service will not answer this case, however often it is asked.
+
+    Attributes:
+        usage: what the refusal has to be paid for.
+    """
+
+    def __init__(self, message: str, usage: Usage | None = None) -> None:
+        super().__init__(message)
+        self.usage = usage or Usage()
 
 
 class Passing(Step1XError):
@@ -42,15 +60,6 @@ class Stopped(Step1XError):
 
 class BudgetReached(Step1XError):
     """The cost cap does not allow another call."""
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What a call used, as the service counts it."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    pictures: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,7 @@ class Limits:
         attempts: how often one call is made before it counts as failed.
         first_wait: seconds before the second attempt where the service names none; doubled each time.
         longest_wait: most seconds of any wait, those that the service asks for included.
-        timeout: seconds that one attempt may take.
+        timeout: seconds without any of an answer after which an attempt is given up; a whole answer may take longer.
         budget: US dollars that the run may cost in all; None for no bound.
     """
 
@@ -168,17 +177,21 @@ class Purse:
             while self.budget is not None and not self.dearest and self.under_way:
                 self.lock.wait()
             if self.budget is not None and (self.spent >= self.budget or self.spent + (self.under_way + 1) * self.dearest > self.budget):
-                raise BudgetReached(f"The cost cap of {self.budget:g} dollars is reached, {self.spent:.4f} are spent.")
+                raise BudgetReached(self.describe_end())
             self.under_way += 1
+
+    def describe_end(self) -> str:
+        """Says that the cap is reached, and what is spent by now: more than when it was reached, if calls were under way."""
+        return f"The cost cap of {self.budget:g} dollars is reached, {self.spent:.4f} are spent."
 
     def end(self, usage: Usage | None) -> float:
         """The call is over; returns its cost."""
-        cost = self.prices.cost(usage) if usage else 0.0
         with self.lock:
             self.under_way -= 1
+            self.lock.notify_all()
+            cost = self.prices.cost(usage) if usage else 0.0
             self.spent += cost
             self.dearest = max(self.dearest, cost)
-            self.lock.notify_all()
         return cost
 
 
@@ -203,6 +216,26 @@ def call(ask: Callable[[], Answer], limits: Limits, pace: Pace) -> tuple[Answer,
                 wait = min(limits.first_wait * 2 ** (attempt - 1), limits.longest_wait)
                 pace.rest(wait * random.uniform(0.5, 1.0))
     raise AssertionError("attempts are at least 1")
+
+
+def hide_login(text: str) -> str:
+    """A text without the user and the password that an address in it may hold: for all that is written or shown."""
+    return re.sub(r"(?<=://)[^/?#\s]*@", "", text)
+
+
+def dig(value: Any, *path: str | int) -> Any:
+    """What lies so deep in the JSON that a service sent; None where there is no such way, since services send anything."""
+    for step in path:
+        try:
+            value = value[step]
+        except (TypeError, LookupError):
+            return None
+    return value
+
+
+def read_count(value: Any) -> int:
+    """A count as a service tells it; 0 where it tells none."""
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def read_retry_after(value: str | None) -> float | None:

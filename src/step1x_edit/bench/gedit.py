@@ -9,10 +9,10 @@ Source: reference facts, "GEdit-Bench facts".
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -164,15 +164,20 @@ def select_cases(
     return chosen
 
 
-def write_cases(cases: Iterable[BenchCase], path: Path) -> None:
-    """Write what is asked, without the pictures, as `cases.jsonl`, which `step1x study` reads too; by rename."""
-    lines = []
-    for case in cases:
+def describe_cases(cases: Iterable[BenchCase]) -> dict[CaseName, dict[str, object]]:
+    """What is asked, by case, as rows of a `cases.jsonl`, which `step1x study` reads too; of the source a checksum alone."""
+    rows = {}
+    for case in sorted(cases, key=lambda case: repr(case.source)):  # in the order of the files, since part of one may be read at once
         row: dict[str, object] = dict(zip(_TEXT_COLUMNS, (case.task, case.key, case.instruction, case.language), strict=True))
         if case.intersection is not None:
             row["Intersection_exist"] = case.intersection
-        lines.append(json.dumps(row, ensure_ascii=False))
-    write_text(path, "\n".join(lines) + "\n")
+        rows[case.name] = {**row, "source_sha256": sha256(case.source.read()).hexdigest()}
+    return rows
+
+
+def name_row(row: Mapping[str, Any]) -> CaseName:
+    """Whose row of a `cases.jsonl` it is."""
+    return str(row.get("task_type")), str(row.get("instruction_language")), str(row.get("key"))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,20 +10,24 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from PIL.Image import Image
+
 from step1x_edit import __version__
-from step1x_edit.bench.calls import Limits, Pace, Passing, Prices, Purse, Refused, Stopped, Usage, call
-from step1x_edit.bench.gedit import BenchCase, CaseName, find_picture, place_result, place_source, write_cases, write_text
+from step1x_edit.bench.calls import BudgetReached, Limits, Pace, Passing, Prices, Purse, Refused, Stopped, Usage, call
+from step1x_edit.bench.gedit import BenchCase, CaseName, describe_cases, find_picture, name_row, place_result, place_source, write_text
 from step1x_edit.bench.systems.system import System
 from step1x_edit.errors import ImageError, Step1XError, UsageError
 from step1x_edit.image_io import read_image, write_image
+from step1x_edit.tables import read_json_lines
 
+CASES = "cases.jsonl"
 LOG = "run.jsonl"
 RECORD = "run.json"
 SPARE = 2
@@ -58,7 +62,7 @@ class Journal:
         """Every whole line."""
         rows = []
         if self.path.exists():
-            for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+            for line in self.path.read_text(encoding="utf-8", errors="replace").split("\n"):
                 try:
                     row = json.loads(line)
                 except ValueError:
@@ -71,7 +75,7 @@ class Journal:
         """Append a line; a new one begins even where the last was torn."""
         text = json.dumps(row, ensure_ascii=False)
         with self._lock:
-            with self.path.open("a", encoding="utf-8") as file:
+            with self.path.open("a", encoding="utf-8", errors="replace") as file:  # services send halves of characters, too
                 file.write(("\n" if self._torn else "") + text + "\n")
             self._torn = False
 
@@ -107,18 +111,18 @@ def run_system(
         progress: told after each case.
 
     Raises:
-        UsageError: the folder belongs to another run, or the limits cannot be kept.
+        UsageError: the folder belongs to another run or holds answers to other questions, or the limits cannot be kept.
         BudgetReached: the cost cap is reached; what is done is kept.
         Step1XError: the service turns all cases down.
     """
     limits.check(prices)
     _claim(folder, system, seed)
-    write_cases(cases, folder / "cases.jsonl")
     journal = Journal(folder / LOG)
     earlier = journal.read()
     refused = {tuple(row["case"]) for row in earlier if row.get("outcome") == "refused"} if not again else set()
     done = {case.name for case in cases if find_picture(place_result(folder, case.name))}
     turned_down = {case.name for case in cases if case.name in refused and case.name not in done}
+    _keep_cases(folder, cases, done | turned_down)
     costs = [float(row.get("cost") or 0) for row in earlier]
     purse = Purse(prices, limits.budget, sum(costs), max(costs, default=0.0))
     worker = _Worker(system, folder, journal, limits, purse, Pace(limits.per_minute), seed)
@@ -151,7 +155,7 @@ def run_system(
             worker.pace.stop()
             pool.shutdown(cancel_futures=True)
     if problem is not None:
-        raise problem
+        raise BudgetReached(purse.describe_end()) if isinstance(problem, BudgetReached) else problem
     return state()
 
 
@@ -170,8 +174,10 @@ class _Worker:
         started = time.perf_counter()
         row: dict[str, Any] = {"case": list(case.name)}
         usage: Usage | None = None
+        outcome, reason = "edited", ""
         try:
             picture = read_image(case.source.read()).image
+            shown = picture if case.shown is case.source else read_image(case.shown.read()).image
         except ImageError as error:
             return self._note(row, "refused", f"the source cannot be read: {error}", started)
         self.purse.begin()
@@ -179,20 +185,20 @@ class _Worker:
             edited, attempts = call(lambda: self.system.edit(case, picture, self.seed), self.limits, self.pace)
             usage = edited.usage
             row |= {"attempts": attempts, "model": edited.model, "usage": asdict(edited.usage)}
-            self._write(case, edited.image)
+            self._write(case, shown, edited.image)
         except Refused as error:
-            return self._note(row, "refused", str(error), started)
+            usage, outcome, reason = error.usage, "refused", str(error)
         except Passing as error:
-            return self._note(row, "failed", str(error), started)
+            outcome, reason = "failed", str(error)
         finally:
             row["cost"] = self.purse.end(usage)
-        return self._note(row, "edited", "", started)
+        return self._note(row, outcome, reason, started)
 
-    def _write(self, case: BenchCase, image: Any) -> None:
+    def _write(self, case: BenchCase, shown: Image, image: Image) -> None:
         result, source = place_result(self.folder, case.name), place_source(self.folder, case.name)
         result.parent.mkdir(parents=True, exist_ok=True)
         if not source.exists():
-            write_image(read_image(case.shown.read()).image, source, overwrite=True)
+            write_image(shown, source, overwrite=True)
         write_image(image if image.mode in ("RGB", "RGBA") else image.convert("RGB"), result, overwrite=True)
 
     def _note(self, row: dict[str, Any], outcome: str, reason: str, started: float) -> str:
@@ -226,3 +232,17 @@ def _claim(folder: Path, system: System, seed: int) -> None:
         raise UsageError(f"{folder} holds results that no run of this command made; choose another --out or --name.")
     started = datetime.now(UTC).isoformat(timespec="seconds")
     write_text(path, json.dumps({**record, "version": __version__, "started": started}, ensure_ascii=False, indent=1) + "\n")
+
+
+def _keep_cases(folder: Path, cases: Sequence[BenchCase], answered: Set[CaseName]) -> None:
+    """Add to what the folder says was asked; refused where an answer that lies there was given to another instruction or picture."""
+    path = folder / CASES
+    earlier = {name_row(row): row for row in read_json_lines(path)} if path.exists() else {}
+    asked = describe_cases(cases)
+    for name in answered:
+        before = earlier.get(name, {})
+        for column, what in (("instruction", "instruction"), ("source_sha256", "picture")):
+            if column in before and before[column] != asked[name][column]:
+                raise UsageError(f"{folder} holds an answer to another {what} of {'/'.join(name)}; choose another --out or --name.")
+    rows = {**earlier, **asked}
+    write_text(path, "".join(json.dumps(rows[name], ensure_ascii=False) + "\n" for name in sorted(rows)))

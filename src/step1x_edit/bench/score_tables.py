@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from step1x_edit.bench.gedit import TASKS, read_flag, write_text
@@ -26,6 +28,11 @@ COLUMNS = (
     "instruction_language",
 )
 ENDING = "_score.csv"
+RECORD = "judge.json"
+"""Beside the tables that we write: who judged how, and why what is missing is missing."""
+
+_NAME = re.compile(rf"(.+)_({'|'.join(TASKS)})_[^_]+{re.escape(ENDING)}")
+"""A table's name; the task is the last one in it, since a system may be called after one."""
 
 
 def name_table(system: str, task: str) -> str:
@@ -46,18 +53,31 @@ class TableSet:
         """The folder's name: who judged."""
         return self.folder.resolve().name
 
+    @property
+    def rubric(self) -> str:
+        """What the judge was asked by; empty where that is not kept beside the tables."""
+        record = _read_record(self.folder)
+        return f"{record.get('rubric')} ({record.get('rubric_digest')})" if "rubric_digest" in record else ""
+
 
 def find_tables(folder: Path) -> list[TableSet]:
     """Score tables in a folder and below it, by system and judge."""
     found: dict[tuple[str, Path], list[tuple[str, Path]]] = {}
     for path in sorted(folder.rglob(f"*{ENDING}")):
-        stem = path.name.removesuffix(ENDING)
-        for task in TASKS:
-            system, mark, _judge = stem.rpartition(f"_{task}_")
-            if mark and system:
-                found.setdefault((system, path.parent), []).append((task, path))
-                break
+        if match := _NAME.fullmatch(path.name):
+            system, task = match.groups()
+            found.setdefault((system, path.parent), []).append((task, path))
     return [TableSet(system, parent, tuple(tables)) for (system, parent), tables in found.items()]
+
+
+def read_set(found: TableSet) -> list[CaseScore]:
+    """Read the tables of one system, with the reasons for what is missing where they are kept beside them. See `read_tables`."""
+    kept = _read_record(found.folder).get("missing")
+    reasons = kept if isinstance(kept, dict) else {}
+    return [
+        case if case.known else replace(case, reason=str(reasons.get("/".join(case.name)) or case.reason))
+        for case in read_tables(found.tables)
+    ]
 
 
 def read_tables(tables: Iterable[tuple[str, Path]]) -> list[CaseScore]:
@@ -95,6 +115,14 @@ def write_tables(folder: Path, system: str, cases: Sequence[CaseScore]) -> list[
     return written
 
 
+def _read_record(folder: Path) -> Mapping[str, object]:
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # tables of other tools have none, or one of their own
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
 def _read_table(task: str, path: Path) -> list[CaseScore]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
@@ -107,26 +135,29 @@ def _read_table(task: str, path: Path) -> list[CaseScore]:
         raise UsageError(f"{path} is not a CSV file in UTF-8; save it as one.") from error
 
 
-def _read_row(task: str, path: Path, row: Mapping[str, str]) -> CaseScore:
-    edited = PurePosixPath(row["edited_image"].replace("\\", "/"))
-    sc, pq = (_read_score(row[column], path) for column in ("sementics_score", "quality_score"))
+def _read_row(task: str, path: Path, row: Mapping[str, str | None]) -> CaseScore:
+    values = {column: row[column] or "" for column in COLUMNS}
+    if None in (row[column] for column in COLUMNS):
+        raise UsageError(f"{path} has a row that is cut off ({values['edited_image']}); get or make the table again.")
+    edited = PurePosixPath(values["edited_image"].replace("\\", "/"))
+    sc, pq = (_read_score(values[column], path) for column in ("sementics_score", "quality_score"))
     reason = "" if sc is not None and pq is not None else "no score in the table"
     return CaseScore(
         task=task,
-        language=row["instruction_language"],
+        language=values["instruction_language"],
         key=edited.stem,
         sc=sc,
         pq=pq,
-        intersection=bool(read_flag(row["intersection_exist"])),
-        instruction=row["instruction"],
+        intersection=bool(read_flag(values["intersection_exist"])),
+        instruction=values["instruction"],
         reason=reason,
-        source=row["source_image"],
-        edited=row["edited_image"],
+        source=values["source_image"],
+        edited=values["edited_image"],
     )
 
 
-def _read_score(text: str | None, path: Path) -> float | None:
-    if text is None or text.strip().lower() in ("", "nan", "none", "null"):
+def _read_score(text: str, path: Path) -> float | None:
+    if text.strip().lower() in ("", "nan", "none", "null"):
         return None
     try:
         value = float(text)

@@ -6,7 +6,7 @@ A summary is plain data that goes to JSON as it is; a figure that cannot be work
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 from step1x_edit.bench import statistics
 from step1x_edit.bench.gedit import LANGUAGES, TASK_SIZES, TASKS
 from step1x_edit.bench.published import published
-from step1x_edit.bench.score_tables import TableSet, find_tables, read_tables
+from step1x_edit.bench.score_tables import TableSet, find_tables, read_set
 from step1x_edit.bench.scores import METRICS, CaseScore, Means, Metric, Subset, average, choose, mark_intersection, values_of
 from step1x_edit.errors import UsageError
 
@@ -33,9 +33,9 @@ def read_scores(folders: Sequence[Path], judge: str | None = None) -> Scores:
         judge: only the tables in folders of this name.
 
     Raises:
-        UsageError: there is none, or one of them cannot be read.
+        UsageError: there is none, one of them cannot be read, or one judge was asked by different rubrics.
     """
-    return {name: read_tables(each.tables) for name, each in _find(folders, judge).items()}
+    return {name: read_set(each) for name, each in _find(folders, judge).items()}
 
 
 def find_folders(folders: Sequence[Path], judge: str | None = None) -> dict[str, Path]:
@@ -55,7 +55,19 @@ def _find(folders: Sequence[Path], judge: str | None) -> dict[str, TableSet]:
         if name in found:
             raise UsageError(f"Two folders hold tables of {name}; give one of them.")
         found[name] = each
+    _check_rubrics(found.values())
     return found
+
+
+def _check_rubrics(sets: Iterable[TableSet]) -> None:
+    first: dict[str, TableSet] = {}
+    for each in sets:
+        other = first.setdefault(each.judge, each) if each.rubric else each
+        if other.rubric != each.rubric:
+            raise UsageError(
+                f"{each.judge} judged {other.system} by the {other.rubric} and {each.system} by the {each.rubric}, whose figures cannot be "
+                "compared; judge both with the same --prompts, or without."
+            )
 
 
 def summarise(scores: Mapping[str, Sequence[CaseScore]], common: bool = False, seed: int = 0) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def judge_folders(
 ) -> str | None:
     """Judge every system in some folders; returns the name of the folders that the tables are in, None where there are no tables."""
     from step1x_edit.bench.gedit import find_systems, read_cases
-    from step1x_edit.bench.judges.judging import judge_results
+    from step1x_edit.bench.judges.judging import judge_results, open_purse
     from step1x_edit.bench.judges.rubric import OWN, read_published
 
     if cases is None:
@@ -50,6 +50,7 @@ def judge_folders(
         return None
     rubric = read_published(prompts) if prompts else OWN
     judge = open_judge(name, url, limits.timeout, options)
+    purse = open_purse(judge, systems.values(), limits, prices)
     for system, folder in systems.items():
         with progress_line(f"{judge.name} on {system}") as tell:
             judged = judge_results(
@@ -58,7 +59,7 @@ def judge_folders(
                 questions,
                 folder,
                 limits=limits,
-                prices=prices,
+                purse=purse,
                 repeats=repeats,
                 swap=swap,
                 progress=lambda s: tell(s.answered, s.total, f"{s.failed} failed, {s.spent:.2f} dollars"),

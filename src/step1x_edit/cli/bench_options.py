@@ -24,7 +24,7 @@ Url = Annotated[str | None, typer.Option("--url", help="Address of the service, 
 Concurrency = Annotated[int | None, typer.Option("--concurrency", min=1, help="Calls under way at once.")]
 Rate = Annotated[float | None, typer.Option("--rate", help="Calls begun in a minute, at most.")]
 Attempts = Annotated[int, typer.Option("--attempts", min=1, help="How often a call is made before it counts as failed.")]
-Timeout = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that one call may take.")]
+Timeout = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds without any of an answer after which a call is given up.")]
 Budget = Annotated[float | None, typer.Option("--budget", min=0, help="Stop before this many dollars are exceeded, earlier runs included.")]
 PriceIn = Annotated[float, typer.Option("--price-in", min=0, help="Dollars for a million tokens in.")]
 PriceOut = Annotated[float, typer.Option("--price-out", min=0, help="Dollars for a million tokens out.")]
@@ -77,8 +77,10 @@ COMMANDS = "commands.txt"
 
 
 def note_command(folders: Iterable[Path]) -> None:
-    """Keep this process's command line beside results, once; keys are never part of it."""
-    command = shlex.join(["step1x", *sys.argv[1:]])
+    """Keep this process's command line beside results, once; keys are never part of it, nor the password in an address."""
+    from step1x_edit.bench.calls import hide_login
+
+    command = shlex.join(["step1x", *map(hide_login, sys.argv[1:])])
     for folder in folders:
         path = folder / COMMANDS
         known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []

@@ -167,10 +167,9 @@ def export_(
 ) -> None:
     """Write a set as a plain folder, as Parquet for datasets.load_dataset, or as the published fine-tuning reads it."""
     from step1x_edit.data.formats import EXPORTS
-    from step1x_edit.errors import UsageError
+    from step1x_edit.data.storage import check_new
 
-    if out.exists() and any(out.iterdir()):
-        raise UsageError(f"The folder {out} is not empty; choose another one.")
+    check_new(out)
     typer.echo(f"{EXPORTS[format_.value](folder, out)} triplets are in {out}.")
 
 

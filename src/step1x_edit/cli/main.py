@@ -80,6 +80,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # whoever read our output has gone; nothing more is to be said, not even at shutdown
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        return _report(f"{error.filename} cannot be used ({error.strerror}).", 1)
     return _report("Interrupted.", INTERRUPTED) if code == INTERRUPTED else code
 
 

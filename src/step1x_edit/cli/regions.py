@@ -12,21 +12,23 @@ if TYPE_CHECKING:
 
 
 def read_region(mask: Path | None, box: str | None, size: tuple[int, int]) -> Image | None:
-    """The mask, white where the edit may be, of a picture of this size; None where neither is given.
+    """The mask, white where the edit may be and black where it is transparent, for a picture of this size; None where neither is given.
 
     Raises:
         UsageError: both are given, the box is none or lies outside, or nothing of the mask is white.
         ImageError: the mask cannot be read.
     """
-    from PIL import Image, ImageDraw
+    from PIL import Image, ImageChops, ImageDraw
 
     from step1x_edit.image_io import read_image
-    from step1x_edit.image_modes import flatten
 
     if mask is not None and box is not None:
         raise UsageError("Give either a mask or a box, not both.")
     if mask is not None:
-        grey = flatten(read_image(mask).image).convert("L")
+        painted = read_image(mask).image
+        grey = painted.convert("L")
+        if painted.mode == "RGBA":
+            grey = ImageChops.multiply(grey, painted.getchannel("A"))
         if grey.getextrema()[1] == 0:
             raise UsageError(f"Nothing of the mask {mask} is white, so that nothing could be edited; white is where the edit may be.")
         return grey

@@ -109,7 +109,7 @@ def serve(
         str(folder),
         dtype=dtype,
         adapters=tuple((str(path), weight) for path, weight in map(read_lora, lora or ())),
-        threads=int(os.environ.get("OMP_NUM_THREADS", 0)),
+        threads=_read_threads(),
         finishers=max(1, (os.cpu_count() or 1) // (2 * len(devices))),
         pixels=most_pixels,
         credentials=open_credentials(credentials, credentials_key),
@@ -117,7 +117,13 @@ def serve(
     )
     settings = Settings(
         tuple(replace(opening, device=each) for each in devices),
-        Limits(bytes=most_mb * 2**20, pixels=most_pixels, steps=most_steps, seconds=seconds),
+        Limits(
+            bytes=most_mb * 2**20,
+            pixels=most_pixels,
+            steps=most_steps,
+            seconds=seconds,
+            held_bytes=max(Limits.held_bytes, most_mb * 2**20),
+        ),
         batch=batch,
         places=waiting,
         places_each=waiting_each or (waiting if keys is None else max(1, waiting // 2)),
@@ -132,6 +138,12 @@ def serve(
         run(settings, host, port, grace, lambda url: typer.echo(f"Serving {model} at {url}/v1"), not quiet)
     except KeyboardInterrupt:
         typer.echo("Stopped; what was begun is finished.")
+
+
+def _read_threads() -> int:
+    """The first of the numbers that OMP_NUM_THREADS may hold; 0 where it says nothing of use."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(first) if first.isdecimal() else 0
 
 
 @keys_app.command()

@@ -123,7 +123,7 @@ def plan(
     candidates: Annotated[int, typer.Option("--candidates", help="Systems in the study.")] = 4,
     systems: Annotated[int | None, typer.Option("--systems", help="Results to compare at once, 2 to 6; all, up to 4.")] = None,
     cases_per_person: Annotated[int, typer.Option("--cases-per-person", help="Comparisons that count, per person.")] = 20,
-    cases: Annotated[int | None, typer.Option("--cases", help="Cases in the study; gives the votes per case to ask for.")] = None,
+    cases: Annotated[int | None, typer.Option("--cases", min=1, help="Cases in the study; gives the votes per case to ask for.")] = None,
     power: Annotated[float, typer.Option("--power", help="Chance of seeing the difference.")] = 0.8,
     error: Annotated[float, typer.Option("--error", help="Chance of seeing one where there is none.")] = 0.05,
     pilot: Annotated[str | None, typer.Option("--pilot", help="Database of an earlier study, to take the scatter from.")] = None,

@@ -20,19 +20,19 @@ from datatrove.pipeline.base import PipelineStep
 from step1x_edit.data.asking import ReadKey, no_key
 from step1x_edit.data.candidates import list_versions
 from step1x_edit.data.executors import Workers, open_workers, run_tasks
+from step1x_edit.data.inventory import Inventory
 from step1x_edit.data.jobs import INPUTS, Job
-from step1x_edit.data.photographs import list_inputs
 from step1x_edit.data.pipeline import assemble, make, order_key, pack_small, read_stretch, survey
 from step1x_edit.data.recipe import DataRecipe, check_recipe
 from step1x_edit.data.selection import Row, Selection
-from step1x_edit.data.shards import SHARDS, decode_picture, find_picture, read_sample, to_tar, write_tar
+from step1x_edit.data.shards import RECIPE, SET, SHARDS, decode_picture, find_picture, read_sample, to_tar, write_tar
 from step1x_edit.data.slots import parse_id
-from step1x_edit.data.storage import read_lines, sweep, write_json, write_lines
+from step1x_edit.data.storage import make_folder, read_lines, sweep, write_json, write_lines
 from step1x_edit.data.suitability import find_need, suits
 from step1x_edit.errors import Step1XError, UsageError
 from step1x_edit.locking import hold
 
-SET, RECIPE, PHOTOGRAPHS, REJECTED = "set.json", "recipe.json", "photographs.jsonl", "rejected.jsonl"
+PHOTOGRAPHS, REJECTED = "photographs.jsonl", "rejected.jsonl"
 REJECTED_PICTURES = "rejected.tar"
 
 Progress = Callable[[str, int, int], None]
@@ -57,7 +57,7 @@ def build(recipe: DataRecipe, out: Path, progress: Progress = lambda what, done,
     """
     places = {key: [folder.resolve() for folder in getattr(recipe, key)] for key in ("photos", "cutouts", "videos")}
     job = Job(out.resolve(), recipe.model_copy(update=places), read_key)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with hold(job.out / ".lock", f"Another build is at work in {job.out}; wait for it, or choose another folder."):
         if not _begin(job):
             shutil.rmtree(job.work, ignore_errors=True)  # what a kill at the very end has left
@@ -71,7 +71,7 @@ def build(recipe: DataRecipe, out: Path, progress: Progress = lambda what, done,
 
 def _make(job: Job, run: Run) -> tuple[Selection, int]:
     """All the work of a build but its books: every candidate, and how many shards the kept ones fill."""
-    run("looking at photographs", survey(job), math.ceil(len(list_inputs(job.recipe.photos)) / INPUTS), "survey")
+    run("looking at photographs", survey(job), math.ceil(len(Inventory.read(job.inventory).photographs) / INPUTS), "survey")
     selection = _draw(job, run)
     kept = [row for row in selection.rows if not row.values["stage"]]
     picks = sorted(kept, key=lambda row: order_key(job.recipe.seed, row.values["id"]))
@@ -102,24 +102,42 @@ def read_recipe_of(folder: Path) -> DataRecipe:
 
 
 def _begin(job: Job) -> bool:
-    """Write the recipe down, or check that the folder's is the same; False where the set is finished already."""
-    path = job.out / RECIPE
+    """Write down what is built and of what, or check that an earlier run has begun the same; False where the set is finished already."""
+    path, finished = job.out / RECIPE, (job.out / SET).exists()
     # where the work runs changes nothing of the set, and may change between two runs
-    values = job.recipe.model_dump(mode="json", exclude={"executor"})
-    wanted = {"recipe": values, "versions": list_versions()}
-    if path.exists():
-        known = json.loads(path.read_text(encoding="utf-8"))
-        if known["recipe"] != values:
-            changed = next(key for key in values if known["recipe"].get(key) != values[key])
-            raise UsageError(f"{job.out} was begun with another recipe ({changed} differs); choose another folder or the same recipe.")
-        if known["versions"] != wanted["versions"] and not (job.out / SET).exists():
-            raise UsageError(f"{job.out} was begun with other versions of the tools; begin again in another folder.")
-    elif [entry for entry in job.out.iterdir() if entry.name != ".lock"]:
+    wanted = {"recipe": job.recipe.model_dump(mode="json", exclude={"executor"}), "versions": list_versions()}
+    if not path.exists() and [entry for entry in job.out.iterdir() if entry.name != ".lock"]:
         raise UsageError(f"The folder {job.out} is not empty and holds no set; choose another one.")
-    else:
+    inventory = None if finished else Inventory.take(job.recipe, job.out)
+    differs = _find_difference(job, wanted, inventory)
+    if differs and (finished or any(job.work.glob("round-*/*.jsonl"))):
+        raise UsageError(differs)
+    if differs or not path.exists():
+        shutil.rmtree(job.work, ignore_errors=True)  # an earlier run came to nothing
         write_json(path, wanted)
+    if inventory is not None:
+        inventory.write(job.inventory)
     sweep(job.out)
-    return not (job.out / SET).exists()
+    return not finished
+
+
+def _find_difference(job: Job, wanted: dict[str, Any], inventory: Inventory | None) -> str:
+    """Why the folder cannot be gone on with, or empty where it can or nothing was begun in it; a finished set has no inventory."""
+    path = job.out / RECIPE
+    if not path.exists():
+        return ""
+    known = json.loads(path.read_text(encoding="utf-8"))
+    for key, value in wanted["recipe"].items():
+        if known["recipe"].get(key) != value:
+            return f"{job.out} was begun with another recipe ({key} differs); choose another folder or the same recipe."
+    if inventory is None:
+        return ""
+    if known["versions"] != wanted["versions"]:
+        return f"{job.out} was begun with other versions of the tools; begin again in another folder."
+    if not job.inventory.exists():
+        return f"Nothing tells of which files {job.out} was begun; begin again in another folder."
+    change = Inventory.read(job.inventory).find_change(inventory)
+    return f"{change} since {job.out} was begun; put all files back as they were, or build into another folder." if change else ""
 
 
 def _run(job: Job, workers: Workers, progress: Progress, what: str, steps: list[PipelineStep], tasks: int, name: str) -> None:
@@ -129,7 +147,8 @@ def _run(job: Job, workers: Workers, progress: Progress, what: str, steps: list[
 
 def _draw(job: Job, run: Run) -> Selection:
     """Rounds of candidates until the wanted numbers are kept."""
-    selection = Selection(job.recipe.slots(), job.recipe.limits.distance)
+    limits = job.recipe.limits
+    selection = Selection(job.recipe.slots(), None if "duplicates" in limits.off else limits.distance)
     inputs = job.read_inputs()
     for slot in job.recipe.slots():
         need = find_need(slot)

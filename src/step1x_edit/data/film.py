@@ -40,7 +40,7 @@ class Film:
         """Take some clips; drafts that show what `switches` tell to hide are refused, since a blur would not stay in its place."""
         self.clips = tuple(clips)
         self._tools, self._switches = tools, switches
-        self._searches: dict[str, Search] = {}
+        self._searches: dict[Path, Search] = {}
 
     @classmethod
     def open(cls, folders: Sequence[Path], tools: Toolbox, switches: Switches | None = None) -> Film:
@@ -49,12 +49,12 @@ class Film:
 
     def search(self, clip: Clip) -> Search:
         """The clip's pairs, and why others were refused; a clip that cannot be decoded has none, for that reason."""
-        if clip.name not in self._searches:
+        if clip.path not in self._searches:
             try:
-                self._searches[clip.name] = find_pairs(read_samples(clip.path), self._tools.flow, choose_matting(self._tools))
+                self._searches[clip.path] = find_pairs(read_samples(clip.path), self._tools.flow, choose_matting(self._tools))
             except ImageError:
-                self._searches[clip.name] = Search((), {"the clip cannot be decoded": 1})
-        return self._searches[clip.name]
+                self._searches[clip.path] = Search((), {"the clip cannot be decoded": 1})
+        return self._searches[clip.path]
 
     def make(self, rng: random.Random, size: int) -> Draft | Unsuited:
         """Make a draft of `size` pixels from a clip and a pair that `rng` chooses; the same choices give the same draft."""

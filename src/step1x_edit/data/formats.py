@@ -15,17 +15,14 @@ import dataclasses
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
-
-from step1x_edit.data.building import SET
-from step1x_edit.data.shards import SHARDS, Record, find_picture, read_records, to_tar, write_tar
+from step1x_edit.data.shards import SET, SHARDS, Record, decode_picture, find_picture, read_records, split_caption, to_tar, write_tar
 from step1x_edit.data.slots import COMPOSED, Slot, name_candidate, parse_id
-from step1x_edit.data.storage import replace_file, write_bytes, write_json, write_lines
-from step1x_edit.errors import UsageError
+from step1x_edit.data.storage import check_new, replace_file, write_bytes, write_json, write_lines
+from step1x_edit.errors import ImageError, UsageError
+from step1x_edit.image_io import read_image
 from step1x_edit.tables import read_json_lines
 from step1x_edit.types import EditCategory
 
@@ -34,6 +31,9 @@ Sample = tuple[Record, dict[str, bytes]]
 
 _METADATA = "metadata.jsonl"
 _LANGUAGES = {"en": "metadata_en.json", "zh": "metadata_zh.json"}
+_LONGEST_ID = 80
+"""Bytes: with its endings, a name in a tar file has 100. Whatever reads shards takes what stands before the first dot for the id."""
+
 _ROWS = 500
 """Triplets in one Parquet file."""
 
@@ -107,13 +107,11 @@ def export_parquet(folder: Path, out: Path) -> int:
 
 def read_folder(folder: Path) -> Iterator[Sample]:
     """A plain folder as `export_folder` writes it."""
+    places = {name: {path.stem: path for path in sorted((folder / name).glob("*.*"))} for name in ("source", "target", "mask")}
     for values in read_json_lines(folder / _METADATA):
         record = Record.from_json(json.dumps(values))
-        files = {}
-        for name in ("source", "target", "mask"):
-            for path in sorted((folder / name).glob(f"{record.id}.*")):
-                files[f"{name}{path.suffix}"] = path.read_bytes()
-        yield record, files
+        paths = {name: found[record.id] for name, found in places.items() if record.id in found}
+        yield record, {f"{name}{path.suffix}": path.read_bytes() for name, path in paths.items()}
 
 
 def read_finetune(metadata: Path, category: EditCategory | None = None) -> Iterator[Sample]:
@@ -121,15 +119,14 @@ def read_finetune(metadata: Path, category: EditCategory | None = None) -> Itera
 
     Targets are looked for beside the JSON and in its folder "target"; sources where the JSON says, from the root or from the JSON's folder.
     """
-    tables = {"en": _read_captions(metadata)}
-    if metadata.name in _LANGUAGES.values():
-        tables = {
-            language: _read_captions(metadata.with_name(name)) for language, name in _LANGUAGES.items() if metadata.with_name(name).exists()
-        }
+    languages = _LANGUAGES.values() if metadata.name in _LANGUAGES.values() else [metadata.name]
+    paths = [path for path in map(metadata.with_name, languages) if path == metadata or path.exists()]
+    tables = {path: _read_captions(path) for path in paths}
     names = dict.fromkeys(name for table in tables.values() for name in table)
     for index, name in enumerate(names):
         entry = next(table[name] for table in tables.values() if name in table)
-        words = {language: table.get(name, {}).get("caption", "") for language, table in tables.items()}
+        captions = [split_caption(path, table[name]["caption"]) for path, table in tables.items() if name in table]
+        english, chinese = (next(filter(None, texts), "") for texts in zip(*captions, strict=True))
         files = {}
         places = {"target": (Path(name), Path("target") / name), "source": (Path(entry["ref_image_path"]),)}
         for which, candidates in places.items():
@@ -137,7 +134,7 @@ def read_finetune(metadata: Path, category: EditCategory | None = None) -> Itera
             if path is not None:
                 files[f"{which}{path.suffix}"] = path.read_bytes()
         identity, kind = _identify(Path(name).stem, index, category)
-        yield Record(identity, kind.value, words.get("en", ""), words.get("zh", ""), "", "", ""), files
+        yield Record(identity, kind.value, english, chinese, "", "", ""), files
 
 
 def _identify(stem: str, index: int, category: EditCategory | None) -> tuple[str, EditCategory]:
@@ -207,8 +204,7 @@ def import_set(samples: Iterable[Sample], out: Path, shard: int = 100) -> dict[s
     Raises:
         UsageError: the folder is not empty, an id comes twice, or no sample is whole.
     """
-    if out.exists() and any(out.iterdir()):
-        raise UsageError(f"The folder {out} is not empty; choose another one.")
+    check_new(out)
     left_out: list[dict[str, str]] = []
     records: list[Record] = []
     shards: list[dict[str, Any]] = []
@@ -255,17 +251,30 @@ def import_set(samples: Iterable[Sample], out: Path, shard: int = 100) -> dict[s
 
 def _find_fault(record: Record, files: dict[str, bytes]) -> str:
     """Why a sample cannot be part of a set, or empty."""
+    if "." in record.id or "/" in record.id or not record.id.isprintable() or not 0 < len(record.id.encode()) <= _LONGEST_ID:
+        return f"its id {record.id[:_LONGEST_ID]!r} is longer than {_LONGEST_ID} bytes, or holds a dot, a slash or a control character"
     if record.category not in list(EditCategory):
         return f"its category {record.category!r} is none of the eleven"
     if not record.instruction_en and not record.instruction_zh:
         return "it has no instruction"
-    sizes = []
-    for name in ("source", "target"):
-        data = next((data for ending, data in files.items() if ending.partition(".")[0] == name), None)
-        if data is None:
+    endings = {ending.partition(".")[0]: ending for ending in files}
+    if endings.get("mask", "mask.png") != "mask.png":
+        return "its mask is not a PNG"
+    sizes = {}
+    for name in ("source", "target", "mask"):
+        if name in endings:
+            try:
+                sizes[name] = _measure(files[endings[name]])
+            except ImageError:
+                return f"its {name} is not a whole picture"
+        elif name != "mask":
             return f"its {name} is missing"
-        try:
-            sizes.append(Image.open(BytesIO(data)).size)
-        except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
-            return f"its {name} is not a picture"
-    return "source and target differ in size" if sizes[0] != sizes[1] else ""
+    if sizes["source"] != sizes["target"]:
+        return "source and target differ in size"
+    return "its mask differs from the pictures in size" if sizes.get("mask", sizes["source"]) != sizes["source"] else ""
+
+
+def _measure(data: bytes) -> tuple[int, ...]:
+    """Height and width of a picture that is there to its last row, which OpenCV alone does not notice; raises ImageError."""
+    read_image(data)
+    return decode_picture(data).shape[:2]

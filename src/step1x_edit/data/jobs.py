@@ -3,6 +3,7 @@
 The set's folder:
     recipe.json                 the resolved recipe
 and in it, until the set is finished, the folder `work`:
+    inventory.json              the files that the set is made of, as they were when it was begun
     photographs/00000.jsonl     inputs looked over, a stretch of files each
     round-0/plan.json           which candidates are drawn: blocks of (category, route, first, count)
     round-0/00000.tar           the block's triplets that passed every filter, as stretches of tar
@@ -61,6 +62,11 @@ class Job:
     def open_asker(self, endpoint: Endpoint) -> Asker:
         """Ask an endpoint; its answers are kept beside the work."""
         return Asker.open(endpoint, self.read_key(), self.work / "answers")
+
+    @property
+    def inventory(self) -> Path:
+        """Where the list of the files lies that the set is made of."""
+        return self.work / "inventory.json"
 
     def read_plan(self, number: int) -> list[Block]:
         """The blocks of a round."""

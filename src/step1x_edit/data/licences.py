@@ -27,17 +27,21 @@ class Credit:
     source: str = ""
 
 
+def list_tables(folders: Iterable[Path]) -> list[Path]:
+    """The tables in some folders and their subfolders, in the order in which they are believed."""
+    return [path for folder in folders for name in _TABLES for path in sorted(folder.rglob(name)) if path.is_file()]
+
+
 class Credits:
     """The tables of some folders, looked up by file. A table in a folder knows the files of its subfolders too."""
 
     def __init__(self, folders: Iterable[Path]) -> None:
         self._rows: dict[Path, Credit] = {}
-        for folder in folders:
-            for table in (path for name in _TABLES for path in sorted(folder.rglob(name))):
-                for name, credit in _read_table(table).items():
-                    self._rows.setdefault(table.parent / name, credit)
-                if table.suffix == ".md":
-                    self._rows.setdefault(table.parent, Credit(source=f"see {table.name}"))
+        for table in list_tables(folders):
+            for name, credit in _read_table(table).items():
+                self._rows.setdefault(table.parent / name, credit)
+            if table.suffix == ".md":
+                self._rows.setdefault(table.parent, Credit(source=f"see {table.name}"))
 
     def find(self, path: Path) -> Credit:
         """What is known of a file, by its own row or that of the nearest folder above it."""
@@ -51,7 +55,10 @@ def _read_table(path: Path) -> dict[str, Credit]:
     if path.suffix == ".json":
         return _read_names(path)
     rows: Iterable[Mapping[str, str]]
-    rows = read_csv(path) if path.suffix == ".csv" else _read_markdown(path.read_text(encoding="utf-8", errors="replace"))
+    if path.suffix == ".csv":
+        rows = ({key.strip().lower(): value or "" for key, value in row.items()} for row in read_csv(path))
+    else:
+        rows = _read_markdown(path.read_text(encoding="utf-8", errors="replace"))
     found = {}
     for row in rows:
         name = next((value for key, value in row.items() if key in ("file", "folder")), "").strip().strip("`")

@@ -7,6 +7,7 @@ import math
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ import numpy as np
 from step1x_edit.data.colours import name_colour
 from step1x_edit.data.split import Part, Split
 from step1x_edit.data.triplet import Pixels
-from step1x_edit.data.vocabulary import FLOWERS, UNNAMEABLE, describe_kind
+from step1x_edit.data.vocabulary import FLOWERS, UNNAMEABLE, Entry, describe_kind, with_article
 from step1x_edit.errors import ImageError, UsageError
+from step1x_edit.toml_files import check_values
 
 PHOTOGRAPH_SIDE = 320
 """Short side in pixels to which photographs are reduced: enough for crops at 256 pixels, and 850 of them fit into 400 MB."""
@@ -37,7 +39,7 @@ class Photograph:
     @property
     def caption(self) -> str:
         """How a caption mentions it as a background."""
-        return f"a photo of {self.topic}" if self.topic else "a photo"
+        return f"a photo of {with_article(self.topic)}" if self.topic else "a photo"
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def read_materials(
 
 def read_subjects(cutouts: Iterable[str | Path], split: Split, part: Part) -> tuple[tuple[Subject, ...], tuple[Subject, ...]]:
     """Decode the cut-outs of a part of the split: all that may be pasted, and those that may be asked for by name; see `read_materials`."""
-    paths = _list_files(cutouts, _CUTOUTS)
+    paths = list_cutouts(cutouts)
     chosen = split.select((path.stem for path in paths), part, photographs=False)
     names = read_names(paths)
     subjects = [_read_subject(path, names.get(path)) for path in paths if path.stem in chosen]
@@ -145,20 +147,27 @@ def _name_folders(folders: Iterable[str | Path]) -> str:
     return ", ".join(str(folder) for folder in folders) or "no folder"
 
 
+def list_cutouts(folders: Iterable[str | Path]) -> list[Path]:
+    """The cut-outs in some folders, by name; raises UsageError where a folder is missing, or two of them share a name."""
+    paths = _list_files(folders, _CUTOUTS)
+    for one, other in pairwise(paths):
+        if one.stem == other.stem:
+            raise UsageError(f"The cut-outs {one} and {other} have the same name; rename one of them.")
+    return paths
+
+
 def _list_files(folders: Iterable[str | Path], endings: set[str]) -> list[Path]:
-    files: dict[str, Path] = {}
+    found: set[Path] = set()
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise UsageError(f"The folder {folder} does not exist; give an existing folder of pictures.")
-        for path in sorted(folder.rglob("*")):
-            if path.suffix.lower() in endings:
-                files.setdefault(path.stem, path)
-    return [files[stem] for stem in sorted(files)]
+        found |= {path for path in folder.rglob("*") if path.suffix.lower() in endings and path.is_file()}
+    return sorted(found, key=lambda path: (path.stem, path))
 
 
-def read_names(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
-    """Find each picture's entry in the `names.json` beside it, where there is one."""
-    tables: dict[Path, dict[str, dict[str, Any]]] = {}
+def read_names(paths: Iterable[Path]) -> dict[Path, Entry]:
+    """Find each picture's entry in the `names.json` beside it, where there is one; raises UsageError where that is not as it should be."""
+    tables: dict[Path, dict[str, Any]] = {}
     found = {}
     for path in paths:
         if path.parent not in tables:
@@ -167,8 +176,10 @@ def read_names(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
                 tables[path.parent] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
             except ValueError as error:
                 raise UsageError(f"The file {file} is not valid JSON ({error}); correct it.") from error
+            if not isinstance(tables[path.parent], dict):
+                raise UsageError(f'The file {file} does not name pictures; write it like {{"cat": {{"en": "cat", "zh": "猫"}}}}.')
         if path.stem in tables[path.parent]:
-            found[path] = tables[path.parent][path.stem]
+            found[path] = check_values(Entry, tables[path.parent][path.stem], "entry", f"{path.stem!r} in {file}")
     return found
 
 
@@ -177,10 +188,10 @@ def _decode(path: Path, flag: int) -> Pixels:
     pixels = cv2.imdecode(data, flag) if data.size else None
     if pixels is None:
         raise ImageError(f"Cannot decode {path}; remove it or replace it by a readable picture.")
-    return pixels.astype(np.uint8)
+    return np.round(pixels / 257).astype(np.uint8) if pixels.dtype == np.uint16 else pixels.astype(np.uint8)
 
 
-def _read_photograph(path: Path, entry: dict[str, Any] | None) -> Photograph:
+def _read_photograph(path: Path, entry: Entry | None) -> Photograph:
     pixels = cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     factor = PHOTOGRAPH_SIDE / min(pixels.shape[:2])
     if factor < 1:
@@ -189,12 +200,12 @@ def _read_photograph(path: Path, entry: dict[str, Any] | None) -> Photograph:
     return Photograph(path.stem, np.ascontiguousarray(pixels, dtype=np.uint8), name_topic(path, entry))
 
 
-def name_topic(path: Path, entry: dict[str, Any] | None) -> str | None:
+def name_topic(path: Path, entry: Entry | None) -> str | None:
     """What a photograph shows, by its entry in a `names.json`, or where its file's name begins with a flower's."""
-    return str(entry["en"]) if entry and "en" in entry else FLOWERS.get(path.stem.split("-")[0])
+    return entry.en if entry and entry.en else FLOWERS.get(path.stem.split("-")[0])
 
 
-def _read_subject(path: Path, entry: dict[str, Any] | None) -> Subject:
+def _read_subject(path: Path, entry: Entry | None) -> Subject:
     pixels = _decode(path, cv2.IMREAD_UNCHANGED)
     if pixels.ndim != 3 or pixels.shape[2] != 4:
         raise ImageError(f"The cut-out {path} has no alpha channel; save it as an RGBA picture.")
@@ -206,5 +217,5 @@ def _read_subject(path: Path, entry: dict[str, Any] | None) -> Subject:
     straight = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_BGRA2RGBA).astype(np.uint8)
     alpha = straight[..., 3:].astype(np.float32) / 255
     premultiplied = np.concatenate([(straight[..., :3] * alpha + 0.5).astype(np.uint8), straight[..., 3:]], axis=2)
-    english, chinese, kind = describe_kind(path.stem, entry or {})
+    english, chinese, kind = describe_kind(path.stem, entry or Entry())
     return Subject(path.stem, premultiplied, english, chinese, kind, name_colour(straight[straight[..., 3] > 200][:, :3]), path)

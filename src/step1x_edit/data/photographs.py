@@ -20,6 +20,7 @@ from step1x_edit.data.materials import Photograph, name_topic
 from step1x_edit.data.tools.protocols import Box
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Pixels
+from step1x_edit.data.vocabulary import Entry
 from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.image_io import READ_FORMATS, read_image
 from step1x_edit.image_modes import flatten
@@ -37,7 +38,7 @@ class Input:
 
     Attributes:
         file: path below `folder`.
-        folder: which of the recipe's folders it lies in.
+        folder: which of the recipe's folders it lies in, or one above that.
         skipped: why it is left out, or empty.
         sha256: of the file.
         width, height: upright, in pixels.
@@ -85,6 +86,8 @@ class Input:
 def list_inputs(folders: Sequence[Path]) -> list[tuple[Path, Path]]:
     """Folder and path of every file in the folders, in an order that does not depend on the file system.
 
+    No two files have the same path below their folder: where they would, a folder further up stands for theirs.
+
     Raises:
         UsageError: a folder is missing.
     """
@@ -94,11 +97,20 @@ def list_inputs(folders: Sequence[Path]) -> list[tuple[Path, Path]]:
             raise UsageError(f"The folder {folder} does not exist; give an existing folder of photographs.")
         paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() not in TABLES)
         found += [(folder, path) for path in paths]
-    return found
+    return _tell_apart(found)
+
+
+def _tell_apart(found: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+    named: dict[Path, set[Path]] = {}
+    for folder, path in found:
+        named.setdefault(path.relative_to(folder), set()).add(path)
+    if all(len(paths) == 1 for paths in named.values()):
+        return found
+    return _tell_apart([(folder.parent if len(named[path.relative_to(folder)]) > 1 else folder, path) for folder, path in found])
 
 
 def examine(
-    folder: Path, path: Path, credit: Credit, smallest_side: int, largest_area: int, entry: dict[str, Any] | None = None
+    folder: Path, path: Path, credit: Credit, smallest_side: int, largest_area: int, entry: Entry | None = None
 ) -> tuple[Input, Pixels | None]:
     """Look one file over: what is kept of it, and its pixels where it is fit to be used; `entry` is its own in a `names.json`."""
     name, place = path.relative_to(folder).as_posix(), str(folder)

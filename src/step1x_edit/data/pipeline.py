@@ -22,11 +22,12 @@ from step1x_edit.data.agreement import View
 from step1x_edit.data.candidates import Candidate
 from step1x_edit.data.duplicates import hash_pair
 from step1x_edit.data.filters import FILTERS
+from step1x_edit.data.inventory import Inventory
 from step1x_edit.data.jobs import INPUTS, Job, open_workshop
 from step1x_edit.data.judging import judge
 from step1x_edit.data.licences import Credits
 from step1x_edit.data.materials import read_names
-from step1x_edit.data.photographs import Input, examine, hide, list_inputs
+from step1x_edit.data.photographs import Input, examine, hide
 from step1x_edit.data.recipe import Limits
 from step1x_edit.data.shards import SHARDS, encode_picture, pack, to_tar, write_tar
 from step1x_edit.data.split import Split
@@ -72,7 +73,7 @@ class LookOver(PipelineStep):
     def run(self, data: DocumentsPipeline | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         cv2.setNumThreads(0)
         recipe = self.job.recipe
-        files = list_inputs(recipe.photos)
+        files = [(Path(folder), Path(path)) for folder, path in Inventory.read(self.job.inventory).photographs]
         names = read_names(path for _, path in files)
         sheet = Credits(recipe.photos)
         split = Split.read(recipe.heldout) if recipe.heldout else Split()

@@ -73,6 +73,10 @@ class Privacy(_Section):
         return Switches(self.faces, self.plates, self.text) if self.faces or self.plates or self.text != "keep" else None
 
 
+Switchable = Literal["change", "outside", "exposure", "sharpness", "agreement", "seams", "text", "faces", "duplicates"]
+"""Filters that a recipe can switch off; the judge works only where a recipe has a section for it."""
+
+
 class Limits(_Section):
     """What the filters let through. A filter that is named in `off` is left out.
 
@@ -92,7 +96,7 @@ class Limits(_Section):
         distance: pairs whose two perceptual hashes (128 bits in all) differ in at most so many bits are near-duplicates.
     """
 
-    off: tuple[str, ...] = ()
+    off: tuple[Switchable, ...] = ()
     outside: float = Field(default=0.5, ge=0)
     change: float = Field(default=8.0, ge=0)
     colour_change: float = Field(default=16.0, ge=0)

@@ -15,7 +15,7 @@ from step1x_edit.data.photographs import Input
 from step1x_edit.data.pipeline import sift
 from step1x_edit.data.shards import Record, list_shards, pack, read_tar
 from step1x_edit.data.slots import parse_id
-from step1x_edit.data.storage import read_lines
+from step1x_edit.data.storage import make_folder, read_lines
 from step1x_edit.errors import UsageError
 
 
@@ -114,7 +114,7 @@ def write_files(remade: Remade, out: Path) -> list[Path]:
     """Write its files into a folder; raises UsageError where there is nothing to write."""
     if not remade.files:
         raise UsageError(f"{remade.id} could not be drawn ({remade.rejection}); there is no picture of it.")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     paths = []
     for ending, data in remade.files.items():
         path = out / f"{remade.id}.{ending}"

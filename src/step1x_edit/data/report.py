@@ -10,7 +10,7 @@ from typing import Any
 from step1x_edit.data.building import REJECTED, REJECTED_PICTURES, read_set
 from step1x_edit.data.filters import FILTERS
 from step1x_edit.data.page import Card, write_page
-from step1x_edit.data.shards import SHARDS, decode_mask, decode_picture, find_picture, read_records, read_tar
+from step1x_edit.data.shards import decode_mask, decode_picture, find_picture, list_shards, read_records, read_tar
 from step1x_edit.data.storage import read_lines
 from step1x_edit.errors import UsageError
 
@@ -25,10 +25,7 @@ def inspect_set(folder: Path) -> dict[str, Any]:
         UsageError: there is no finished set, or a shard is missing or is not whole.
     """
     facts = read_set(folder)
-    for shard in facts["shards"]:
-        path = folder / SHARDS / shard["file"]
-        if not path.is_file() or path.stat().st_size != shard["bytes"]:
-            raise UsageError(f"The shard {path} is missing or not whole; build or fetch the set again.")
+    list_shards(folder)
     return facts
 
 

@@ -45,14 +45,14 @@ class Selection:
         composed_instead: category -> how many were to come from photographs, but had to be composed.
     """
 
-    def __init__(self, wanted: Mapping[Slot, int], distance: int) -> None:
-        """Begin with nothing; `distance` is that of near-duplicates, in bits."""
+    def __init__(self, wanted: Mapping[Slot, int], distance: int | None) -> None:
+        """Begin with nothing; `distance` is that of near-duplicates, in bits, or None where these are kept."""
         self.rows: list[Row] = []
         self.composed_instead: Counter[str] = Counter()
         self._wanted = dict(wanted)
         self._drawn: Counter[Slot] = Counter()
         self._kept: Counter[Slot] = Counter()
-        self._neighbours = Neighbours(distance)
+        self._neighbours = None if distance is None else Neighbours(distance)
 
     def hand_over(self, slot: Slot) -> None:
         """Have composed what a slot still lacks."""
@@ -97,14 +97,8 @@ class Selection:
             if not self._lacks(row.slot):
                 values |= {"stage": "spare", "reason": "the category was full already"}
                 continue
-            value = int(values["hash"], 16)
-            found = self._neighbours.find(value)
-            if found is not None:
-                name, apart = found
-                values["numbers"]["duplicates"] = {"of": name, "bits": apart}
-                values |= {"stage": "duplicates", "reason": "nearly the same pictures as an earlier triplet"}
+            if self._neighbours is not None and not _pass_neighbours(values, self._neighbours):
                 continue
-            self._neighbours.take(value, values["id"])
             self._kept[row.slot] += 1
 
     def _give_up(self, slot: Slot) -> str:
@@ -114,3 +108,16 @@ class Selection:
             f"Only {self._kept[slot]} of {self._wanted[slot]} triplets of the category {slot.category} passed ({worst}); "
             "add photographs, loosen the recipe's limits, ask for fewer, or set the category's share to 0."
         )
+
+
+def _pass_neighbours(values: dict[str, Any], taken: Neighbours) -> bool:
+    """Whether a candidate's pictures are like none that were taken; then they are taken too, else the candidate is marked."""
+    value = int(values["hash"], 16)
+    found = taken.find(value)
+    if found is None:
+        taken.take(value, values["id"])
+        return True
+    name, apart = found
+    values["numbers"]["duplicates"] = {"of": name, "bits": apart}
+    values |= {"stage": "duplicates", "reason": "nearly the same pictures as an earlier triplet"}
+    return False

@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,7 +31,9 @@ from step1x_edit.data.triplet import Mask, Pixels, Triplet
 from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.types import EditCategory
 
-SHARDS = "shards"
+SHARDS, SET, RECIPE = "shards", "set.json", "recipe.json"
+_QUOTED = re.compile('"[^"]*"|“[^”]*”|‘[^’]*’|「[^」]*」')
+
 _END = 10240
 """Tar archives are filled up with zeros to a multiple of so many bytes."""
 
@@ -76,9 +79,19 @@ class Record:
         """Read one; keys that are not known are left aside, so that other people's shards can be read."""
         try:
             values = json.loads(data)
-            return cls(**{f.name: values[f.name] for f in dataclasses.fields(cls) if f.name in values})
-        except (ValueError, TypeError) as error:
+            return cls(**{f.name: values[f.name] for f in dataclasses.fields(cls) if f.name in values} | {"id": str(values["id"])})
+        except (ValueError, TypeError, KeyError) as error:
             raise UsageError(f"A triplet's JSON cannot be read ({error}).") from error
+
+
+def split_caption(file: Path, caption: str) -> tuple[str, str]:
+    """An instruction of the published fine-tuning's JSON as the English and the Chinese one, of which the other is empty.
+
+    Its file's name tells the language, as the published ones do, or else whether there is Chinese outside of quotation marks.
+    """
+    language = file.stem.rpartition("_")[2]
+    chinese = language == "zh" or (language != "en" and bool(re.search("[\u4e00-\u9fff]", _QUOTED.sub("", caption))))
+    return ("", caption) if chinese else (caption, "")
 
 
 def encode_picture(pixels: Pixels, ending: str) -> bytes:
@@ -182,11 +195,34 @@ def _read_samples(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, bytes]]
 
 
 def list_shards(folder: Path) -> list[Path]:
-    """The shards of a set, in order; raises UsageError where there are none."""
-    found = sorted((folder / SHARDS).glob("*.tar"))
+    """The shards of a set, in order: those that its `set.json` names, or all .tar files where it has none. Their checksums are not taken.
+
+    Raises:
+        UsageError: there are none, the set is not finished, or a shard is missing or has lost bytes.
+    """
+    place = folder / SHARDS if (folder / SHARDS).is_dir() else folder
+    if (folder / SET).exists():
+        return [_check_shard(place / name, size) for name, size in _read_announced(folder / SET)]
+    if (folder / RECIPE).exists():
+        raise UsageError(f"{folder} holds no finished set; run its build command again to finish it.")
+    found = sorted(place.glob("*.tar"))
     if not found:
-        raise UsageError(f"{folder} holds no finished set; make one with: step1x data build RECIPE.toml --out {folder}")
+        raise UsageError(f"{folder} holds no finished set and no .tar files; name another folder, or make a set with step1x data build.")
     return found
+
+
+def _read_announced(path: Path) -> list[tuple[str, int]]:
+    """Name and length of every shard of a `set.json`."""
+    try:
+        return [(str(shard["file"]), int(shard["bytes"])) for shard in json.loads(path.read_text(encoding="utf-8"))["shards"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} does not describe a set; build or fetch it again.") from error
+
+
+def _check_shard(path: Path, size: int) -> Path:
+    if not path.is_file() or path.stat().st_size != size:
+        raise UsageError(f"The shard {path} is missing or not whole; build or fetch the set again.")
+    return path
 
 
 def read_records(folder: Path) -> Iterator[tuple[Record, dict[str, bytes]]]:

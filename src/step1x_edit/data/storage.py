@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from step1x_edit.errors import Step1XError
+from step1x_edit.errors import Step1XError, UsageError
 
 PARTIAL = ".partial"
 
@@ -22,8 +22,11 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
     Several processes may write the same file at once: each one writes its own, and the last one stays.
 
     Raises:
+        UsageError: there is a folder of that name.
         Step1XError: the disk is full or refuses.
     """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; give the path of a file.")
     partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PARTIAL}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,6 +39,22 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
         raise Step1XError(f"{path} could not be written ({error.strerror or error}); is there room, and may it be written to?") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder where there is none; raises UsageError where that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"The folder {folder} cannot be made ({error.strerror or error}); choose another one.") from error
+
+
+def check_new(folder: Path) -> None:
+    """Raise UsageError where something is there already, but for an empty folder."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; give the path of a new folder.")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UsageError(f"The folder {folder} is not empty; choose another one.")
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+
+from pydantic import BaseModel, Field, field_validator
 
 KINDS: dict[str, tuple[str, str]] = {
     "animal": ("animal", "动物"),
@@ -28,6 +30,24 @@ _MEASURES: dict[str, str] = {
 }
 """Chinese "one" with the measure word of a kind."""
 
+_MEASURES_BY_WORD: dict[str, tuple[str, ...]] = {
+    "一个": ("头", "脸", "鼻子", "包", "袋", "巢", "站"),
+    "一只": ("蜗牛", "章鱼", "鞋", "靴"),
+    "一头": ("河马",),
+    "一辆": ("拖拉机",),
+    "一艘": ("客轮",),
+    "一副": ("眼镜",),
+    "一双": ("芭蕾舞鞋", "袜子"),
+    "一顶": ("皇冠", "帽", "帽子", "头盔"),
+    "一条": ("裤", "裙", "领带"),
+    "一块": ("滑板", "木头", "石头"),
+    "一把": ("斧头",),
+    "一束": ("花束",),
+    "一片": ("叶子",),
+    "一本": ("书",),
+}
+"""Exceptions whatever the kind: "one" with the measure word -> how the Chinese name ends; the longest ending that fits counts."""
+
 _MEASURES_BY_ENDING: tuple[tuple[str, str, str], ...] = (
     ("vehicle", "船艇舟", "一艘"),
     ("vehicle", "机", "一架"),
@@ -42,7 +62,7 @@ _MEASURES_BY_ENDING: tuple[tuple[str, str, str], ...] = (
     ("object", "灯", "一盏"),
     ("object", "毛", "一根"),
 )
-"""Exceptions: kind, last characters of the Chinese name, "one" with the measure word."""
+"""Further exceptions: kind, last characters of the Chinese name, "one" with the measure word."""
 
 FLOWERS: dict[str, str] = {
     "daisy": "daisies",
@@ -82,6 +102,8 @@ SIDES: dict[str, str] = {
 """Place in the frame -> how English says where something moves."""
 
 _CODEPOINTS: tuple[tuple[int, int, str], ...] = (
+    (0x26F5, 0x26F5, "vehicle"),
+    (0x2708, 0x2708, "vehicle"),
     (0x1F300, 0x1F32C, "object"),
     (0x1F32D, 0x1F330, "food"),
     (0x1F331, 0x1F335, "plant"),
@@ -146,6 +168,8 @@ _NAMED: dict[str, tuple[str, str]] = {
 }
 """Subjects whose entry gives an English name alone: name -> (Chinese, kind)."""
 
+_VOWEL_SOUND = re.compile(r"(?!eu|ewe|one|uni|use)[aeiou]|hour|x.ray", re.IGNORECASE)
+
 _UNNAMEABLE = """
 airplane arrival, airplane departure, anger symbol, antenna bars, bullseye, closed mailbox with lowered flag,
 closed mailbox with raised flag, cooking, cricket game, field hockey, fork and knife with plate, heavy dollar sign, horse racing,
@@ -157,31 +181,62 @@ UNNAMEABLE: frozenset[str] = frozenset(" ".join(_UNNAMEABLE.split()).split(", ")
 """Names of drawings that nobody would call a picture's subject by; they are left out."""
 
 
-def describe_kind(stem: str, entry: dict[str, Any]) -> tuple[str, str, str]:
-    """Name a subject from its entry in `names.json` (`en`, and perhaps `zh`, `kind`, `codepoint`), or else from its file name.
+class Entry(BaseModel):
+    """What a `names.json` says of a picture: its names, a key of `KINDS`, an emoji's code point. What else it says is for others."""
+
+    en: str = ""
+    zh: str = ""
+    kind: str = ""
+    codepoint: str = Field(default="", pattern=r"^((U\+)?[0-9A-Fa-f]+([-_ ].*)?)?$")
+
+    @field_validator("kind")
+    @classmethod
+    def _check_kind(cls, kind: str) -> str:
+        if kind and kind not in KINDS:
+            raise ValueError(f"a kind is one of {', '.join(KINDS)}")
+        return kind
+
+
+def describe_kind(stem: str, entry: Entry) -> tuple[str, str, str]:
+    """Name a subject from its entry in `names.json`, or else from its file name.
 
     Returns:
         English name, Chinese name, kind.
     """
-    english = str(entry.get("en") or stem.replace("-", " ")).replace("’", "'")
+    english = (entry.en or stem.replace("-", " ")).replace("’", "'")
     chinese, kind = _NAMED.get(english, (english, "object"))
-    chinese = str(entry.get("zh") or chinese)
-    if "codepoint" in entry:
-        point = int(str(entry["codepoint"]).split("-")[0].split("_")[0], 16)
+    if entry.codepoint:
+        point = int(re.split("[-_ ]", entry.codepoint.removeprefix("U+"))[0], 16)
         kind = next((kind for first, last, kind in _CODEPOINTS if first <= point <= last), "object")
-    return english, chinese, str(entry.get("kind") or kind)
+    return english, entry.zh or chinese, entry.kind or kind
 
 
 def count_one(kind: str, chinese: str) -> str:
     """Put "one" with the right measure word before a Chinese name: ("animal", "马") -> "一匹"."""
+    words = [(len(word), measure) for measure, words in _MEASURES_BY_WORD.items() for word in words if chinese.endswith(word)]
+    if words:
+        return max(words)[1]
     for other, endings, measure in _MEASURES_BY_ENDING:
         if kind == other and chinese[-1] in endings:
             return measure
     return _MEASURES[kind]
 
 
+def choose_article(words: str) -> str:
+    """Which article comes before English words, "a" or "an"."""
+    return "an" if _VOWEL_SOUND.match(words) else "a"
+
+
 def with_article(words: str) -> str:
     """Put "a" or "an" before an English name: "apple" -> "an apple"; plurals are left as they are."""
-    if words.endswith("s") and not words.endswith(("ss", "us", "is")):
-        return words
-    return ("an " if words[0].lower() in "aeiou" and not words.startswith(("uni", "one")) else "a ") + words
+    return words if _is_plural(words) else f"{choose_article(words)} {words}"
+
+
+def with_another(words: str) -> str:
+    """Ask for one more of an English name: "another apple", "more grapes"."""
+    return f"more {words}" if _is_plural(words) else f"another {words}"
+
+
+def _is_plural(words: str) -> bool:
+    noun = words.split(" with ")[0]
+    return noun.endswith("s") and not noun.endswith(("ss", "us", "is")) and not words.startswith("person ")

@@ -28,6 +28,7 @@ from step1x_edit.model.weights import (
     find_autoencoder,
     find_mllm,
     find_model,
+    save_folder,
     save_preset,
 )
 
@@ -58,12 +59,6 @@ def convert(
     """
     if target.exists():
         raise Step1XError(f"{target} exists already; choose another name.")
-    partial = target.with_name(f"{target.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-    except OSError as error:
-        raise Step1XError(f"The folder {target} could not be made ({error.strerror or error}).") from error
     with torch.device("meta"):
         ours, autoencoder = Step1XEdit(preset).state_dict(), Autoencoder(preset.autoencoder).state_dict()
     vae_rules = autoencoder_rules(len(preset.autoencoder.ch_mult))
@@ -73,19 +68,18 @@ def convert(
     def told(what: str) -> Callable[[int, int], None]:
         return lambda done, total: progress(what, done, total) if progress else None
 
-    if layout == "diffusers":
-        stream_shards(partial / "transformer" / DIFFUSERS_FILES[0], to_diffusers(model, TRANSFORMER), shard_bytes, told("transformer"))
-        stream_tensors(partial / "vae" / DIFFUSERS_FILES[0], to_diffusers(vae, vae_rules), told("vae"))
-        write_diffusers_configs(partial, preset)
-    else:
-        stream_tensors(partial / (preset.released_file or "model.safetensors"), model, told("model"))
-        stream_tensors(partial / "vae.safetensors", vae, told("vae"))
-    save_preset(partial, preset)
-    _copy_mllm(source, partial, layout)
-    try:
-        partial.replace(target)
-    except OSError as error:
-        raise Step1XError(f"The folder {target} could not be written ({error.strerror or error}).") from error
+    def write(folder: Path) -> None:
+        if layout == "diffusers":
+            stream_shards(folder / "transformer" / DIFFUSERS_FILES[0], to_diffusers(model, TRANSFORMER), shard_bytes, told("transformer"))
+            stream_tensors(folder / "vae" / DIFFUSERS_FILES[0], to_diffusers(vae, vae_rules), told("vae"))
+            write_diffusers_configs(folder, preset)
+        else:
+            stream_tensors(folder / (preset.released_file or "model.safetensors"), model, told("model"))
+            stream_tensors(folder / "vae.safetensors", vae, told("vae"))
+        save_preset(folder, preset)
+        _copy_mllm(source, folder, layout)
+
+    save_folder(target, write)
 
 
 def write_diffusers_configs(folder: Path, preset: Preset) -> None:

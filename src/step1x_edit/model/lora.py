@@ -5,7 +5,8 @@ An adapter adds scale * up @ down to some of the model's linear layers. Two nami
     kohya: lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight, .lora_up.weight, .alpha; the modules are ours, and the scale is
         alpha over the rank
     peft: transformer.transformer_blocks.0.attn.to_q.lora_A.weight, .lora_B.weight, as diffusers writes them, whose queries, keys and values
-        are parts of one of our layers; or base_model.model. with our own names, beside an adapter_config.json
+        are parts of one of our layers, with alpha in the file's metadata; or base_model.model. with our own names, beside an
+        adapter_config.json
 
 In memory an adapter is a list of pieces for each of our layers, each of which adds to some of the layer's outputs.
 
@@ -14,14 +15,17 @@ Shape suffixes: R rank, I inputs, O outputs.
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from step1x_edit.errors import WeightsError
@@ -29,6 +33,8 @@ from step1x_edit.model.layouts import TRANSFORMER, locate, split_names
 from step1x_edit.model.tensors import TensorFiles, read_json, write_tensors
 
 PEFT_FILE, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
+DIFFUSERS_CONFIG = "lora_adapter_metadata"
+_DIFFUSERS = "transformer."
 _KOHYA = "lora_unet_"
 _PEFT_PREFIXES = ("base_model.model.transformer.", "base_model.model.", "transformer.", "diffusion_model.", "")
 _ENDINGS = {
@@ -85,7 +91,7 @@ def read_adapter(path: Path, model: nn.Module) -> Adapter:
     tensors = TensorFiles(file)
     layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear)}
     kohya = {_KOHYA + name.replace(".", "_"): name for name in layers}
-    default_alpha = _read_alpha(file.with_name(PEFT_CONFIG)) if file.name == PEFT_FILE else None
+    config = _read_config(tensors)
     parts: dict[str, dict[str, Tensor]] = {}
     for key in tensors:
         ending = next((ending for ending in _ENDINGS if key.endswith(ending)), None)
@@ -96,7 +102,7 @@ def read_adapter(path: Path, model: nn.Module) -> Adapter:
     hidden = layers["img_in"].out_features
     for module, found in parts.items():
         name, start, swapped = _find_layer(module, layers, kohya, hidden, path)
-        piece = _check_piece(found, module, layers[name], start, default_alpha, path)
+        piece = _check_piece(found, module, layers[name], start, None if config is None else config.alpha_of(module), path)
         if swapped:
             piece = Piece(start, piece.down_RI, _swap(piece.up_OR), piece.scale)
         pieces.setdefault(name, []).append(piece)
@@ -239,15 +245,36 @@ def _check_piece(found: Mapping[str, Tensor], module: str, layer: nn.Linear, sta
     return Piece(start, down, up, scale)
 
 
-def _read_alpha(path: Path) -> float | None:
-    """lora_alpha of peft's configuration beside the adapter; None where there is no such file."""
-    if not path.is_file():
-        return None
-    config = read_json(path)
-    alpha = config.get("lora_alpha") if isinstance(config, dict) else None
-    if not isinstance(alpha, int | float) or config.get("use_rslora") or config.get("use_dora"):
-        raise WeightsError(f"{path} is not the configuration of a plain low-rank adapter.")
-    return float(alpha)
+@dataclass(frozen=True)
+class _PeftConfig:
+    """Of peft's configuration, what scales a plain adapter; what makes it another one must not be asked for."""
+
+    lora_alpha: float
+    alpha_pattern: dict[str, float] = field(default_factory=dict)
+    use_rslora: Literal[False] = False
+    use_dora: Literal[False] = False
+
+    def alpha_of(self, module: str) -> float:
+        """A module's alpha; the patterns are ends of names, as peft has them."""
+        return next((alpha for name, alpha in self.alpha_pattern.items() if re.fullmatch(rf"(.*\.)?({name})", module)), self.lora_alpha)
+
+
+def _read_config(tensors: TensorFiles) -> _PeftConfig | None:
+    """From peft's file beside it, or from the words that diffusers writes into it; None where there is neither, and alpha is the rank."""
+    path, config = tensors.path, tensors.path.with_name(PEFT_CONFIG)
+    try:
+        if path.name == PEFT_FILE and config.is_file():
+            path, values = config, read_json(config)
+        elif (words := tensors.words.get(DIFFUSERS_CONFIG)) is not None:
+            values = {key.removeprefix(_DIFFUSERS): value for key, value in json.loads(words).items() if key.startswith(_DIFFUSERS)}
+        else:
+            return None
+        found = TypeAdapter(_PeftConfig).validate_python(values)
+        for pattern in found.alpha_pattern:
+            re.compile(pattern)
+    except (ValueError, AttributeError, RecursionError, re.error) as error:
+        raise WeightsError(f"{path} is not the configuration of a plain low-rank adapter.") from error
+    return found
 
 
 def _swap(up_OR: Tensor) -> Tensor:

@@ -49,6 +49,11 @@ class TensorFiles(Mapping[str, Tensor]):
         except (SafetensorError, OSError, ValueError, RuntimeError) as error:
             raise WeightsError(f"The weights {self.path.parent / shard} are damaged at {name} ({_first_line(error)}).") from error
 
+    @property
+    def words(self) -> dict[str, str]:
+        """What is written in the file beside its tensors."""
+        return {key: word for file in self._files.values() for key, word in (file.metadata() or {}).items()}
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)
 

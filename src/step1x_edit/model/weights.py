@@ -7,6 +7,7 @@ released load the same way, those of the diffusers layout through the rules of l
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -134,24 +135,34 @@ def save_diffusers(folder: Path, model: Mapping[str, Tensor], dtype: torch.dtype
     write_tensors(folder / "transformer" / DIFFUSERS_FILES[0], to_diffusers(model, TRANSFORMER), dtype)
 
 
+_CUT_OFF = ".not-whole"
+"""A file in a folder that is being written, by which one that was cut off is known as ours."""
+
+
 def save_folder(folder: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a new folder, which then takes the place of `folder`; the old one is there until the new one is whole.
 
     Raises:
-        Step1XError: the disk is full or the folder cannot be written.
+        Step1XError: the disk is full, the folder cannot be written, or one that is not ours has the name that it bears until it is whole.
     """
-    partial, old = folder.with_name(f"{folder.name}.partial"), folder.with_name(f"{folder.name}.old")
+    partial, old = folder.with_name(f"{folder.name}.partial"), folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.old")
+    mark = partial / _CUT_OFF
+    if partial.exists() and not mark.exists():
+        raise Step1XError(f"{partial} is in the way of writing {folder}; rename it, or choose another name.")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
+        mark.touch()
         write(partial)
-        shutil.rmtree(old, ignore_errors=True)
+        mark.unlink()
         if folder.exists():
             folder.replace(old)
         partial.replace(folder)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        raise Step1XError(f"The folder {folder} could not be written ({error}).") from error
+        raise Step1XError(f"The folder {folder} could not be written ({error.strerror or error}).") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _find_file(path: Path, names: tuple[str, ...]) -> Path:

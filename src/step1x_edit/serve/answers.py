@@ -53,6 +53,7 @@ async def answer_at_once(engine: Engine, order: Order, owner: str, request: Requ
         model=engine.model.model if engine.model else "",
         output_format=order.wishes.output_format,
         size=_size(ends[0].size),
+        background=_background(ends[0]),
         usage=Usage.of(ends[0].text_tokens, ends[0].image_tokens, sum(end.drawn_tokens for end in ends)),
         seconds={step: round(seconds, 4) for step, seconds in ends[0].seconds.items()},
     ).model_dump()
@@ -154,10 +155,15 @@ def _picture(end: Done, order: Order, seed: int) -> dict[str, Any]:
     return {"b64_json": end.picture, "seed": seed}
 
 
+def _background(said: Preview | Done) -> Literal["opaque", "transparent"]:
+    """Of work in progress no transparency is shown."""
+    return "transparent" if isinstance(said, Done) and said.transparent else "opaque"
+
+
 def _describe_event(said: Preview | Done, ticket: Ticket, order: Order, kind: Kind) -> bytes:
     record: dict[str, Any] = {
         "b64_json": said.picture,
-        "background": "opaque",
+        "background": _background(said),
         "created_at": int(time.time()),
         "output_format": order.wishes.output_format,
         "quality": "auto",

@@ -111,7 +111,7 @@ async def list_models(request: Request, owner: Owner) -> ModelList:
     return ModelList(data=[ModelEntry(id=name, created=service.started) for name in service.names])
 
 
-@router.get("/v1/models/{model}", responses={key: ERRORS[key] for key in (401, 403, 404)})
+@router.get("/v1/models/{model:path}", responses={key: ERRORS[key] for key in (401, 403, 404)})
 async def retrieve_model(request: Request, owner: Owner, model: str) -> ModelEntry:
     """One of its names."""
     service = service_of(request)

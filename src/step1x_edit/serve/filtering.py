@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,11 +28,17 @@ def load_filter(place: str) -> ContentFilter:
     """Make the filter at module:name.
 
     Raises:
-        UsageError: there is nothing of that name.
+        UsageError: there is nothing of that name, or it cannot be made.
     """
     module, _, name = place.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # where an owner's own module lies; an installed command does not look there by itself
     try:
-        made: ContentFilter = getattr(importlib.import_module(module), name)()
+        make = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(f"There is no content filter at {place!r} ({error}); give it as package.module:name.") from error
+    try:
+        made: ContentFilter = make()
+    except Exception as error:  # whatever the owner's code raises, starting it once more would not help
+        raise UsageError(f"The content filter at {place!r} cannot be made ({type(error).__name__}: {error}).") from error
     return made

@@ -32,6 +32,10 @@ class Limits:
     seconds: float = 600.0
     held_bytes: int = 512 * 1024 * 1024
 
+    def __post_init__(self) -> None:
+        if self.held_bytes < self.bytes:
+            raise ValueError("one request may be larger than all together")
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -127,11 +127,13 @@ class Preview:
 
 @dataclass(frozen=True)
 class Done:
-    """The file, base64, its width and height, the tokens that the model read (text, pictures) and drew, and seconds by step of the work."""
+    """The file, base64, its width and height, whether parts of it are transparent, the tokens that the model read (text, pictures) and
+    drew, and seconds by step of the work."""
 
     task: int
     picture: str
     size: tuple[int, int]
+    transparent: bool
     text_tokens: int
     image_tokens: int
     drawn_tokens: int

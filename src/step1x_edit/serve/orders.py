@@ -82,6 +82,9 @@ class Clerk:
 
     async def _open_form(self, upload: Upload) -> tuple[EditWishes, list[bytes], bytes | None]:
         values, files = dict(upload.values), dict(upload.files)
+        for name in (*IMAGE_FIELDS, "mask"):
+            if name in values:
+                raise Refusal(f"The field {name} is a text; send it as a file, with a file name.", 400, "invalid_value", name)
         pictures = [data for name in IMAGE_FIELDS for data in files.pop(name, ())]
         masks = files.pop("mask", ())
         if len(masks) > 1:

@@ -76,12 +76,18 @@ INTO_VIEW = "() => { document.querySelector('#compare')?.scrollIntoView({ behavi
 MASK_HELP = "Paint over the part that may change. Nothing outside it changes by a single level. Without paint, all of the picture may."
 
 
+class Running(threading.Event):
+    """A person's edit that goes on: set when it is to stop, `left` where the person goes on from something else and wants no result."""
+
+    left = False
+
+
 class Page:
     """The components, and what happens when they are used. Every event gives all that it may change, so that no two get out of step."""
 
     def __init__(self, desk: Desk, photos: Sequence[Path] = ()) -> None:
         self.desk = desk
-        self.stopping: dict[str, threading.Event] = {}  # by the session of the page whose edit goes on
+        self.running: dict[str, Running] = {}  # by the session of the page whose edit goes on
         preset = desk.editor.preset
         with gr.Blocks(title="Step1X-Edit", analytics_enabled=False, delete_cache=(3600, 86400)) as self.blocks:
             self.session = gr.State(Session())
@@ -204,12 +210,13 @@ class Page:
         self.go.click(None, js=INTO_VIEW)
         # not `cancels`: a step that is on its way would be shown after the edit has ended
         self.stop.click(self._stop, None, [self.stop], show_progress="hidden")
-        self.undo.click(lambda s, first: self._show(s.undo(), first), [self.session, self.first], shown, show_progress="hidden")
-        self.over.click(lambda s, first: self._show(s.back_to(0), first), [self.session, self.first], shown, show_progress="hidden")
+        self.undo.click(self._undo, [self.session, self.first], shown, show_progress="hidden")
+        self.over.click(self._start_over, [self.session, self.first], shown, show_progress="hidden")
         self.turns.select(self._choose, [self.session, self.first], shown, show_progress="hidden")
         self.first.input(self._show, [self.session, self.first], shown, show_progress="hidden")
 
-    def _begin(self, path: str | None, first: bool) -> list[Any]:
+    def _begin(self, person: gr.Request, path: str | None, first: bool) -> list[Any]:
+        self._leave(person)
         if path is None:
             return self._show(Session(), first)
         try:
@@ -218,11 +225,26 @@ class Page:
             raise gr.Error(_say(error, path), title="This picture cannot be used") from error
         return self._show(Session.begin(picture.image), first, " ".join(picture.notes))
 
-    def _take(self, row: list[Any], first: bool) -> list[Any]:
-        return [row[0], *self._begin(row[0], first)]
+    def _take(self, person: gr.Request, row: list[Any], first: bool) -> list[Any]:
+        return [row[0], *self._begin(person, row[0], first)]
 
-    def _choose(self, event: gr.SelectData, session: Session, first: bool) -> list[Any]:
+    def _choose(self, person: gr.Request, event: gr.SelectData, session: Session, first: bool) -> list[Any]:
+        self._leave(person)
         return self._show(session.back_to(int(event.index)), first)
+
+    def _undo(self, person: gr.Request, session: Session, first: bool) -> list[Any]:
+        self._leave(person)
+        return self._show(session.undo(), first)
+
+    def _start_over(self, person: gr.Request, session: Session, first: bool) -> list[Any]:
+        self._leave(person)
+        return self._show(session.back_to(0), first)
+
+    def _leave(self, person: gr.Request) -> None:
+        """Let the person's edit, if one goes on, end without a word: what is shown now is not what it was asked of."""
+        if running := self.running.get(str(person.session_hash)):
+            running.left = True
+            running.set()
 
     def _edit(
         self, person: gr.Request, session: Session, instruction: str, canvas: dict[str, Any] | None, first: bool, *settings: Any
@@ -230,13 +252,15 @@ class Page:
         names = ("seed", "steps", "guidance", "strength", "size", "negative")
         busy = [gr.update(interactive=False), gr.update(visible=True, interactive=True)]
         idle = [gr.update(interactive=True), gr.update(visible=False)]
-        stopped = self.stopping[str(person.session_hash)] = threading.Event()
+        running = self.running[str(person.session_hash)] = Running()
         try:
             mask = read_mask((canvas or {}).get("layers") or [], session.present.image.size) if session.turns else None
             request = ask(session, instruction, mask, dict(zip(names, settings, strict=True)))
             yield [*self._keep("Reading the picture and the instruction …"), *busy]
             shown = session.present.shown
-            for step in self.desk.work(session, request, stopped):
+            for step in self.desk.work(session, request, running):
+                if running.left:
+                    raise Stopped
                 if isinstance(step, Step):
                     drawn = step.picture.resize(shown.size, Image.Resampling.BICUBIC)
                     words = f"Step {step.done} of {step.total}, {step.seconds:.1f} s"
@@ -244,20 +268,20 @@ class Page:
                 else:
                     yield [*self._show(step, first), *idle]
         except Stopped:
-            yield [*self._show(session, first, "Stopped."), *idle]
+            yield [*(self._keep(gr.skip()) if running.left else self._show(session, first, "Stopped.")), *idle]
         except Step1XError as error:
             yield [*self._keep(""), *idle]
             raise gr.Error(str(error), title="That did not work") from error
         finally:
-            self.stopping.pop(str(person.session_hash), None)
+            self.running.pop(str(person.session_hash), None)
 
     def _stop(self, person: gr.Request) -> Any:
         """Ask the person's edit to end at its next step; it says itself that it has."""
-        if stopped := self.stopping.get(str(person.session_hash)):
-            stopped.set()
+        if running := self.running.get(str(person.session_hash)):
+            running.set()
         return gr.update(interactive=False)
 
-    def _keep(self, words: str, pair: tuple[Image.Image, Image.Image] | None = None) -> list[Any]:
+    def _keep(self, words: Any, pair: tuple[Image.Image, Image.Image] | None = None) -> list[Any]:
         """Everything as it is, but for the status and perhaps the comparison."""
         return [gr.skip(), gr.skip() if pair is None else pair, gr.skip(), words, gr.skip(), gr.skip(), gr.skip(), gr.skip()]
 

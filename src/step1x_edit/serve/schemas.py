@@ -135,7 +135,7 @@ class Pictures(BaseModel):
     model: str
     output_format: Format
     size: str
-    background: Literal["opaque"] = "opaque"
+    background: Literal["opaque", "transparent"]
     usage: Usage
     seconds: dict[str, float] = Field(description="By step of the work, of the first result.")
 
@@ -172,13 +172,13 @@ W = TypeVar("W", bound=BaseModel)
 
 
 def read_wishes(kind: type[W], values: Mapping[str, Any]) -> W:
-    """Values of a request, checked.
+    """Values of a request, checked; null counts as left out, which is how OpenAI's own client sends what is optional.
 
     Raises:
         Refusal: the first thing that is wrong, in one sentence.
     """
     try:
-        return kind.model_validate(values)
+        return kind.model_validate({name: value for name, value in values.items() if value is not None})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"])[:100]

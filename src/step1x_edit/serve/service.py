@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from step1x_edit.serve.addresses import Reader
 from step1x_edit.serve.engine import Engine
@@ -36,7 +37,9 @@ class Service:
         self.engine = Engine(settings, self.metrics, gave_up)
         self.budget = Budget(settings.limits, self.metrics)
         self.names = (settings.openings[0].model, *settings.names)
-        self.clerk = Clerk(settings.limits, self.names, Reader(settings.url_hosts, settings.limits.bytes), self.engine.number)
+        results = min(settings.limits.results, settings.places, settings.places_each)  # more could never find room
+        reader = Reader(settings.url_hosts, settings.limits.bytes)
+        self.clerk = Clerk(replace(settings.limits, results=results), self.names, reader, self.engine.number)
         self.started = int(time.time())
         self._keys = None if settings.keys is None else Keys(settings.keys)
 

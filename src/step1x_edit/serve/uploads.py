@@ -52,7 +52,7 @@ class Budget:
 
         Raises:
             Busy: there is none.
-        Refusal: it says itself that it is too large.
+            Refusal: it says itself that it is too large.
         """
         declared = request.headers.get("content-length", "")
         size = int(declared) if declared.isascii() and declared.isdigit() and len(declared) < 19 else self._limits.bytes
@@ -117,6 +117,8 @@ async def _read_form(request: Request, body: AsyncGenerator[bytes, None]) -> Upl
         form = await parser.parse()
     except MultiPartException as error:
         raise Refusal(f"The form cannot be read: {error.message.rstrip('.')}.", 400, "invalid_form") from error
+    except UnicodeError as error:
+        raise Refusal("The form's texts are not in the character set that it names; send UTF-8.", 400, "invalid_form") from error
     values: dict[str, str] = {}
     files: dict[str, list[bytes]] = {}
     for name, value in form.multi_items():

@@ -209,7 +209,8 @@ class Worker:
         text = len(self._editor.mllm.processor.tokenizer(task.instruction).input_ids)
         shown = sum(each.width * each.height // cell for each in drawing.sheet.reduced)
         drawn = result.raw.width * result.raw.height // cell
-        self._send(Done(task.number, to_text(data), picture.size, text, shown, drawn, result.seconds))
+        transparent = picture.mode == "RGBA" and task.output.format != "jpeg"
+        self._send(Done(task.number, to_text(data), picture.size, transparent, text, shown, drawn, result.seconds))
 
     def _put_away(self, future: Future[None]) -> None:
         self._unfinished.discard(future)

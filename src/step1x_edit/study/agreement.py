@@ -51,7 +51,7 @@ def estimate_alpha(units: Sequence[Sequence[float]], resamples: int, seed: int) 
         return Estimate(float("nan"), float("nan"), float("nan"))
     weights = draw_weights(len(tables), resamples, seed)
     resampled = np.tensordot(weights, tables, axes=(1, 0))
-    return estimate(float(_alpha(tables.sum(axis=0))), np.array([_alpha(table) for table in resampled]))
+    return estimate(float(_alpha(tables.sum(axis=0))), np.array([_alpha(table) for table in resampled]), len(tables))
 
 
 def gather_units(ballots: Sequence[Ballot], scale: Scale) -> list[list[float]]:

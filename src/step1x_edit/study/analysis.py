@@ -25,6 +25,7 @@ from step1x_edit.study.statistics import (
     Scale,
     average_as_published,
     average_by_task,
+    count_people,
     draw_weights,
     estimate,
     estimate_all,
@@ -63,7 +64,7 @@ class Analysis:
         wins: [row][column], chance that the row's system beats the column's, ties counting half; None on the diagonal.
         ties: share of ties among all pairs of results.
         meetings: pairs of results that were ranked.
-        first: share of bootstrap samples in which each system has the highest UP-Full.
+        first: share of bootstrap samples in which each system has the highest UP-Full; NaN with one person.
         alpha: "overall", "identity" and "order" -> Krippendorff's alpha.
     """
 
@@ -154,8 +155,8 @@ def analyse(votes: Sequence[Ballot], record: Record, resamples: int = RESAMPLES,
     full = tabulate_ratings(votes, "overall", people, record.tasks, numbers)
     means = average_as_published(full)
     systems = tuple(number for _, number in sorted(zip(np.nan_to_num(-means, nan=np.inf), numbers, strict=True)))
-    upto = average_as_published(tabulate_ratings(votes, "overall", people, record.tasks, systems), weights)
-    ranked = average_as_published(tabulate_ratings(votes, "overall", people, record.tasks, systems))
+    ratings = tabulate_ratings(votes, "overall", people, record.tasks, systems)
+    upto, ranked, heads = average_as_published(ratings, weights), average_as_published(ratings), count_people(ratings)
     counts = count_pairs(votes, people, systems)
     strengths, wins = _compare(counts, weights, len(systems))
     leaders = np.argmax(np.nan_to_num(upto, nan=-np.inf), axis=1)
@@ -164,12 +165,12 @@ def analyse(votes: Sequence[Ballot], record: Record, resamples: int = RESAMPLES,
         votes=len(votes),
         systems=systems,
         means={scale: _average(votes, scale, people, record.tasks, systems, weights) for scale in SCALES},
-        leads=estimate_all(ranked[:-1] - ranked[1:], upto[:, :-1] - upto[:, 1:]),
+        leads=estimate_all(ranked[:-1] - ranked[1:], upto[:, :-1] - upto[:, 1:], np.minimum(heads[:-1], heads[1:])),
         strengths=strengths,
         wins=wins,
         ties=float(counts[..., 1].sum() / counts.sum()),
         meetings=int(counts.sum()),
-        first=[float(np.mean(leaders == index)) for index in range(len(systems))],
+        first=[float(np.mean(leaders == index)) if len(people) > 1 else float("nan") for index in range(len(systems))],
         alpha={
             **{scale: estimate_alpha(gather_units(votes, scale), resamples, seed) for scale in SCALES},
             "order": estimate_alpha(gather_preferences(votes), resamples, seed),
@@ -182,11 +183,12 @@ def _average(
 ) -> Means:
     full = tabulate_ratings(votes, scale, people, tasks, systems)
     common = tabulate_ratings([ballot for ballot in votes if ballot.common], scale, people, tasks, systems)
+    heads = (~np.isnan(full)).sum(axis=0)
     by_task, resampled = average_by_task(full), average_by_task(full, weights)
     return Means(
-        full=estimate_all(average_as_published(full), average_as_published(full, weights)),
-        common=estimate_all(average_as_published(common), average_as_published(common, weights)),
-        by_task={task: estimate_all(by_task[index], resampled[:, index]) for index, task in enumerate(tasks)},
+        full=estimate_all(average_as_published(full), average_as_published(full, weights), count_people(full)),
+        common=estimate_all(average_as_published(common), average_as_published(common, weights), count_people(common)),
+        by_task={task: estimate_all(by_task[index], resampled[:, index], heads[index]) for index, task in enumerate(tasks)},
     )
 
 
@@ -198,8 +200,8 @@ def _compare(counts: Array, weights: Array, systems: int) -> tuple[list[Estimate
     chances: list[list[Estimate | None]] = [[None] * systems for _ in range(systems)]
     for row, column in combinations(range(systems), 2):
         for one, other in ((row, column), (column, row)):
-            chances[one][other] = estimate(float(wins[one, other]), sampled[:, one, other])
-    return estimate_all(strengths, samples), chances
+            chances[one][other] = estimate(float(wins[one, other]), sampled[:, one, other], len(weights[0]))
+    return estimate_all(strengths, samples, len(weights[0])), chances
 
 
 def _describe(record: Record, inattentive: set[int]) -> Conduct:

@@ -35,6 +35,7 @@ LONGEST_WAIT = 10.0
 """Seconds that a vote may wait for the disk before the person is told that it is not certain."""
 
 COOKIE_SECONDS = 180 * 24 * 3600
+WAIT_SECONDS = 60
 
 router = APIRouter(include_in_schema=False)
 
@@ -187,15 +188,24 @@ async def welcome(request: Request) -> Response:
 @router.get("/compare")
 async def compare(request: Request) -> Response:
     """The comparison before this person, or the end."""
-    current = _service(request).find(request)
+    service = _service(request)
+    current = service.find(request)
     if current is None:
         return _go("/")
+    if current.settled and not current.finished:
+        link = request.cookies[COOKIE]
+        await service.write(lambda connection: service.booth.look_again(connection, link))
+        current = service.find(request) or current
     return _comparison(request, current)
 
 
 def _comparison(request: Request, current: Current, status: int = 200, **values: Any) -> Response:
     if current.finished:
         return _page(request, "done.html", current)
+    if current.settled:
+        response = _page(request, "message.html", current, title="wait_title", sentence="wait_text")
+        response.headers["refresh"] = str(WAIT_SECONDS)
+        return response
     size = _service(request).gallery.size(current.case)
     return _page(request, "compare.html", current, status, size=size, **{"form": {}, "sentence": None, **values})
 
@@ -205,7 +215,7 @@ async def picture(request: Request, token: str) -> Response:
     """A picture of the comparison before this person, and of no other."""
     service = _service(request)
     current = service.find(request)
-    if current is None or current.finished or token not in current.tokens:
+    if current is None or current.settled or token not in current.tokens:
         raise Refusal("not_found", 404)
     place = current.tokens.index(token)
     which = SOURCE if place == 0 else current.slots[place - 1]

@@ -120,7 +120,7 @@ class Ledger:
         self._placed: Counter[tuple[int, int]] = Counter()  # (system, slot)
 
     def draw(self, kind: Kind, history: Sequence[Seen], language: str, now: float) -> Drawn | None:
-        """The next comparison of a person, or None when the study needs no more votes that this person could give.
+        """The next comparison of a person, or None when there is none at the moment; `lacks` tells whether there may be one later.
 
         A repeat that is not possible yet becomes an ordinary case.
         """
@@ -131,6 +131,10 @@ class Ledger:
             return self._draw_check(self._rng.choice(unseen))
         case = self._choose_case(unseen, history, now)
         return None if case is None else Drawn(Kind.CASE, case.id, self._order(self._choose_systems(case)))
+
+    def lacks(self, history: Sequence[Seen], language: str) -> bool:
+        """Whether votes that this person could give are still missing, those that others have been asked for included."""
+        return any(self.views[case.id] < self.design.people_per_case for case in self._unseen(history, language))
 
     def show(self, screen: int, drawn: Drawn, now: float) -> None:
         """Note that a comparison was shown: its case is claimed until the vote, or until the claim is too old."""

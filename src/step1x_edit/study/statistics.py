@@ -27,7 +27,8 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and the interval that holds the true one with `CONFIDENCE`; NaN where there is nothing to tell it from."""
+    """A figure and the interval that holds the true one with `CONFIDENCE`; NaN where there is nothing to tell it from: of one person's
+    votes nobody knows how much another's would differ."""
 
     value: float
     low: float
@@ -82,18 +83,24 @@ def draw_weights(units: int, resamples: int, seed: int) -> Array:
     return np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), size=resamples).astype(float)
 
 
-def estimate(value: float, resampled: Array) -> Estimate:
-    """A figure with its percentile interval over bootstrap samples; NaN ones are left out."""
+def count_people(ratings: Array) -> Array:
+    """How many people rated each system: [systems]. See `tabulate_ratings`."""
+    return (~np.isnan(ratings)).any(axis=1).sum(axis=0)
+
+
+def estimate(value: float, resampled: Array, units: int) -> Estimate:
+    """A figure that rests on so many units, with its percentile interval over bootstrap samples of them; NaN ones are left out."""
     known = resampled[~np.isnan(resampled)]
-    if np.isnan(value) or not known.size:
+    if np.isnan(value) or not known.size or units < 2:
         return Estimate(float(value), float("nan"), float("nan"))
     low, high = np.quantile(known, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Estimate(float(value), float(low), float(high))
 
 
-def estimate_all(values: Array, resampled: Array) -> list[Estimate]:
-    """`estimate` for [n] values and [resamples, n] samples of them."""
-    return [estimate(value, resampled[:, index]) for index, value in enumerate(values)]
+def estimate_all(values: Array, resampled: Array, units: Array | int) -> list[Estimate]:
+    """`estimate` for [n] values and [resamples, n] samples of them; units for each, or for all."""
+    counts = np.broadcast_to(units, len(values))
+    return [estimate(value, resampled[:, index], int(counts[index])) for index, value in enumerate(values)]
 
 
 def divide(total: Array, count: Array) -> Array:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, delete, insert, select, update
@@ -22,7 +22,11 @@ from step1x_edit.study.store import CASE, JUDGEMENT, PERSON, SCREEN, VOTE, diges
 
 @dataclass(frozen=True)
 class Current:
-    """A person, and the comparison before them; the last one, where they have finished."""
+    """A person, and the comparison before them; the last one, where they have finished or wait for another.
+
+    Attributes:
+        settled: whether the comparison is answered or skipped: then they have finished, or wait until one is free.
+    """
 
     person: int
     language: str
@@ -36,6 +40,7 @@ class Current:
     tokens: list[str]
     nonce: str
     shown: float
+    settled: bool
     instruction: str
     case_language: str
 
@@ -47,7 +52,7 @@ class Current:
     @property
     def answered(self) -> int:
         """Comparisons that lie behind the person."""
-        return self.position if self.finished else self.position - 1
+        return self.position if self.settled else self.position - 1
 
     @property
     def drawn(self) -> Drawn:
@@ -69,11 +74,13 @@ _CURRENT = (
         SCREEN.c.tokens,
         SCREEN.c.nonce,
         SCREEN.c.shown,
+        VOTE.c.screen.is_not(None).label("settled"),
         CASE.c.instruction,
         CASE.c.language.label("case_language"),
     )
     .join_from(PERSON, SCREEN, SCREEN.c.person == PERSON.c.id)
     .join(CASE, CASE.c.id == SCREEN.c.case_id)
+    .outerjoin(VOTE, VOTE.c.screen == SCREEN.c.id)
     .where(PERSON.c.link_digest == bindparam("digest"))
     .order_by(SCREEN.c.position.desc())
     .limit(1)
@@ -118,15 +125,21 @@ class Booth:
         """Let a person in who has consented; returns their private link's secret, which is kept nowhere.
 
         Raises:
-            Refusal: the study has all the votes it needs.
+            Refusal: the study has all the votes it needs, or everything that it lacks is before other people.
         """
         (link,) = new_secrets(1)
         plan = [kind.value for kind in plan_session(self._design, self._rng)]
         values = {"link_digest": digest_link(link), "language": language, "plan": plan, "finished": False}
         person = connection.execute(_ADD_PERSON, values).scalar_one()
-        if not self._show_next(connection, person, language, plan):
-            raise Refusal("study_complete", 409)
+        if not self._show_next(connection, person, language, plan, []):
+            raise Refusal("study_claimed" if self._ledger.lacks([], language) else "study_complete", 409)
         return link
+
+    def look_again(self, connection: Connection, link: str) -> None:
+        """Draw the next comparison of a person who waits for one, if there is one by now."""
+        current = read_current(connection, link)
+        if current is not None and current.settled and not current.finished:
+            self._draw_or_finish(connection, current)
 
     def vote(self, connection: Connection, link: str, position: int, nonce: str, form: Mapping[str, str]) -> None:
         """Keep what a form says, for good, and draw the next comparison.
@@ -180,7 +193,7 @@ class Booth:
             raise Refusal("unknown_person", 403)
         if position <= current.answered:
             raise Refusal("already_voted", 409)
-        if current.finished or position != current.position:
+        if position != current.position:
             raise Refusal("out_of_order", 409)
         if not secrets.compare_digest(nonce.encode(errors="replace"), current.nonce.encode()):
             raise Refusal("another_person", 403)
@@ -193,12 +206,18 @@ class Booth:
 
     def _go_on(self, connection: Connection, current: Current, voted: bool) -> None:
         self._ledger.settle(current.screen, current.drawn, voted)
-        if not self._show_next(connection, current.person, current.language, current.plan):
+        self._draw_or_finish(connection, current)
+
+    def _draw_or_finish(self, connection: Connection, current: Current) -> None:
+        """The next comparison; without one the person has finished, unless what is missing is only before other people at the moment."""
+        rows = connection.execute(_HISTORY, {"person": current.person}).all()
+        history = [Seen(Drawn(Kind(row.kind), row.case_id, tuple(row.slots)), row.skipped is None) for row in rows]
+        if self._show_next(connection, current.person, current.language, current.plan, history):
+            return
+        if len(history) >= len(current.plan) or not self._ledger.lacks(history, current.language):
             connection.execute(update(PERSON).where(PERSON.c.id == current.person).values(finished=True))
 
-    def _show_next(self, connection: Connection, person: int, language: str, plan: list[str]) -> bool:
-        rows = connection.execute(_HISTORY, {"person": person}).all()
-        history = [Seen(Drawn(Kind(row.kind), row.case_id, tuple(row.slots)), row.skipped is None) for row in rows]
+    def _show_next(self, connection: Connection, person: int, language: str, plan: list[str], history: Sequence[Seen]) -> bool:
         now = time.time()
         drawn = self._ledger.draw(Kind(plan[len(history)]), history, language, now) if len(history) < len(plan) else None
         if drawn is None:

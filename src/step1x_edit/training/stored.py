@@ -18,7 +18,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from step1x_edit.data.shards import SHARDS, Record, unpack
+from step1x_edit.data.shards import Record, list_shards, split_caption, unpack
 from step1x_edit.data.triplet import Triplet
 from step1x_edit.errors import UsageError
 from step1x_edit.image_io import fit_size
@@ -28,8 +28,6 @@ from step1x_edit.types import EditCategory
 
 ASPECTS = (1.0, 4 / 3, 3 / 4, 3 / 2, 2 / 3, 16 / 9, 9 / 16, 2.0, 0.5)
 """Widths over heights of the buckets, where a stage names none."""
-
-_SET = "set.json"
 
 
 @dataclass(frozen=True)
@@ -114,24 +112,8 @@ def _read(path: Path, start: int, size: int) -> bytes:
 
 def _read_shards(folder: Path) -> Iterator[Item]:
     """The tables of contents of a folder's shards."""
-    place = folder / SHARDS if (folder / SHARDS).is_dir() else folder
-    paths = sorted(place.glob("*.tar")) if place.is_dir() else [place] if place.suffix == ".tar" and place.is_file() else []
-    if not paths:
-        raise UsageError(f"There are no shards in {folder}; name a folder that step1x data build wrote, or one that holds .tar files.")
-    for name in _announced(folder):
-        if not (place / name).is_file():
-            raise UsageError(f"The shard {place / name} is missing, which {folder / _SET} names; fetch it, or build the set again.")
-    for path in paths:
+    for path in [folder] if folder.suffix == ".tar" and folder.is_file() else list_shards(folder):
         yield from _read_shard(path)
-
-
-def _announced(folder: Path) -> list[str]:
-    try:
-        return [shard["file"] for shard in json.loads((folder / _SET).read_text(encoding="utf-8"))["shards"]]
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{folder / _SET} does not describe a set; build or fetch it again.") from error
 
 
 def _read_shard(path: Path) -> Iterator[Item]:
@@ -179,11 +161,9 @@ def _read_pairs(file: Path) -> Iterator[Item]:
             if path is None:
                 raise UsageError(f"The {which} of {name} in {file} is missing; no file of that name is there.")
             places[f"{which}{path.suffix.lower()}"] = (path, 0, -1)
-        yield Item(f"{file.name}/{name}", _measure(places, file), places, _record_of(name, caption))
+        yield Item(f"{file.name}/{name}", _measure(places, file), places, _record_of(file, name, caption))
 
 
-def _record_of(name: str, caption: str) -> Record:
-    """The JSON has neither category nor language; the category only says what kind of edit it is, which training does not ask."""
-    chinese = any("\u4e00" <= letter <= "\u9fff" for letter in caption)
-    texts = ("", caption) if chinese else (caption, "")
-    return Record(Path(name).stem, EditCategory.STYLE_TRANSFER.value, *texts, "", "", "")
+def _record_of(file: Path, name: str, caption: str) -> Record:
+    """The JSON has no category; that only says what kind of edit it is, which training does not ask."""
+    return Record(Path(name).stem, EditCategory.STYLE_TRANSFER.value, *split_caption(file, caption), "", "", "")

@@ -9,11 +9,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import combining, normalize
 
 import numpy as np
 from PIL import Image
 
 from step1x_edit.bench.building.lookalikes import PictureSearch
+from step1x_edit.bench.building.names import find_names
 from step1x_edit.bench.building.requests import Request
 from step1x_edit.data.deidentification import Switches, deidentify, strip_metadata
 from step1x_edit.data.personal_text import find_personal_text
@@ -23,12 +25,15 @@ from step1x_edit.image_io import read_image
 from step1x_edit.image_modes import flatten
 
 LEAST_LIKENESS = 0.5
+NOT_ALIKE = "no public picture looks enough like it"
 LONGEST_SIDE = 2048
 STAND_INS = {"e-mail address": "name@example.com", "telephone number": "555 0100", "user name": "@example"}
 """What is written instead of personal data; other kinds leave a gap that the reviewer fills."""
 
 GAP = "[…]"
-_NAMES = re.compile(r"(?<=[a-z,;] )[A-Z][a-z'’]+(?: [A-Z][a-z'’]+)+")
+_LATIN = "A-Za-zÀ-ɏ0-9"
+_SMALL_WORDS = " ad am an as at be by do go he hi if in is it me my no of oh on or so to up us we "
+"""Words that are names too: only with a capital do they count as such."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ def clear_request(request: Request, search: PictureSearch | None, tools: Toolbox
     if search is not None:
         found = next(iter(search.find(pixels)), None)
         if found is None or found.likeness < least:
-            raise NotCleared("no public picture looks enough like it")
+            raise NotCleared(NOT_ALIKE)
         pixels, likeness = _read(found.picture), found.likeness
         questions.append("Does the instruction fit the new picture?")
     looked = deidentify(pixels, tools, Switches(text="blur"))
@@ -95,8 +100,8 @@ def clear_request(request: Request, search: PictureSearch | None, tools: Toolbox
     texts = (english, chinese)
     if any(GAP in text for text in texts):
         questions.append(f"Fill the gap {GAP} with words that name nobody.")
-    elif hidden_names := [name for text in texts for name in _NAMES.findall(text)]:
-        questions.append(f"Is this a person's name: {', '.join(hidden_names)}?")
+    if names := [name for text in texts for name in find_names(text)]:
+        questions.append(f"Is this a person's name: {', '.join(names)}?")
     for language, text in zip(("English", "Chinese"), texts, strict=True):
         if not text:
             questions.append(f"The {language} instruction is missing.")
@@ -109,17 +114,20 @@ def clean_text(text: str, personal: Sequence[str] = ()) -> tuple[str, list[str]]
 
     Args:
         text: what was asked.
-        personal: what is known of the person otherwise; it and its longer words are taken out wherever they stand.
+        personal: what is known of the person otherwise; it and its words are taken out wherever they stand, whole words alone where a
+            script parts them.
     """
     kinds: list[str] = []
     written: list[str] = []
+    text = normalize("NFC", text)  # else an accent may be a character of its own
     for found in reversed(find_personal_text(text)):
         text = f"{text[: found.start]}\0{len(written)}\0{text[found.stop :]}"  # nothing below must find its words in a stand-in
         written.append(STAND_INS.get(found.kind, GAP))
         kinds.append(found.kind)
     for word in _list_words(personal):
         # letters of other scripts beside it, as in Chinese, where nothing parts the words, do not hide a name
-        text, count = re.subn(rf"(?i)(?<![a-z0-9\0]){re.escape(word)}(?![a-z0-9\0])", GAP, text)
+        form = word.capitalize() if f" {word.lower()} " in _SMALL_WORDS else f"(?i:{re.escape(word)})"
+        text, count = re.subn(rf"(?<![{_LATIN}\0]){form}(?![{_LATIN}\0])", GAP, text)
         kinds += ["name"] * count
     for number, stand_in in enumerate(written):
         text = text.replace(f"\0{number}\0", stand_in)
@@ -130,8 +138,12 @@ def _list_words(personal: Sequence[str]) -> list[str]:
     """What columns say of a person, whole and in its words, the longest first; of an address the part before the sign alone."""
     words = set()
     for value in personal:
-        words |= {value.strip(), *re.findall(r"[^\W\d_]{3,}|[\u4e00-\u9fff]{2,}", value.partition("@")[0])}
-    return sorted(words, key=lambda word: (-len(word), word))
+        whole = normalize("NFC", value.strip())
+        words |= {whole, *re.findall(r"(?:(?![\u4e00-\u9fff])[^\W\d_]){2,}", whole.partition("@")[0])}
+        for name in re.findall(r"[\u4e00-\u9fff]{2,}", whole):
+            words |= {name, *(name[surname:] for surname in (1, 2) if len(name) - surname in (2, 3))}
+    words |= {"".join(c for c in normalize("NFD", word) if not combining(c)) for word in words}
+    return sorted(words - {""}, key=lambda word: (-len(word), word))
 
 
 def _read(source: Path | bytes) -> Pixels:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from step1x_edit.bench.building.clearing import LEAST_LIKENESS, NotCleared, clear_request
+from step1x_edit.bench.building.clearing import LEAST_LIKENESS, NOT_ALIKE, NotCleared, clear_request
 from step1x_edit.bench.building.grouping import SAME_WORDING, alike, group_intents, guess_task, letter_groups
 from step1x_edit.bench.building.lookalikes import SAME_PICTURE, PictureSearch
 from step1x_edit.bench.building.requests import Request, Skipped
@@ -21,6 +22,8 @@ from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.errors import ImageError
 from step1x_edit.image_io import write_image
 from step1x_edit.thinking import Thinker
+
+_TRIED_AGAIN = f"not cleared: {NOT_ALIKE}"
 
 
 @dataclass
@@ -42,6 +45,8 @@ def collect(
 ) -> Collected:
     """Turn requests into candidates; those that are in the store already are passed over, so the same call goes on after a kill.
 
+    Requests that no public picture was enough like are tried again, since there may be others now, or less may be enough.
+
     Args:
         requests: see `read_requests`.
         store: where candidates are kept.
@@ -55,14 +60,21 @@ def collect(
         Step1XError: the thinker cannot be asked; the same call goes on with the request that it was asked about.
     """
     earlier = store.read()
-    known = {each.number for each in earlier}
+    known = {each.request: each for each in earlier}
+    number = max((each.number for each in earlier), default=-1)
+    times: Counter[str] = Counter()  # the same request may come several times, and each counts
     taken = [(int(each.hash, 16), letter_groups(each.english or each.chinese)) for each in earlier if each.name]
     state = Collected(sum(bool(each.name) for each in earlier), sum(not each.name for each in earlier))
     for request in requests:
-        if request.number in known:
+        name = f"{request.digest}/{times[request.digest]}"
+        times[request.digest] += 1
+        before = known.get(name)
+        if before is not None and before.reason != _TRIED_AGAIN:
             continue
         candidate = _take(request, store.folder, taken, search, tools, least, thinker)
-        store.add(candidate)
+        number += before is None
+        store.add(replace(candidate, number=before.number if before else number, request=name))
+        state.skipped -= before is not None
         state.candidates += bool(candidate.name)
         state.skipped += not candidate.name
         progress(state)
@@ -80,16 +92,16 @@ def _take(
     thinker: Thinker | None,
 ) -> Candidate:
     if isinstance(request, Skipped):
-        return Candidate(request.number, "", "skipped", request.reason)
+        return Candidate(0, "", "skipped", request.reason)
     try:
         cleared = clear_request(request, search, tools, least)
     except NotCleared as error:
-        return Candidate(request.number, "", "skipped", f"not cleared: {error}")
+        return Candidate(0, "", "skipped", f"not cleared: {error}")
     except ImageError:  # whose sentence names the file
-        return Candidate(request.number, "", "skipped", "its picture cannot be read")
+        return Candidate(0, "", "skipped", "its picture cannot be read")
     value, groups = hash_picture(np.asarray(cleared.picture)), letter_groups(cleared.english or cleared.chinese)
     if any((value ^ other).bit_count() <= SAME_PICTURE and alike(groups, words) >= SAME_WORDING for other, words in taken):
-        return Candidate(request.number, "", "skipped", "a duplicate: the same picture and instruction came before")
+        return Candidate(0, "", "skipped", "a duplicate: the same picture and instruction came before")
     task = request.task if request.task in TASKS else guess_task(cleared.english, cleared.chinese)
     if thinker is not None:
         worded = reword(cleared, thinker)
@@ -98,7 +110,7 @@ def _take(
     write_image(cleared.picture, folder / PICTURES / f"{name}.png")
     taken.append((value, groups))
     return Candidate(
-        request.number,
+        0,
         name,
         "open",
         "",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ class Request:
     """What somebody asked for.
 
     Attributes:
-        number: its place among the requests.
+        digest: checksum of the picture and the instruction, by which the request is known again wherever it stands.
         picture: the file.
         english: the instruction in English; empty where there is none.
         chinese: the same in Chinese.
@@ -36,7 +37,7 @@ class Request:
         personal: what columns for names, users, addresses and the like say.
     """
 
-    number: int
+    digest: str
     picture: Path
     english: str
     chinese: str
@@ -46,9 +47,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A request that cannot be used, and why."""
+    """A request that cannot be used, and why; the checksum is that of its row."""
 
-    number: int
+    digest: str
     reason: str
 
 
@@ -66,8 +67,8 @@ def read_requests(place: Path) -> Iterator[Request | Skipped]:
         rows, root = _read_table(place), place.parent
     else:
         raise UsageError(f"There are no requests at {place}; give a .jsonl or .csv table, or a folder of pictures with .txt files.")
-    for number, row in enumerate(rows):
-        yield _read_row(number, row, root.resolve())
+    for row in rows:
+        yield _read_row(row, root.resolve())
 
 
 def is_chinese(text: str) -> bool:
@@ -87,25 +88,42 @@ def _read_folder(folder: Path) -> Iterator[Mapping[str, Any]]:
         yield {"picture": str(picture.relative_to(folder)), "instruction": text}
 
 
-def _read_row(number: int, row: Mapping[str, Any], root: Path) -> Request | Skipped:
+def _read_row(row: Mapping[str, Any], root: Path) -> Request | Skipped:
+    own = sha256(repr(list(row.items())).encode("utf-8", "replace")).hexdigest()
     texts = {name: " ".join(str(row.get(name) or "").split()) for name in _OWN}
     english, chinese = texts["instruction_en"], texts["instruction_cn"]
     if plain := texts["instruction"]:
         english, chinese = (english, chinese or plain) if is_chinese(plain) else (english or plain, chinese)
     if not (english or chinese):
-        return Skipped(number, "it has no instruction")
+        return Skipped(own, "it has no instruction")
     if max(len(english), len(chinese)) > LONGEST:
-        return Skipped(number, f"its instruction is longer than {LONGEST} characters")
+        return Skipped(own, f"its instruction is longer than {LONGEST} characters")
     if not (english + chinese).isprintable():
-        return Skipped(number, "its instruction holds control characters")
+        return Skipped(own, "its instruction holds control characters")
     if not texts["picture"]:
-        return Skipped(number, "it names no picture")
+        return Skipped(own, "it names no picture")
     picture = root / texts["picture"]
     if "\0" in texts["picture"] or root not in picture.resolve().parents:
-        return Skipped(number, "its picture lies outside the folder of the requests")
+        return Skipped(own, "its picture lies outside the folder of the requests")
     if not picture.is_file():
-        return Skipped(number, "its picture is missing")
-    personal = tuple(
-        str(value) for name, value in row.items() if isinstance(value, str) and len(value.strip()) > 1 and _PERSONAL.search(str(name))
-    )
-    return Request(number, picture, english, chinese, texts["task"], personal)
+        return Skipped(own, "its picture is missing")
+    try:
+        digest = sha256(picture.read_bytes() + repr((english, chinese)).encode()).hexdigest()
+    except OSError:
+        return Skipped(own, "its picture cannot be read")
+    return Request(digest, picture, english, chinese, texts["task"], _list_personal(row))
+
+
+def _list_personal(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """What columns for names, users, addresses and the like hold, at any depth."""
+    found = []
+    waiting: list[tuple[Any, bool]] = [(row, False)]
+    while waiting:
+        value, told = waiting.pop()
+        if isinstance(value, Mapping):
+            waiting += [(each, told or bool(_PERSONAL.search(str(name)))) for name, each in value.items()]
+        elif isinstance(value, list):
+            waiting += [(each, told) for each in value]
+        elif told and isinstance(value, str | int | float) and len(str(value).strip()) > 1 and not isinstance(value, bool):
+            found.append(str(value))
+    return tuple(found)

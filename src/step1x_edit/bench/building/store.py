@@ -1,6 +1,6 @@
 """What is known of the candidates, in SQLite: each decision is on the disk before it counts, so a review goes on where it stopped.
 
-Candidates have random names. Nothing of a request is kept but its number, which says that it is done; it goes into no case and no log.
+Candidates have random names. Nothing of a request is kept but its checksum, which says that it is done; it goes into no case and no log.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ PICTURES = "pictures"
 STATES = ("open", "accepted", "rejected", "skipped")
 
 _TABLE = """CREATE TABLE IF NOT EXISTS candidates (number INTEGER PRIMARY KEY, name TEXT, state TEXT, reason TEXT, task TEXT,
-english TEXT, chinese TEXT, intent INTEGER, replaced INTEGER, likeness REAL, hidden TEXT, questions TEXT, hash TEXT)"""
-_COLUMNS = "number, name, state, reason, task, english, chinese, intent, replaced, likeness, hidden, questions, hash"
+english TEXT, chinese TEXT, intent INTEGER, replaced INTEGER, likeness REAL, hidden TEXT, questions TEXT, hash TEXT, request TEXT)"""
+_COLUMNS = "number, name, state, reason, task, english, chinese, intent, replaced, likeness, hidden, questions, hash, request"
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Candidate:
     """A request on its way to a case.
 
     Attributes:
-        number: of the request.
+        number: in the order in which they came.
         name: random; of its picture too. Empty where the request was skipped.
         state: one of `STATES`.
         reason: why it was rejected or skipped.
@@ -43,6 +43,7 @@ class Candidate:
         hidden: kinds of personal data that were hidden.
         questions: what the reviewer must look at.
         hash: perceptual hash of the cleared picture, in hexadecimal digits.
+        request: checksum of the request, and which of those with this one it is.
     """
 
     number: int
@@ -58,6 +59,7 @@ class Candidate:
     hidden: Sequence[str] = ()
     questions: Sequence[str] = ()
     hash: str = ""
+    request: str = ""
 
 
 class Store:
@@ -74,6 +76,9 @@ class Store:
             self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             for command in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA secure_delete=ON", _TABLE):
                 self._database.execute(command)
+            columns = {row[1] for row in self._database.execute("PRAGMA table_info(candidates)")}
+            if "request" not in columns:  # made before there were checksums
+                self._database.execute("ALTER TABLE candidates ADD COLUMN request TEXT DEFAULT ''")
         except (OSError, sqlite3.Error) as error:
             raise Step1XError(f"{path} cannot be used as a database ({error}).") from error
 
@@ -82,12 +87,12 @@ class Store:
         self._database.close()
 
     def add(self, candidate: Candidate) -> None:
-        """Keep a new candidate."""
+        """Keep a new candidate, or another outcome of the one of this number."""
         values = {**vars(candidate), "hidden": json.dumps(candidate.hidden), "questions": json.dumps(candidate.questions)}
         names = _COLUMNS.split(", ")
         marks = ", ".join("?" * len(names))
         with self._lock:
-            self._database.execute(f"INSERT INTO candidates ({_COLUMNS}) VALUES ({marks})", [values[name] for name in names])
+            self._database.execute(f"INSERT OR REPLACE INTO candidates ({_COLUMNS}) VALUES ({marks})", [values[name] for name in names])
 
     def read(self) -> list[Candidate]:
         """All of them, by number."""

@@ -1,7 +1,7 @@
 """Have a model sort and reword a request: its task, both languages, and words that fit the picture that replaced the private one.
 
 What is sent: the instruction after personal data were taken out, and the picture only where it is a public one. A person's own picture is
-never sent, blurred or not, and neither is an instruction that may still hold a name.
+never sent, blurred or not, and neither is an instruction in which something looks like a name, see `names`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass, replace
 
 from step1x_edit.bench.building.clearing import GAP, Cleared, clean_text
+from step1x_edit.bench.building.names import find_names
 from step1x_edit.bench.building.requests import LONGEST, is_chinese
 from step1x_edit.bench.gedit import TASKS
 from step1x_edit.thinking import Thinker
@@ -42,7 +43,7 @@ def reword(cleared: Cleared, thinker: Thinker) -> Worded:
     Raises:
         Step1XError: the model cannot be asked.
     """
-    if any(GAP in text for text in (cleared.english, cleared.chinese)) or any("person's name" in each for each in cleared.questions):
+    if any(GAP in text or find_names(text) for text in (cleared.english, cleared.chinese)):
         return Worded("", cleared)
     shown = [cleared.picture] if cleared.replaced else []
     text = _ASK.format(

@@ -60,7 +60,8 @@ class AnswerCache:
 
     def keep(self, name: str, reply: Reply, cost: float, refusal: str = "") -> Kept:
         """Write an answer."""
-        kept = Kept(reply.text, refusal, reply.usage, cost, reply.model, datetime.now(UTC).isoformat(timespec="seconds"))
+        text, refusal, model = (_make_whole(each) for each in (reply.text, refusal, reply.model))
+        kept = Kept(text, refusal, reply.usage, cost, model, datetime.now(UTC).isoformat(timespec="seconds"))
         values = (name, kept.text, refusal, json.dumps(asdict(reply.usage)), cost, kept.model, kept.when)
         with self._lock:
             self._database.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", values)
@@ -78,6 +79,11 @@ class AnswerCache:
             self._digests[str(path)] = (stamp, digest)
             self._database.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", (str(path), stamp, digest))
         return digest
+
+
+def _make_whole(text: str) -> str:
+    """Without halves of characters, which JSON can hold and no file can."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def name_answer(facts: Mapping[str, Any], rubric: str, part: str, instruction: str, digests: tuple[str, ...], repeat: int) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,18 +26,20 @@ from step1x_edit.bench.judges.judge import Judge, Question, Reply
 from step1x_edit.bench.judges.parsing import Unreadable, parse_scores
 from step1x_edit.bench.judges.rubric import PARTS, Part, Rubric
 from step1x_edit.bench.running import read_missing
-from step1x_edit.bench.score_tables import write_tables
+from step1x_edit.bench.score_tables import RECORD, write_tables
 from step1x_edit.bench.scores import CaseScore
 from step1x_edit.errors import Step1XError
 
 ANSWERS = "answers.sqlite"
-RECORD = "judge.json"
 SWAPPED = "\n\nThe pictures come in the other order here: the edited picture first, the original second."
 
 
 @dataclass(frozen=True)
 class JudgeState:
-    """How far judging is: questions in all, answered, without an answer for now, and dollars spent, earlier runs included."""
+    """How far judging is: questions in all, answered, without an answer for now, and dollars spent, earlier runs included.
+
+    While it is under way the dollars are those of all folders that share the purse, at the end those of this one.
+    """
 
     total: int
     answered: int
@@ -72,36 +74,58 @@ def judge_results(
     folder: Path,
     *,
     limits: Limits,
-    prices: Prices,
+    purse: Purse,
     repeats: int = 1,
     swap: bool = False,
     progress: Callable[[JudgeState], None] = lambda state: None,
 ) -> Judged:
     """Ask what has no cached answer yet, and write the score tables into `<folder>/scores/<judge>`.
 
+    Args:
+        judge: who is asked.
+        rubric: what is asked.
+        cases: what the system was asked.
+        folder: of the system's results.
+        limits: rate, attempts and time-outs.
+        purse: what this folder and others cost, see `open_purse`.
+        repeats: how often each question is asked.
+        swap: ask with the pictures in the other order, too.
+        progress: told after each answer.
+
     Raises:
-        UsageError: the limits cannot be kept.
         Step1XError: the judge answers no question; what it answered before is kept.
     """
-    limits.check(prices)
     place = folder / "scores" / judge.name
     cache = AnswerCache(place / ANSWERS)
     try:
         missing = read_missing(folder, [case.name for case in cases])
         questions = _list_questions(judge, rubric, [c for c in cases if c.name not in missing], folder, cache, repeats, swap)
         answers = cache.read()
-        costs = [kept.cost for kept in answers.values()]
-        purse = Purse(prices, limits.budget, sum(costs), max(costs, default=0.0))
         failures, ended = _ask_all(judge, rubric, questions, answers, cache, limits, purse, progress)
         found = [_score(case, [q for q in questions.get(case.name, ()) if not q.swapped], answers, failures, missing) for case in cases]
         flat = [question for group in questions.values() for question in group]
         noise = _measure_noise(flat, answers)
-        state = JudgeState(len(flat), sum(q.name in answers for q in flat), len(failures), purse.spent)
+        state = JudgeState(len(flat), sum(q.name in answers for q in flat), len(failures), sum(kept.cost for kept in answers.values()))
         write_tables(place, folder.resolve().name, found)
         _write_record(place / RECORD, judge, rubric, [answers[q.name] for q in flat if q.name in answers], found, repeats, state, noise)
     finally:
         cache.close()
     return Judged(found, state, ended, noise)
+
+
+def open_purse(judge: Judge, folders: Iterable[Path], limits: Limits, prices: Prices) -> Purse:
+    """One purse for some result folders, out of which their answers so far were paid.
+
+    Raises:
+        UsageError: the limits cannot be kept.
+    """
+    limits.check(prices)
+    costs = []
+    for folder in folders:
+        cache = AnswerCache(folder / "scores" / judge.name / ANSWERS)
+        costs += [kept.cost for kept in cache.read().values()]
+        cache.close()
+    return Purse(prices, limits.budget, sum(costs), max(costs, default=0.0))
 
 
 def _list_questions(
@@ -139,21 +163,20 @@ def _ask_all(
     total = sum(len(group) for group in questions.values())
     waiting, pace = list(pending.values()), Pace(limits.per_minute)
     failures: dict[str, str] = {}
-    ended, problem = "", None
+    ended, problem = False, None
 
     def ask(question: _Asked) -> tuple[_Asked, Kept]:
         purse.begin()
-        reply: Reply | None = None
-        refusal, cost = "", 0.0
+        reply, refusal = Reply(""), ""
         try:
             text = rubric.fill(question.part, question.case.instruction) + (SWAPPED if question.swapped else "")
             asked = Question(text, tuple(path.read_bytes() for path in question.pictures))
             reply, _ = call(lambda: judge.ask(asked, question.repeat), limits, pace)
         except Refused as error:
-            refusal = str(error)
+            refusal, reply = str(error), Reply("", error.usage)
         finally:
-            cost = purse.end(reply.usage if reply else None)
-        return question, cache.keep(question.name, reply or Reply(""), cost, refusal)
+            cost = purse.end(reply.usage)
+        return question, cache.keep(question.name, reply, cost, refusal)
 
     def tell() -> None:
         progress(JudgeState(total, total - len(pending) + done, len(failures), purse.spent))
@@ -174,8 +197,8 @@ def _ask_all(
                     try:
                         question, answers[name] = future.result()
                         done += 1
-                    except BudgetReached as error:
-                        ended = str(error)
+                    except BudgetReached:
+                        ended = True
                         failures[name] = "not asked: the cost cap was reached"
                     except Passing as error:
                         failures[name] = str(error)
@@ -191,7 +214,7 @@ def _ask_all(
     if problem is not None:
         raise problem
     failures.update({question.name: "not asked: the cost cap was reached" for question in waiting})
-    return failures, ended
+    return failures, purse.describe_end() if ended else ""
 
 
 def _read(kept: Kept) -> float:

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from step1x_edit.bench.calls import Passing, Refused, Usage
+from step1x_edit.bench.calls import Passing, Refused, Usage, dig, hide_login, read_count
 from step1x_edit.bench.judges.judge import Question, Reply
 from step1x_edit.bench.systems.openai_images import explain, open_client
 from step1x_edit.bench.systems.system import name_folder
@@ -21,10 +21,11 @@ class ChatJudge:
 
     def __init__(self, model: str, url: str | None, key: str | None, timeout: float, options: Mapping[str, Any]) -> None:
         self.client = open_client(url, key, timeout)
+        self.place = hide_login(str(self.client.base_url))
         self.model = model
         self.options = {"temperature": 0, "max_tokens": LONGEST_ANSWER, **options}
         self.name = name_folder(model)
-        self.facts: Mapping[str, Any] = {"model": model, "url": str(self.client.base_url), "options": self.options}
+        self.facts: Mapping[str, Any] = {"model": model, "url": self.place, "options": self.options}
 
     def ask(self, question: Question, repeat: int) -> Reply:
         """One call."""
@@ -33,14 +34,22 @@ class ChatJudge:
             url = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
             content.append({"type": "image_url", "image_url": {"url": url}})
         messages: Any = [{"role": "user", "content": content}]
-        with explain(str(self.client.base_url)):
-            answer = self.client.chat.completions.create(model=self.model, messages=messages, extra_body=self.options)
-        if isinstance(answer, str) or not answer.choices:
+        with explain(self.place):
+            raw = self.client.chat.completions.with_raw_response.create(model=self.model, messages=messages, extra_body=self.options)
+            answer = raw.http_response.json()
+        message = dig(answer, "choices", 0, "message")
+        if not isinstance(message, dict):
             raise Passing("the answer cannot be read")
-        choice, usage = answer.choices[0], answer.usage
-        if choice.message.refusal:
-            raise Refused(f"the judge refused: {choice.message.refusal[:200]}")
-        if choice.finish_reason == "content_filter":
-            raise Refused("the judge's answer was filtered")
-        used = Usage(usage.prompt_tokens, usage.completion_tokens) if usage else Usage()
-        return Reply(choice.message.content or "", used, answer.model or self.model)
+        used = Usage(*(read_count(dig(answer, "usage", count)) for count in ("prompt_tokens", "completion_tokens")))
+        if refusal := message.get("refusal"):
+            raise Refused(f"the judge refused: {str(refusal)[:200]}", used)
+        if dig(answer, "choices", 0, "finish_reason") == "content_filter":
+            raise Refused("the judge's answer was filtered", used)
+        return Reply(_read_content(message.get("content")), used, str(answer.get("model") or self.model))
+
+
+def _read_content(content: Any) -> str:
+    """What the judge said: a text, or with some services a list of parts that are texts."""
+    parts = content if isinstance(content, list) else [{"text": content}]
+    texts = (dig(part, "text") for part in parts)
+    return "".join(text for text in texts if isinstance(text, str))

@@ -7,7 +7,6 @@ can be made out, it counts; where there is none, or several that differ, the ans
 from __future__ import annotations
 
 import json
-import math
 import re
 from typing import Any
 
@@ -74,7 +73,7 @@ def _check(value: Any) -> float:
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Unreadable("a score is not a number")
-    if not math.isfinite(value) or not 0 <= value <= 10:
+    if not 0 <= value <= 10:
         raise Unreadable("a score is not within 0 and 10")
     return float(value)
 

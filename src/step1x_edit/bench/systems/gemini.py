@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from step1x_edit.bench.calls import Passing, Refused, Usage
+from step1x_edit.bench.calls import Passing, Refused, Usage, hide_login
 from step1x_edit.bench.gedit import BenchCase
 from step1x_edit.bench.systems.openai_images import sort_out
 from step1x_edit.bench.systems.system import Edited, Settings, decode, encode_png, name_folder
@@ -35,7 +35,7 @@ class Gemini:
         self.model = settings.model or DEFAULT_MODEL
         self.options = dict(settings.options)
         self.name = name_folder(self.model)
-        self.facts: Mapping[str, Any] = {"model": self.model, "url": settings.url or "Google", "options": self.options}
+        self.facts: Mapping[str, Any] = {"model": self.model, "url": hide_login(settings.url or "Google"), "options": self.options}
 
     def edit(self, case: BenchCase, picture: Image.Image, seed: int) -> Edited:
         """One call."""
@@ -44,19 +44,21 @@ class Gemini:
         parts = [types.Part.from_text(text=case.instruction), types.Part.from_bytes(data=encode_png(picture), mime_type="image/png")]
         values = {"response_modalities": ["TEXT", "IMAGE"], "seed": seed % 2**31, **self.options}
         answer = self._ask([types.Content(role="user", parts=parts)], types.GenerateContentConfig(**values))
+        count = answer.usage_metadata
+        tokens = ((count and count.prompt_token_count) or 0, (count and count.candidates_token_count) or 0)
         if answer.prompt_feedback and answer.prompt_feedback.block_reason:
-            raise Refused(f"blocked: {_name(answer.prompt_feedback.block_reason)}")
+            raise Refused(f"blocked: {_name(answer.prompt_feedback.block_reason)}", Usage(*tokens))
         said = []
         for candidate in answer.candidates or []:
             for part in (candidate.content.parts if candidate.content else None) or []:
                 if part.inline_data and part.inline_data.data:
-                    count = answer.usage_metadata
-                    used = Usage((count and count.prompt_token_count) or 0, (count and count.candidates_token_count) or 0, 1)
-                    return Edited(decode(part.inline_data.data, "Gemini"), used, answer.model_version or self.model)
+                    used = Usage(*tokens, 1)
+                    return Edited(decode(part.inline_data.data, "Gemini", used), used, answer.model_version or self.model)
                 said.append(part.text or "")
             if candidate.finish_reason and _name(candidate.finish_reason) != "STOP":
-                raise Refused(f"stopped: {_name(candidate.finish_reason)}")
-        raise Refused(f"it answered in words alone: {' '.join(said)[:200]}" if any(said) else "the answer holds no picture")
+                raise Refused(f"stopped: {_name(candidate.finish_reason)}", Usage(*tokens))
+        reason = f"it answered in words alone: {' '.join(said)[:200]}" if any(said) else "the answer holds no picture"
+        raise Refused(reason, Usage(*tokens))
 
     def _ask(self, contents: Any, config: Any) -> Any:
         import httpx
@@ -71,7 +73,7 @@ class Gemini:
             raise Passing("it took too long") from error
         except (httpx.HTTPError, httpx2.HTTPError) as error:
             raise Passing("Gemini is out of reach") from error
-        except ValueError as error:  # what the client raises on an answer that is not of its form
+        except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:  # the client, on an answer of another form
             raise Passing("the answer cannot be read") from error
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from step1x_edit.bench.calls import Passing, Refused, Usage, read_retry_after
+from step1x_edit.bench.calls import Passing, Refused, Usage, dig, hide_login, read_count, read_retry_after
 from step1x_edit.bench.gedit import BenchCase
 from step1x_edit.bench.systems.system import Edited, Settings, decode, encode_png, name_folder
 from step1x_edit.errors import Step1XError, UsageError
@@ -29,26 +29,28 @@ class OpenAIImages:
 
     def __init__(self, model: str, url: str | None, key: str | None, timeout: float, options: Mapping[str, Any]) -> None:
         self.client = open_client(url, key, timeout)
+        self.place = hide_login(str(self.client.base_url))
         self.model = model
         self.options = dict(options)
         self.name = name_folder(model)
-        self.facts: Mapping[str, Any] = {"model": model, "url": str(self.client.base_url), "options": self.options}
+        self.facts: Mapping[str, Any] = {"model": model, "url": self.place, "options": self.options}
 
     def edit(self, case: BenchCase, picture: Image.Image, seed: int) -> Edited:
         """One call. The protocol has no seed."""
-        with explain(str(self.client.base_url)):
-            answer = self.client.images.edit(
+        with explain(self.place):
+            raw = self.client.images.with_raw_response.edit(
                 model=self.model, image=("source.png", encode_png(picture), "image/png"), prompt=case.instruction, extra_body=self.options
             )
-        if isinstance(answer, str):
+            answer = raw.http_response.json()
+        if not isinstance(answer, dict):
             raise Passing("the answer cannot be read")
-        found = answer.data[0] if answer.data else None
-        if found is None or not (found.b64_json or found.url):
-            raise Refused("the answer holds no picture")
-        data = _unpack(found.b64_json) if found.b64_json else self._fetch(str(found.url))
-        usage = answer.usage
-        used = Usage(usage.input_tokens, usage.output_tokens, 1) if usage else Usage(pictures=1)
-        return Edited(decode(data, "the service"), used, getattr(answer, "model", None) or self.model)
+        text, address = dig(answer, "data", 0, "b64_json"), dig(answer, "data", 0, "url")
+        given, made = (read_count(dig(answer, "usage", count)) for count in ("input_tokens", "output_tokens"))
+        if not (text or address):
+            raise Refused("the answer holds no picture", Usage(given, made))
+        used = Usage(given, made, 1)
+        data = _unpack(str(text), used) if text else self._fetch(str(address))
+        return Edited(decode(data, "the service", used), used, str(answer.get("model") or self.model))
 
     def _fetch(self, url: str) -> bytes:
         return fetch(url, float(self.client.timeout) if isinstance(self.client.timeout, int | float) else 60.0)
@@ -82,13 +84,13 @@ def explain(service: str) -> Iterator[None]:
         raise sort_out(
             error.status_code, str(error.code or ""), _message(error), error.response.headers.get("retry-after"), service
         ) from error
-    except (openai.APIError, ValueError) as error:  # the latter for an answer that claims to be JSON and is not
+    except (openai.APIError, ValueError, RecursionError) as error:  # the latter two for what claims to be JSON and is not, or is endless
         raise Passing(f"the answer of {service} cannot be read") from error
 
 
 def sort_out(status: int, code: str, message: str, retry_after: str | None, service: str) -> Step1XError:
     """What an HTTP status means for the run."""
-    if code in _OUT_OF_MONEY:
+    if code in _OUT_OF_MONEY or status == 402:
         return Step1XError(f"{service} says that the account's money is used up ({message}).")
     if status in _PASSING or status >= 500:
         return Passing(f"status {status}", read_retry_after(retry_after))
@@ -103,7 +105,7 @@ def fetch(url: str, timeout: float) -> bytes:
 
     try:
         answer = httpx.get(url, timeout=timeout, follow_redirects=True)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Passing("the picture's address is out of reach") from error
     if answer.status_code != 200:
         raise Passing(f"the picture's address answered with status {answer.status_code}")
@@ -115,11 +117,11 @@ def _message(error: openai.APIStatusError) -> str:
     return str(body.get("message") or error.message)[:300]
 
 
-def _unpack(text: str) -> bytes:
+def _unpack(text: str, used: Usage) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except ValueError as error:
-        raise Refused("the answer holds no whole picture") from error
+        raise Refused("the answer holds no whole picture", used) from error
 
 
 def openai_images(settings: Settings) -> OpenAIImages:

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from step1x_edit.bench.calls import Passing, Refused, Usage
+from step1x_edit.bench.calls import Passing, Refused, Usage, dig, hide_login, read_count
 from step1x_edit.bench.gedit import BenchCase
 from step1x_edit.bench.systems.openai_images import fetch, sort_out
 from step1x_edit.bench.systems.system import Edited, Settings, decode, encode_png, name_folder
@@ -37,7 +37,7 @@ class SeedEdit:
         self.timeout = settings.timeout
         self.options = dict(settings.options)
         self.name = name_folder(self.model)
-        self.facts: Mapping[str, Any] = {"model": self.model, "url": self.url, "options": self.options}
+        self.facts: Mapping[str, Any] = {"model": self.model, "url": hide_login(self.url), "options": self.options}
 
     def edit(self, case: BenchCase, picture: Image.Image, seed: int) -> Edited:
         """One call; the result keeps the picture's shape."""
@@ -52,20 +52,20 @@ class SeedEdit:
             **self.options,
         }
         answer = self._post(body)
-        found = next(iter(answer.get("data") or []), None) or {}
-        if error := found.get("error") or answer.get("error"):
-            raise Refused(str(error.get("message", error))[:300])
-        usage = answer.get("usage") or {}
-        used = Usage(0, int(usage.get("output_tokens") or 0), int(usage.get("generated_images") or 1))
+        found = dig(answer, "data", 0)
+        tokens, pictures = (read_count(dig(answer, "usage", count)) for count in ("output_tokens", "generated_images"))
+        if error := dig(found, "error") or answer.get("error"):
+            raise Refused(str(dig(error, "message") or error)[:300], Usage(0, tokens, pictures))
+        used = Usage(0, tokens, pictures or 1)
         model = str(answer.get("model") or self.model)
-        if text := found.get("b64_json"):
+        if text := dig(found, "b64_json"):
             try:
-                return Edited(decode(base64.b64decode(text, validate=True), "SeedEdit"), used, model)
+                return Edited(decode(base64.b64decode(str(text), validate=True), "SeedEdit", used), used, model)
             except ValueError as problem:
-                raise Refused("the answer holds no whole picture") from problem
-        if address := found.get("url"):
-            return Edited(decode(fetch(str(address), self.timeout), "SeedEdit"), used, model)
-        raise Refused("the answer holds no picture")
+                raise Refused("the answer holds no whole picture", used) from problem
+        if address := dig(found, "url"):
+            return Edited(decode(fetch(str(address), self.timeout), "SeedEdit", used), used, model)
+        raise Refused("the answer holds no picture", Usage(0, tokens, pictures))
 
     def _post(self, body: Mapping[str, Any]) -> dict[str, Any]:
         import httpx
@@ -79,16 +79,15 @@ class SeedEdit:
             raise Passing("SeedEdit is out of reach") from error
         try:
             content = answer.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             content = {}
         content = content if isinstance(content, dict) else {}
         if answer.status_code == 200:
             if not content:
                 raise Passing("the answer cannot be read")
             return content
-        found = content.get("error")
-        problem: dict[str, Any] = found if isinstance(found, dict) else {}
-        code, message = str(problem.get("code", "")), str(problem.get("message", ""))[:300]
+        code, message = (str(dig(content, "error", key) or "") for key in ("code", "message"))
+        message = message[:300]
         if code in _OUT_OF_MONEY:
             raise Step1XError(f"SeedEdit says that the account's money is used up ({message}).")
         if _SENSITIVE in code.lower():

@@ -65,7 +65,7 @@ class Settings:
         model: the name after the colon: a model, a repository, a folder.
         url: address of the service, where it is not the usual one.
         key: what the service is paid with; never written anywhere.
-        timeout: seconds that one attempt may take.
+        timeout: seconds without any of an answer after which an attempt is given up.
         options: passed on to the service or pipeline as they are.
         device: where a local pipeline runs.
         open_editor: opens our own editor.
@@ -87,12 +87,12 @@ def encode_png(picture: Image.Image) -> bytes:
     return data.getvalue()
 
 
-def decode(data: bytes, service: str) -> Image.Image:
-    """What a service sent as a picture."""
+def decode(data: bytes, service: str, used: Usage) -> Image.Image:
+    """What a service sent as a picture, and is paid for."""
     try:
         return read_image(data).image
     except ImageError as error:
-        raise Refused(f"{service} sent no whole picture") from error
+        raise Refused(f"{service} sent no whole picture", used) from error
 
 
 def name_folder(text: str) -> str:

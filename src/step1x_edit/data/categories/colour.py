@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import numpy as np
@@ -37,9 +38,9 @@ def _turn_hue(rng: random.Random, materials: Materials, size: int) -> Draft | No
     english = [f"the {before} parts", f"the {before} areas", f"everything {before}", f"the {before} colour", before]
     zh = COLOURS[before].zh
     chinese = [f"{zh}的部分", f"{zh}的区域", f"所有{zh}", f"{zh}", zh]
-    if photograph.topic and before != "green" and shares[before] > 0.2:
+    if photograph.topic in FLOWERS_ZH and before != "green" and shares[before] > 0.2:
         english += [f"the {before} flowers", f"the {before} {photograph.topic}"] * 2
-        chinese += [f"{zh}的花", f"{zh}的{FLOWERS_ZH.get(photograph.topic, '部分')}"] * 2
+        chinese += [f"{zh}的花", f"{zh}的{FLOWERS_ZH[photograph.topic]}"] * 2
     way = rng.randrange(len(english))
     return Draft(
         source=source,
@@ -62,19 +63,25 @@ def _paint_subject(rng: random.Random, materials: Materials, size: int) -> Draft
     source, target = background.copy(), background.copy()
     for item in placed:
         item.draw(source)
-    repainted = [Placed(wanted.subject, painted, wanted.left, wanted.top, wanted.place, wanted.shadow), *placed[1:]]
+    subject = dataclasses.replace(wanted.subject, en=_rename(wanted.subject.en, after))
+    repainted = [Placed(subject, painted, wanted.left, wanted.top, wanted.place, wanted.shadow), *placed[1:]]
     for item in repainted:
         item.draw(target)
     touched = paste(source.copy(), wanted.sprite, wanted.left, wanted.top)
     english, chinese, short = refer(rng, wanted, placed[1:])
-    caption = describe(placed, photograph.caption)
     return Draft(
         source=source,
         target=target,
         touched=touched,
         request=Request("colour", {"what": english, "colour": after}, {"what": chinese, "colour": COLOURS[after].zh}),
-        source_caption=caption,
-        target_caption=caption.replace(wanted.subject.en, f"{after} {wanted.subject.en}", 1),
+        source_caption=describe(placed, photograph.caption),
+        target_caption=describe(repainted, photograph.caption),
         edit=f"recolour {short} to {after}",
         parameters=gather_facts(photograph, placed),
     )
+
+
+def _rename(name: str, colour: str) -> str:
+    """What something is called once it has a colour: "blue diamond", "grey" -> "grey diamond". An orange stays one."""
+    *words, thing = name.split()
+    return " ".join([colour, *(word for word in words if word not in COLOURS), thing])

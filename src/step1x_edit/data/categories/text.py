@@ -11,7 +11,7 @@ from step1x_edit.data.compositing import paste, place_box
 from step1x_edit.data.lettering import WORDS, letter
 from step1x_edit.data.materials import Materials
 from step1x_edit.data.triplet import Draft, Mask, Pixels, Request
-from step1x_edit.data.vocabulary import PLACES
+from step1x_edit.data.vocabulary import PLACES, with_article
 
 _PLACES = ("centre", "top", "bottom")
 _DARK = ("black", "red", "blue", "green", "purple")
@@ -43,7 +43,7 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
         touched = touched | _write(target, shown, colour, height, place)
     if way == "remove" and plate is not None and rng.random() < 0.5:
         target, touched, way = background.copy(), plate_mask, "remove sign"
-    caption = f"{photograph.caption}, with a {plate} sign" if plate else photograph.caption
+    caption = f"{photograph.caption}, with {with_article(f'{plate} sign')}" if plate else photograph.caption
     after = photograph.caption if way == "remove sign" else caption
     place_en, place_zh = PLACES[place][:2]
     english = {"word": word, "other": other, "colour": colour, "place": place_en}

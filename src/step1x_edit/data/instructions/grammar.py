@@ -12,11 +12,13 @@ import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 
+from step1x_edit.data.colours import COLOURS
 from step1x_edit.data.split import Part
+from step1x_edit.data.vocabulary import choose_article
 
 _KEPT_OUT = 10
-_AN = re.compile(r"\b([Aa]) (orange\b)")
-"""Templates say "a {colour}"; of the colours' names, one begins with a vowel."""
+_AN = re.compile(rf"\b([Aa]) ((?:{'|'.join(name for name in COLOURS if choose_article(name) == 'an')})\b)")
+"""Templates say "a {colour}", whatever the colour."""
 
 
 @dataclass(frozen=True)

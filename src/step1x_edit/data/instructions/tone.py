@@ -15,7 +15,7 @@ def _graded(name: str, en: tuple[str, ...], zh: tuple[str, ...]) -> dict[str, Cl
         ),
         f"tone {name} much": Clauses(
             tuple(t.format(g=g).replace("  ", " ").strip() for t in en for g in ("much", "a lot")),
-            tuple(t.format(g=g) for t in zh for g in ("大幅", "非常")),
+            tuple(t.format(g=g) for t in zh for g in ("明显更", "非常")),
         ),
     }
 
@@ -35,7 +35,7 @@ _COMPARATIVES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "colder": (
         ("make it {g} colder", "make the colours {g} cooler", "turn the light {g} colder", "make the white balance {g} cooler"),
-        ("让色调{g}冷", "把颜色调得{g}冷", "把照片变得{g}冷", "让光线{g}冷一些"),
+        ("让色调{g}冷", "把颜色调得{g}冷", "把照片变得{g}冷", "让光线{g}清冷"),
     ),
     "vivid": (
         ("make the colours {g} more vivid", "make it {g} more saturated", "make the photo {g} more colourful", "get {g} richer colours"),

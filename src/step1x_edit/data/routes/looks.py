@@ -14,6 +14,7 @@ from step1x_edit.data.tools.edges import draw_control
 from step1x_edit.data.tools.protocols import Look
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Request
+from step1x_edit.data.vocabulary import with_article
 
 Choice = tuple[Look, str, str]
 """A look, its English and its Chinese name."""
@@ -63,7 +64,7 @@ def make_look(
 
 def _caption_look(found: Found, look: Look) -> str:
     noun = found.label or "thing"
-    return f"a {look.name} {noun}" if look.kind == "colour" else f"a {noun} made of {look.name}"
+    return with_article(f"{look.name} {noun}") if look.kind == "colour" else f"{with_article(noun)} made of {look.name}"
 
 
 def _gather(frame: Frame, found: Found, look: Look, seed: int, tools: Toolbox) -> dict[str, Any]:
