@@ -47,9 +47,7 @@ def edit(
     ] = None,
     like: Annotated[
         Path | None,
-        typer.Option(
-            "--like", help="An edited picture: do to this one what was done there, in its last turn; other options win.", show_default=False
-        ),
+        typer.Option("--like", help="An edited picture: do to this one what was done there last; other options win.", show_default=False),
     ] = None,
     model: Annotated[str | None, typer.Option("--model", help="Model to use, mini by default; see step1x models list.")] = None,
     weights: Annotated[

@@ -24,6 +24,10 @@ class ContentFilter(Protocol):
         """Why this is not handed out, in one sentence for the client; None lets it pass."""
 
 
+_NOT_MADE = (TypeError, ValueError, LookupError, AttributeError, ImportError, OSError, RuntimeError)
+"""What an owner's class raises where it cannot be made."""
+
+
 def load_filter(place: str) -> ContentFilter:
     """Make the filter at module:name.
 
@@ -39,6 +43,6 @@ def load_filter(place: str) -> ContentFilter:
         raise UsageError(f"There is no content filter at {place!r} ({error}); give it as package.module:name.") from error
     try:
         made: ContentFilter = make()
-    except Exception as error:  # whatever the owner's code raises, starting it once more would not help
+    except _NOT_MADE as error:  # starting it once more would not help
         raise UsageError(f"The content filter at {place!r} cannot be made ({type(error).__name__}: {error}).") from error
     return made
