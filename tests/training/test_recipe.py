@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from step1x_edit.errors import UsageError
+from step1x_edit.errors import UsageError, WeightsError
+from step1x_edit.model.presets import PRESETS
 from step1x_edit.training.recipe import read_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +76,7 @@ def test_settings_lie_over_the_file() -> None:
         ("optim", "key=value"),
         ("task.name=edit", "not a section"),
         ("stages=[]", "stages"),
+        ("model.preset=v9", "there is no preset v9"),
         ("model={}", "model.autoencoder and model.mllm must name"),
         ('stages=[{until=5, size=64, batch=1}, {until=5, size=64, batch=1}]', "each stage must end after"),
         ('stages=[{until=5, size=64, batch=1, mixture={dragons=1}}]', "mixture"),
@@ -84,6 +86,15 @@ def test_a_wrong_setting_is_one_sentence(setting: str, said: str) -> None:
     with pytest.raises(UsageError, match=said) as caught:
         read_recipe(ROOT / "recipes/mini_edit.toml", [setting])
     assert "\n" not in str(caught.value)
+
+
+def test_sizes_of_the_dit_may_differ_from_the_presets() -> None:
+    path = ROOT / "recipes/mini_deeper.toml"
+    assert read_recipe(path).model.sizes() == PRESETS["mini"]
+    assert read_recipe(path, ["model.dit.depth_single_blocks=5"]).model.sizes().dit.depth_single_blocks == 5
+    for setting, said in (("model.dit.depth=0", "depth must be at least 1"), ("model.dit.hidden=64", "hidden")):
+        with pytest.raises(WeightsError, match=said):
+            read_recipe(path, [setting]).model.sizes()
 
 
 @pytest.mark.parametrize(("text", "said"), [(b"task = ", "not valid TOML"), (b"\xff\xfe", "not valid TOML"), (None, "cannot be read")])

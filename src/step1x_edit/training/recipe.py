@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from step1x_edit.devices import choose_dtype
 from step1x_edit.errors import UsageError
@@ -101,6 +101,13 @@ class Model(_Section):
     autoencoder: Path | None = None
     mllm: Path | None = None
     start: Path | None = None
+
+    @field_validator("preset")
+    @classmethod
+    def _check_preset(cls, preset: str) -> str:
+        if preset not in PRESETS:
+            raise ValueError(f"there is no preset {preset}; choose one of {', '.join(PRESETS)}")
+        return preset
 
     def sizes(self) -> Preset:
         """The preset with the DiT's sizes; raises WeightsError where they make no model."""
