@@ -32,11 +32,9 @@ def train(shard: str, steps: int, out: Path) -> list[float]:
         "threads=1",
     ]
     words = [word for setting in settings for word in ("--set", setting)]
-    program = out / "step1x.py"
-    out.mkdir(parents=True)
-    program.write_text("from step1x_edit.cli.main import main\nmain()\n")
+    step1x = str(Path(sys.executable).with_name("step1x"))
     subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(program),
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python", step1x,
          "train", "recipes/overfit.toml", "--out", str(out), "--device", "cpu", *words],
         check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from step1x_edit.bench.gedit import TASKS, read_flag, write_text
@@ -53,11 +54,15 @@ class TableSet:
         """The folder's name: who judged."""
         return self.folder.resolve().name
 
+    @cached_property
+    def record(self) -> Mapping[str, object]:
+        """What is kept beside the tables; empty where nothing is."""
+        return _read_record(self.folder)
+
     @property
     def rubric(self) -> str:
         """What the judge was asked by; empty where that is not kept beside the tables."""
-        record = _read_record(self.folder)
-        return f"{record.get('rubric')} ({record.get('rubric_digest')})" if "rubric_digest" in record else ""
+        return f"{self.record.get('rubric')} ({self.record.get('rubric_digest')})" if "rubric_digest" in self.record else ""
 
 
 def find_tables(folder: Path) -> list[TableSet]:
@@ -72,7 +77,7 @@ def find_tables(folder: Path) -> list[TableSet]:
 
 def read_set(found: TableSet) -> list[CaseScore]:
     """Read the tables of one system, with the reasons for what is missing where they are kept beside them. See `read_tables`."""
-    kept = _read_record(found.folder).get("missing")
+    kept = found.record.get("missing")
     reasons = kept if isinstance(kept, dict) else {}
     return [
         case if case.known else replace(case, reason=str(reasons.get("/".join(case.name)) or case.reason))

@@ -10,6 +10,7 @@ from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,8 @@ from step1x_edit.model.weights import check_names, check_tensor
 from step1x_edit.training import adapters
 from step1x_edit.training.recipe import Recipe
 from step1x_edit.training.sharding import local, part_like
+
+P = TypeVar("P", bound=nn.Module)
 
 
 def build_editor(recipe: Recipe, preset: Preset, device: torch.device) -> Step1XEdit:
@@ -89,11 +92,16 @@ def _draw(preset: Preset, seed: int, connector_alone: bool = False) -> dict[str,
         editor = Step1XEdit(preset)
         editor.initialise(seed)
         return editor.state_dict()
+    connector = _fill(Connector(preset.connector, preset.dit.vec_in_dim), preset, seed)
+    return {f"connector.{name}": value for name, value in connector.state_dict().items()}
+
+
+def _fill(part: P, preset: Preset, seed: int) -> P:
+    """Give a part of the editor weights from chance, as the editor does for all of it."""
     with torch.device("meta"):
         editor = Step1XEdit(preset)
-    connector = Connector(preset.connector, preset.dit.vec_in_dim)
-    editor.initialise(seed, connector)
-    return {f"connector.{name}": value for name, value in connector.state_dict().items()}
+    editor.initialise(seed, part)
+    return part
 
 
 def _further_blocks(tensors: Mapping[str, Tensor], preset: Preset) -> dict[str, range]:
@@ -108,11 +116,8 @@ def _further_blocks(tensors: Mapping[str, Tensor], preset: Preset) -> dict[str, 
 
 def _draw_blocks(preset: Preset, further: Mapping[str, range], seed: int) -> dict[str, Tensor]:
     """Weights from chance of these blocks alone, in main memory; their gates are closed."""
-    with torch.device("meta"):
-        editor = Step1XEdit(preset)
     doubles, singles = (len(further.get(kind, "1")) for kind in ("double_blocks", "single_blocks"))
-    drawn = DiT(replace(preset.dit, depth=doubles, depth_single_blocks=singles))
-    editor.initialise(seed, drawn)
+    drawn = _fill(DiT(replace(preset.dit, depth=doubles, depth_single_blocks=singles)), preset, seed)
     weights: dict[str, Tensor] = {}
     for kind, numbers in further.items():
         for block, number in zip(getattr(drawn, kind), numbers, strict=True):
