@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # The embedded model from nothing: autoencoder, small MLLM, editor, scores. A run that is there already is gone on with, so after a kill the
-# same command goes on. On two cores that compute with bfloat16 it takes about eight hours.
+# same command goes on. On two cores that compute with bfloat16 it takes about eleven hours.
 #
 #   runs/mini.sh PHOTOS CUTOUTS [OUT]
 #
-# PHOTOS is a folder of photographs, CUTOUTS one of named RGBA subjects with a names.json, as in examples/; OUT is out/ by default.
+# PHOTOS is a folder of photographs, some of them with masks (docs/training.md, "Data"), CUTOUTS one of named RGBA subjects with a names.json,
+# as in examples/; OUT is out/ by default.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[ $# -ge 2 ] || { sed -n '2,8s/^# \?//p' "$0"; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,9s/^# \?//p' "$0"; exit 2; }
 photos=$(realpath "$1") cutouts=$(realpath "$2") out=${3:-out}
 
 train() { # NAME FOLDER [--set ...]
@@ -25,5 +26,6 @@ train more "$out/mini_more" --set "model.autoencoder=$out/mini" --set "model.mll
 train subjects "$out/mini_subjects" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_more"
 train repeats "$out/mini_repeats" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_subjects"
 train deeper "$out/mini_deeper" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_repeats"
-.venv/bin/python benchmarks/heldout.py --weights "$out/mini_deeper"
-echo "step1x edit PHOTO INSTRUCTION --weights $out/mini_deeper   edits with it"
+train marked "$out/mini_marked" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_deeper"
+.venv/bin/python benchmarks/heldout.py --weights "$out/mini_marked"
+echo "step1x edit PHOTO INSTRUCTION --weights $out/mini_marked   edits with it"

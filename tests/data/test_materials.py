@@ -42,6 +42,52 @@ def test_cutouts_are_cropped_named_and_coloured(tmp_path: Path) -> None:
     assert origin is photograph
 
 
+def save_marked(folder: Path, name: str = "car-1") -> None:
+    """A grey photograph of 60 x 40 pixels with a red box in the right half, and the mask that marks it."""
+    pixels = np.full((40, 60, 3), 128, np.uint8)
+    pixels[10:30, 30:50] = (220, 20, 20)
+    mask = np.zeros((40, 60), np.uint8)
+    mask[10:30, 30:50] = 255
+    Image.fromarray(pixels).save(folder / f"{name}.png")
+    Image.fromarray(mask).save(folder / f"{name}.mask.png")
+
+
+def test_what_a_mask_beside_a_photograph_marks_has_a_name(tmp_path: Path) -> None:
+    save_marked(tmp_path)
+    Image.new("RGB", (60, 40), "navy").save(tmp_path / "sky.png")
+    (tmp_path / "cutouts").mkdir()
+    save_cutout(tmp_path / "cutouts")
+    names = {"car-1.mask": {"en": "car", "zh": "汽车", "kind": "vehicle"}}
+    (tmp_path / "names.json").write_text(json.dumps(names))
+    materials = read_materials([tmp_path], [tmp_path / "cutouts"], Split(photographs=frozenset({"red-box"})), "train")
+    assert [photograph.name for photograph in materials.photographs] == ["car-1", "sky"]
+    (marked,) = materials.marked
+    assert marked.content is not None
+    assert (marked.name, marked.content.en, marked.content.zh, marked.content.kind) == ("car-1", "car", "汽车", "vehicle")
+    assert np.array_equal(marked.content.alpha > 0, (marked.pixels == (220, 20, 20)).all(2))
+
+
+def test_a_square_with_what_is_marked_holds_nearly_all_of_it(tmp_path: Path) -> None:
+    save_marked(tmp_path)
+    (tmp_path / "cutouts").mkdir()
+    save_cutout(tmp_path / "cutouts")
+    (tmp_path / "names.json").write_text(json.dumps({"car-1.mask": {"en": "car"}}))
+    materials = read_materials([tmp_path], [tmp_path / "cutouts"], Split(photographs=frozenset({"red-box"})), "train")
+    found = [found for seed in range(40) if (found := materials.crop_content(random.Random(seed), 64))]
+    assert len(found) > 10
+    for pixels, alpha, photograph in found:
+        assert photograph.name == "car-1"
+        assert 0.03 <= float((alpha > 128).mean()) <= 0.72
+        red = (pixels.astype(int) - (220, 20, 20)).__abs__().sum(2) < 60
+        assert float((red == (alpha > 128)).mean()) > 0.95
+
+
+def test_a_mask_without_a_name_is_explained(tmp_path: Path) -> None:
+    save_marked(tmp_path)
+    with pytest.raises(UsageError, match=r'car-1\.mask\.png has no name; put "car-1\.mask": \{"en"'):
+        read_materials([tmp_path], [tmp_path], Split(), "train")
+
+
 def test_cutouts_of_16_bits_have_the_colours_of_those_of_8(tmp_path: Path) -> None:
     save_cutout(tmp_path)
     before = read_subjects([tmp_path], Split(), "train")[0][0]

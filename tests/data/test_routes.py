@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from step1x_edit.data.instructions import CLAUSES, phrase
 from step1x_edit.data.makers import MAKERS
 from step1x_edit.data.materials import Materials, Photograph
+from step1x_edit.data.routes import colour, material
 from step1x_edit.data.routes.looks import _caption_look
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.routes.subjects import Found, Frame, guess_label, is_thing, measure_solidity
@@ -191,3 +192,11 @@ def test_captions_of_looks_have_their_article() -> None:
     looks = [Look("colour", "orange", ""), Look("colour", "red", ""), Look("material", "stone", "")]
     captions = [_caption_look(found, look) for look in looks]
     assert captions == ["an orange elephant", "a red elephant", "an elephant made of stone"]
+
+
+def test_what_a_generator_is_asked_to_draw_has_its_article() -> None:
+    found = Found(np.ones((8, 8), bool), Box(0, 0, 8, 8), "elephant", None, "centre", 0.9)
+    prompts = {choose(random.Random(seed), found)[0].prompt for choose in (colour._choose, material._choose) for seed in range(60)}
+    assert "an orange elephant, photograph, same shape and light" in prompts
+    assert "an elephant made of gold, photograph" in prompts
+    assert not any(re.match(r"a [aeio]", prompt) for prompt in prompts)

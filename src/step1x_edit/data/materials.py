@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import random
@@ -24,17 +25,41 @@ from step1x_edit.toml_files import check_values
 PHOTOGRAPH_SIDE = 320
 """Short side in pixels to which photographs are reduced: enough for crops at 256 pixels, and 850 of them fit into 400 MB."""
 
+MASK = ".mask"
+"""How a mask is called that lies beside a photograph: the grey values of `cat.mask.png` mark the named thing that `cat.jpg` shows."""
+
 _PHOTOGRAPHS = {".jpg", ".jpeg", ".png", ".webp"}
 _CUTOUTS = {".png", ".webp"}
+
+_TRIES = 8
+"""Squares drawn in search of one that holds a photograph's content."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a photograph shows: `alpha` is uint8 [H, W], 255 where it is; the names and the kind are as a `Subject`'s."""
+
+    alpha: Pixels
+    en: str
+    zh: str
+    kind: str
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """A background. `pixels` is uint8 [H, W, 3] sRGB; `topic` what it shows in a word or two, or None where nothing tells."""
+    """A background, or a picture to be edited for itself.
+
+    Attributes:
+        name: name of the file, without folder and ending.
+        pixels: uint8 [H, W, 3] sRGB.
+        topic: what it shows in a word or two, or None where nothing tells.
+        content: what in it can be edited by name, or None where nothing is marked.
+    """
 
     name: str
     pixels: Pixels
     topic: str | None = None
+    content: Content | None = None
 
     @property
     def caption(self) -> str:
@@ -53,7 +78,7 @@ class Subject:
         zh: Chinese name.
         kind: what it is in general, a key of `vocabulary.KINDS`.
         colour: the named colour that most of it has, or None.
-        path: of its file, or None where it was drawn.
+        path: of its file, or None where it was drawn or is part of a photograph.
     """
 
     name: str
@@ -66,6 +91,26 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class _Square:
+    """A square of a photograph, perhaps mirrored."""
+
+    top: int
+    left: int
+    side: int
+    mirrored: bool
+
+    def of(self, pixels: Pixels) -> Pixels:
+        """What of a picture of the photograph's size lies in it."""
+        square = pixels[self.top : self.top + self.side, self.left : self.left + self.side]
+        return square[:, ::-1] if self.mirrored else square
+
+    def cut(self, pixels: Pixels, size: int) -> Pixels:
+        """The same, scaled to `size` pixels; a fresh array."""
+        shrink = self.side > size
+        return cv2.resize(self.of(pixels), (size, size), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC).astype(np.uint8)
+
+
+@dataclass(frozen=True)
 class Materials:
     """Everything a category draws from.
 
@@ -75,6 +120,7 @@ class Materials:
         known: subjects that may be asked for by name although the source does not show them; at least one.
         difficulty: 0 for one large subject, 1 for up to several small ones.
         enlargement: how much a photograph may be enlarged at most, as far as it is large enough at all.
+        marked: those of the photographs that have a content.
     """
 
     photographs: Sequence[Photograph]
@@ -82,6 +128,7 @@ class Materials:
     known: Sequence[Subject]
     difficulty: float = 1.0
     enlargement: float = math.inf
+    marked: Sequence[Photograph] = ()
 
     def crop(self, rng: random.Random, size: int, photograph: Photograph | None = None) -> tuple[Pixels, Photograph]:
         """Cut a random square of 40 to 100 % of the short side out of a photograph, perhaps mirrored, and scale it.
@@ -90,15 +137,31 @@ class Materials:
             uint8 [size, size, 3], a fresh array, and the photograph it is from.
         """
         photo = photograph or rng.choice(self.photographs)
-        height, width = photo.pixels.shape[:2]
+        return self._frame(rng, photo.pixels, size).cut(photo.pixels, size), photo
+
+    def crop_content(self, rng: random.Random, size: int) -> tuple[Pixels, Pixels, Photograph] | None:
+        """The same out of one of the `marked`, with most of what it shows, which fills 3 to 70 % of the square.
+
+        Returns:
+            uint8 [size, size, 3], the content's alpha, uint8 [size, size], and the photograph; None where no such square was drawn.
+        """
+        photo = rng.choice(self.marked)
+        assert photo.content is not None
+        alpha = photo.content.alpha
+        whole = float(alpha.sum())
+        for _ in range(_TRIES):
+            frame = self._frame(rng, photo.pixels, size)
+            inside = float(frame.of(alpha).sum())
+            if inside >= 0.85 * whole and 0.03 <= inside / 255 / frame.side**2 <= 0.7:
+                return frame.cut(photo.pixels, size), frame.cut(alpha, size), photo
+        return None
+
+    def _frame(self, rng: random.Random, pixels: Pixels, size: int) -> _Square:
+        height, width = pixels.shape[:2]
         side = max(8, round(min(height, width) * rng.uniform(0.4, 1.0)), round(size / self.enlargement))
         side = min(side, height, width)
         top, left = int(rng.random() * (height - side + 1)), int(rng.random() * (width - side + 1))
-        square = photo.pixels[top : top + side, left : left + side]
-        if rng.random() < 0.5:
-            square = square[:, ::-1]
-        shrink = side > size
-        return cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC).astype(np.uint8), photo
+        return _Square(top, left, side, rng.random() < 0.5)
 
 
 def read_materials(
@@ -120,10 +183,12 @@ def read_materials(
     paths = _list_files(photos, _PHOTOGRAPHS)
     chosen = split.select((path.stem for path in paths), part, photographs=True)
     topics = read_names(paths)
-    photographs = [_read_photograph(path, topics.get(path)) for path in paths if path.stem in chosen]
+    contents = _read_contents([path for path in paths if path.stem in chosen])
+    photographs = [_read_photograph(path, topics.get(path), contents.get(path)) for path in paths if path.stem in chosen]
     if not photographs:
         raise UsageError(f"No {part} photograph in {_name_folders(photos)}; give a folder with pictures that the split allows there.")
-    return Materials(tuple(photographs), *read_subjects(cutouts, split, part), difficulty)
+    marked = tuple(photo for photo in photographs if photo.content)
+    return Materials(tuple(photographs), *read_subjects(cutouts, split, part), difficulty, marked=marked)
 
 
 def read_subjects(cutouts: Iterable[str | Path], split: Split, part: Part) -> tuple[tuple[Subject, ...], tuple[Subject, ...]]:
@@ -161,8 +226,13 @@ def _list_files(folders: Iterable[str | Path], endings: set[str]) -> list[Path]:
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise UsageError(f"The folder {folder} does not exist; give an existing folder of pictures.")
-        found |= {path for path in folder.rglob("*") if path.suffix.lower() in endings and path.is_file()}
+        found |= {path for path in folder.rglob("*") if path.suffix.lower() in endings and not is_mask(path) and path.is_file()}
     return sorted(found, key=lambda path: (path.stem, path))
+
+
+def is_mask(path: Path) -> bool:
+    """Whether a file marks what the photograph beside it shows."""
+    return path.name.lower().endswith(f"{MASK}.png")
 
 
 def read_names(paths: Iterable[Path]) -> dict[Path, Entry]:
@@ -183,6 +253,15 @@ def read_names(paths: Iterable[Path]) -> dict[Path, Entry]:
     return found
 
 
+def shrink(pixels: Pixels, side: int) -> Pixels:
+    """The picture with a shorter side of at most `side` pixels."""
+    factor = side / min(pixels.shape[:2])
+    if factor >= 1:
+        return pixels
+    height, width = pixels.shape[:2]
+    return cv2.resize(pixels, (round(width * factor), round(height * factor)), interpolation=cv2.INTER_AREA).astype(np.uint8)
+
+
 def _decode(path: Path, flag: int) -> Pixels:
     data = np.fromfile(path, np.uint8)
     pixels = cv2.imdecode(data, flag) if data.size else None
@@ -191,13 +270,29 @@ def _decode(path: Path, flag: int) -> Pixels:
     return np.round(pixels / 257).astype(np.uint8) if pixels.dtype == np.uint16 else pixels.astype(np.uint8)
 
 
-def _read_photograph(path: Path, entry: Entry | None) -> Photograph:
-    pixels = cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-    factor = PHOTOGRAPH_SIDE / min(pixels.shape[:2])
-    if factor < 1:
-        height, width = pixels.shape[:2]
-        pixels = cv2.resize(pixels, (round(width * factor), round(height * factor)), interpolation=cv2.INTER_AREA)
-    return Photograph(path.stem, np.ascontiguousarray(pixels, dtype=np.uint8), name_topic(path, entry))
+def _read_photograph(path: Path, entry: Entry | None, content: Content | None) -> Photograph:
+    pixels = cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB).astype(np.uint8)
+    if content and content.alpha.shape != pixels.shape[:2]:
+        raise UsageError(f"The mask of {path} has not its size; save it with {pixels.shape[1]} x {pixels.shape[0]} pixels.")
+    if content:
+        content = dataclasses.replace(content, alpha=shrink(content.alpha, PHOTOGRAPH_SIDE))
+    return Photograph(path.stem, shrink(pixels, PHOTOGRAPH_SIDE), name_topic(path, entry), content)
+
+
+def _read_contents(photographs: Iterable[Path]) -> dict[Path, Content]:
+    """What the masks beside some photographs mark; raises UsageError where a mask has no name."""
+    masks = {path.with_name(f"{path.stem}{MASK}.png"): path for path in photographs}
+    found = [mask for mask in masks if mask.is_file()]
+    names = read_names(found)
+    contents = {}
+    for mask in found:
+        entry = names.get(mask)
+        if not entry or not entry.en:
+            raise UsageError(f'The mask {mask} has no name; put "{mask.stem}": {{"en": ..., "zh": ...}} into the names.json beside it.')
+        alpha = _decode(mask, cv2.IMREAD_GRAYSCALE)
+        if alpha.any():
+            contents[masks[mask]] = Content(alpha, *describe_kind(mask.stem, entry))
+    return contents
 
 
 def name_topic(path: Path, entry: Entry | None) -> str | None:

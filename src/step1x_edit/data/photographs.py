@@ -10,13 +10,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, overload
 
-import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from step1x_edit.data.deidentification import Finding, Switches, blur_findings, deidentify
 from step1x_edit.data.licences import Credit
-from step1x_edit.data.materials import Photograph, name_topic
+from step1x_edit.data.materials import Photograph, is_mask, name_topic, shrink
 from step1x_edit.data.tools.protocols import Box
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Pixels
@@ -95,7 +94,7 @@ def list_inputs(folders: Sequence[Path]) -> list[tuple[Path, Path]]:
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"The folder {folder} does not exist; give an existing folder of photographs.")
-        paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() not in TABLES)
+        paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() not in TABLES and not is_mask(path))
         found += [(folder, path) for path in paths]
     return _tell_apart(found)
 
@@ -166,15 +165,6 @@ def hide(entry: Input, pixels: Pixels, tools: Toolbox, switches: Switches) -> In
         if switches.text == "blur" or each.kind in ("face", "number plate")
     )
     return dataclasses.replace(entry, hidden=hidden)
-
-
-def shrink(pixels: Pixels, side: int) -> Pixels:
-    """The picture with a shorter side of at most `side` pixels."""
-    factor = side / min(pixels.shape[:2])
-    if factor >= 1:
-        return pixels
-    height, width = pixels.shape[:2]
-    return cv2.resize(pixels, (round(width * factor), round(height * factor)), interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
 class PhotographFolder(Sequence[Photograph]):

@@ -7,16 +7,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from step1x_edit.data.colours import COLOURS
+import numpy as np
+
+from step1x_edit.data.colours import COLOURS, name_colour
 from step1x_edit.data.compositing import Sprite, cast_shadow, paste, place_box, scale_subject
 from step1x_edit.data.materials import Materials, Photograph, Subject
 from step1x_edit.data.triplet import Mask, Pixels
 from step1x_edit.data.vocabulary import KINDS, PLACES, with_article
 
+_FAINT = 8
+"""Alpha of 255 up to which what is marked counts as not there."""
+
 
 @dataclass(frozen=True)
 class Placed:
-    """A subject at its place in a frame: `left`, `top` and the sprite's size in pixels; `place` a key of `vocabulary.PLACES`."""
+    """A subject at its place in a frame.
+
+    Attributes:
+        subject: what it is.
+        sprite: how it looks.
+        left, top: in pixels, of the sprite.
+        place: a key of `vocabulary.PLACES`.
+        shadow: whether it casts one.
+        pasted: False for what the photograph itself shows there.
+    """
 
     subject: Subject
     sprite: Sprite
@@ -24,6 +38,7 @@ class Placed:
     top: int
     place: str
     shadow: bool = False
+    pasted: bool = True
 
     @property
     def box(self) -> tuple[int, int, int, int]:
@@ -97,6 +112,34 @@ def put_subjects(rng: random.Random, materials: Materials, background: Pixels) -
     return placed
 
 
+def find_content(rng: random.Random, materials: Materials, size: int) -> tuple[Pixels, Photograph, Placed] | None:
+    """A square of a photograph and the thing that is marked in it, at its place: drawing it there again changes nothing."""
+    found = materials.crop_content(rng, size)
+    if found is None:
+        return None
+    pixels, alpha, photograph = found
+    content = photograph.content
+    assert content is not None
+    alpha[alpha <= _FAINT] = 0
+    rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
+    top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    inner, cover = pixels[top:bottom, left:right], alpha[top:bottom, left:right, None]
+    sprite = Sprite(inner.astype(np.float32) / 255, cover.astype(np.float32) / 255)
+    multiplied = np.concatenate([(inner * sprite.alpha + 0.5).astype(np.uint8), cover], axis=2)
+    colour = name_colour(inner[cover[..., 0] > 200])
+    subject = Subject(photograph.name, multiplied, content.en, content.zh, content.kind, colour)
+    return pixels, photograph, Placed(subject, sprite, left, top, name_place(size, (left, top, right, bottom)), pasted=False)
+
+
+def set_scene(rng: random.Random, materials: Materials, size: int) -> tuple[Pixels, Photograph, list[Placed]] | None:
+    """A background with subjects to be drawn onto it, or half of the time, where there are such, a photograph and what is marked in it."""
+    if materials.marked and rng.random() < 0.5:
+        found = find_content(rng, materials, size)
+        return found and (found[0], found[1], [found[2]])
+    background, photograph = materials.crop(rng, size)
+    return background, photograph, put_subjects(rng, materials, background)
+
+
 def _overlap(one: tuple[int, int, int, int], two: tuple[int, int, int, int], gap: int) -> bool:
     return one[0] < two[2] + gap and two[0] < one[2] + gap and one[1] < two[3] + gap and two[1] < one[3] + gap
 
@@ -142,7 +185,9 @@ def refer(rng: random.Random, wanted: Placed, others: Sequence[Placed]) -> tuple
         ways.append((f"the {subject.colour} {kind_en}", f"{colour_zh}的{kind_zh}", f"{subject.colour} {kind_en}"))
     if all(other.subject.kind != subject.kind for other in others):
         ways.append((f"the {kind_en}", kind_zh, kind_en))
-    if not others:
+    if not others and wanted.pasted:
         ways.append(("the sticker", "贴纸", "sticker"))
         ways.append(("the pasted object", "贴上去的东西", "sticker"))
+    if not wanted.pasted:
+        ways.append(("the main subject", "主体", subject.en))
     return rng.choice(ways)

@@ -247,7 +247,7 @@ PRESETS: dict[str, Preset] = {
             hidden_size=192,
             num_heads=3,
             depth=2,
-            depth_single_blocks=8,
+            depth_single_blocks=12,
             axes_dim=(16, 24, 24),
             theta=10,
         ),

@@ -10,7 +10,7 @@ import numpy as np
 from step1x_edit.data.colours import COLOURS
 from step1x_edit.data.compositing import Sprite
 from step1x_edit.data.materials import Materials
-from step1x_edit.data.scene import Placed, describe, gather_facts, put_subject, refer
+from step1x_edit.data.scene import describe, find_content, gather_facts, put_subject, refer
 from step1x_edit.data.triplet import Draft, Pixels, Request
 
 _PLAIN = ("white", "black", "grey", "red", "orange", "yellow", "green", "teal", "blue", "purple", "pink")
@@ -18,9 +18,14 @@ _PLAIN = ("white", "black", "grey", "red", "orange", "yellow", "green", "teal", 
 
 def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     """Composite a subject of 45 to 85 % of the frame on a photograph, and again on the new background."""
-    background, photograph = materials.crop(rng, size)
-    placed = put_subject(rng, materials, background, rng.uniform(0.45, 0.85), plain=True)
-    placed = Placed(placed.subject, placed.sprite, placed.left, placed.top, placed.place)
+    if materials.marked and rng.random() < 0.5:
+        found = find_content(rng, materials, size)
+        if found is None:
+            return None
+        background, photograph, placed = found
+    else:
+        background, photograph = materials.crop(rng, size)
+        placed = put_subject(rng, materials, background, rng.uniform(0.45, 0.85), plain=True)
     fresh, clauses, english, chinese, edit, caption = _choose(rng, background)
     reference, reference_zh, _ = refer(rng, placed, ())
     source, target = background.copy(), fresh.copy()

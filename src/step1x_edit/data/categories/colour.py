@@ -10,7 +10,7 @@ import numpy as np
 from step1x_edit.data.colours import CHROMATIC, COLOURS, find_colour, measure_hues, recolour
 from step1x_edit.data.compositing import Sprite, paste
 from step1x_edit.data.materials import Materials
-from step1x_edit.data.scene import Placed, describe, gather_facts, put_subjects, refer
+from step1x_edit.data.scene import describe, gather_facts, refer, set_scene
 from step1x_edit.data.triplet import Draft, Request
 from step1x_edit.data.vocabulary import FLOWERS_ZH
 
@@ -55,8 +55,10 @@ def _turn_hue(rng: random.Random, materials: Materials, size: int) -> Draft | No
 
 
 def _paint_subject(rng: random.Random, materials: Materials, size: int) -> Draft | None:
-    background, photograph = materials.crop(rng, size)
-    placed = put_subjects(rng, materials, background)
+    scene = set_scene(rng, materials, size)
+    if scene is None:
+        return None
+    background, photograph, placed = scene
     wanted = placed[0]
     after = rng.choice([name for name in COLOURS if name != wanted.subject.colour])
     painted = Sprite(recolour(wanted.sprite.rgb, after), wanted.sprite.alpha)
@@ -64,7 +66,7 @@ def _paint_subject(rng: random.Random, materials: Materials, size: int) -> Draft
     for item in placed:
         item.draw(source)
     subject = dataclasses.replace(wanted.subject, en=_rename(wanted.subject.en, after))
-    repainted = [Placed(subject, painted, wanted.left, wanted.top, wanted.place, wanted.shadow), *placed[1:]]
+    repainted = [dataclasses.replace(wanted, subject=subject, sprite=painted), *placed[1:]]
     for item in repainted:
         item.draw(target)
     touched = paste(source.copy(), wanted.sprite, wanted.left, wanted.top)

@@ -5,6 +5,7 @@ The texture belongs to the material's name and to the place in the frame, not to
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 
 from step1x_edit.data.compositing import Sprite, paste
 from step1x_edit.data.materials import Materials
-from step1x_edit.data.scene import Placed, describe, gather_facts, put_subjects, refer
+from step1x_edit.data.scene import describe, gather_facts, refer, set_scene
 from step1x_edit.data.triplet import Draft, Floats, Request
 
 
@@ -110,15 +111,17 @@ def give_material(sprite: Sprite, name: str, left: int, top: int, size: int) -> 
 
 def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     """Paste one or two subjects; in the target the first is made of another material."""
-    background, photograph = materials.crop(rng, size)
-    placed = put_subjects(rng, materials, background)
+    scene = set_scene(rng, materials, size)
+    if scene is None:
+        return None
+    background, photograph, placed = scene
     wanted = placed[0]
     name = rng.choice(tuple(MATERIALS))
     source, target = background.copy(), background.copy()
     for item in placed:
         item.draw(source)
     remade = give_material(wanted.sprite, name, wanted.left, wanted.top, size)
-    for item in [Placed(wanted.subject, remade, wanted.left, wanted.top, wanted.place, wanted.shadow), *placed[1:]]:
+    for item in [dataclasses.replace(wanted, sprite=remade), *placed[1:]]:
         item.draw(target)
     touched = paste(background.copy(), wanted.sprite, wanted.left, wanted.top)
     english, chinese, short = refer(rng, wanted, placed[1:])

@@ -12,6 +12,7 @@ from step1x_edit.data.routes.subjects import Found
 from step1x_edit.data.tools.protocols import Look
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Request
+from step1x_edit.data.vocabulary import with_article
 
 
 def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, size: int) -> Draft | Unsuited:
@@ -21,7 +22,8 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
 
 def _choose(rng: random.Random, found: Found) -> Choice:
     name = rng.choice([name for name in COLOURS if name not in (found.colour, "grey")])
-    return Look("colour", name, f"a {name} {found.label or 'object'}, photograph, same shape and light"), name, COLOURS[name].zh
+    thing = with_article(f"{name} {found.label or 'object'}")
+    return Look("colour", name, f"{thing}, photograph, same shape and light"), name, COLOURS[name].zh
 
 
 def _word(english: str, chinese: str, short: str, colour: str, colour_zh: str) -> tuple[Request, str]:

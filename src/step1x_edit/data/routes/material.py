@@ -12,6 +12,7 @@ from step1x_edit.data.routes.subjects import Found
 from step1x_edit.data.tools.protocols import Look
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Request
+from step1x_edit.data.vocabulary import with_article
 
 
 def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, size: int) -> Draft | Unsuited:
@@ -21,7 +22,7 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
 
 def _choose(rng: random.Random, found: Found) -> Choice:
     name = rng.choice(tuple(MATERIALS))
-    return Look("material", name, f"a {found.label or 'sculpture'} made of {name}, photograph"), name, MATERIALS[name].zh
+    return Look("material", name, f"{with_article(found.label or 'sculpture')} made of {name}, photograph"), name, MATERIALS[name].zh
 
 
 def _word(english: str, chinese: str, short: str, material: str, material_zh: str) -> tuple[Request, str]:

@@ -13,10 +13,11 @@ from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.protocols import Tag, ToolCard
 from step1x_edit.data.tools.weights import find_weights, load_model, load_processor, name_place, name_versions
 from step1x_edit.data.triplet import Floats, Pixels
+from step1x_edit.data.vocabulary import with_article
 
 MODEL = "openai/clip-vit-large-patch14"
 
-_TEMPLATES = ("a photo of a {}", "a close-up of a {}", "a {} in a scene")
+_TEMPLATES = ("a photo of {}", "a close-up of {}", "{} in a scene")
 """A word's vector is the mean over them, which a single phrasing moves less."""
 
 _SUREST = 12
@@ -91,7 +92,7 @@ class Clip:
     @cached_property
     def _vocabulary(self) -> Floats:
         """float32 [words, D]."""
-        texts = [template.format(word) for word in self.words for template in _TEMPLATES]
+        texts = [template.format(with_article(word)) for word in self.words for template in _TEMPLATES]
         vectors = self._embed_texts(texts).reshape(len(self.words), len(_TEMPLATES), -1).mean(1)
         return np.stack([_normalise(vector) for vector in vectors])
 
