@@ -1,11 +1,12 @@
 """How often the embedded model does what it was asked, on photographs, subjects and wordings that nothing was trained on.
 
     python benchmarks/heldout.py                      # the table of the README and of the model card
+    python benchmarks/heldout.py --marked             # edits of things photographed where they stand
     python benchmarks/heldout.py --cases 10 --raw     # quicker, and of the drawing itself
     python benchmarks/heldout.py --cases 10 --size 512 --work 128 --difficulty 1 --refine 0.5     # small subjects, with a second pass
 
 The cases are made from examples/photos and examples/cutouts, so their true results are known. The subjects are pasted: easier than those
-that were photographed where they stand. See step1x_edit.bench.heldout for what is counted.
+that were photographed where they stand, which examples/marked has some of. See step1x_edit.bench.heldout for what is counted.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="mini", help="model to measure")
     parser.add_argument("--weights", type=Path, help="folder of its weights, where they are not in their usual place")
-    parser.add_argument("--photos", type=Path, default=ROOT / "examples/photos")
+    parser.add_argument("--photos", type=Path, help="photographs (default examples/photos, or examples/marked with --marked)")
+    parser.add_argument("--marked", action="store_true", help="edit only what the photographs themselves show, where a mask marks it")
     parser.add_argument("--cutouts", type=Path, default=ROOT / "examples/cutouts")
     parser.add_argument("--split", type=Path, default=ROOT / "recipes/mini_heldout.toml")
     parser.add_argument("--cases", type=int, default=40, help="cases a category, half of them in Chinese (default 40)")
@@ -41,7 +43,7 @@ def main() -> None:
     from PIL import Image
     from transformers.utils import logging
 
-    from step1x_edit.bench.heldout import Case, draw_cases, score, tabulate
+    from step1x_edit.bench.heldout import MARKED, Case, draw_cases, score, shows_its_own, tabulate
     from step1x_edit.comparison import side_by_side
     from step1x_edit.data.split import Split
     from step1x_edit.data.stream import TripletStream
@@ -50,14 +52,16 @@ def main() -> None:
 
     logging.disable_progress_bar()
     stream = TripletStream(
-        [arguments.photos],
+        [arguments.photos or ROOT / ("examples/marked" if arguments.marked else "examples/photos")],
         [arguments.cutouts],
         split=Split.read(arguments.split),
         part="heldout",
         size=arguments.size,
         seed=0,
+        mixture=dict.fromkeys(MARKED, 1.0) if arguments.marked else None,
         difficulty=arguments.difficulty,
     )
+    suits = shows_its_own if arguments.marked else None
     editor = Editor.open(arguments.model, folder=arguments.weights)
 
     def edit(case: Case) -> np.ndarray:
@@ -74,7 +78,7 @@ def main() -> None:
 
     scores, started = [], time.perf_counter()
     total = arguments.cases * len(stream.categories)
-    for done, case in enumerate(draw_cases(stream, arguments.cases), start=1):
+    for done, case in enumerate(draw_cases(stream, arguments.cases, suits), start=1):
         scores.append(score(case, edit(case)))
         if done % 20 == 0 or done == total:
             print(f"\r{done} of {total} cases", end="", file=sys.stderr, flush=True)

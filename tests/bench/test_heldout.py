@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from step1x_edit.bench.heldout import BEST_PSNR, Case, Score, draw_cases, score, score_cases, tabulate
+from step1x_edit.bench.heldout import BEST_PSNR, MARKED, Case, Score, draw_cases, score, score_cases, shows_its_own, tabulate
 from step1x_edit.data.split import Split
 from step1x_edit.data.stream import TripletStream
 from step1x_edit.data.triplet import Triplet
 from step1x_edit.types import EditCategory
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def make_case(language: str = "en") -> Case:
@@ -76,14 +81,26 @@ def test_cases_are_drawn_evenly_and_always_the_same(stream_of_three: TripletStre
     assert [c.triplet.parameters for c in cases] == [c.triplet.parameters for c in again]
 
 
+def test_cases_may_be_of_things_photographed_where_they_stand() -> None:
+    cases = list(draw_cases(draw_stream("marked", dict.fromkeys(MARKED, 1.0)), 4, shows_its_own))
+    assert Counter(case.triplet.category for case in cases) == dict.fromkeys(MARKED, 4)
+    names = json.loads((EXAMPLES / "marked/names.json").read_text(encoding="utf-8"))
+    for case in cases:
+        (subject,) = case.triplet.parameters["subjects"]
+        name = names[f"{subject['subject']}.mask"]["en"]
+        assert case.triplet.source_caption.startswith((f"a {name} ", f"an {name} ", f"{name} "))
+
+
+def draw_stream(photos: str, mixture: dict[EditCategory, float]) -> TripletStream:
+    split = Split.read(EXAMPLES.parent / "recipes/mini_heldout.toml")
+    return TripletStream([EXAMPLES / photos], [EXAMPLES / "cutouts"], split=split, part="heldout", size=48, seed=3, mixture=mixture)
+
+
 @pytest.fixture
 def stream_of_three() -> TripletStream:
-    from pathlib import Path
-
-    examples = Path(__file__).parents[2] / "examples"
-    split = Split.read(examples.parent / "recipes/mini_heldout.toml")
-    mixture = {EditCategory.TONE_TRANSFORMATION: 1.0, EditCategory.STYLE_TRANSFER: 1.0, EditCategory.SUBJECT_REMOVAL: 1.0}
-    return TripletStream([examples / "photos"], [examples / "cutouts"], split=split, part="heldout", size=48, seed=3, mixture=mixture)
+    return draw_stream(
+        "photos", dict.fromkeys((EditCategory.TONE_TRANSFORMATION, EditCategory.STYLE_TRANSFER, EditCategory.SUBJECT_REMOVAL), 1.0)
+    )
 
 
 def test_the_table_counts_shares_and_means() -> None:

@@ -73,13 +73,30 @@ def test_a_square_with_what_is_marked_holds_nearly_all_of_it(tmp_path: Path) -> 
     save_cutout(tmp_path / "cutouts")
     (tmp_path / "names.json").write_text(json.dumps({"car-1.mask": {"en": "car"}}))
     materials = read_materials([tmp_path], [tmp_path / "cutouts"], Split(photographs=frozenset({"red-box"})), "train")
-    found = [found for seed in range(40) if (found := materials.crop_content(random.Random(seed), 64))]
+    found = [found for seed in range(40) if (found := materials.frame_content(random.Random(seed), 64))]
     assert len(found) > 10
-    for pixels, alpha, photograph in found:
-        assert photograph.name == "car-1"
+    for photograph, square in found:
+        assert photograph.name == "car-1" and photograph.content
+        pixels, alpha = square.cut(photograph.pixels, 64), square.cut(photograph.content.alpha, 64)
         assert 0.03 <= float((alpha > 128).mean()) <= 0.72
         red = (pixels.astype(int) - (220, 20, 20)).__abs__().sum(2) < 60
         assert float((red == (alpha > 128)).mean()) > 0.95
+
+
+def test_a_photograph_without_what_it_shows_is_filled_from_the_rest(tmp_path: Path) -> None:
+    save_marked(tmp_path)
+    (tmp_path / "names.json").write_text(json.dumps({"car-1.mask": {"en": "car"}}))
+    (photograph,) = read_materials([tmp_path], [ROOT / "examples/cutouts"], Split(), "train").marked
+    assert (photograph.pixels == (220, 20, 20)).all(2).any()
+    assert np.abs(photograph.emptied.astype(int) - 128).max() <= 2
+
+
+def test_a_mask_of_another_size_is_explained(tmp_path: Path) -> None:
+    save_marked(tmp_path)
+    (tmp_path / "names.json").write_text(json.dumps({"car-1.mask": {"en": "car"}}))
+    Image.new("L", (30, 20), 255).save(tmp_path / "car-1.mask.png")
+    with pytest.raises(UsageError, match=r"mask of .*car-1\.png has not its size; save it with 60 x 40 pixels"):
+        read_materials([tmp_path], [ROOT / "examples/cutouts"], Split(), "train")
 
 
 def test_a_mask_without_a_name_is_explained(tmp_path: Path) -> None:

@@ -24,6 +24,15 @@ OTHERS = 4
 BEST_PSNR = 60.0
 """PSNR in dB that stands for an exact match, so that means stay finite."""
 
+MARKED = (
+    EditCategory.BACKGROUND_CHANGE,
+    EditCategory.COLOR_ALTERATION,
+    EditCategory.MATERIAL_MODIFICATION,
+    EditCategory.SUBJECT_REMOVAL,
+    EditCategory.SUBJECT_REPLACEMENT,
+)
+"""Categories whose edits may be of what a photograph itself shows. What lies behind it is filled in by patches, not known."""
+
 Language = str
 
 
@@ -67,13 +76,22 @@ class Score:
         return self.squared < 0.5 and self.told_apart
 
 
-def draw_cases(stream: TripletStream, per_category: int) -> Iterator[Case]:
-    """`per_category` cases of each of the stream's categories, by turns English and Chinese, in the order of the stream."""
+def shows_its_own(triplet: Triplet) -> bool:
+    """Whether what is edited was photographed where it stands, rather than pasted."""
+    photograph = triplet.parameters["photograph"]
+    return any(subject["subject"] == photograph for subject in triplet.parameters["subjects"])
+
+
+def draw_cases(stream: TripletStream, per_category: int, suits: Callable[[Triplet], bool] | None = None) -> Iterator[Case]:
+    """`per_category` cases of each of the stream's categories, by turns English and Chinese, in the order of the stream.
+
+    `suits` leaves triplets out; None takes all.
+    """
     counts: dict[EditCategory, int] = dict.fromkeys(stream.categories, 0)
     index = 0
     while min(counts.values()) < per_category:
         triplet = stream.sample(index)
-        if counts[triplet.category] < per_category:
+        if counts[triplet.category] < per_category and (suits is None or suits(triplet)):
             yield Case(triplet, "zh" if counts[triplet.category] % 2 else "en", stream.others(index, OTHERS))
             counts[triplet.category] += 1
         index += 1

@@ -8,6 +8,7 @@ import math
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ import cv2
 import numpy as np
 
 from step1x_edit.data.colours import name_colour
+from step1x_edit.data.compositing import grow
 from step1x_edit.data.split import Part, Split
+from step1x_edit.data.tools.patch_fill import PatchFill
 from step1x_edit.data.triplet import Pixels
 from step1x_edit.data.vocabulary import FLOWERS, UNNAMEABLE, Entry, describe_kind, with_article
 from step1x_edit.errors import ImageError, UsageError
@@ -30,6 +33,9 @@ MASK = ".mask"
 
 _PHOTOGRAPHS = {".jpg", ".jpeg", ".png", ".webp"}
 _CUTOUTS = {".png", ".webp"}
+
+FAINT = 8
+"""Alpha of 255 up to which what is marked counts as not there."""
 
 _TRIES = 8
 """Squares drawn in search of one that holds a photograph's content."""
@@ -66,6 +72,12 @@ class Photograph:
         """How a caption mentions it as a background."""
         return f"a photo of {with_article(self.topic)}" if self.topic else "a photo"
 
+    @cached_property
+    def emptied(self) -> Pixels:
+        """The same without its content, in whose place are patches from the rest: uint8 [H, W, 3], kept once it is made."""
+        assert self.content is not None
+        return PatchFill().inpaint(self.pixels, grow(self.content.alpha > FAINT, max(2, min(self.pixels.shape[:2]) // 40)))
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -91,8 +103,8 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class _Square:
-    """A square of a photograph, perhaps mirrored."""
+class Square:
+    """A square of a photograph, perhaps mirrored: all in its pixels."""
 
     top: int
     left: int
@@ -139,12 +151,8 @@ class Materials:
         photo = photograph or rng.choice(self.photographs)
         return self._frame(rng, photo.pixels, size).cut(photo.pixels, size), photo
 
-    def crop_content(self, rng: random.Random, size: int) -> tuple[Pixels, Pixels, Photograph] | None:
-        """The same out of one of the `marked`, with most of what it shows, which fills 3 to 70 % of the square.
-
-        Returns:
-            uint8 [size, size, 3], the content's alpha, uint8 [size, size], and the photograph; None where no such square was drawn.
-        """
+    def frame_content(self, rng: random.Random, size: int, largest: float = 0.7) -> tuple[Photograph, Square] | None:
+        """One of the `marked`, and a square of it with most of what it shows, which fills 3 % to `largest` of that; None without luck."""
         photo = rng.choice(self.marked)
         assert photo.content is not None
         alpha = photo.content.alpha
@@ -152,16 +160,20 @@ class Materials:
         for _ in range(_TRIES):
             frame = self._frame(rng, photo.pixels, size)
             inside = float(frame.of(alpha).sum())
-            if inside >= 0.85 * whole and 0.03 <= inside / 255 / frame.side**2 <= 0.7:
-                return frame.cut(photo.pixels, size), frame.cut(alpha, size), photo
+            if inside >= 0.85 * whole and 0.03 <= inside / 255 / frame.side**2 <= largest:
+                return photo, frame
         return None
 
-    def _frame(self, rng: random.Random, pixels: Pixels, size: int) -> _Square:
+    def prefers_marked(self, rng: random.Random) -> bool:
+        """Whether to edit what a photograph shows rather than paste something: half of the time, where anything is marked."""
+        return bool(self.marked) and rng.random() < 0.5
+
+    def _frame(self, rng: random.Random, pixels: Pixels, size: int) -> Square:
         height, width = pixels.shape[:2]
         side = max(8, round(min(height, width) * rng.uniform(0.4, 1.0)), round(size / self.enlargement))
         side = min(side, height, width)
         top, left = int(rng.random() * (height - side + 1)), int(rng.random() * (width - side + 1))
-        return _Square(top, left, side, rng.random() < 0.5)
+        return Square(top, left, side, rng.random() < 0.5)
 
 
 def read_materials(

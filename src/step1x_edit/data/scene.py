@@ -11,12 +11,9 @@ import numpy as np
 
 from step1x_edit.data.colours import COLOURS, name_colour
 from step1x_edit.data.compositing import Sprite, cast_shadow, paste, place_box, scale_subject
-from step1x_edit.data.materials import Materials, Photograph, Subject
+from step1x_edit.data.materials import FAINT, Materials, Photograph, Subject
 from step1x_edit.data.triplet import Mask, Pixels
 from step1x_edit.data.vocabulary import KINDS, PLACES, with_article
-
-_FAINT = 8
-"""Alpha of 255 up to which what is marked counts as not there."""
 
 
 @dataclass(frozen=True)
@@ -112,15 +109,40 @@ def put_subjects(rng: random.Random, materials: Materials, background: Pixels) -
     return placed
 
 
-def find_content(rng: random.Random, materials: Materials, size: int) -> tuple[Pixels, Photograph, Placed] | None:
-    """A square of a photograph and the thing that is marked in it, at its place: drawing it there again changes nothing."""
-    found = materials.crop_content(rng, size)
+@dataclass(frozen=True)
+class Shown:
+    """What a square of a photograph shows.
+
+    Attributes:
+        photograph: all of it.
+        pixels: the square, uint8 [S, S, 3].
+        emptied: the same without the thing, where that was asked for.
+        placed: the thing at its place: drawing it there again changes nothing.
+    """
+
+    photograph: Photograph
+    pixels: Pixels
+    placed: Placed
+    emptied: Pixels | None = None
+
+
+def find_content(rng: random.Random, materials: Materials, size: int, *, emptied: bool = False) -> Shown | None:
+    """Choose a photograph that has its content marked, and a square of it; None without luck.
+
+    Args:
+        rng: source of every choice.
+        materials: which has such photographs.
+        size: side of the square in pixels.
+        emptied: the thing must also be small enough to be taken away, and is.
+    """
+    found = materials.frame_content(rng, size, 0.4 if emptied else 0.7)
     if found is None:
         return None
-    pixels, alpha, photograph = found
+    photograph, square = found
     content = photograph.content
     assert content is not None
-    alpha[alpha <= _FAINT] = 0
+    pixels, alpha = square.cut(photograph.pixels, size), square.cut(content.alpha, size)
+    alpha[alpha <= FAINT] = 0
     rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
     top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
     inner, cover = pixels[top:bottom, left:right], alpha[top:bottom, left:right, None]
@@ -128,14 +150,15 @@ def find_content(rng: random.Random, materials: Materials, size: int) -> tuple[P
     multiplied = np.concatenate([(inner * sprite.alpha + 0.5).astype(np.uint8), cover], axis=2)
     colour = name_colour(inner[cover[..., 0] > 200])
     subject = Subject(photograph.name, multiplied, content.en, content.zh, content.kind, colour)
-    return pixels, photograph, Placed(subject, sprite, left, top, name_place(size, (left, top, right, bottom)), pasted=False)
+    placed = Placed(subject, sprite, left, top, name_place(size, (left, top, right, bottom)), pasted=False)
+    return Shown(photograph, pixels, placed, square.cut(photograph.emptied, size) if emptied else None)
 
 
 def set_scene(rng: random.Random, materials: Materials, size: int) -> tuple[Pixels, Photograph, list[Placed]] | None:
-    """A background with subjects to be drawn onto it, or half of the time, where there are such, a photograph and what is marked in it."""
-    if materials.marked and rng.random() < 0.5:
+    """A background with subjects to be drawn onto it, or a photograph and what is marked in it; see `Materials.prefers_marked`."""
+    if materials.prefers_marked(rng):
         found = find_content(rng, materials, size)
-        return found and (found[0], found[1], [found[2]])
+        return (found.pixels, found.photograph, [found.placed]) if found else None
     background, photograph = materials.crop(rng, size)
     return background, photograph, put_subjects(rng, materials, background)
 

@@ -1,4 +1,4 @@
-"""What a photograph itself shows is recoloured, made of something else or put before another background; the rest stays as it is."""
+"""What a photograph itself shows is recoloured, remade, taken away, replaced or put before another background; the rest stays as it is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from step1x_edit.data.categories import background, colour, material
+from step1x_edit.data.categories import background, colour, material, removal, replacement
 from step1x_edit.data.categories.category import Category
 from step1x_edit.data.compositing import grow
 from step1x_edit.data.materials import Content, Materials, Photograph
@@ -52,3 +52,17 @@ def test_the_marked_thing_stays_before_a_new_background() -> None:
         assert draft.touched is not None
         assert np.abs(draft.source[~draft.touched].astype(int) - draft.target[~draft.touched]).max() <= 1
         assert draft.source_caption.startswith("a car ")
+
+
+@pytest.mark.parametrize("make", [removal.make, replacement.make])
+def test_the_marked_thing_goes_and_its_surroundings_come_in_its_place(make: Category) -> None:
+    drafts = draw_some(make)
+    assert len(drafts) > 20
+    for draft in drafts:
+        car = (draft.source[..., 0] > 180) & (draft.source[..., 1] < 60)
+        new = (np.abs(draft.target.astype(int) - 120) > 45).any(2)
+        assert car.any() and draft.touched is not None
+        assert not (car & ~draft.touched).any()
+        assert np.abs(draft.source[~draft.touched].astype(int) - draft.target[~draft.touched]).max() <= 1
+        assert new.any() == (make is replacement.make) or "grey" in draft.edit
+        assert draft.source_caption.startswith("a car ") and "car" not in draft.target_caption

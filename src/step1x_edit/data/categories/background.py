@@ -17,12 +17,12 @@ _PLAIN = ("white", "black", "grey", "red", "orange", "yellow", "green", "teal", 
 
 
 def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
-    """Composite a subject of 45 to 85 % of the frame on a photograph, and again on the new background."""
-    if materials.marked and rng.random() < 0.5:
+    """Composite a subject of 45 to 85 % of the frame on a photograph, or take one that shows its own, and again on the new background."""
+    if materials.prefers_marked(rng):
         found = find_content(rng, materials, size)
         if found is None:
             return None
-        background, photograph, placed = found
+        background, photograph, placed = found.pixels, found.photograph, found.placed
     else:
         background, photograph = materials.crop(rng, size)
         placed = put_subject(rng, materials, background, rng.uniform(0.45, 0.85), plain=True)

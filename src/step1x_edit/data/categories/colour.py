@@ -19,7 +19,7 @@ _COVERAGE = 0.12
 
 
 def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
-    """Recolour a hue of the photograph or a pasted subject, one as often as the other."""
+    """Recolour a hue of the photograph or one subject, one as often as the other."""
     return _turn_hue(rng, materials, size) if rng.random() < 0.5 else _paint_subject(rng, materials, size)
 
 

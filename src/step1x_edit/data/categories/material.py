@@ -110,7 +110,7 @@ def give_material(sprite: Sprite, name: str, left: int, top: int, size: int) -> 
 
 
 def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
-    """Paste one or two subjects; in the target the first is made of another material."""
+    """Take one or two subjects; in the target the first is made of another material."""
     scene = set_scene(rng, materials, size)
     if scene is None:
         return None

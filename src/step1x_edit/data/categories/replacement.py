@@ -1,25 +1,39 @@
-"""Subject replacement: what is pasted somewhere gives way to something known by name, in the middle of the same box and as large."""
+"""Subject replacement: what is pasted somewhere, or shown by a photograph, gives way to something known by name, in the middle of the same
+box and as large."""
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 from step1x_edit.data.colours import COLOURS
 from step1x_edit.data.compositing import scale_subject
 from step1x_edit.data.materials import Materials
-from step1x_edit.data.scene import Placed, describe, gather_facts, put_subject, put_subjects, refer
+from step1x_edit.data.scene import Placed, describe, find_content, gather_facts, put_subject, put_subjects, refer
 from step1x_edit.data.shapes import SHAPES, draw_shape
 from step1x_edit.data.triplet import Draft, Request
 from step1x_edit.data.vocabulary import count_one, with_article
 
 
 def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
-    """Paste one or two subjects; in the target another one stands for the first."""
-    background, photograph = materials.crop(rng, size)
-    first, *others = put_subjects(rng, materials, background)
-    if not others:
-        first = put_subject(rng, materials, background, 0.4 + 0.3 * rng.random(), plain=True)
-    first = Placed(first.subject, first.sprite, first.left, first.top, first.place)
+    """Paste one or two subjects, or take what a photograph shows; in the target another one stands for the first."""
+    if materials.prefers_marked(rng):
+        found = find_content(rng, materials, size, emptied=True)
+        if found is None or found.emptied is None:
+            return None
+        photograph, first, others = found.photograph, found.placed, list[Placed]()
+        source, behind = found.pixels, found.emptied
+        touched = (source != behind).any(2)
+    else:
+        behind, photograph = materials.crop(rng, size)
+        first, *others = put_subjects(rng, materials, behind)
+        if not others:
+            first = put_subject(rng, materials, behind, 0.4 + 0.3 * rng.random(), plain=True)
+        first = dataclasses.replace(first, shadow=False)
+        for other in others:
+            other.draw(behind)
+        source = behind.copy()
+        touched = first.draw(source)
     subject = draw_shape(rng.choice(tuple(SHAPES)), rng.choice(tuple(COLOURS))) if rng.random() < 0.3 else rng.choice(materials.known)
     if subject.en == first.subject.en or any(subject.en == other.subject.en for other in others):
         return None
@@ -33,11 +47,8 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
         min(max((top + bottom - height) // 2, 0), size - height),
         first.place,
     )
-    behind = background.copy()
-    for other in others:
-        other.draw(behind)
-    source, target = behind.copy(), behind.copy()
-    touched = first.draw(source) | second.draw(target)
+    target = behind.copy()
+    touched |= second.draw(target)
     english, chinese, short = refer(rng, first, others)
     new_zh = f"{count_one(subject.kind, subject.zh)}{subject.zh}"
     return Draft(
