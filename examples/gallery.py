@@ -22,7 +22,7 @@ EDITS = {
     "winter": ("extreme-desert-hike", "make it look like winter"),
     "grey-city": ("singaporean-cityscape", "把它变成黑白照片"),
     "old-photo": ("seeding-by-clements-engelhardt", "apply an old photo look"),
-    "warmer": ("picosdeeuropa-by-aitzol-berasategi", "make the picture warmer"),
+    "red-flowers": ("blue-periwinkle", "make the flowers red"),
     "purple-sky": ("sunset-by-the-pier", "make the sky purple"),
     "fails-background": ("perched-osprey", "make the background plain blue"),
     "fails-style": ("roman-colosseum", "turn it into a cartoon"),

@@ -262,7 +262,7 @@ PRESETS: dict[str, Preset] = {
         message=MessageConfig(quotes="none", pixels=None, prefix=None, square=112),
         prediction="reference_blend",
         steps=1,
-        guidance=1.0,
+        guidance=1.2,
         size=128,
     ),
 }
