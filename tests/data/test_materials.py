@@ -99,6 +99,14 @@ def test_a_mask_of_another_size_is_explained(tmp_path: Path) -> None:
         read_materials([tmp_path], [ROOT / "examples/cutouts"], Split(), "train")
 
 
+def test_a_mask_that_marks_nothing_is_explained(tmp_path: Path) -> None:
+    save_marked(tmp_path)
+    (tmp_path / "names.json").write_text(json.dumps({"car-1.mask": {"en": "car"}}))
+    Image.new("L", (60, 40), 8).save(tmp_path / "car-1.mask.png")
+    with pytest.raises(UsageError, match=r"car-1\.mask\.png is black: it marks nothing"):
+        read_materials([tmp_path], [ROOT / "examples/cutouts"], Split(), "train")
+
+
 def test_a_mask_without_a_name_is_explained(tmp_path: Path) -> None:
     save_marked(tmp_path)
     with pytest.raises(UsageError, match=r'car-1\.mask\.png has no name; put "car-1\.mask": \{"en"'):

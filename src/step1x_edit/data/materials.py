@@ -292,7 +292,7 @@ def _read_photograph(path: Path, entry: Entry | None, content: Content | None) -
 
 
 def _read_contents(photographs: Iterable[Path]) -> dict[Path, Content]:
-    """What the masks beside some photographs mark; raises UsageError where a mask has no name."""
+    """What the masks beside some photographs mark; raises UsageError where a mask has no name, or marks nothing."""
     masks = {path.with_name(f"{path.stem}{MASK}.png"): path for path in photographs}
     found = [mask for mask in masks if mask.is_file()]
     names = read_names(found)
@@ -302,8 +302,9 @@ def _read_contents(photographs: Iterable[Path]) -> dict[Path, Content]:
         if not entry or not entry.en:
             raise UsageError(f'The mask {mask} has no name; put "{mask.stem}": {{"en": ..., "zh": ...}} into the names.json beside it.')
         alpha = _decode(mask, cv2.IMREAD_GRAYSCALE)
-        if alpha.any():
-            contents[masks[mask]] = Content(alpha, *describe_kind(mask.stem, entry))
+        if not (alpha > FAINT).any():
+            raise UsageError(f"The mask {mask} is black: it marks nothing. Paint what it should mark white, or remove it.")
+        contents[masks[mask]] = Content(alpha, *describe_kind(mask.stem, entry))
     return contents
 
 

@@ -143,6 +143,8 @@ def find_content(rng: random.Random, materials: Materials, size: int, *, emptied
     assert content is not None
     pixels, alpha = square.cut(photograph.pixels, size), square.cut(content.alpha, size)
     alpha[alpha <= FAINT] = 0
+    if not alpha.any():
+        return None
     rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
     top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
     inner, cover = pixels[top:bottom, left:right], alpha[top:bottom, left:right, None]
