@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every part of the system in a few minutes, on the pictures that come with the repository: make data, train all three parts, edit, score.
-# It takes three and a half minutes on two cores, and what comes out edits nothing yet: it is here to show that all of it works, and where to begin.
+# It takes four minutes on two cores, and what comes out edits nothing yet: it is here to show that all of it works, and where to begin.
 #
 #   runs/tiny_cpu.sh [OUT]
 set -euo pipefail

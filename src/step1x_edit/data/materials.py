@@ -35,7 +35,7 @@ _PHOTOGRAPHS = {".jpg", ".jpeg", ".png", ".webp"}
 _CUTOUTS = {".png", ".webp"}
 
 FAINT = 8
-"""Alpha of 255 up to which what is marked counts as not there."""
+"""Alpha of 255 up to which what is marked or cut out counts as not there."""
 
 _TRIES = 8
 """Squares drawn in search of one that holds a photograph's content."""
@@ -151,7 +151,7 @@ class Materials:
         photo = photograph or rng.choice(self.photographs)
         return self._frame(rng, photo.pixels, size).cut(photo.pixels, size), photo
 
-    def frame_content(self, rng: random.Random, size: int, largest: float = 0.7) -> tuple[Photograph, Square] | None:
+    def frame_content(self, rng: random.Random, size: int, largest: float) -> tuple[Photograph, Square] | None:
         """One of the `marked`, and a square of it with most of what it shows, which fills 3 % to `largest` of that; None without luck."""
         photo = rng.choice(self.marked)
         assert photo.content is not None
@@ -317,7 +317,7 @@ def _read_subject(path: Path, entry: Entry | None) -> Subject:
     pixels = _decode(path, cv2.IMREAD_UNCHANGED)
     if pixels.ndim != 3 or pixels.shape[2] != 4:
         raise ImageError(f"The cut-out {path} has no alpha channel; save it as an RGBA picture.")
-    visible = pixels[..., 3] > 8
+    visible = pixels[..., 3] > FAINT
     if not visible.any():
         raise ImageError(f"The cut-out {path} is wholly transparent; remove it.")
     rows, columns = np.flatnonzero(visible.any(1)), np.flatnonzero(visible.any(0))

@@ -11,9 +11,12 @@ import numpy as np
 
 from step1x_edit.data.colours import COLOURS, name_colour
 from step1x_edit.data.compositing import Sprite, cast_shadow, paste, place_box, scale_subject
-from step1x_edit.data.materials import FAINT, Materials, Photograph, Subject
+from step1x_edit.data.materials import FAINT, Materials, Photograph, Square, Subject
 from step1x_edit.data.triplet import Mask, Pixels
 from step1x_edit.data.vocabulary import KINDS, PLACES, with_article
+
+REMOVABLE = 0.4
+"""Share of a square that what a photograph shows may fill where it is to be taken away."""
 
 
 @dataclass(frozen=True)
@@ -115,27 +118,31 @@ class Shown:
 
     Attributes:
         photograph: all of it.
-        pixels: the square, uint8 [S, S, 3].
-        emptied: the same without the thing, where that was asked for.
+        square: which part of it.
+        pixels: that part, uint8 [S, S, 3].
         placed: the thing at its place: drawing it there again changes nothing.
     """
 
     photograph: Photograph
+    square: Square
     pixels: Pixels
     placed: Placed
-    emptied: Pixels | None = None
+
+    def empty(self) -> Pixels:
+        """The square without the thing: uint8 [S, S, 3]."""
+        return self.square.cut(self.photograph.emptied, len(self.pixels))
 
 
-def find_content(rng: random.Random, materials: Materials, size: int, *, emptied: bool = False) -> Shown | None:
+def find_content(rng: random.Random, materials: Materials, size: int, largest: float = 0.7) -> Shown | None:
     """Choose a photograph that has its content marked, and a square of it; None without luck.
 
     Args:
         rng: source of every choice.
         materials: which has such photographs.
         size: side of the square in pixels.
-        emptied: the thing must also be small enough to be taken away, and is.
+        largest: share of the square that the thing may fill.
     """
-    found = materials.frame_content(rng, size, 0.4 if emptied else 0.7)
+    found = materials.frame_content(rng, size, largest)
     if found is None:
         return None
     photograph, square = found
@@ -153,7 +160,7 @@ def find_content(rng: random.Random, materials: Materials, size: int, *, emptied
     colour = name_colour(inner[cover[..., 0] > 200])
     subject = Subject(photograph.name, multiplied, content.en, content.zh, content.kind, colour)
     placed = Placed(subject, sprite, left, top, name_place(size, (left, top, right, bottom)), pasted=False)
-    return Shown(photograph, pixels, placed, square.cut(photograph.emptied, size) if emptied else None)
+    return Shown(photograph, square, pixels, placed)
 
 
 def set_scene(rng: random.Random, materials: Materials, size: int) -> tuple[Pixels, Photograph, list[Placed]] | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 
 from step1x_edit.data.materials import Materials, Photograph
-from step1x_edit.data.scene import Placed, describe, find_content, gather_facts, put_subjects, refer
+from step1x_edit.data.scene import REMOVABLE, Placed, describe, find_content, gather_facts, put_subjects, refer
 from step1x_edit.data.triplet import Draft, Mask, Pixels, Request
 
 
@@ -27,11 +27,12 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
 
 
 def _remove_content(rng: random.Random, materials: Materials, size: int) -> Draft | None:
-    found = find_content(rng, materials, size, emptied=True)
-    if found is None or found.emptied is None:
+    found = find_content(rng, materials, size, REMOVABLE)
+    if found is None:
         return None
-    touched = (found.pixels != found.emptied).any(2)
-    return _word(rng, found.pixels, found.emptied, touched, found.photograph, [found.placed], found.placed)
+    target = found.empty()
+    touched = (found.pixels != target).any(2)
+    return _word(rng, found.pixels, target, touched, found.photograph, [found.placed], found.placed)
 
 
 def _word(

@@ -9,7 +9,7 @@ import random
 from step1x_edit.data.colours import COLOURS
 from step1x_edit.data.compositing import scale_subject
 from step1x_edit.data.materials import Materials
-from step1x_edit.data.scene import Placed, describe, find_content, gather_facts, put_subject, put_subjects, refer
+from step1x_edit.data.scene import REMOVABLE, Placed, describe, find_content, gather_facts, put_subject, put_subjects, refer
 from step1x_edit.data.shapes import SHAPES, draw_shape
 from step1x_edit.data.triplet import Draft, Request
 from step1x_edit.data.vocabulary import count_one, with_article
@@ -18,11 +18,11 @@ from step1x_edit.data.vocabulary import count_one, with_article
 def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     """Paste one or two subjects, or take what a photograph shows; in the target another one stands for the first."""
     if materials.prefers_marked(rng):
-        found = find_content(rng, materials, size, emptied=True)
-        if found is None or found.emptied is None:
+        found = find_content(rng, materials, size, REMOVABLE)
+        if found is None:
             return None
         photograph, first, others = found.photograph, found.placed, list[Placed]()
-        source, behind = found.pixels, found.emptied
+        source, behind = found.pixels, found.empty()
         touched = (source != behind).any(2)
     else:
         behind, photograph = materials.crop(rng, size)
