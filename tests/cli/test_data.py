@@ -1,4 +1,4 @@
-"""`step1x data` from the command line: build, inspect, report, view, remake, export, import."""
+"""`step1x data` from the command line: build, mark, inspect, report, view, remake, export, import."""
 
 from __future__ import annotations
 
@@ -31,6 +31,24 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pictures = ["--photos", str(ROOT / "examples" / "photos"), "--cutouts", str(ROOT / "examples" / "cutouts")]
     assert run([*command, *pictures, "--workers", "1"]) == 0
     return folder
+
+
+def test_mark_says_how_many_photographs_have_a_mask_and_why_others_do_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "photos").mkdir()
+    for name in ("ball", "img-7"):
+        picture = Image.new("RGB", (120, 120), "white")
+        picture.paste("red", (40, 40, 80, 80))
+        picture.save(tmp_path / "photos" / f"{name}.png")
+    assert run(["data", "mark", str(tmp_path / "photos"), "--sheets", str(tmp_path / "sheets")]) == 0
+    said = capsys.readouterr().out
+    assert "1 photographs of 2" in said
+    assert "Left out: 1: nothing says what it is." in said
+    assert str(tmp_path / "sheets" / "marked-001.jpg") in said
+    assert run(["data", "mark", str(tmp_path / "photos"), "--json"]) == 0
+    (left,) = json.loads(capsys.readouterr().out)["photographs"]
+    assert left["reason"] == "nothing says what it is"
+    assert run(["data", "mark", str(tmp_path / "photos"), "--matting", "scissors"]) == 2
+    assert "There is no matting 'scissors'" in capsys.readouterr().err
 
 
 def test_inspect_maps_each_category_to_its_count(small: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -73,6 +73,42 @@ def build(
 
 
 @app.command()
+def mark(
+    photos: Annotated[Path, typer.Argument(help="Folder of photographs.", metavar="PHOTOS")],
+    matting: Annotated[str, typer.Option("--matting", help="grabcut, birefnet or isnet, and after a colon the model.")] = "grabcut",
+    detector: Annotated[
+        str | None, typer.Option("--detector", help="florence2 or detr: names what the file's name does not.", show_default=False)
+    ] = None,
+    sheets: Annotated[Path | None, typer.Option("--sheets", help="Draw contact sheets of what was marked into this folder.")] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Mark what photographs show, for edits of the thing itself: a mask beside each, and its name in the names.json there."""
+    from collections import Counter
+
+    from step1x_edit.data.marking import draw_sheets, mark_photographs
+    from step1x_edit.data.tools.choice import ToolChoice
+    from step1x_edit.data.tools.toolbox import Toolbox
+
+    choices = {"matting": matting, **({"detector": detector} if detector else {})}
+    tools = Toolbox({role: ToolChoice.parse(choice) for role, choice in choices.items()})
+    with progress_line("data") as tell:
+        markings = mark_photographs(photos, tools, lambda what, done, total: tell(done, total, what))
+    drawn = draw_sheets(markings, sheets) if sheets is not None else []
+    if as_json:
+        rows = [{"photograph": str(one.photograph), "name": one.name, "reason": one.reason} for one in markings]
+        typer.echo(json.dumps({"photographs": rows, "sheets": [str(path) for path in drawn]}, ensure_ascii=False))
+        return
+    reasons = Counter(one.reason for one in markings)
+    marked = reasons.pop("", 0)
+    typer.echo(f"{marked} photographs of {len(markings)} that had no mask have one now; look at them, and remove what is not right.")
+    for reason, count in reasons.most_common():
+        typer.echo(f"Left out: {count}: {reason}.")
+    for path in drawn:
+        typer.echo(str(path))
+
+
+@app.command()
 def inspect(folder: Set, as_json: Json = False, debug: Debug = False) -> None:
     """Print what a set holds."""
     from step1x_edit.data.report import describe_set, inspect_set

@@ -192,7 +192,7 @@ def read_materials(
         UsageError: a folder is missing, or no picture is left.
         ImageError: a picture cannot be decoded.
     """
-    paths = _list_files(photos, _PHOTOGRAPHS)
+    paths = list_photographs(photos)
     chosen = split.select((path.stem for path in paths), part, photographs=True)
     topics = read_names(paths)
     contents = _read_contents([path for path in paths if path.stem in chosen])
@@ -222,6 +222,11 @@ def read_subjects(cutouts: Iterable[str | Path], split: Split, part: Part) -> tu
 
 def _name_folders(folders: Iterable[str | Path]) -> str:
     return ", ".join(str(folder) for folder in folders) or "no folder"
+
+
+def list_photographs(folders: Iterable[str | Path]) -> list[Path]:
+    """The photographs in some folders and in those in them, by name, without masks; raises UsageError where a folder is missing."""
+    return _list_files(folders, _PHOTOGRAPHS)
 
 
 def list_cutouts(folders: Iterable[str | Path]) -> list[Path]:

@@ -26,17 +26,18 @@ def write_sheets(folder: Path, out: Path, each: int = 20) -> list[Path]:
         pairs = found.setdefault(Slot(EditCategory(record.category), route).name, [])
         if len(pairs) < each:
             source, target = (Image.fromarray(decode_picture(find_picture(files, name))) for name in ("source", "target"))
-            pairs.append((record.instruction_en, _fit(source), _fit(target)))
+            pairs.append((record.instruction_en, fit_square(source), fit_square(target)))
     paths = []
     for name, pairs in sorted(found.items()):
         data = BytesIO()
-        _draw(pairs).save(data, "JPEG", quality=80, optimize=True)
+        draw_sheet(pairs).save(data, "JPEG", quality=80, optimize=True)
         paths.append(out / f"{name}.jpg")
         write_bytes(paths[-1], data.getvalue())
     return paths
 
 
-def _fit(picture: Image.Image) -> Image.Image:
+def fit_square(picture: Image.Image) -> Image.Image:
+    """The picture, reduced, in the middle of a white square as a sheet has them."""
     square = Image.new("RGB", (SIDE, SIDE), "white")
     small = picture.copy()
     small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
@@ -44,7 +45,8 @@ def _fit(picture: Image.Image) -> Image.Image:
     return square
 
 
-def _draw(pairs: Iterable[tuple[str, Image.Image, Image.Image]]) -> Image.Image:
+def draw_sheet(pairs: Iterable[tuple[str, Image.Image, Image.Image]]) -> Image.Image:
+    """A sheet of words and the two pictures over each."""
     cells = list(pairs)
     width, height = 2 * SIDE + 2 * GAP, SIDE + CAPTION + GAP
     rows = -(-len(cells) // COLUMNS)

@@ -299,6 +299,18 @@ def save_birefnet(file: Path) -> None:
     _save_onnx(file, nodes, {"input_image": (1, 3, 48, 48)}, {"output_image": (1, 1, 48, 48)}, [kernel])
 
 
+def save_isnet(file: Path) -> None:
+    """A picture of 48 x 48 in; opacity by one convolution out, and beside it what only training needs."""
+    kernel = numpy_helper.from_array(draw_kernel(1, 3) * 3, "kernel")
+    nodes = [
+        helper.make_node("Conv", ["input", "kernel"], ["logits"], pads=[1, 1, 1, 1]),
+        helper.make_node("Sigmoid", ["logits"], ["output"]),
+        helper.make_node("AveragePool", ["output"], ["coarse"], kernel_shape=[2, 2], strides=[2, 2]),
+    ]
+    outputs = {"output": (1, 1, 48, 48), "coarse": (1, 1, 24, 24)}
+    _save_onnx(file, nodes, {"input": (1, 3, 48, 48)}, outputs, [kernel])
+
+
 def save_lama(file: Path) -> None:
     """A picture of 32 x 32 in 0..1 and a mask in, the picture in 0..255 out, with 90 where the mask is 1."""
     numbers = [numpy_helper.from_array(np.array(value, np.float32), name) for name, value in (("one", 1), ("grey", 90), ("white", 255))]
@@ -426,6 +438,7 @@ TWINS: dict[str, Callable[[Path], None]] = {
     "detector": save_detector,
     "raft.onnx": save_raft,
     "birefnet.onnx": save_birefnet,
+    "isnet.onnx": save_isnet,
     "lama.onnx": save_lama,
     "flux-fill": save_flux_fill,
     "controlnet": save_controlnet,

@@ -54,7 +54,16 @@ def _levels(count: int) -> Pixels:
     return (steps * 255).astype(np.uint8)
 
 
-_FOUR, _SIX = _levels(4), _levels(6)
+_FOUR = _levels(4)
+
+
+def _soft_levels(count: int) -> Floats:
+    """As many steps of light, each a short ramp, so that noise does not make them ragged: float32 [256] in 0..255."""
+    whole, rest = np.divmod(np.arange(256, dtype=np.float32) / 255 * count, 1)
+    return np.clip((whole + np.clip((rest - 0.5) * 4 + 0.5, 0, 1)) / count * 255, 0, 255).astype(np.float32)
+
+
+_FIVE_SOFT = _soft_levels(5)
 
 
 def _posterise(picture: Pixels) -> Pixels:
@@ -86,9 +95,12 @@ def _watercolour(picture: Pixels) -> Pixels:
 
 
 def _cartoon(picture: Pixels) -> Pixels:
-    smooth = cv2.medianBlur(picture, _odd(picture.shape[0] * 0.03))
-    flat = cv2.LUT(_saturate(smooth.astype(np.uint8), 1.5, 16), _SIX)
-    return (flat * (1 - _ink(_grey(picture))[..., None])).astype(np.uint8)
+    """Flat, strong colours in five soft steps of light, of unchanged hue, within dark lines."""
+    smooth = cv2.medianBlur(picture, _odd(picture.shape[0] * 0.035)).astype(np.uint8)
+    grey = _grey(smooth)
+    light = grey.astype(np.float32)[..., None]
+    flat = (smooth * ((_FIVE_SOFT[grey][..., None] + 18) / (light + 18))).clip(0, 255).astype(np.uint8)
+    return (_saturate(flat, 1.5, 14) * (1 - _ink(grey)[..., None])).astype(np.uint8)
 
 
 def _emboss(picture: Pixels) -> Pixels:

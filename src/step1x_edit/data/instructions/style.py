@@ -16,7 +16,10 @@ CLAUSES: dict[str, Clauses] = {
     "style pencil": _become(("a pencil sketch", "a pencil drawing"), ("铅笔素描", "铅笔画"), ("sketch it in pencil", "用铅笔画出来")),
     "style line art": _become(("line art", "a line drawing"), ("线稿", "线描画"), ("keep only black outlines", "只保留黑色轮廓线")),
     "style mosaic": _become(
-        ("a mosaic", "big pixels"), ("马赛克", "大像素块"), ("pixelate it", "把图片像素化"), ("make it blocky", "打上马赛克")
+        ("a mosaic", "big pixels", "pixel art"),
+        ("马赛克", "大像素块", "像素画"),
+        ("pixelate it", "把图片像素化"),
+        ("make it blocky", "打上马赛克"),
     ),
     "style posterise": _become(
         ("a poster with few colours", "a posterised print"), ("色调分离的海报", "少色海报"), ("posterise it", "做色调分离")

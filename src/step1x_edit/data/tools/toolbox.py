@@ -24,6 +24,7 @@ from step1x_edit.data.tools.dis_flow import DisFlow
 from step1x_edit.data.tools.florence2 import Florence2
 from step1x_edit.data.tools.flux_fill import FluxFill
 from step1x_edit.data.tools.grabcut import GrabCut
+from step1x_edit.data.tools.isnet import IsNet
 from step1x_edit.data.tools.lama import Lama
 from step1x_edit.data.tools.object_detector import LabelDetector, ObjectDetector
 from step1x_edit.data.tools.patch_fill import PatchFill
@@ -66,7 +67,7 @@ DEPTHS: Registry[DepthEstimator] = {"cues": DepthCues.open, "depth-anything": De
 GENERATORS: Registry[ControlledGenerator] = {"repaint": Repaint.open, "controlnet": ControlNet.open}
 READERS: Registry[TextReader] = {"rapidocr": RapidTextReader.open}
 FLOWS: Registry[FlowEstimator] = {"dis": DisFlow.open, "raft": Raft.open}
-MATTINGS: Registry[Matting] = {"grabcut": GrabCut.open, "birefnet": BiRefNet.open, "vitmatte": VitMatte.open}
+MATTINGS: Registry[Matting] = {"grabcut": GrabCut.open, "birefnet": BiRefNet.open, "isnet": IsNet.open, "vitmatte": VitMatte.open}
 FACES: Registry[FaceDetector] = {"centerface": CenterFace.open, "detr": LabelDetector.open}
 PLATES: Registry[PlateDetector] = {"text": TextPlates.open, "detr": LabelDetector.open}
 AESTHETICS: Registry[AestheticScorer] = {"photographic": PhotographicScorer.open, "clip": Clip.open}

@@ -1,0 +1,156 @@
+"""Photographs get a mask and a name, or a reason why not; what has a mask is left alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
+
+from step1x_edit.data.labels import LABELS
+from step1x_edit.data.marking import Marking, draw_sheets, judge_mask, mark_photographs, name_by_file
+from step1x_edit.data.materials import read_materials
+from step1x_edit.data.split import Split
+from step1x_edit.data.tools.choice import ToolChoice
+from step1x_edit.data.tools.protocols import Box, Detection, ToolCard
+from step1x_edit.data.tools.toolbox import Toolbox
+from step1x_edit.data.triplet import Pixels
+from step1x_edit.errors import UsageError
+
+BALL = (60, 50, 120, 110)
+"""Left, top, right and bottom of the ball in the pictures here, which are of 180 x 160 pixels."""
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+class Namer:
+    """A detector with one answer."""
+
+    card = ToolCard("namer", "1")
+
+    def __init__(self, label: str, box: Box) -> None:
+        self.found = Detection(box, label, 0.9)
+
+    def detect(self, picture: Pixels, phrases: Sequence[str] = ()) -> tuple[Detection, ...]:
+        return (self.found,)
+
+
+def save_ball(path: Path) -> None:
+    picture = Image.new("RGB", (180, 160), (200, 205, 210))
+    ImageDraw.Draw(picture).ellipse(BALL, fill=(200, 30, 30))
+    picture.save(path, quality=95)
+
+
+def read_names(folder: Path) -> dict[str, dict[str, str]]:
+    names: dict[str, dict[str, str]] = json.loads((folder / "names.json").read_text(encoding="utf-8"))
+    return names
+
+
+def test_what_stands_out_is_marked_and_named_after_the_file(tmp_path: Path) -> None:
+    save_ball(tmp_path / "ball-1.jpg")
+    (marking,) = mark_photographs(tmp_path, Toolbox.offline())
+    assert (marking.name, marking.reason) == ("ball", "")
+    assert read_names(tmp_path) == {"ball-1.mask": {"en": "ball", "zh": "球", "kind": "object"}}
+    wanted = Image.new("L", (180, 160))
+    ImageDraw.Draw(wanted).ellipse(BALL, fill=255)
+    found, true = (np.asarray(mask) > 127 for mask in (Image.open(tmp_path / "ball-1.mask.png"), wanted))
+    assert (found & true).sum() / (found | true).sum() > 0.9
+    (photograph,) = read_materials([tmp_path], [EXAMPLES / "cutouts"], Split(), "train").marked
+    assert photograph.content is not None
+    assert photograph.content.zh == "球"
+
+
+def test_what_has_a_mask_stays_and_the_rest_is_gone_on_with(tmp_path: Path) -> None:
+    save_ball(tmp_path / "ball-1.jpg")
+    mark_photographs(tmp_path, Toolbox.offline())
+    painted = Image.new("L", (180, 160), 255)
+    painted.save(tmp_path / "ball-1.mask.png")
+    (tmp_path / "further").mkdir()
+    save_ball(tmp_path / "further" / "apple.png")
+    told: list[tuple[str, int, int]] = []
+    (marking,) = mark_photographs(tmp_path, Toolbox.offline(), lambda *done: told.append(done))
+    assert marking.photograph == tmp_path / "further" / "apple.png"
+    assert told == [("marking", 1, 1)]
+    assert Image.open(tmp_path / "ball-1.mask.png").getextrema() == (255, 255)
+    assert [*read_names(tmp_path / "further")] == ["apple.mask"]
+
+
+def test_a_name_that_is_there_already_is_kept(tmp_path: Path) -> None:
+    entry = {"en": "planet", "zh": "行星", "kind": "object"}
+    (tmp_path / "names.json").write_text(json.dumps({"img-7.mask": entry, "other": {"en": "other"}}), encoding="utf-8")
+    save_ball(tmp_path / "img-7.jpg")
+    (marking,) = mark_photographs(tmp_path, Toolbox.offline())
+    assert marking.name == "planet"
+    assert read_names(tmp_path) == {"img-7.mask": entry, "other": {"en": "other"}}
+
+
+def test_what_cannot_be_marked_is_left_out_with_a_reason(tmp_path: Path) -> None:
+    Image.new("RGB", (90, 90), "navy").save(tmp_path / "ball-plain.png")
+    (tmp_path / "ball-broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    save_ball(tmp_path / "img-7.jpg")
+    reasons = {one.photograph.name: one.reason for one in mark_photographs(tmp_path, Toolbox.offline())}
+    assert reasons == {
+        "ball-plain.png": "nothing stands out",
+        "ball-broken.jpg": "damaged or cut off",
+        "img-7.jpg": "nothing says what it is",
+    }
+    assert not [*tmp_path.glob("*.mask.png")]
+    assert not (tmp_path / "names.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("label", "box", "reason"),
+    [
+        ("ball", Box(*BALL), ""),
+        ("ball", Box(0, 0, 180, 160), "nothing says what it is"),
+        ("spheroid", Box(*BALL), "nothing says what it is"),
+    ],
+)
+def test_a_detector_names_what_fills_the_masks_box(tmp_path: Path, label: str, box: Box, reason: str) -> None:
+    save_ball(tmp_path / "img-7.jpg")
+    tools = Toolbox({"detector": ToolChoice("florence2")})
+    tools.__dict__["detector"] = Namer(label, box)  # in place of the one that would be opened
+    (marking,) = mark_photographs(tmp_path, tools)
+    assert marking.reason == reason
+
+
+def test_masks_are_judged_by_size_and_sharpness() -> None:
+    def disc(radius: float, soft: float) -> np.ndarray:
+        rows, columns = np.mgrid[0:100, 0:100] - 50
+        return np.clip((radius - np.hypot(rows, columns)) / soft + 0.5, 0, 1).astype(np.float32)
+
+    assert judge_mask(disc(25, 2)) == ""
+    assert judge_mask(disc(5, 2)) == "nothing stands out"
+    assert judge_mask(disc(90, 2)) == "it fills the picture"
+    assert judge_mask(disc(25, 30)) == "its outline is vague"
+
+
+@pytest.mark.parametrize(
+    ("stem", "name"),
+    [("cat-1", "cat"), ("IMG_2041", ""), ("our Teddy Bear at home", "teddy bear"), ("catalogue", ""), ("dog and cat", "cat"), ("", "")],
+)
+def test_a_files_name_says_what_it_shows(stem: str, name: str) -> None:
+    assert name_by_file(stem) == name
+
+
+@given(st.text(max_size=40))
+def test_a_name_is_one_of_the_labels_or_none(stem: str) -> None:
+    assert name_by_file(stem) in {"", *LABELS}
+
+
+def test_sheets_show_what_was_marked(tmp_path: Path) -> None:
+    save_ball(tmp_path / "ball-1.jpg")
+    markings = mark_photographs(tmp_path, Toolbox.offline())
+    (sheet,) = draw_sheets([*markings, Marking(tmp_path / "gone.jpg", reason="nothing stands out")], tmp_path / "sheets")
+    colours = np.asarray(Image.open(sheet)).reshape(-1, 3).astype(int)
+    assert (np.abs(colours - (255, 0, 255)).max(1) < 40).any()  # what lies behind the ball
+
+
+def test_a_folder_that_is_missing_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not exist"):
+        mark_photographs(tmp_path / "none", Toolbox.offline())
