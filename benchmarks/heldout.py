@@ -35,6 +35,8 @@ def main() -> None:
     parser.add_argument("--work", type=int, help="side that the model works at; --size by default")
     parser.add_argument("--refine", type=float, help="strength of a second pass over what changed")
     parser.add_argument("--raw", action="store_true", help="score what the model drew, not the edit laid over the picture")
+    parser.add_argument("--families", action="store_true", help="a second table, of the kinds of edit within each category")
+    parser.add_argument("--categories", nargs="*", help="these alone")
     parser.add_argument("--pictures", type=Path, help="folder to write source, true result and edit side by side to")
     arguments = parser.parse_args()
 
@@ -51,6 +53,7 @@ def main() -> None:
     from step1x_edit.types import EditRequest
 
     logging.disable_progress_bar()
+    categories = arguments.categories or (MARKED if arguments.marked else None)
     stream = TripletStream(
         [arguments.photos or ROOT / ("examples/marked" if arguments.marked else "examples/photos")],
         [arguments.cutouts],
@@ -58,7 +61,7 @@ def main() -> None:
         part="heldout",
         size=arguments.size,
         seed=0,
-        mixture=dict.fromkeys(MARKED, 1.0) if arguments.marked else None,
+        mixture=dict.fromkeys(categories, 1.0) if categories else None,
         difficulty=arguments.difficulty,
     )
     suits = shows_its_own if arguments.marked else None
@@ -85,6 +88,8 @@ def main() -> None:
     seconds = (time.perf_counter() - started) / max(1, len(scores))
     print(file=sys.stderr)
     print(tabulate(scores))
+    if arguments.families:
+        print(f"\n{tabulate(scores, by_family=True)}")
     print(f"\n{len(scores)} cases at {arguments.size} x {arguments.size} pixels; {seconds:.2f} s a case.")
 
 

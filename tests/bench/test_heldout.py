@@ -75,6 +75,7 @@ def test_the_instruction_is_in_the_language_asked() -> None:
 
 def test_cases_are_drawn_evenly_and_always_the_same(stream_of_three: TripletStream) -> None:
     cases = list(draw_cases(stream_of_three, 4))
+    assert {case.triplet.parameters["family"].split()[0] for case in cases} == {"tone", "style", "removal"}
     counts = {c: [k.language for k in cases if k.triplet.category is c] for c in stream_of_three.categories}
     assert all(sorted(languages) == ["en", "en", "zh", "zh"] for languages in counts.values())
     again = list(draw_cases(stream_of_three, 4))
@@ -105,9 +106,17 @@ def stream_of_three() -> TripletStream:
 
 def test_the_table_counts_shares_and_means() -> None:
     tone, colour = EditCategory.TONE_TRANSFORMATION, EditCategory.COLOR_ALTERATION
-    tones = [Score(tone, "en", 0.1, 0.3, None), Score(tone, "zh", 0.5, 0.7, None), Score(tone, "en", 0.3, 0.5, None, told_apart=False)]
-    table = tabulate([*tones, Score(colour, "zh", 0.49, 0.9, 20.0), Score(colour, "zh", 2.0, 1.1, 30.0)])
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    scores = [
+        Score(tone, "tone night", "en", 0.1, 0.3, None),
+        Score(tone, "tone night", "zh", 0.5, 0.7, None),
+        Score(tone, "tone winter", "en", 0.3, 0.5, None, told_apart=False),
+        Score(colour, "colour", "zh", 0.49, 0.9, 20.0),
+        Score(colour, "colour", "zh", 2.0, 1.1, 30.0),
+    ]
+    rows, families = (
+        [[cell.strip() for cell in line.strip("|").split("|")] for line in tabulate(scores, by).splitlines()[2:]] for by in (False, True)
+    )
+    assert [row[:3] for row in families] == [["colour", "2", "0.50"], ["tone night", "2", "0.50"], ["tone winter", "1", "0.00"]]
     assert rows == [
         ["color_alter", "2", "0.50", "-", "0.50", "1.00", "1.25", "1.00", "25.0"],
         ["tone_transfer", "3", "0.33", "0.50", "0.00", "0.67", "0.30", "0.50", "-"],

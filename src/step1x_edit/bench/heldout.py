@@ -56,6 +56,7 @@ class Score:
 
     Attributes:
         category: kind of edit.
+        family: the same in more detail where the triplet tells, as "motion mirror".
         language: "en" or "zh".
         squared: mean squared error inside the region, relative to that of leaving the picture as it is; 0 is perfect, 1 is no edit.
         absolute: the same of the mean absolute error.
@@ -64,6 +65,7 @@ class Score:
     """
 
     category: EditCategory
+    family: str
     language: Language
     squared: float
     absolute: float
@@ -106,6 +108,7 @@ def score(case: Case, edited: Pixels) -> Score:
     error = (result - target)[inside]
     return Score(
         category=triplet.category,
+        family=triplet.parameters.get("family", triplet.category.value),
         language=case.language,
         squared=float(np.square(error).mean() / np.square(left).mean()),
         absolute=float(np.abs(error).mean() / np.abs(left).mean()),
@@ -119,15 +122,19 @@ def score_cases(cases: Iterable[Case], edit: Callable[[Case], Pixels]) -> list[S
     return [score(case, edit(case)) for case in cases]
 
 
-def tabulate(scores: Iterable[Score]) -> str:
-    """A Markdown table with a row a category: cases, success in all and by language, told apart, median relative errors, PSNR outside."""
+def tabulate(scores: Iterable[Score], by_family: bool = False) -> str:
+    """A Markdown table with a row a category, or a family.
+
+    Its columns are cases, success in all and by language, told apart, median relative errors, and mean PSNR outside.
+    """
+    kind = "family" if by_family else "category"
     rows = [
-        "| category | cases | success | English | Chinese | told apart | squared error | absolute error | outside, dB |",
+        f"| {kind} | cases | success | English | Chinese | told apart | squared error | absolute error | outside, dB |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     groups: dict[str, list[Score]] = {}
     for one in scores:
-        groups.setdefault(one.category.value, []).append(one)
+        groups.setdefault(one.family if by_family else one.category.value, []).append(one)
     for name in sorted(groups):
         group = groups[name]
         outside = [s.outside for s in group if s.outside is not None]

@@ -166,7 +166,7 @@ def find_region(draft: Draft) -> Mask:
 
 
 def word_draft(draft: Draft, region: Mask, category: EditCategory, rng: random.Random, part: Part, facts: dict[str, Any]) -> Triplet:
-    """Put a draft's request into words; `facts` come before the draft's own parameters."""
+    """Put a draft's request into words; `facts` and the family of its clauses come before the draft's own parameters."""
     request = draft.request
     english, chinese = phrase(rng, CLAUSES[request.clauses], request.en, request.zh, part)
     return Triplet(
@@ -179,7 +179,7 @@ def word_draft(draft: Draft, region: Mask, category: EditCategory, rng: random.R
         source_caption=draft.source_caption,
         target_caption=draft.target_caption,
         edit=draft.edit,
-        parameters={**facts, **draft.parameters},
+        parameters={**facts, "family": request.clauses, **draft.parameters},
     )
 
 

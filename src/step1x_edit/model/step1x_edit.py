@@ -28,6 +28,12 @@ from step1x_edit.model.records import Embedding, Grid
 
 SMALLEST_TIME = 1e-3
 
+DOUBT = (0.1, 0.35)
+"""Share of a latent pixel that is to go up to which it is doubt alone, and from which it is none; chosen on marked photographs."""
+
+LOCAL = 0.05
+"""Part of a picture of which more than half must go, for the rest to be left alone."""
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -110,6 +116,8 @@ class Step1XEdit(DiT):
                 cache.end(output)
         if self.preset.prediction == "reference_blend":
             output, gone = output.split([noisy_BNC.shape[-1], self.preset.patch**2], dim=-1)
+            if not self.training:
+                output, gone = self.settle(output, gone)
             reference_BMC = None if reference_BMC is None else self.fade(reference_BMC, gone)
         if self.preset.prediction == "velocity" or reference_BMC is None:
             return output
@@ -130,6 +138,20 @@ class Step1XEdit(DiT):
         that must go; it can say that it goes.
         """
         return reference_BNC * (1 - gone_BNP.repeat(1, 1, reference_BNC.shape[-1] // gone_BNP.shape[-1]))
+
+    @staticmethod
+    def settle(change_BNC: Tensor, gone_BNP: Tensor) -> tuple[Tensor, Tensor]:
+        """Change and share less what is doubt: where little goes in a picture of which something goes for good, nothing does.
+
+        Choice: not in the paper. Trained on the squared error, a small model that is unsure where a thing ends lets a tenth of what is
+        around it go. Edits of all of the picture, in which a little goes everywhere, stay as they are, and so does training.
+        """
+        doubt, sure = DOUBT
+        gone = gone_BNP.float()
+        certainty = ((gone - doubt) / (sure - doubt)).clamp(0, 1)
+        local_B = gone.flatten(1).quantile(1 - LOCAL, dim=1) > 0.5
+        kept_BNP = torch.where(local_B.view(-1, 1, 1), certainty.square() * (3 - 2 * certainty), 1).to(change_BNC.dtype)
+        return change_BNC * kept_BNP.repeat(1, 1, change_BNC.shape[-1] // gone_BNP.shape[-1]), gone_BNP * kept_BNP
 
     @staticmethod
     def velocity_of_change(change_BNC: Tensor, noisy_BNC: Tensor, reference_BNC: Tensor, t_B: Tensor) -> Tensor:
