@@ -54,6 +54,8 @@ def main() -> None:
 
     logging.disable_progress_bar()
     categories = arguments.categories or (MARKED if arguments.marked else None)
+    if arguments.marked and (wrong := set(categories or ()) - set(MARKED)):
+        parser.error(f"What a photograph shows itself has no edits of {', '.join(sorted(wrong))}; leave out --marked.")
     stream = TripletStream(
         [arguments.photos or ROOT / ("examples/marked" if arguments.marked else "examples/photos")],
         [arguments.cutouts],

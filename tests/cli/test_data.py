@@ -41,10 +41,12 @@ def test_mark_says_how_many_photographs_have_a_mask_and_why_others_do_not(tmp_pa
         picture.save(tmp_path / "photos" / f"{name}.png")
     assert run(["data", "mark", str(tmp_path / "photos"), "--sheets", str(tmp_path / "sheets")]) == 0
     said = capsys.readouterr().out
-    assert "1 photographs of 2" in said
+    assert "1 of 2 photographs that were not looked at before have a mask now; look at" in said
     assert "Left out: 1: nothing says what it is." in said
     assert str(tmp_path / "sheets" / "marked-001.jpg") in said
-    assert run(["data", "mark", str(tmp_path / "photos"), "--json"]) == 0
+    assert run(["data", "mark", str(tmp_path / "photos")]) == 0
+    assert "0 of 0 photographs that were not looked at before have a mask now." in capsys.readouterr().out
+    assert run(["data", "mark", str(tmp_path / "photos"), "--again", "--json"]) == 0
     (left,) = json.loads(capsys.readouterr().out)["photographs"]
     assert left["reason"] == "nothing says what it is"
     assert run(["data", "mark", str(tmp_path / "photos"), "--matting", "scissors"]) == 2

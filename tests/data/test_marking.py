@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from step1x_edit.data.labels import LABELS
-from step1x_edit.data.marking import Marking, draw_sheets, judge_mask, mark_photographs, name_by_file
+from step1x_edit.data.marking import RECORD, draw_sheets, judge_mask, mark_photographs, name_by_file, read_record
 from step1x_edit.data.materials import read_materials
 from step1x_edit.data.split import Split
 from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.protocols import Box, Detection, ToolCard
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Pixels
-from step1x_edit.errors import UsageError
+from step1x_edit.errors import Step1XError, UsageError
 
 BALL = (60, 50, 120, 110)
 """Left, top, right and bottom of the ball in the pictures here, which are of 180 x 160 pixels."""
@@ -76,8 +76,65 @@ def test_what_has_a_mask_stays_and_the_rest_is_gone_on_with(tmp_path: Path) -> N
     (marking,) = mark_photographs(tmp_path, Toolbox.offline(), lambda *done: told.append(done))
     assert marking.photograph == tmp_path / "further" / "apple.png"
     assert told == [("marking", 1, 1)]
+    assert [one.name for one in read_record(tmp_path)] == ["ball", "apple"]
     assert Image.open(tmp_path / "ball-1.mask.png").getextrema() == (255, 255)
     assert [*read_names(tmp_path / "further")] == ["apple.mask"]
+
+
+def test_a_mask_that_was_thrown_away_comes_back_only_when_asked_for(tmp_path: Path) -> None:
+    save_ball(tmp_path / "ball-1.jpg")
+    (made,) = mark_photographs(tmp_path, Toolbox.offline())
+    made.mask.unlink()
+    assert mark_photographs(tmp_path, Toolbox.offline()) == []
+    assert not made.mask.exists()
+    assert mark_photographs(tmp_path, Toolbox.offline(), again=True) == [made]
+    assert made.mask.exists()
+
+
+def test_a_kill_loses_no_more_than_the_photograph_at_hand(tmp_path: Path) -> None:
+    for name in ("ball-1", "ball-2", "ball-3"):
+        save_ball(tmp_path / f"{name}.jpg")
+
+    def stop(what: str, done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        mark_photographs(tmp_path, Toolbox.offline(), stop)
+    with (tmp_path / RECORD).open("a") as record:
+        record.write('{"photograph": "ball-')  # what a harder kill might leave
+    assert [one.photograph.stem for one in mark_photographs(tmp_path, Toolbox.offline())] == ["ball-3"]
+    assert [one.photograph.stem for one in read_record(tmp_path)] == ["ball-1", "ball-2", "ball-3"]
+    assert len(read_materials([tmp_path], [EXAMPLES / "cutouts"], Split(), "train").marked) == 3
+
+
+def test_a_full_disk_leaves_a_name_without_a_mask_but_no_mask_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_ball(tmp_path / "ball-1.jpg")
+
+    def refuse(path: Path, data: bytes) -> None:
+        raise Step1XError("No room.")
+
+    monkeypatch.setattr("step1x_edit.data.marking.write_bytes", refuse)
+    with pytest.raises(Step1XError):
+        mark_photographs(tmp_path, Toolbox.offline())
+    assert [*read_names(tmp_path)] == ["ball-1.mask"]
+    assert read_materials([tmp_path], [EXAMPLES / "cutouts"], Split(), "train").marked == ()
+
+
+def test_another_file_of_the_records_name_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / RECORD).write_text("marks: 5 of 6\n")
+    with pytest.raises(UsageError, match="is no record of marked photographs"):
+        mark_photographs(tmp_path, Toolbox.offline())
+
+
+def test_a_photograph_taken_on_its_side_gets_an_upright_mask(tmp_path: Path) -> None:
+    save_ball(tmp_path / "ball-1.jpg")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(tmp_path / "ball-1.jpg").convert("RGB").save(tmp_path / "ball-1.jpg", exif=exif, quality=95)
+    (marking,) = mark_photographs(tmp_path, Toolbox.offline())
+    assert np.asarray(Image.open(marking.mask)).shape == (180, 160)
+    assert read_materials([tmp_path], [EXAMPLES / "cutouts"], Split(), "train").marked
 
 
 def test_a_name_that_is_there_already_is_kept(tmp_path: Path) -> None:
@@ -89,16 +146,20 @@ def test_a_name_that_is_there_already_is_kept(tmp_path: Path) -> None:
     assert read_names(tmp_path) == {"img-7.mask": entry, "other": {"en": "other"}}
 
 
+def test_a_name_that_is_there_in_part_is_filled_in(tmp_path: Path) -> None:
+    (tmp_path / "names.json").write_text('{"ball-1.mask": {"zh": "皮球"}}', encoding="utf-8")
+    save_ball(tmp_path / "ball-1.jpg")
+    mark_photographs(tmp_path, Toolbox.offline())
+    assert read_names(tmp_path) == {"ball-1.mask": {"zh": "皮球", "en": "ball", "kind": "object"}}
+
+
 def test_what_cannot_be_marked_is_left_out_with_a_reason(tmp_path: Path) -> None:
     Image.new("RGB", (90, 90), "navy").save(tmp_path / "ball-plain.png")
     (tmp_path / "ball-broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
     save_ball(tmp_path / "img-7.jpg")
     reasons = {one.photograph.name: one.reason for one in mark_photographs(tmp_path, Toolbox.offline())}
-    assert reasons == {
-        "ball-plain.png": "nothing stands out",
-        "ball-broken.jpg": "damaged or cut off",
-        "img-7.jpg": "nothing says what it is",
-    }
+    assert reasons.pop("ball-broken.jpg").startswith("it cannot be read: ")
+    assert reasons == {"ball-plain.png": "nothing stands out", "img-7.jpg": "nothing says what it is"}
     assert not [*tmp_path.glob("*.mask.png")]
     assert not (tmp_path / "names.json").exists()
 
@@ -132,7 +193,16 @@ def test_masks_are_judged_by_size_and_sharpness() -> None:
 
 @pytest.mark.parametrize(
     ("stem", "name"),
-    [("cat-1", "cat"), ("IMG_2041", ""), ("our Teddy Bear at home", "teddy bear"), ("catalogue", ""), ("dog and cat", "cat"), ("", "")],
+    [
+        ("cat-1", "cat"),
+        ("IMG_2041", ""),
+        ("our Teddy Bear at home", "teddy bear"),
+        ("catalogue", ""),
+        ("dog and cat", ""),
+        ("cat on a sofa", ""),
+        ("Übus", ""),
+        ("", ""),
+    ],
 )
 def test_a_files_name_says_what_it_shows(stem: str, name: str) -> None:
     assert name_by_file(stem) == name
@@ -143,10 +213,15 @@ def test_a_name_is_one_of_the_labels_or_none(stem: str) -> None:
     assert name_by_file(stem) in {"", *LABELS}
 
 
-def test_sheets_show_what_was_marked(tmp_path: Path) -> None:
-    save_ball(tmp_path / "ball-1.jpg")
-    markings = mark_photographs(tmp_path, Toolbox.offline())
-    (sheet,) = draw_sheets([*markings, Marking(tmp_path / "gone.jpg", reason="nothing stands out")], tmp_path / "sheets")
+def test_sheets_show_all_that_is_marked_and_take_the_place_of_older_ones(tmp_path: Path) -> None:
+    (tmp_path / "sheets").mkdir()
+    (tmp_path / "sheets/marked-007.jpg").write_bytes(b"old")
+    (tmp_path / "photos").mkdir()
+    save_ball(tmp_path / "photos/ball-1.jpg")
+    save_ball(tmp_path / "photos/img-7.jpg")
+    mark_photographs(tmp_path / "photos", Toolbox.offline())
+    (sheet,) = draw_sheets(tmp_path / "photos", tmp_path / "sheets")
+    assert [*(tmp_path / "sheets").iterdir()] == [sheet]
     colours = np.asarray(Image.open(sheet)).reshape(-1, 3).astype(int)
     assert (np.abs(colours - (255, 0, 255)).max(1) < 40).any()  # what lies behind the ball
 

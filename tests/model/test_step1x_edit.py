@@ -63,7 +63,7 @@ def test_whether_padding_takes_part(tiny_model: Model, embedding: Embedding, dra
     padded = model(noisy, noisy, embedding, T, GRID)[1:]
     assert (float((alone - padded).abs().max()) > 1e-4) == takes_part
     if not takes_part:
-        torch.testing.assert_close(padded, alone, atol=5e-5, rtol=1e-5)
+        torch.testing.assert_close(padded, alone, atol=5e-5, rtol=1e-5)  # rounding, six times as large where doubt is dropped
 
 
 def test_without_a_reference_a_velocity_comes_back(tiny_model: Model, embedding: Embedding, draw: Draw) -> None:
@@ -93,16 +93,36 @@ def test_what_goes_of_the_reference_goes_from_all_channels_of_a_latent_pixel(dra
 
 
 def test_doubt_is_dropped_where_something_goes_for_good_and_kept_where_all_changes_a_little(draw: Draw) -> None:
-    change, gone = draw(2, 6, 16), torch.full((2, 6, 4), 0.08)
+    change, gone = draw(3, 6, 16), torch.full((3, 6, 4), 0.08)
     gone[0, 2], gone[0, 3, 0] = 0.9, 0.2
+    gone[2, 2] = 0.5  # half-way to what goes for good
     settled, left = Step1XEdit.settle(change, gone)
-    torch.testing.assert_close((settled[1], left[1]), (change[1], gone[1]))  # nothing goes for good
+    torch.testing.assert_close((settled[1], left[1]), (change[1], gone[1]))
     torch.testing.assert_close((settled[0, 2], left[0, 2]), (change[0, 2], gone[0, 2]))
     assert not settled[0, [0, 1, 4, 5]].any()
     assert not left[0, [0, 1, 4, 5]].any()
     assert 0 < left[0, 3, 0] < 0.2
     assert not left[0, 3, 1:].any()
     torch.testing.assert_close(settled[0, 3, ::4] / change[0, 3, ::4], (left[0, 3, 0] / gone[0, 3, 0]).expand(4))
+    torch.testing.assert_close((settled[2, 0], left[2, 0]), (change[2, 0] / 2, gone[2, 0] / 2))
+
+
+def test_doubt_is_dropped_when_editing_but_not_in_training_nor_without_a_reference(
+    tiny: Callable[[str], Preset], embedding: Embedding, draw: Draw
+) -> None:
+    model = Step1XEdit(replace(tiny("mini"), dit=replace(tiny("mini").dit, out_channels=20), prediction="reference_blend"))
+    model.initialise(3)
+    with torch.no_grad():
+        model.final_layer.linear.bias[16:] = torch.tensor([0.05, 0.05, 0.05, 0.9])  # of each patch a latent pixel goes for good
+        noisy, reference = draw(2, 6, 16), draw(2, 6, 16, seed=2)
+        drawn = {}
+        for training in (True, False):
+            velocity = model.train(training)(noisy, reference, embedding, T, GRID)
+            drawn[training] = (noisy - T.view(2, 1, 1) * velocity) / reference
+            assert model(noisy, None, embedding, T, GRID).abs().max() == 0
+    torch.testing.assert_close(drawn[True][..., ::4], torch.full((2, 6, 4), 0.95))
+    torch.testing.assert_close(drawn[False][..., ::4], torch.ones(2, 6, 4))
+    torch.testing.assert_close(drawn[True][..., 3::4], drawn[False][..., 3::4])
 
 
 @pytest.mark.parametrize("prediction", ["reference_change", "reference_blend"])

@@ -75,11 +75,16 @@ def build(
 @app.command()
 def mark(
     photos: Annotated[Path, typer.Argument(help="Folder of photographs.", metavar="PHOTOS")],
-    matting: Annotated[str, typer.Option("--matting", help="grabcut, birefnet or isnet, and after a colon the model.")] = "grabcut",
+    matting: Annotated[
+        str, typer.Option("--matting", help="grabcut, birefnet, isnet or vitmatte, and after a colon the model.")
+    ] = "grabcut",
     detector: Annotated[
         str | None, typer.Option("--detector", help="florence2 or detr: names what the file's name does not.", show_default=False)
     ] = None,
-    sheets: Annotated[Path | None, typer.Option("--sheets", help="Draw contact sheets of what was marked into this folder.")] = None,
+    sheets: Annotated[Path | None, typer.Option("--sheets", help="Draw contact sheets of all that is marked into this folder.")] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Look once more at photographs that were left out, or whose mask is gone.")
+    ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -93,15 +98,16 @@ def mark(
     choices = {"matting": matting, **({"detector": detector} if detector else {})}
     tools = Toolbox({role: ToolChoice.parse(choice) for role, choice in choices.items()})
     with progress_line("data") as tell:
-        markings = mark_photographs(photos, tools, lambda what, done, total: tell(done, total, what))
-    drawn = draw_sheets(markings, sheets) if sheets is not None else []
+        markings = mark_photographs(photos, tools, lambda what, done, total: tell(done, total, what), again)
+    drawn = draw_sheets(photos, sheets) if sheets is not None else []
     if as_json:
         rows = [{"photograph": str(one.photograph), "name": one.name, "reason": one.reason} for one in markings]
         typer.echo(json.dumps({"photographs": rows, "sheets": [str(path) for path in drawn]}, ensure_ascii=False))
         return
     reasons = Counter(one.reason for one in markings)
     marked = reasons.pop("", 0)
-    typer.echo(f"{marked} photographs of {len(markings)} that had no mask have one now; look at them, and remove what is not right.")
+    advice = "; look at the masks, and remove those that are not right" if marked else ""
+    typer.echo(f"{marked} of {len(markings)} photographs that were not looked at before have a mask now{advice}.")
     for reason, count in reasons.most_common():
         typer.echo(f"Left out: {count}: {reason}.")
     for path in drawn:

@@ -1,17 +1,19 @@
 """Mark what photographs show: `cat-1.mask.png` beside `cat-1.jpg`, and its name in the `names.json` there, for edits of the thing itself.
 
+    PHOTOS/marks.jsonl    what became of each photograph, a line each
+
 A matting tool says where the thing is, the file's name or a detector what it is. Where either is unsure, the photograph is left out with a
-reason. What was marked once is left as it is, so the same command goes on after a kill, and masks may be painted over by hand.
+reason. What is in `marks.jsonl` or has a mask is left as it is: the same command goes on after a kill, a mask may be painted over by hand,
+and one that was thrown away does not come back.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,10 @@ from step1x_edit.data.storage import write_bytes, write_json
 from step1x_edit.data.tools.protocols import Box
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Floats, Pixels
-from step1x_edit.errors import ImageError
+from step1x_edit.data.vocabulary import Entry
+from step1x_edit.errors import ImageError, UsageError
+
+RECORD = "marks.jsonl"
 
 SMALLEST, LARGEST = 0.03, 0.8
 """Share of the picture that a thing fills at least and at most."""
@@ -37,9 +42,6 @@ VAGUE = 0.35
 
 _SEEN = (0.1, 0.5, 0.9)
 """Opacity from which on something is there, most of it is, and all of it is."""
-
-_TOGETHER = 40
-"""Photographs of a folder whose names are written at once."""
 
 _EACH = 60
 """Photographs on a contact sheet."""
@@ -61,37 +63,50 @@ class Marking:
         return self.photograph.with_name(f"{self.photograph.stem}{MASK}.png")
 
 
-def mark_photographs(folder: Path, tools: Toolbox, tell: Callable[[str, int, int], None] | None = None) -> list[Marking]:
+def mark_photographs(
+    folder: Path, tools: Toolbox, tell: Callable[[str, int, int], None] | None = None, again: bool = False
+) -> list[Marking]:
     """Mark the photographs of a folder and of those in it.
 
-    The name is that of the mask's entry in the `names.json` where there is one, else a word of the file's name that `labels.LABELS` has,
+    The name is that of the mask's entry in the `names.json` where there is one, else the word of the file's name that `labels.LABELS` has,
     else what a detector says, where the toolbox has one that speaks.
 
     Args:
         folder: of photographs.
         tools: its matting tool makes the masks, its detector names what the file does not.
         tell: told what is done, how much of it, and of how much.
+        again: whether photographs without a mask that were looked at before are looked at once more.
 
     Returns:
-        What became of each that had no mask yet, by folder and name.
+        What became of each that was looked at, by name.
 
     Raises:
-        UsageError: the folder is missing, or a `names.json` is not as it should be.
+        UsageError: the folder is missing, or a `names.json` or the record is not as it should be.
     """
-    masks = {Marking(path).mask: path for path in list_photographs([folder])}  # where files differ in their ending alone, one
-    waiting = [path for mask, path in masks.items() if not mask.exists()]
-    markings: list[Marking] = []
-    for group in _by_folder(waiting):
-        made = [_mark(path, tools, entry) for path, entry in zip(group, _entries(group), strict=True)]
-        fresh = {marking.mask.stem: _describe(marking.name) for marking, mask in made if mask is not None}
-        _add_names(group[0].parent / "names.json", fresh)
-        for marking, mask in made:  # names first: a mask without a name is an error, a name without a mask is not
-            if mask is not None:
-                write_bytes(marking.mask, _encode(mask))
-        markings += [marking for marking, _ in made]
+    photographs = {Marking(path).mask: path for path in list_photographs([folder])}  # where files differ in their ending alone, one
+    _drop_half_a_line(folder / RECORD)
+    known = set() if again else {marking.photograph for marking in read_record(folder)}
+    waiting = [path for mask, path in photographs.items() if not mask.exists() and path not in known]
+    markings = []
+    for done, path in enumerate(waiting, start=1):
+        marking = _mark(path, tools)
+        row = {"photograph": path.relative_to(folder).as_posix(), "name": marking.name, "reason": marking.reason}
+        with (folder / RECORD).open("a", encoding="utf-8", errors="backslashreplace") as record:
+            record.write(json.dumps(row, ensure_ascii=False) + "\n")
+        markings.append(marking)
         if tell is not None:
-            tell("marking", len(markings), len(waiting))
+            tell("marking", done, len(waiting))
     return markings
+
+
+def read_record(folder: Path) -> list[Marking]:
+    """What `mark_photographs` wrote down of a folder; raises UsageError where it is another file."""
+    file = folder / RECORD
+    try:
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+        return [Marking(folder / row["photograph"], row["name"], row["reason"]) for row in rows]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{file} is no record of marked photographs; move it elsewhere.") from error
 
 
 def judge_mask(matte: Floats) -> str:
@@ -105,51 +120,62 @@ def judge_mask(matte: Floats) -> str:
 
 
 def name_by_file(stem: str) -> str:
-    """The longest name of `labels.LABELS` in a file's name, the last where several are as long; nothing where there is none."""
-    words = re.findall(r"[a-z]+", stem.lower())
-    runs = (" ".join(words[first:last]) for last in range(len(words), 0, -1) for first in range(last))
-    return max((run for run in runs if run in LABELS), key=lambda run: run.count(" "), default="")
+    """The name of `labels.LABELS` that a file's name has: nothing where it has none, or several of which none holds the others."""
+    words = re.findall(r"[^\W\d_]+", stem.lower())
+    runs = ((first, last) for first in range(len(words)) for last in range(first + 1, len(words) + 1))
+    found = [(first, last) for first, last in runs if " ".join(words[first:last]) in LABELS]
+    for first, last in found:
+        if all(first <= other_first and other_last <= last for other_first, other_last in found):
+            return " ".join(words[first:last])
+    return ""
 
 
-def draw_sheets(markings: Sequence[Marking], out: Path) -> list[Path]:
-    """Contact sheets of what was marked, each photograph beside what its mask leaves of it; returns their paths."""
-    marked = [marking for marking in markings if not marking.reason]
+def draw_sheets(folder: Path, out: Path) -> list[Path]:
+    """Contact sheets of what is marked in a folder, each photograph beside what its mask leaves of it, in place of those of before."""
+    photographs = [path for path in list_photographs([folder]) if Marking(path).mask.exists()]
+    names = read_names([Marking(path).mask for path in photographs])
+    for old in out.glob("marked-*.jpg"):
+        old.unlink()
     paths = []
-    for first in range(0, len(marked), _EACH):
-        cells = [(f"{one.name}: {one.photograph.name}", *_look(one)) for one in marked[first : first + _EACH]]
+    for first in range(0, len(photographs), _EACH):
         data = BytesIO()
-        draw_sheet(cells).save(data, "JPEG", quality=85)
+        draw_sheet(_look(path, names) for path in photographs[first : first + _EACH]).save(data, "JPEG", quality=85)
         paths.append(out / f"marked-{first // _EACH + 1:03}.jpg")
         write_bytes(paths[-1], data.getvalue())
     return paths
 
 
-def _by_folder(paths: Sequence[Path]) -> Iterator[list[Path]]:
-    """Some at a time, all of one folder."""
-    for _, group in groupby(sorted(paths), lambda path: path.parent):
-        files = list(group)
-        yield from (files[first : first + _TOGETHER] for first in range(0, len(files), _TOGETHER))
+def _drop_half_a_line(file: Path) -> None:
+    """Take away what a kill has left of a line."""
+    text = file.read_bytes() if file.exists() else b""
+    if text and not text.endswith(b"\n"):
+        write_bytes(file, text[: text.rfind(b"\n") + 1])
 
 
-def _entries(group: Sequence[Path]) -> list[str]:
-    """The English names that their masks have already, or nothing."""
-    masks = [Marking(path).mask for path in group]
-    known = read_names(masks)
-    return [known[mask].en if mask in known else "" for mask in masks]
-
-
-def _mark(path: Path, tools: Toolbox, known: str) -> tuple[Marking, Pixels | None]:
+def _mark(path: Path, tools: Toolbox) -> Marking:
+    """Look at one photograph, and write its mask where it gets one."""
     try:
+        path.name.encode()
         picture = decode(path.read_bytes())
-    except (ImageError, OSError):
-        return Marking(path, reason="damaged or cut off"), None
+    except UnicodeEncodeError:
+        return Marking(path, reason="its file's name is not UTF-8")
+    except OSError as error:
+        return Marking(path, reason=f"it cannot be opened: {error.strerror or error}")
+    except ImageError as error:
+        return Marking(path, reason=f"it cannot be read: {error}".rstrip("."))
     matte = tools.matting.matte(picture)
     if reason := judge_mask(matte):
-        return Marking(path, reason=reason), None
-    name = known or name_by_file(path.stem) or _ask_detector(picture, matte, tools)
+        return Marking(path, reason=reason)
+    mask = Marking(path).mask
+    entry = read_names([mask]).get(mask, Entry())
+    name = entry.en or name_by_file(path.stem) or _ask_detector(picture, matte, tools)
     if not name:
-        return Marking(path, reason="nothing says what it is"), None
-    return Marking(path, name), (matte * 255 + 0.5).astype(np.uint8)
+        return Marking(path, reason="nothing says what it is")
+    _add_name(mask, name, entry)  # the name first: a mask without a name is an error, a name without a mask is not
+    data = BytesIO()
+    Image.fromarray((matte * 255 + 0.5).astype(np.uint8)).save(data, "PNG", optimize=True)
+    write_bytes(mask, data.getvalue())
+    return Marking(path, name)
 
 
 def _ask_detector(picture: Pixels, matte: Floats, tools: Toolbox) -> str:
@@ -170,26 +196,18 @@ def _overlap(one: Box, two: Box) -> float:
     return shared / max(one.area + two.area - shared, 1)
 
 
-def _describe(name: str) -> dict[str, str]:
+def _add_name(mask: Path, name: str, entry: Entry) -> None:
+    """Put a mask's name into the `names.json` beside it, where that does not say all of it yet."""
     chinese, kind = LABELS.get(name, ("", ""))
-    return {"en": name, "zh": chinese, "kind": kind}
-
-
-def _add_names(file: Path, fresh: dict[str, dict[str, str]]) -> None:
-    """Add entries to a `names.json`; those that are there stay."""
+    wanted = {"en": name, "zh": entry.zh or chinese, "kind": entry.kind or kind}
+    file = mask.parent / "names.json"
     table: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    if missing := {key: entry for key, entry in fresh.items() if key not in table}:
-        write_json(file, {**table, **missing})
+    if (there := table.get(mask.stem, {})) != (whole := {**there, **wanted}):
+        write_json(file, {**table, mask.stem: whole})
 
 
-def _encode(mask: Pixels) -> bytes:
-    data = BytesIO()
-    Image.fromarray(mask).save(data, "PNG", optimize=True)
-    return data.getvalue()
-
-
-def _look(marking: Marking) -> tuple[Image.Image, Image.Image]:
-    picture = Image.fromarray(decode(marking.photograph.read_bytes()))
-    with Image.open(marking.mask) as mask:
-        alone = Image.composite(picture, Image.new("RGB", picture.size, _BEHIND), mask.convert("L"))
-    return fit_square(picture), fit_square(alone)
+def _look(path: Path, names: dict[Path, Entry]) -> tuple[str, Image.Image, Image.Image]:
+    picture, mask = Image.fromarray(decode(path.read_bytes())), Marking(path).mask
+    with Image.open(mask) as opacity:
+        alone = Image.composite(picture, Image.new("RGB", picture.size, _BEHIND), opacity.convert("L"))
+    return f"{names[mask].en if mask in names else '?'}: {path.name}", fit_square(picture), fit_square(alone)

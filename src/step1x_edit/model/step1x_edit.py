@@ -31,8 +31,8 @@ SMALLEST_TIME = 1e-3
 DOUBT = (0.1, 0.35)
 """Share of a latent pixel that is to go up to which it is doubt alone, and from which it is none; chosen on marked photographs."""
 
-LOCAL = 0.05
-"""Part of a picture of which more than half must go, for the rest to be left alone."""
+LOCAL, FOR_GOOD = 0.05, (0.4, 0.6)
+"""Part of a picture, and the share of it that must go, from and up to which the rest is more and more left alone."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,10 @@ class Step1XEdit(DiT):
                 cache.end(output)
         if self.preset.prediction == "reference_blend":
             output, gone = output.split([noisy_BNC.shape[-1], self.preset.patch**2], dim=-1)
-            if not self.training:
-                output, gone = self.settle(output, gone)
-            reference_BMC = None if reference_BMC is None else self.fade(reference_BMC, gone)
+            if reference_BMC is not None:
+                if not self.training:
+                    output, gone = self.settle(output, gone)
+                reference_BMC = self.fade(reference_BMC, gone)
         if self.preset.prediction == "velocity" or reference_BMC is None:
             return output
         return self.velocity_of_change(output, noisy_BNC, reference_BMC, t_B)
@@ -144,13 +145,12 @@ class Step1XEdit(DiT):
         """Change and share less what is doubt: where little goes in a picture of which something goes for good, nothing does.
 
         Choice: not in the paper. Trained on the squared error, a small model that is unsure where a thing ends lets a tenth of what is
-        around it go. Edits of all of the picture, in which a little goes everywhere, stay as they are, and so does training.
+        around it go. Edits of which nothing goes for good stay as they are, as most of the whole picture's are, and so does training. Each
+        row of a batch is judged alone, so what guidance is led away from keeps its doubt, and a part of it comes back with the guidance.
         """
-        doubt, sure = DOUBT
         gone = gone_BNP.float()
-        certainty = ((gone - doubt) / (sure - doubt)).clamp(0, 1)
-        local_B = gone.flatten(1).quantile(1 - LOCAL, dim=1) > 0.5
-        kept_BNP = torch.where(local_B.view(-1, 1, 1), certainty.square() * (3 - 2 * certainty), 1).to(change_BNC.dtype)
+        local_B = _ramp(gone.flatten(1).quantile(1 - LOCAL, dim=1), *FOR_GOOD).view(-1, 1, 1)
+        kept_BNP = (1 - local_B * (1 - _ramp(gone, *DOUBT))).to(change_BNC.dtype)
         return change_BNC * kept_BNP.repeat(1, 1, change_BNC.shape[-1] // gone_BNP.shape[-1]), gone_BNP * kept_BNP
 
     @staticmethod
@@ -199,3 +199,9 @@ def _grid_ids(grid: Grid, kind: int, offset: int) -> Tensor:
     rows = torch.arange(grid.rows).repeat_interleave(grid.columns) + offset
     columns = torch.arange(grid.columns).repeat(grid.rows) + offset
     return torch.stack([torch.full_like(rows, kind), rows, columns], dim=-1).float()
+
+
+def _ramp(x: Tensor, low: float, high: float) -> Tensor:
+    """0 up to low, 1 from high, smooth between."""
+    t = ((x - low) / (high - low)).clamp(0, 1)
+    return t.square() * (3 - 2 * t)
