@@ -31,7 +31,7 @@ SMALLEST_TIME = 1e-3
 DOUBT = (0.1, 0.35)
 """Share of a latent pixel that is to go up to which it is doubt alone, and from which it is none; chosen on marked photographs."""
 
-LOCAL, FOR_GOOD = 0.05, (0.4, 0.6)
+LOCAL, FOR_GOOD = 0.05, (0.5, 0.7)
 """Part of a picture, and the share of it that must go, from and up to which the rest is more and more left alone."""
 
 
