@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 from step1x_edit.data.labels import LABELS
 from step1x_edit.data.marking import RECORD, draw_sheets, judge_mask, mark_photographs, name_by_file, read_record
 from step1x_edit.data.materials import read_materials
+from step1x_edit.data.photographs import list_inputs
 from step1x_edit.data.split import Split
 from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.protocols import Box, Detection, ToolCard
@@ -77,6 +78,7 @@ def test_what_has_a_mask_stays_and_the_rest_is_gone_on_with(tmp_path: Path) -> N
     assert marking.photograph == tmp_path / "further" / "apple.png"
     assert told == [("marking", 1, 1)]
     assert [one.name for one in read_record(tmp_path)] == ["ball", "apple"]
+    assert {path.name for _, path in list_inputs([tmp_path])} == {"ball-1.jpg", "apple.png"}  # what a set is built from
     assert Image.open(tmp_path / "ball-1.mask.png").getextrema() == (255, 255)
     assert [*read_names(tmp_path / "further")] == ["apple.mask"]
 
@@ -138,7 +140,7 @@ def test_a_photograph_taken_on_its_side_gets_an_upright_mask(tmp_path: Path) -> 
 
 
 def test_a_name_that_is_there_already_is_kept(tmp_path: Path) -> None:
-    entry = {"en": "planet", "zh": "行星", "kind": "object"}
+    entry = {"en": "planet"}
     (tmp_path / "names.json").write_text(json.dumps({"img-7.mask": entry, "other": {"en": "other"}}), encoding="utf-8")
     save_ball(tmp_path / "img-7.jpg")
     (marking,) = mark_photographs(tmp_path, Toolbox.offline())

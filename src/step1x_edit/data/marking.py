@@ -103,7 +103,7 @@ def read_record(folder: Path) -> list[Marking]:
     """What `mark_photographs` wrote down of a folder; raises UsageError where it is another file."""
     file = folder / RECORD
     try:
-        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+        rows = [json.loads(line) for line in file.read_bytes().splitlines()] if file.exists() else []
         return [Marking(folder / row["photograph"], row["name"], row["reason"]) for row in rows]
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{file} is no record of marked photographs; move it elsewhere.") from error
@@ -199,7 +199,8 @@ def _overlap(one: Box, two: Box) -> float:
 def _add_name(mask: Path, name: str, entry: Entry) -> None:
     """Put a mask's name into the `names.json` beside it, where that does not say all of it yet."""
     chinese, kind = LABELS.get(name, ("", ""))
-    wanted = {"en": name, "zh": entry.zh or chinese, "kind": entry.kind or kind}
+    known = {"en": name, "zh": entry.zh or chinese, "kind": entry.kind or kind}
+    wanted = {key: value for key, value in known.items() if value}
     file = mask.parent / "names.json"
     table: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     if (there := table.get(mask.stem, {})) != (whole := {**there, **wanted}):
@@ -209,5 +210,5 @@ def _add_name(mask: Path, name: str, entry: Entry) -> None:
 def _look(path: Path, names: dict[Path, Entry]) -> tuple[str, Image.Image, Image.Image]:
     picture, mask = Image.fromarray(decode(path.read_bytes())), Marking(path).mask
     with Image.open(mask) as opacity:
-        alone = Image.composite(picture, Image.new("RGB", picture.size, _BEHIND), opacity.convert("L"))
+        alone = Image.composite(picture, Image.new("RGB", picture.size, _BEHIND), opacity.convert("L").resize(picture.size))
     return f"{names[mask].en if mask in names else '?'}: {path.name}", fit_square(picture), fit_square(alone)

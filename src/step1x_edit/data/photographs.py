@@ -24,7 +24,7 @@ from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.image_io import READ_FORMATS, read_image
 from step1x_edit.image_modes import flatten
 
-TABLES = {".csv", ".md", ".txt", ".json", ".toml"}
+TABLES = {".csv", ".md", ".txt", ".json", ".jsonl", ".toml"}
 """Endings of what lies beside photographs to describe them; everything else counts as an input."""
 
 _KEPT = 16
