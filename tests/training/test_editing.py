@@ -91,7 +91,7 @@ def test_a_trained_adapter_says_in_the_editor_what_it_said_in_training(tmp_path:
 
     def say(model: torch.nn.Module) -> Tensor:
         with torch.no_grad():
-            return model(picture, picture, embedding, t, Grid(2, 2))
+            return model.eval()(picture, picture, embedding, t, Grid(2, 2))
 
     plain = load_step1x_edit(random_mini, PRESETS["mini"])
     before = say(plain)
