@@ -12,6 +12,7 @@ from step1x_edit import Editor, EditRequest
 from step1x_edit.errors import UsageError
 from step1x_edit.memory import Placement
 from step1x_edit.model.caching import Shortcuts
+from step1x_edit.model.step1x_edit import Step1XEdit
 
 
 def draw(folder: Path, scene: Image.Image, placement: Placement = Placement(), shortcuts: Shortcuts = Shortcuts()) -> np.ndarray:  # noqa: B008
@@ -33,8 +34,12 @@ def test_saving_memory_leaves_the_picture(random_mini: Path, scene: Image.Image,
     assert np.abs(draw(random_mini, scene, placement) - exact).max() <= 1  # a level, by rounding
 
 
-@pytest.mark.parametrize(("weights", "most"), [("float8", 9.0), ("int8", 3.0)])  # of random weights, which let doubt go anywhere
-def test_weights_of_one_byte_are_near(random_mini: Path, scene: Image.Image, exact: np.ndarray, weights: str, most: float) -> None:
+@pytest.mark.parametrize(("weights", "most"), [("float8", 6.0), ("int8", 1.5)])
+def test_weights_of_one_byte_are_near(
+    random_mini: Path, scene: Image.Image, weights: str, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Step1XEdit, "settle", lambda _, change, gone: (change, gone))  # random weights are in doubt all over
+    exact = draw(random_mini, scene)
     error = np.abs(draw(random_mini, scene, Placement(weights=weights, offload="blocks")) - exact).mean()  # type: ignore[arg-type]
     assert 0 < error < most
 

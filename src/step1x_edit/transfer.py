@@ -35,6 +35,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from step1x_edit.model.layers import ramp
+
 RADII = (24, 8, 2)
 """Radii in drawn pixels of the windows of the affine fits, each fit to what the wider ones before it left."""
 RIDGE = 3e-4
@@ -87,7 +89,7 @@ def describe_change(reduced: Tensor, baseline: Tensor, drawn: Tensor) -> Change:
         a, b = _fit_affine(guide, left, radius)
         gain, shift = gain + a, shift + b
         left = change - _affine(gain, shift, guide)
-    poor = _ramp(_mean(left.square().sum(0, keepdim=True), 1).sqrt(), *POOR) * (1 - tone)
+    poor = ramp(_mean(left.square().sum(0, keepdim=True), 1).sqrt(), *POOR) * (1 - tone)
     poor = _mean(_widest(poor, 1), 1)
     return Change(
         gain=(1 - poor) * gain - poor * torch.eye(3).reshape(9, 1, 1),
@@ -147,8 +149,8 @@ def _weigh(change: Tensor, tone: Tensor, poor: Tensor) -> Tensor:
     local = _mean(pixel, 1)
     noise = (2 * local[:, ::2, ::2].quantile(0.25)).clamp(*NOISE)
     threshold = (noise * (1 - tone)).clamp_min(0.25 / 255)
-    wide = _widest(_ramp(local, threshold, 2 * threshold), RADII[-1])
-    narrow = _ramp(pixel, threshold, 2 * threshold)
+    wide = _widest(ramp(local, threshold, 2 * threshold), RADII[-1])
+    narrow = ramp(pixel, threshold, 2 * threshold)
     return _mean((1 - poor) * wide + poor * narrow, 1)
 
 
@@ -166,9 +168,9 @@ def steady_tone(change: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
     ridge = 1e-4 * len(terms) * torch.eye(terms.shape[1], dtype=torch.float64)
     explained = (terms @ torch.linalg.solve(terms.T @ terms + ridge, terms.T @ values)).T.reshape(change.shape).float()
     rest = change - explained
-    tone = _ramp(1 - _energy(rest) / _energy(change).clamp_min(1e-12), *TONE)
+    tone = ramp(1 - _energy(rest) / _energy(change).clamp_min(1e-12), *TONE)
     coarse = _mean(rest, PATCH)
-    patchy = tone * _ramp(_energy(coarse) / (_energy(coarse) + _energy(rest - coarse)).clamp_min(1e-12), *PATCHY)
+    patchy = tone * ramp(_energy(coarse) / (_energy(coarse) + _energy(rest - coarse)).clamp_min(1e-12), *PATCHY)
     length = coarse.square().sum(0, keepdim=True).sqrt().clamp_min(1e-6)
     dropped = (patchy * 2 * length[:, ::2, ::2].median() / length).clamp_max(1)
     return change - dropped * coarse, tone
@@ -176,12 +178,6 @@ def steady_tone(change: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
 
 def _energy(x: Tensor) -> Tensor:
     return x.square().sum()
-
-
-def _ramp(x: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
-    """0 up to low, 1 from high, smooth between."""
-    t = ((x - low) / (high - low)).clamp(0, 1)
-    return t * t * (3 - 2 * t)
 
 
 def _shrink(x: Tensor, amount: float) -> Tensor:

@@ -17,7 +17,7 @@ from step1x_edit.data.instructions.film import name_step
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.routes.subjects import Found, cut_frame, refer_to
 from step1x_edit.data.scene import name_place
-from step1x_edit.data.tools.filtering import bound, shrink
+from step1x_edit.data.tools.filtering import bound, overlap, shrink
 from step1x_edit.data.tools.protocols import Box, Matting
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Mask, Pixels, Request
@@ -155,17 +155,12 @@ def _describe(picture: Pixels, mask: Mask, tools: Toolbox) -> Found:
     box = bound(mask)
     label = ""
     for detection in tools.detector.detect(picture):
-        if detection.label and _overlap(detection.box, box) > 0.4:
+        if detection.label and overlap(detection.box, box) > 0.4:
             label = detection.label.lower()
             break
     return Found(
         mask, box, label, name_colour(picture[mask]), name_place(picture.shape[0], (box.left, box.top, box.right, box.bottom)), 1.0
     )
-
-
-def _overlap(one: Box, two: Box) -> float:
-    shared = Box(max(one.left, two.left), max(one.top, two.top), min(one.right, two.right), min(one.bottom, two.bottom)).area
-    return shared / max(one.area + two.area - shared, 1)
 
 
 def _word(rng: random.Random, found: Found, motion: Motion, enlarged: float) -> tuple[Request, str, str]:

@@ -18,7 +18,7 @@ from step1x_edit.data.agreement import VISIBLE_CHANGE, View, check
 from step1x_edit.data.recipe import Limits
 from step1x_edit.data.routes.portrait import find_portraits
 from step1x_edit.data.stream import measure_change
-from step1x_edit.data.tools.protocols import Box
+from step1x_edit.data.tools.filtering import overlap
 from step1x_edit.data.triplet import Mask, Pixels
 from step1x_edit.types import EditCategory
 
@@ -163,17 +163,9 @@ def judge_faces(view: View, limits: Limits) -> Verdict:
     if inside == (len(middles) if around else 0):
         return Verdict({**numbers, "inside": inside}, "the face is not where the edit puts it")
     after = [face.box for face in view.tools.faces.find_faces(triplet.target, 0.8 * limits.face)]
-    kept = sum(any(_overlap(one, other) >= 0.4 for other in after) for one in before)
+    kept = sum(any(overlap(one, other) >= 0.4 for other in after) for one in before)
     numbers |= {"inside": inside, "kept": kept}
     return Verdict(numbers, "a face is lost" if kept < (1 if around else len(before)) else "")
-
-
-def _overlap(one: Box, other: Box) -> float:
-    """Intersection over union."""
-    shared = Box(max(one.left, other.left), max(one.top, other.top), min(one.right, other.right), min(one.bottom, other.bottom))
-    if shared.width <= 0 or shared.height <= 0:
-        return 0.0
-    return shared.area / (one.area + other.area - shared.area)
 
 
 def judge_agreement(view: View, limits: Limits) -> Verdict:

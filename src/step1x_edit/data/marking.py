@@ -17,7 +17,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -26,7 +25,7 @@ from step1x_edit.data.materials import MASK, list_photographs, read_names
 from step1x_edit.data.photographs import decode
 from step1x_edit.data.sheets import draw_sheet, fit_square
 from step1x_edit.data.storage import write_bytes, write_json
-from step1x_edit.data.tools.protocols import Box
+from step1x_edit.data.tools.filtering import bound, overlap
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Floats, Pixels
 from step1x_edit.data.vocabulary import Entry
@@ -182,18 +181,11 @@ def _ask_detector(picture: Pixels, matte: Floats, tools: Toolbox) -> str:
     """What the detector calls the thing whose box is that of the mask, where it has a word for it."""
     if tools.is_offline("detector"):
         return ""
-    left, top, width, height = cv2.boundingRect((matte > _SEEN[1]).astype(np.uint8))
-    box = Box(left, top, left + width, top + height)
+    box = bound(matte > _SEEN[1])
     for found in tools.detector.detect(picture):
-        if found.label in LABELS and _overlap(box, found.box) > 0.6:
+        if found.label in LABELS and overlap(box, found.box) > 0.6:
             return found.label
     return ""
-
-
-def _overlap(one: Box, two: Box) -> float:
-    """What two boxes share of what they cover together."""
-    shared = Box(max(one.left, two.left), max(one.top, two.top), min(one.right, two.right), min(one.bottom, two.bottom)).area
-    return shared / max(one.area + two.area - shared, 1)
 
 
 def _add_name(mask: Path, name: str, entry: Entry) -> None:

@@ -266,3 +266,9 @@ class FinalLayer(nn.Module):
     def forward(self, x_BLD: Tensor, signal: Signal) -> Tensor:
         shift, scale = signal.through(self.adaLN_modulation[1]).chunk(2, dim=-1)
         return self.linear(modulate(x_BLD, shift, scale))
+
+
+def ramp(x: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
+    """0 up to low, 1 from high, smooth between."""
+    t = ((x - low) / (high - low)).clamp(0, 1)
+    return t * t * (3 - 2 * t)

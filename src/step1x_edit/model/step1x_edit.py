@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from step1x_edit.model.caching import StepCache
 from step1x_edit.model.connector import Connector, Still
 from step1x_edit.model.dit import DiT
-from step1x_edit.model.layers import Rope, Signal
+from step1x_edit.model.layers import Rope, Signal, ramp
 from step1x_edit.model.presets import Preset
 from step1x_edit.model.records import Embedding, Grid
 
@@ -149,8 +149,8 @@ class Step1XEdit(DiT):
         row of a batch is judged alone, so what guidance is led away from keeps its doubt, and a part of it comes back with the guidance.
         """
         gone = gone_BNP.float()
-        local_B = _ramp(gone.flatten(1).quantile(1 - LOCAL, dim=1), *FOR_GOOD).view(-1, 1, 1)
-        kept_BNP = (1 - local_B * (1 - _ramp(gone, *DOUBT))).to(change_BNC.dtype)
+        local_B = ramp(gone.flatten(1).quantile(1 - LOCAL, dim=1), *FOR_GOOD).view(-1, 1, 1)
+        kept_BNP = (1 - local_B * (1 - ramp(gone, *DOUBT))).to(change_BNC.dtype)
         return change_BNC * kept_BNP.repeat(1, 1, change_BNC.shape[-1] // gone_BNP.shape[-1]), gone_BNP * kept_BNP
 
     @staticmethod
@@ -199,9 +199,3 @@ def _grid_ids(grid: Grid, kind: int, offset: int) -> Tensor:
     rows = torch.arange(grid.rows).repeat_interleave(grid.columns) + offset
     columns = torch.arange(grid.columns).repeat(grid.rows) + offset
     return torch.stack([torch.full_like(rows, kind), rows, columns], dim=-1).float()
-
-
-def _ramp(x: Tensor, low: float, high: float) -> Tensor:
-    """0 up to low, 1 from high, smooth between."""
-    t = ((x - low) / (high - low)).clamp(0, 1)
-    return t.square() * (3 - 2 * t)

@@ -65,6 +65,12 @@ def pad(box: Box, share: float, shape: tuple[int, ...]) -> Box:
     return Box(max(box.left - step, 0), max(box.top - step, 0), min(box.right + step, width), min(box.bottom + step, height))
 
 
+def overlap(one: Box, two: Box) -> float:
+    """What two boxes share of what they cover together: intersection over union."""
+    shared = Box(max(one.left, two.left), max(one.top, two.top), min(one.right, two.right), min(one.bottom, two.bottom)).area
+    return shared / max(one.area + two.area - shared, 1)
+
+
 def shrink(picture: Pixels, longest: int) -> tuple[Pixels, float]:
     """Scale a picture so that its longer side is at most `longest`: the picture and its size as a share of the old one."""
     height, width = picture.shape[:2]
