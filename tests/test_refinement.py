@@ -59,7 +59,8 @@ def test_where_nothing_or_nearly_all_changed_there_is_none(photo: Image.Image) -
     assert find_region(painted(photo, (300, 200, 340, 220), size=600)) is None  # drawn as large already
 
 
-def test_what_is_outside_stays(editor: Editor, photo: Image.Image) -> None:
+def test_what_is_outside_stays(editor: Editor, photo: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("step1x_edit.refinement.SAME", -1.0)  # weights from chance make another edit of what is cut out
     mask = Image.new("L", photo.size, 0)
     mask.paste(255, (200, 100, 280, 180))
     request = EditRequest(photo, "make it night", size=64, mask=mask)
@@ -70,6 +71,36 @@ def test_what_is_outside_stays(editor: Editor, photo: Image.Image) -> None:
     assert both.request.refine == 1.0 and both.image.size == photo.size
     (together,) = editor.edit_batch([replace(request, seed=3, refine=1.0)])
     assert together.image.tobytes() == both.image.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("colour", "moved", "taken"),
+    [((255, 255, 255), 0, True), ((250, 255, 245), 3, True), ((255, 255, 255), 45, False), ((0, 0, 0), 0, False)],
+)
+def test_another_edit_is_not_put_in_the_place_of_the_first(
+    colour: tuple[int, int, int], moved: int, taken: bool, photo: Image.Image
+) -> None:
+    first = painted(photo, (300, 200, 340, 220))
+    region = find_region(first)
+    assert region is not None
+    request = region.cut(first.request, first, 0.5)
+    assert request.image is not None
+    left, top, _, _ = region.box
+    image = request.image.copy()
+    image.paste(colour, (300 - left + moved, 200 - top, 340 - left + moved, 220 - top))
+    second = EditResult(image, image, request, "mini", {"draw": 2.0})
+    both = region.put_back(replace(first, seconds={"draw": 1.0}), second)
+    assert both.seconds == {"draw": 3.0}
+    assert np.array_equal(np.asarray(both.image.crop(region.box)), np.asarray(image if taken else first.image.crop(region.box)))
+
+
+def test_a_second_pass_that_leaves_all_as_it_was_is_not_taken(photo: Image.Image) -> None:
+    first = painted(photo, (300, 200, 340, 220))
+    region = find_region(first)
+    assert region is not None
+    request = region.cut(first.request, first, 0.5)
+    assert request.image is not None
+    assert region.put_back(first, EditResult(request.image, request.image, request, "mini")).image.tobytes() == first.image.tobytes()
 
 
 def test_a_start_is_begun_from(editor: Editor, photo: Image.Image) -> None:
