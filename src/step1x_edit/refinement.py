@@ -51,18 +51,10 @@ class Region:
     def put_back(self, first: EditResult, second: EditResult) -> EditResult:
         """The first result with the second one in its place, if both are the same edit; `seconds` are those of both."""
         image = first.image.copy()
-        if self.is_same(first, second):
+        if _goes_on(second):
             image.paste(second.image, self.box[:2])
         seconds = {step: first.seconds.get(step, 0.0) + second.seconds.get(step, 0.0) for step in {**first.seconds, **second.seconds}}
         return replace(first, image=image, seconds=seconds)
-
-    def is_same(self, first: EditResult, second: EditResult) -> bool:
-        """Whether the second result changes the box as the first one does."""
-        assert second.request.image is not None
-        before, once, twice = (_reduce(each) for each in (second.request.image, first.image.crop(self.box), second.image))
-        changes = once - before, twice - before
-        lengths = [float(np.linalg.norm(change)) for change in changes]
-        return all(lengths) and float(np.vdot(*changes)) >= SAME * lengths[0] * lengths[1]
 
 
 def find_region(result: EditResult) -> Region | None:
@@ -87,10 +79,20 @@ def find_region(result: EditResult) -> Region | None:
     return Region(box, Image.fromarray(np.maximum(np.asarray(grown), np.asarray(touched))))
 
 
+def _goes_on(second: EditResult) -> bool:
+    """Whether a second pass changes the picture as its start does, which is what the first one made of it."""
+    request = second.request
+    assert request.image is not None
+    assert request.start is not None
+    before = _reduce(request.image)
+    once, twice = (_reduce(each) - before for each in (request.start, second.image))
+    least = SAME * float(np.linalg.norm(once)) * float(np.linalg.norm(twice))
+    return bool(once.any() and twice.any()) and float(np.vdot(once, twice)) >= least
+
+
 def _reduce(picture: Image.Image) -> np.ndarray:
-    """Its colours at the size at which changes are compared, float32."""
-    small = flatten(to_standard(picture).image).resize((COMPARED, COMPARED), Image.Resampling.BOX)
-    return np.asarray(small).astype(np.float32)
+    """The colours of a picture that is in standard form, at the size at which changes are compared, float32."""
+    return np.asarray(flatten(picture).resize((COMPARED, COMPARED), Image.Resampling.BOX)).astype(np.float32)
 
 
 def _bounds(marked: np.ndarray) -> tuple[int, int, int, int]:
