@@ -12,7 +12,7 @@ from PIL import Image
 
 from step1x_edit import Editor, EditRequest, EditResult
 from step1x_edit.errors import UsageError
-from step1x_edit.refinement import find_region
+from step1x_edit.refinement import ANOTHER, NOWHERE, find_region
 
 Boxed = tuple[int, int, int, int]
 
@@ -59,6 +59,11 @@ def test_where_nothing_or_nearly_all_changed_there_is_none(photo: Image.Image) -
     assert find_region(painted(photo, (300, 200, 340, 220), size=600)) is None  # drawn as large already
 
 
+def test_a_note_says_that_there_was_nothing_to_draw_larger(editor: Editor, photo: Image.Image) -> None:
+    small = photo.resize((64, 64))
+    assert next(editor.edit_seeds(EditRequest(small, "make it night", size=64, refine=0.5), [0])).notes == (NOWHERE,)
+
+
 def test_what_is_outside_stays(editor: Editor, photo: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("step1x_edit.refinement.SAME", -1.0)  # weights from chance make another edit of what is cut out
     mask = Image.new("L", photo.size, 0)
@@ -69,6 +74,7 @@ def test_what_is_outside_stays(editor: Editor, photo: Image.Image, monkeypatch: 
     inside = np.asarray(mask) == 255
     assert np.array_equal(two[~inside], before[~inside]) and (two[inside] != one[inside]).any()
     assert both.request.refine == 1.0 and both.image.size == photo.size
+    assert first.notes == both.notes == ()
     (together,) = editor.edit_batch([replace(request, seed=3, refine=1.0)])
     assert together.image.tobytes() == both.image.tobytes()
 
@@ -91,6 +97,7 @@ def test_another_edit_is_not_put_in_the_place_of_the_first(
     second = EditResult(image, image, request, "mini", {"draw": 2.0})
     both = region.put_back(replace(first, seconds={"draw": 1.0}), second)
     assert both.seconds == {"draw": 3.0}
+    assert both.notes == (() if taken else (ANOTHER,))
     assert np.array_equal(np.asarray(both.image.crop(region.box)), np.asarray(image if taken else first.image.crop(region.box)))
 
 

@@ -38,7 +38,7 @@ from step1x_edit.model.presets import PRESETS, Preset
 from step1x_edit.model.records import Embedding, Grid
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.weights import MLLM_FOLDERS, find_mllm, load_autoencoder, load_preset, load_step1x_edit
-from step1x_edit.refinement import find_region
+from step1x_edit.refinement import NOWHERE, find_region
 from step1x_edit.types import EditRequest, EditResult
 
 Progress = Callable[[int, int], None]
@@ -237,11 +237,13 @@ class Editor:
             request = replace(request, image=result.image, start=None, shape=None)
 
     def _refine(self, first: EditResult, progress: Progress | None, preview: Preview | None) -> EditResult:
-        """The result after its second pass, where it is to have one and something came of the first."""
+        """The result after its second pass, where it is to have one; a note says where it has none all the same."""
         strength = first.request.refine
-        region = None if strength is None else find_region(first)
-        if strength is None or region is None:
+        if strength is None:
             return first
+        region = find_region(first)
+        if region is None:
+            return replace(first, notes=(*first.notes, NOWHERE))
         closer = region.cut(first.request, first, strength)
         return region.put_back(first, next(self.edit_seeds(closer, [closer.seed], progress, preview)))
 

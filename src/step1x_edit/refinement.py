@@ -35,6 +35,10 @@ SAME, COMPARED = 0.85, 64
 Chosen on pasted subjects: no addition reached it, of which nearly all came out worse; nearly all edits of what is there did."""
 
 
+NOWHERE = "The second pass was left out: there is no change that it could draw larger."
+ANOTHER = "The second pass would have made another edit than the first, whose result this is."
+
+
 @dataclass(frozen=True)
 class Region:
     """Where the second pass acts: a box of pixels (left, top, right, bottom), and within it a mask of its size, white inside."""
@@ -49,11 +53,12 @@ class Region:
         return replace(request, image=original, start=start, mask=self.mask, strength=strength, refine=None)
 
     def put_back(self, first: EditResult, second: EditResult) -> EditResult:
-        """The first result with the second one in its place, if both are the same edit; `seconds` are those of both."""
-        image = first.image.copy()
-        if _goes_on(second):
-            image.paste(second.image, self.box[:2])
+        """The first result with the second one in its place, if both are the same edit, else with a note; `seconds` are those of both."""
         seconds = {step: first.seconds.get(step, 0.0) + second.seconds.get(step, 0.0) for step in {**first.seconds, **second.seconds}}
+        if not _goes_on(second):
+            return replace(first, seconds=seconds, notes=(*first.notes, ANOTHER))
+        image = first.image.copy()
+        image.paste(second.image, self.box[:2])
         return replace(first, image=image, seconds=seconds)
 
 

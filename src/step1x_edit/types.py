@@ -130,6 +130,7 @@ class EditResult:
         model: name of the model.
         seconds: wall-clock time, by step of the work.
         made_with: see `Editor.made_with`.
+        notes: what else there is to say of how it was made, a sentence each.
     """
 
     image: Image
@@ -138,3 +139,4 @@ class EditResult:
     model: str
     seconds: dict[str, float] = field(default_factory=dict)
     made_with: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

@@ -319,7 +319,7 @@ class _Task:
 
         record = describe_edit(result) if self.settings else None
         seal = None if self.credentials is None else partial(self.credentials.sign, request=result.request)
-        _say_notes(write_image(result.raw if self.raw else result.image, target, self.overwrite, record, seal))
+        _say_notes([*result.notes, *write_image(result.raw if self.raw else result.image, target, self.overwrite, record, seal)])
         _say_path(target)
 
 
