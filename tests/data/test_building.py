@@ -204,7 +204,13 @@ def _stop_after_a_block(what: str, done: int, total: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "become"), [("photos/new.jpg", "is new"), ("photos/rocket.jpg", "has gone"), ("cutouts/cat.png", "has changed")]
+    ("file", "become"),
+    [
+        ("photos/new.jpg", "is new"),
+        ("photos/rocket.mask.png", "is new"),
+        ("photos/rocket.jpg", "has gone"),
+        ("cutouts/cat.png", "has changed"),
+    ],
 )
 def test_a_run_goes_on_with_the_same_pictures_alone(
     toned: DataRecipe, tmp_path: Path, digest_folder: Digest, file: str, become: str

@@ -13,6 +13,7 @@ from PIL import Image
 
 from step1x_edit.data.deidentification import Switches
 from step1x_edit.data.licences import Credit
+from step1x_edit.data.materials import mask_of, read_names
 from step1x_edit.data.photographs import Input, PhotographFolder, examine, hide, list_inputs
 from step1x_edit.data.suitability import find_faces
 from step1x_edit.data.tools.toolbox import Toolbox
@@ -121,6 +122,60 @@ def test_photographs_of_one_name_are_told_apart(tmp_path: Path, draw_scene: Draw
     for photograph, entry in zip(folder, entries, strict=True):
         assert folder.find(photograph.name) is entry
         assert entry.credit.licence == str(entry.path)
+
+
+@pytest.fixture
+def marked(tmp_path: Path, draw_scene: DrawScene) -> Path:
+    """A photograph of 320 x 280 whose mask marks a robin in its upper left."""
+    draw_scene(320, 280).save(tmp_path / "robin-1.jpg")
+    mask = Image.new("L", (320, 280))
+    mask.paste(255, (40, 20, 140, 120))
+    mask.save(tmp_path / "robin-1.mask.png")
+    (tmp_path / "names.json").write_text('{"robin-1.mask": {"en": "robin", "zh": "知更鸟", "kind": "animal"}}', encoding="utf-8")
+    return tmp_path / "robin-1.jpg"
+
+
+def look_with_names(path: Path) -> Input:
+    names = read_names([path, mask_of(path)])
+    return examine(path.parent, path, Credit("CC0"), 200, 50_000_000, names)[0]
+
+
+def test_what_a_mask_marks_comes_with_the_photograph(marked: Path) -> None:
+    entry = look_with_names(marked)
+    assert entry.mark is not None
+    assert (entry.mark.en, entry.mark.zh, entry.mark.kind) == ("robin", "知更鸟", "animal")
+    assert Input.from_row(json.loads(json.dumps(entry.to_row()))) == entry
+    content = PhotographFolder([entry], side=140)[0].content
+    assert content is not None
+    assert content.alpha.shape == (140, 160)
+    assert (content.en, content.zh, content.kind) == ("robin", "知更鸟", "animal")
+    assert (content.alpha[11:59, 21:69] == 255).all()
+    assert not content.alpha[61:].any()
+    assert not content.alpha[:, 71:].any()
+
+
+def test_a_mask_that_changes_or_goes_is_noticed(marked: Path) -> None:
+    entry, mask = look_with_names(marked), mask_of(marked)
+    Image.new("L", (320, 280), 255).save(mask)
+    with pytest.raises(UsageError, match=r"robin-1\.mask\.png has changed"):
+        PhotographFolder([entry], side=140)[0]
+    mask.unlink()
+    with pytest.raises(UsageError, match="has gone"):
+        PhotographFolder([entry], side=140)[0]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda mask: (mask.parent / "names.json").unlink(), "its mask has no name, or marks nothing"),
+        (lambda mask: Image.new("L", (320, 280)).save(mask), "its mask has no name, or marks nothing"),
+        (lambda mask: mask.write_bytes(b"no picture"), "its mask cannot be read"),
+        (lambda mask: Image.new("L", (320, 240), 255).save(mask), "its mask has not its size"),
+    ],
+)
+def test_a_mask_that_cannot_be_used_is_a_reason(spoil: Callable[[Path], None], reason: str, marked: Path) -> None:
+    spoil(mask_of(marked))
+    assert look_with_names(marked).skipped == reason
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:

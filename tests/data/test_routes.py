@@ -14,11 +14,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from step1x_edit.data.instructions import CLAUSES, phrase
 from step1x_edit.data.makers import MAKERS
-from step1x_edit.data.materials import Materials, Photograph
+from step1x_edit.data.materials import Content, Materials, Photograph
 from step1x_edit.data.routes import colour, material
 from step1x_edit.data.routes.looks import _caption_look
 from step1x_edit.data.routes.route import Unsuited
-from step1x_edit.data.routes.subjects import Found, Frame, guess_label, is_thing, measure_solidity
+from step1x_edit.data.routes.subjects import Found, Frame, find_subject, guess_label, is_thing, measure_solidity, take_frame
 from step1x_edit.data.routes.text import find_lines
 from step1x_edit.data.shapes import draw_shape
 from step1x_edit.data.tools.protocols import Box, Look, TextLine
@@ -141,6 +141,62 @@ def test_what_has_no_name_is_not_added(tools: Toolbox) -> None:
     refused = draw(EditCategory.SUBJECT_ADDITION, tools, 1, Photograph("ball", LOCAL.pixels))
     assert isinstance(refused, Unsuited)
     assert refused.reason == "what stands out has no name to ask for it by"
+
+
+def mark(left: int, top: int, right: int, bottom: int) -> Photograph:
+    """A lake without anything that stands out, in which a part is marked."""
+    pixels = read("lake-sherburne")[:320, :320]
+    alpha = np.zeros((320, 320), np.uint8)
+    alpha[top:bottom, left:right] = 255
+    return Photograph("lake", pixels, None, Content(alpha, "robin", "知更鸟", "animal"))
+
+
+def test_what_a_photograph_marks_is_found_and_called_by_its_name(tools: Toolbox) -> None:
+    for seed in range(6):
+        frame = take_frame(random.Random(seed), mark(90, 100, 200, 200), SIZE)
+        found = find_subject(random.Random(seed), frame, tools)
+        assert isinstance(found, Found)
+        left, top, side = frame.facts["crop"]
+        box = [round((edge - start) * SIZE / side) for edge, start in zip((90, 100, 200, 200), (left, top, left, top), strict=True)]
+        if frame.facts["mirrored"]:
+            box[0], box[2] = SIZE - box[2], SIZE - box[0]
+        assert np.abs(np.subtract(found.box, box)).max() <= 1
+        assert found.mask.mean() >= 0.99 * found.box.area / SIZE**2
+        assert (found.label, found.chinese, found.kind, found.alone) == ("robin", "知更鸟", "animal", True)
+        assert found.facts["marked"] is True
+        assert re.fullmatch("一只.*知更鸟", found.new[1])
+
+
+@pytest.mark.parametrize("box", [(0, 110, 90, 190), (10, 10, 310, 310), (150, 150, 154, 154)])
+def test_what_is_marked_but_does_not_fit_is_looked_for_otherwise(box: tuple[int, int, int, int], tools: Toolbox) -> None:
+    for seed in range(4):
+        found = find_subject(random.Random(seed), take_frame(random.Random(seed), mark(*box), SIZE), tools, whole=True)
+        assert isinstance(found, Unsuited) or found.content is None
+
+
+@pytest.mark.parametrize(
+    "category", [c for c in EditCategory if c.value in ("subject-remove", "subject-add", "subject-replace", "motion_change")]
+)
+def test_a_mark_lets_what_no_detector_sees_be_edited(category: EditCategory, tools: Toolbox) -> None:
+    drafts = [draw(category, tools, seed, mark(110, 120, 180, 180)) for seed in range(3)]
+    made = [draft for draft in drafts if isinstance(draft, Draft)]
+    assert len(made) >= 2
+    for draft in made:
+        assert draft.parameters["found"]["label"] == "robin"
+        english, chinese = phrase(random.Random(0), CLAUSES[draft.request.clauses], draft.request.en, draft.request.zh, "train")
+        assert "robin" in english
+        assert "知更鸟" in chinese
+
+
+def test_the_background_behind_what_is_marked_changes_and_nothing_else(tools: Toolbox) -> None:
+    draft = draw(EditCategory.BACKGROUND_CHANGE, tools, 2, mark(80, 90, 240, 240))
+    assert isinstance(draft, Draft)
+    assert draft.touched is not None
+    *_, side = draft.parameters["crop"]
+    share = 160 * 150 / side**2
+    assert abs((~draft.touched).mean() - share) < 0.02
+    assert set(draft.parameters["tools"]) == {"captioner"}
+    assert draft.request.en["subject"] == "the robin"
 
 
 def test_a_random_part_of_a_meadow_is_no_thing() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from step1x_edit.data.clips import list_clips
 from step1x_edit.data.licences import list_tables
-from step1x_edit.data.materials import list_cutouts
+from step1x_edit.data.materials import list_cutouts, mask_of
 from step1x_edit.data.photographs import list_inputs
 from step1x_edit.data.recipe import DataRecipe
 from step1x_edit.data.split import Split
@@ -37,7 +37,8 @@ class Inventory:
         """
         photographs = [(folder, path) for folder, path in list_inputs(recipe.photos) if not path.is_relative_to(out)]
         clips = [clip.path for clip in list_clips(recipe.videos)] if recipe.videos else []
-        sizes = {str(path): f"{path.stat().st_size} bytes" for path in (*(path for _, path in photographs), *clips)}
+        masks = [mask for _, path in photographs if (mask := mask_of(path)).is_file()]
+        sizes = {str(path): f"{path.stat().st_size} bytes" for path in (*(path for _, path in photographs), *masks, *clips)}
         read_whole = [*list_cutouts(recipe.cutouts), *list_tables((*recipe.photos, *recipe.cutouts, *recipe.videos))]
         if recipe.heldout:
             Split.read(recipe.heldout)

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from step1x_edit.data.labels import LABELS
-from step1x_edit.data.materials import MASK, list_photographs, read_names
+from step1x_edit.data.materials import list_photographs, mask_of, read_names
 from step1x_edit.data.photographs import decode
 from step1x_edit.data.sheets import draw_sheet, fit_square
 from step1x_edit.data.storage import write_bytes, write_json
@@ -59,7 +59,7 @@ class Marking:
     @property
     def mask(self) -> Path:
         """Where its mask lies, if it has one."""
-        return self.photograph.with_name(f"{self.photograph.stem}{MASK}.png")
+        return mask_of(self.photograph)
 
 
 def mark_photographs(

@@ -247,6 +247,11 @@ def _list_files(folders: Iterable[str | Path], endings: set[str]) -> list[Path]:
     return sorted(found, key=lambda path: (path.stem, path))
 
 
+def mask_of(photograph: Path) -> Path:
+    """Where the mask of a photograph lies, if it has one."""
+    return photograph.with_name(f"{photograph.stem}{MASK}.png")
+
+
 def is_mask(path: Path) -> bool:
     """Whether a file marks what the photograph beside it shows."""
     return path.name.lower().endswith(f"{MASK}.png")
@@ -297,20 +302,26 @@ def _read_photograph(path: Path, entry: Entry | None, content: Content | None) -
 
 
 def _read_contents(photographs: Iterable[Path]) -> dict[Path, Content]:
-    """What the masks beside some photographs mark; raises UsageError where a mask has no name, or marks nothing."""
-    masks = {path.with_name(f"{path.stem}{MASK}.png"): path for path in photographs}
+    """What the masks beside some photographs mark; raises as `read_content`."""
+    masks = {mask_of(path): path for path in photographs}
     found = [mask for mask in masks if mask.is_file()]
     names = read_names(found)
-    contents = {}
-    for mask in found:
-        entry = names.get(mask)
-        if not entry or not entry.en:
-            raise UsageError(f'The mask {mask} has no name; put "{mask.stem}": {{"en": ..., "zh": ...}} into the names.json beside it.')
-        alpha = _decode(mask, cv2.IMREAD_GRAYSCALE)
-        if not (alpha > FAINT).any():
-            raise UsageError(f"The mask {mask} is black: it marks nothing. Paint what it should mark white, or remove it.")
-        contents[masks[mask]] = Content(alpha, *describe_kind(mask.stem, entry))
-    return contents
+    return {masks[mask]: read_content(mask, names.get(mask)) for mask in found}
+
+
+def read_content(mask: Path, entry: Entry | None) -> Content:
+    """What a mask marks, in its own size.
+
+    Raises:
+        UsageError: it has no name, or marks nothing.
+        ImageError: it cannot be decoded.
+    """
+    if not entry or not entry.en:
+        raise UsageError(f'The mask {mask} has no name; put "{mask.stem}": {{"en": ..., "zh": ...}} into the names.json beside it.')
+    alpha = _decode(mask, cv2.IMREAD_GRAYSCALE)
+    if not (alpha > FAINT).any():
+        raise UsageError(f"The mask {mask} is black: it marks nothing. Paint what it should mark white, or remove it.")
+    return Content(alpha, *describe_kind(mask.stem, entry))
 
 
 def name_topic(path: Path, entry: Entry | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -15,9 +15,10 @@ from PIL import Image, UnidentifiedImageError
 
 from step1x_edit.data.deidentification import Finding, Switches, blur_findings, deidentify
 from step1x_edit.data.licences import Credit
-from step1x_edit.data.materials import Photograph, is_mask, name_topic, shrink
+from step1x_edit.data.materials import Content, Photograph, is_mask, mask_of, name_topic, read_content, shrink
 from step1x_edit.data.tools.protocols import Box
 from step1x_edit.data.tools.toolbox import Toolbox
+from step1x_edit.data.tools.weights import digest_file
 from step1x_edit.data.triplet import Pixels
 from step1x_edit.data.vocabulary import Entry
 from step1x_edit.errors import ImageError, UsageError
@@ -29,6 +30,16 @@ TABLES = {".csv", ".md", ".txt", ".json", ".jsonl", ".toml"}
 
 _KEPT = 16
 """Decoded photographs kept in memory."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """That a mask beside a photograph marks something in it: the mask's checksum, and the thing's names and kind, as a `Content`'s."""
+
+    sha256: str
+    en: str
+    zh: str
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,7 @@ class Input:
         faces: how wide the faces that were looked for are, as shares of the shorter side, the largest first.
         lines: of text that can be rewritten, where such were looked for.
         named: whether something in it has a name, where that was looked for.
+        mark: what the mask beside it marks, where there is one.
     """
 
     file: str
@@ -61,6 +73,7 @@ class Input:
     faces: tuple[float, ...] = ()
     lines: int = 0
     named: bool = False
+    mark: Mark | None = None
 
     @property
     def path(self) -> Path:
@@ -75,7 +88,8 @@ class Input:
     def from_row(cls, row: dict[str, Any]) -> Input:
         """The inverse of `to_row`."""
         hidden = tuple(tuple(found) for found in row["hidden"])
-        return cls(**{**row, "credit": Credit(**row["credit"]), "hidden": hidden, "faces": tuple(row["faces"])})
+        mark = Mark(**row["mark"]) if row["mark"] else None
+        return cls(**{**row, "credit": Credit(**row["credit"]), "hidden": hidden, "faces": tuple(row["faces"]), "mark": mark})
 
     def provenance(self) -> dict[str, Any]:
         """What a triplet keeps of it."""
@@ -109,9 +123,10 @@ def _tell_apart(found: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
 
 
 def examine(
-    folder: Path, path: Path, credit: Credit, smallest_side: int, largest_area: int, entry: Entry | None = None
+    folder: Path, path: Path, credit: Credit, smallest_side: int, largest_area: int, names: Mapping[Path, Entry] | None = None
 ) -> tuple[Input, Pixels | None]:
-    """Look one file over: what is kept of it, and its pixels where it is fit to be used; `entry` is its own in a `names.json`."""
+    """Look one file over: what is kept of it, and its pixels where it is fit to be used; `names` has its entry and its mask's, if any."""
+    names = names or {}
     name, place = path.relative_to(folder).as_posix(), str(folder)
     try:
         data = path.read_bytes()
@@ -123,7 +138,24 @@ def examine(
         data, reason, width, height, pixels = data, "damaged or cut off", 0, 0, None
     if pixels is not None:
         height, width = pixels.shape[:2]
-    return Input(name, place, reason, hashlib.sha256(data).hexdigest(), width, height, credit, topic=name_topic(path, entry)), pixels
+    topic = name_topic(path, names.get(path))
+    found = Input(name, place, reason, hashlib.sha256(data).hexdigest(), width, height, credit, topic=topic)
+    if pixels is not None and (mask := mask_of(path)).is_file():
+        found = _look_at_mask(found, mask, names.get(mask), pixels)
+    return found, None if found.skipped else pixels
+
+
+def _look_at_mask(found: Input, mask: Path, entry: Entry | None, pixels: Pixels) -> Input:
+    """The input with what its mask marks, or left out for a mask that cannot be used."""
+    try:
+        content = read_content(mask, entry)
+    except UsageError:
+        return dataclasses.replace(found, skipped="its mask has no name, or marks nothing")
+    except ImageError:
+        return dataclasses.replace(found, skipped="its mask cannot be read")
+    if content.alpha.shape != pixels.shape[:2]:
+        return dataclasses.replace(found, skipped="its mask has not its size")
+    return dataclasses.replace(found, mark=Mark(digest_file(mask), content.en, content.zh, content.kind))
 
 
 def _look_at_header(data: bytes, smallest_side: int, largest_area: int) -> tuple[str, int, int]:
@@ -207,4 +239,13 @@ class PhotographFolder(Sequence[Photograph]):
         pixels = decode(data)
         if entry.hidden:
             pixels = blur_findings(pixels, [Finding(kind, Box(*box), score) for kind, *box, score in entry.hidden])
-        return Photograph(entry.file, shrink(pixels, self.side), entry.topic)
+        return Photograph(entry.file, shrink(pixels, self.side), entry.topic, self._open_mask(entry))
+
+    def _open_mask(self, entry: Input) -> Content | None:
+        if entry.mark is None:
+            return None
+        mask, mark = mask_of(entry.path), entry.mark
+        if not mask.is_file() or digest_file(mask) != mark.sha256:
+            raise UsageError(f"The mask {mask} has changed meanwhile, or has gone; put it back, or build into a new folder.")
+        content = read_content(mask, Entry(en=mark.en, zh=mark.zh, kind=mark.kind))
+        return dataclasses.replace(content, alpha=shrink(content.alpha, self.side))

@@ -26,7 +26,7 @@ from step1x_edit.data.inventory import Inventory
 from step1x_edit.data.jobs import INPUTS, Job, open_workshop
 from step1x_edit.data.judging import judge
 from step1x_edit.data.licences import Credits
-from step1x_edit.data.materials import read_names
+from step1x_edit.data.materials import mask_of, read_names
 from step1x_edit.data.photographs import Input, examine, hide
 from step1x_edit.data.recipe import Limits
 from step1x_edit.data.shards import SHARDS, encode_picture, pack, to_tar, write_tar
@@ -74,7 +74,7 @@ class LookOver(PipelineStep):
         cv2.setNumThreads(0)
         recipe = self.job.recipe
         files = [(Path(folder), Path(path)) for folder, path in Inventory.read(self.job.inventory).photographs]
-        names = read_names(path for _, path in files)
+        names = read_names(file for _, path in files for file in (path, mask_of(path)))
         sheet = Credits(recipe.photos)
         split = Split.read(recipe.heldout) if recipe.heldout else Split()
         tools, switches, slots = recipe.open_tools(), recipe.privacy.to_switches(), recipe.slots()
@@ -83,7 +83,7 @@ class LookOver(PipelineStep):
             if path.stem in split.photographs:
                 found = Input(path.relative_to(folder).as_posix(), str(folder), "kept out for evaluation")
             else:
-                found, pixels = examine(folder, path, sheet.find(path), recipe.smallest_side, recipe.largest_area, names.get(path))
+                found, pixels = examine(folder, path, sheet.find(path), recipe.smallest_side, recipe.largest_area, names)
                 if pixels is not None and switches is not None:
                     found = hide(found, pixels, tools, switches)
                 if pixels is not None and not found.skipped:

@@ -36,8 +36,8 @@ def find_text(entry: Input, pixels: Pixels, tools: Toolbox) -> Input:
 
 
 def find_names(entry: Input, pixels: Pixels, tools: Toolbox) -> Input:
-    """The input with whether what stands out in it has a name: that of its topic, or the detector's."""
-    named = bool(label_topic(entry.topic))
+    """The input with whether what stands out in it has a name: that of its mask or its topic, or the detector's."""
+    named = entry.mark is not None or bool(label_topic(entry.topic))
     if not named and not tools.is_offline("detector"):  # which knows no names
         named = any(found.label for found in tools.detector.detect(shrink(pixels, SIDE)))
     return dataclasses.replace(entry, named=named)

@@ -22,14 +22,17 @@ _PLAIN = ("white", "black", "grey", "red", "orange", "yellow", "green", "teal", 
 def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, size: int) -> Draft | Unsuited:
     """Keep what stands out, change the rest. Source: paper, matting and inpainting."""
     frame = take_frame(rng, photograph, size)
-    matte = tools.matting.matte(frame.pixels)
+    content = photograph.content
+    if content and frame.mark is None:
+        return Unsuited("the frame cuts off too much of what the mask marks")
+    matte = tools.matting.matte(frame.pixels) if frame.mark is None else frame.mark.astype(np.float32) / 255
     share, unsure = float(matte.mean()), float((4 * matte * (1 - matte)).mean())
     if not 0.06 <= share <= 0.7:
         return Unsuited("no foreground of a fitting size", {"share": round(share, 4)})
     if unsure > 0.5 * share:
         return Unsuited("the border of the foreground is not clear", {"unsure": round(unsure, 4)})
     mask, label = matte > 0.5, label_topic(photograph.topic)
-    if tools.is_offline("matting"):
+    if content is None and tools.is_offline("matting"):
         if not (is_thing(frame.pixels, mask) and stands_apart(frame.pixels, mask)):
             return Unsuited("the foreground is not one whole thing")
         if label and not guess_label(frame, mask, name_colour(frame.pixels[mask])):
@@ -42,9 +45,9 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
     target = (front * alpha + behind.astype(np.float32) * (1 - alpha) + 0.5).astype(np.uint8)
     touched = ~tidy(matte >= 0.999)
     target[~touched] = frame.pixels[~touched]
-    noun_en, noun_zh = label or "subject", LABELS.get(label, ("主体", ""))[0]
+    noun_en, noun_zh = (content.en, content.zh) if content else (label or "subject", LABELS.get(label, ("主体", ""))[0])
     facts_en, facts_zh = {"colour": one, "other": two}, {"colour": COLOURS[one].zh, "other": COLOURS[two].zh}
-    caption = caption_frame(frame, tools)
+    caption, roles = caption_frame(frame, tools), ("captioner",) if content else ("matting", "captioner")
     said = {"plain": f"background {one}", "gradient": f"background gradient {one} to {two}"}.get(way, f"background {way}")
     return Draft(
         source=frame.pixels,
@@ -54,7 +57,7 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
         source_caption=caption,
         target_caption=f"{caption}, {said}",
         edit=said,
-        parameters={**frame.facts, "foreground": round(share, 4), "tools": tools.describe("matting", "captioner")},
+        parameters={**frame.facts, "foreground": round(share, 4), "tools": tools.describe(*roles)},
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from step1x_edit.data.colours import COLOURS, name_colour
 from step1x_edit.data.labels import LABELS, label_topic
-from step1x_edit.data.materials import Photograph
+from step1x_edit.data.materials import Content, Photograph
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.scene import name_place
 from step1x_edit.data.tools.filtering import bound
@@ -40,6 +40,9 @@ SUREST_FACE = 0.6
 _LARGE = 0.08
 """Share of the frame from which on a thing may be what the photograph is of."""
 
+_MOST = 0.85
+"""Share of what a photograph marks that must lie in a frame."""
+
 _SURE = 0.5
 """How much what a detector without names finds must stand out."""
 
@@ -55,11 +58,13 @@ class Frame:
         pixels: uint8 [S, S, 3].
         photograph: where it is from.
         facts: JSON-able: the photograph's name and which square of it this is.
+        mark: uint8 [S, S], 255 where what the photograph marks as its content is; None where nothing is marked, or too much of it cut off.
     """
 
     pixels: Pixels
     photograph: Photograph
     facts: dict[str, Any] = field(default_factory=dict)
+    mark: Pixels | None = None
 
 
 def take_frame(rng: random.Random, photograph: Photograph, size: int, *, mirror: bool = True, smallest: float = 0.8) -> Frame:
@@ -70,11 +75,14 @@ def take_frame(rng: random.Random, photograph: Photograph, size: int, *, mirror:
     mirrored = mirror and rng.random() < 0.5
     pixels = cut_frame(photograph.pixels, left, top, side, size, mirrored)
     facts = {"photograph": photograph.name, "crop": [left, top, side], "mirrored": mirrored}
-    return Frame(pixels, photograph, facts)
+    mark, content = None, photograph.content
+    if content and content.alpha[top : top + side, left : left + side].sum() >= _MOST * content.alpha.sum():
+        mark = cut_frame(content.alpha, left, top, side, size, mirrored)
+    return Frame(pixels, photograph, facts, mark)
 
 
 def cut_frame(pixels: Pixels, left: int, top: int, side: int, size: int, mirrored: bool) -> Pixels:
-    """Cut a square out of a picture and scale it: uint8 [size, size, 3], a fresh array."""
+    """Cut a square out of a picture and scale it: uint8 [size, size], with channels where it has any, a fresh array."""
     square = pixels[top : top + side, left : left + side]
     square = square[:, ::-1] if mirrored else square
     method = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
@@ -93,6 +101,7 @@ class Found:
         place: the ninth of the frame it is in, a key of `vocabulary.PLACES`.
         score: 0..1, how sure the detector was.
         alone: it is large, and nothing else stands out, so that its name alone will do.
+        content: what the photograph marks, where this is it; else it was detected, and `labels.LABELS` tells more of it.
     """
 
     mask: Mask
@@ -102,23 +111,29 @@ class Found:
     place: str
     score: float
     alone: bool = False
+    content: Content | None = None
 
     @property
     def facts(self) -> dict[str, Any]:
         """JSON-able facts for a triplet's parameters."""
-        return {"label": self.label, "box": list(self.box), "score": self.score, "covers": round(float(self.mask.mean()), 4)}
+        covers = round(float(self.mask.mean()), 4)
+        marked = {"marked": True} if self.content else {}
+        return {"label": self.label, "box": list(self.box), "score": self.score, "covers": covers, **marked}
 
     @property
     def kind(self) -> str:
-        return LABELS.get(self.label, ("", "object"))[1]
+        return self.content.kind if self.content else LABELS.get(self.label, ("", "object"))[1]
+
+    @property
+    def chinese(self) -> str:
+        return self.content.zh if self.content else LABELS.get(self.label, ("东西", ""))[0]
 
     @property
     def new(self) -> tuple[str, str]:
         """How it is asked for where it is not yet, English and Chinese: "a red flower", "一朵红色的花"."""
-        chinese = LABELS.get(self.label, ("东西", ""))[0]
         colour = self.colour if self.colour and self.colour != self.label else None
         english = with_article(f"{colour} {self.label or 'thing'}" if colour else self.label or "thing")
-        return english, f"{count_one(self.kind, chinese)}{COLOURS[colour].zh + '的' if colour else ''}{chinese}"
+        return english, f"{count_one(self.kind, self.chinese)}{COLOURS[colour].zh + '的' if colour else ''}{self.chinese}"
 
     @property
     def caption(self) -> str:
@@ -128,7 +143,7 @@ class Found:
 def find_subject(
     rng: random.Random, frame: Frame, tools: Toolbox, smallest: float = 0.015, largest: float = 0.4, *, whole: bool = False
 ) -> Found | Unsuited:
-    """Find one thing that covers a fitting share of a frame, with its exact region.
+    """Find one thing that covers a fitting share of a frame, with its exact region: what the photograph marks, or else what is detected.
 
     Args:
         rng: chooses where there are several.
@@ -140,6 +155,8 @@ def find_subject(
     """
     picture = frame.pixels
     size = picture.shape[0]
+    if (marked := _find_marked(frame)) and smallest <= marked.mask.mean() <= largest and not (whole and _is_cut_off(marked.box, size)):
+        return marked
     shares = []
     detections = [d for d in tools.detector.detect(picture)[:6] if d.box.area >= smallest * size * size]
     rng.shuffle(detections)
@@ -150,7 +167,7 @@ def find_subject(
         if not smallest <= share <= largest or not is_thing(picture, mask):
             continue
         box = bound(mask)
-        if whole and (box.left <= 1 or box.top <= 1 or box.right >= size - 1 or box.bottom >= size - 1):
+        if whole and _is_cut_off(box, size):
             continue
         colour = name_colour(picture[mask])
         label = detection.label.lower() or guess_label(frame, mask, colour)
@@ -161,6 +178,22 @@ def find_subject(
     if not shares:
         return Unsuited("nothing stands out")
     return Unsuited("nothing that stands out has a fitting size and shape", {"shares": shares})
+
+
+def _find_marked(frame: Frame) -> Found | None:
+    content = frame.photograph.content
+    if frame.mark is None or content is None:
+        return None
+    mask = frame.mark > 127
+    if not mask.any():
+        return None
+    box = bound(mask)
+    place = name_place(len(mask), box)
+    return Found(mask, box, content.en, name_colour(frame.pixels[mask]), place, 1.0, bool(mask.mean() >= _LARGE), content)
+
+
+def _is_cut_off(box: Box, size: int) -> bool:
+    return box.left <= 1 or box.top <= 1 or box.right >= size - 1 or box.bottom >= size - 1
 
 
 def guess_label(frame: Frame, mask: Mask, colour: str | None) -> str:
@@ -246,7 +279,7 @@ def refer_to(rng: random.Random, found: Found) -> tuple[str, str, str]:
         English with article, Chinese, and the short form of the closed vocabulary.
     """
     place_en, place_zh = PLACES[found.place][:2]
-    noun_en, noun_zh = found.label or "thing", LABELS.get(found.label, ("东西", ""))[0]
+    noun_en, noun_zh = found.label or "thing", found.chinese
     colour = found.colour if found.colour and found.colour not in noun_en.split() else None
     ways = []
     if found.label and found.alone:
