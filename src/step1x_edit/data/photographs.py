@@ -86,9 +86,9 @@ class Input:
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Input:
-        """The inverse of `to_row`."""
+        """The inverse of `to_row`; rows of before masks were looked at lack `mark`."""
         hidden = tuple(tuple(found) for found in row["hidden"])
-        mark = Mark(**row["mark"]) if row["mark"] else None
+        mark = Mark(**row["mark"]) if row.get("mark") else None
         return cls(**{**row, "credit": Credit(**row["credit"]), "hidden": hidden, "faces": tuple(row["faces"]), "mark": mark})
 
     def provenance(self) -> dict[str, Any]:
