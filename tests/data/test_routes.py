@@ -188,6 +188,16 @@ def test_a_mark_lets_what_no_detector_sees_be_edited(category: EditCategory, too
         assert "知更鸟" in chinese
 
 
+@pytest.mark.parametrize("category", [EditCategory.COLOR_ALTERATION, EditCategory.MATERIAL_MODIFICATION])
+def test_what_is_marked_gets_another_look_without_being_looked_for(category: EditCategory, tools: Toolbox) -> None:
+    draft = draw(category, tools, 1, mark(90, 100, 200, 200))
+    assert isinstance(draft, Draft)
+    assert draft.parameters["found"]["marked"] is True
+    assert not {"detector", "segmenter"} & set(draft.parameters["tools"])
+    assert draft.touched is not None
+    assert abs(draft.touched.mean() - draft.parameters["found"]["covers"]) < 0.03
+
+
 def test_the_background_behind_what_is_marked_changes_and_nothing_else(tools: Toolbox) -> None:
     draft = draw(EditCategory.BACKGROUND_CHANGE, tools, 2, mark(80, 90, 240, 240))
     assert isinstance(draft, Draft)

@@ -68,5 +68,6 @@ def _caption_look(found: Found, look: Look) -> str:
 
 
 def _gather(frame: Frame, found: Found, look: Look, seed: int, tools: Toolbox) -> dict[str, Any]:
-    described = tools.describe("detector", "segmenter", "depth", "generator", "captioner")
+    finders = () if found.content else ("detector", "segmenter")
+    described = tools.describe(*finders, "depth", "generator", "captioner")
     return {**frame.facts, "found": found.facts, "look": [look.kind, look.name], "tool_seed": seed, "tools": described}
