@@ -34,7 +34,6 @@ SAME, COMPARED = 0.85, 64
 """From which cosine on two changes are the same edit, seen at so many pixels a side, where detail that the second one adds does not count.
 Chosen on pasted subjects: no addition reached it, of which nearly all came out worse; nearly all edits of what is there did."""
 
-
 NOWHERE = "The second pass was left out: there is no change that it could draw larger."
 ANOTHER = "The second pass would have made another edit than the first, whose result this is."
 

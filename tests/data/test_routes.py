@@ -175,7 +175,13 @@ def test_what_is_marked_but_does_not_fit_is_looked_for_otherwise(box: tuple[int,
 
 
 @pytest.mark.parametrize(
-    "category", [c for c in EditCategory if c.value in ("subject-remove", "subject-add", "subject-replace", "motion_change")]
+    "category",
+    [
+        EditCategory.SUBJECT_REMOVAL,
+        EditCategory.SUBJECT_ADDITION,
+        EditCategory.SUBJECT_REPLACEMENT,
+        EditCategory.MOTION_CHANGE,
+    ],
 )
 def test_a_mark_lets_what_no_detector_sees_be_edited(category: EditCategory, tools: Toolbox) -> None:
     drafts = [draw(category, tools, seed, mark(110, 120, 180, 180)) for seed in range(3)]

@@ -37,6 +37,9 @@ _CUTOUTS = {".png", ".webp"}
 FAINT = 8
 """Alpha of 255 up to which what is marked or cut out counts as not there."""
 
+MOST = 0.85
+"""Share of what a photograph marks that must lie in a square of it."""
+
 _TRIES = 8
 """Squares drawn in search of one that holds a photograph's content."""
 
@@ -160,7 +163,7 @@ class Materials:
         for _ in range(_TRIES):
             frame = self._frame(rng, photo.pixels, size)
             inside = float(frame.of(alpha).sum())
-            if inside >= 0.85 * whole and 0.03 <= inside / 255 / frame.side**2 <= largest:
+            if inside >= MOST * whole and 0.03 <= inside / 255 / frame.side**2 <= largest:
                 return photo, frame
         return None
 

@@ -74,12 +74,13 @@ class LookOver(PipelineStep):
         cv2.setNumThreads(0)
         recipe = self.job.recipe
         files = [(Path(folder), Path(path)) for folder, path in Inventory.read(self.job.inventory).photographs]
-        names = read_names(file for _, path in files for file in (path, mask_of(path)))
+        stretch = list(enumerate(files))[rank * INPUTS : (rank + 1) * INPUTS]
+        names = read_names(file for _, (_, path) in stretch for file in (path, mask_of(path)))
         sheet = Credits(recipe.photos)
         split = Split.read(recipe.heldout) if recipe.heldout else Split()
         tools, switches, slots = recipe.open_tools(), recipe.privacy.to_switches(), recipe.slots()
         rows = []
-        for index, (folder, path) in list(enumerate(files))[rank * INPUTS : (rank + 1) * INPUTS]:
+        for index, (folder, path) in stretch:
             if path.stem in split.photographs:
                 found = Input(path.relative_to(folder).as_posix(), str(folder), "kept out for evaluation")
             else:

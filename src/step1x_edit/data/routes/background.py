@@ -22,10 +22,10 @@ _PLAIN = ("white", "black", "grey", "red", "orange", "yellow", "green", "teal", 
 def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, size: int) -> Draft | Unsuited:
     """Keep what stands out, change the rest. Source: paper, matting and inpainting."""
     frame = take_frame(rng, photograph, size)
-    content = photograph.content
-    if content and frame.mark is None:
+    content = frame.content
+    if photograph.content and content is None:
         return Unsuited("the frame cuts off too much of what the mask marks")
-    matte = tools.matting.matte(frame.pixels) if frame.mark is None else frame.mark.astype(np.float32) / 255
+    matte = content.alpha.astype(np.float32) / 255 if content else tools.matting.matte(frame.pixels)
     share, unsure = float(matte.mean()), float((4 * matte * (1 - matte)).mean())
     if not 0.06 <= share <= 0.7:
         return Unsuited("no foreground of a fitting size", {"share": round(share, 4)})

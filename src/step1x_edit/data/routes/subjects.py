@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -11,7 +11,7 @@ import numpy as np
 
 from step1x_edit.data.colours import COLOURS, name_colour
 from step1x_edit.data.labels import LABELS, label_topic
-from step1x_edit.data.materials import Content, Photograph
+from step1x_edit.data.materials import MOST, Content, Photograph
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.scene import name_place
 from step1x_edit.data.tools.filtering import bound
@@ -40,9 +40,6 @@ SUREST_FACE = 0.6
 _LARGE = 0.08
 """Share of the frame from which on a thing may be what the photograph is of."""
 
-_MOST = 0.85
-"""Share of what a photograph marks that must lie in a frame."""
-
 _SURE = 0.5
 """How much what a detector without names finds must stand out."""
 
@@ -58,13 +55,13 @@ class Frame:
         pixels: uint8 [S, S, 3].
         photograph: where it is from.
         facts: JSON-able: the photograph's name and which square of it this is.
-        mark: uint8 [S, S], 255 where what the photograph marks as its content is; None where nothing is marked, or too much of it cut off.
+        content: what the photograph marks, cut out as the frame is; None where nothing is marked, or too much of it is cut off.
     """
 
     pixels: Pixels
     photograph: Photograph
     facts: dict[str, Any] = field(default_factory=dict)
-    mark: Pixels | None = None
+    content: Content | None = None
 
 
 def take_frame(rng: random.Random, photograph: Photograph, size: int, *, mirror: bool = True, smallest: float = 0.8) -> Frame:
@@ -75,10 +72,11 @@ def take_frame(rng: random.Random, photograph: Photograph, size: int, *, mirror:
     mirrored = mirror and rng.random() < 0.5
     pixels = cut_frame(photograph.pixels, left, top, side, size, mirrored)
     facts = {"photograph": photograph.name, "crop": [left, top, side], "mirrored": mirrored}
-    mark, content = None, photograph.content
-    if content and content.alpha[top : top + side, left : left + side].sum() >= _MOST * content.alpha.sum():
-        mark = cut_frame(content.alpha, left, top, side, size, mirrored)
-    return Frame(pixels, photograph, facts, mark)
+    content = photograph.content
+    if content and content.alpha[top : top + side, left : left + side].sum() >= MOST * content.alpha.sum():
+        cut = replace(content, alpha=cut_frame(content.alpha, left, top, side, size, mirrored))
+        return Frame(pixels, photograph, facts, cut)
+    return Frame(pixels, photograph, facts)
 
 
 def cut_frame(pixels: Pixels, left: int, top: int, side: int, size: int, mirrored: bool) -> Pixels:
@@ -181,11 +179,8 @@ def find_subject(
 
 
 def _find_marked(frame: Frame) -> Found | None:
-    content = frame.photograph.content
-    if frame.mark is None or content is None:
-        return None
-    mask = frame.mark > 127
-    if not mask.any():
+    content = frame.content
+    if content is None or not (mask := content.alpha > 127).any():
         return None
     box = bound(mask)
     place = name_place(len(mask), box)
