@@ -204,6 +204,10 @@ def test_a_server_that_does_not(server: Any, scene: Image.Image, plan: list[Any]
 def test_no_server(scene: Image.Image) -> None:
     with pytest.raises(Step1XError, match="does not answer"):
         EndpointThinker("http://127.0.0.1:9", "m", attempts=1).ask("What?", [scene], 5)
-    for address in ("localhost:8000", "file:///etc/passwd", "http://"):
+    for address in ("localhost:8000", "file:///etc/passwd", "http://", "http://[::1"):
         with pytest.raises(UsageError, match="not the address of a server"):
             EndpointThinker(address, "m")
+    for key in ("sk-secret\n", "sk-密钥"):
+        with pytest.raises(UsageError, match="characters that no key has") as raised:
+            EndpointThinker("http://127.0.0.1:9", "m", key)
+        assert "sk-" not in str(raised.value)

@@ -44,8 +44,15 @@ class EndpointThinker:
     pause: float = 1.0
 
     def __post_init__(self) -> None:
-        if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).hostname:
+        try:
+            parts = urlsplit(self.url)
+            known = parts.scheme in ("http", "https") and bool(parts.hostname)
+        except ValueError:  # brackets that do not hold an address
+            known = False
+        if not known:
             raise UsageError(f"{self.url!r} is not the address of a server; give one as http://localhost:8000/v1.")
+        if not (self.key.isascii() and (self.key.isprintable() or not self.key)):
+            raise UsageError("The key of the server holds characters that no key has; check where it is read from.")
 
     def ask(self, text: str, images: Sequence[Image], most_tokens: int) -> str:
         """See `thinking.Thinker.ask`."""

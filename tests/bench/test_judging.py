@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from step1x_edit.bench.calls import Limits, Prices, Purse
 from step1x_edit.bench.gedit import BenchCase, place_result
 from step1x_edit.bench.judges.judging import judge_results, open_purse
 from step1x_edit.bench.judges.openai_chat import ChatJudge
-from step1x_edit.bench.judges.rubric import OWN, fetch_published, read_published
-from step1x_edit.bench.running import run_system
+from step1x_edit.bench.judges.rubric import OWN, Rubric, fetch_published, read_published
+from step1x_edit.bench.reference import score_results
+from step1x_edit.bench.running import LOG, Journal, run_system
 from step1x_edit.bench.score_tables import find_tables, read_tables
 from step1x_edit.bench.systems import Settings, open_system
 from step1x_edit.cli.main import run
@@ -125,10 +127,11 @@ def test_the_reasons_for_missing_cases_are_shown(
 ) -> None:
     service.script = ["words"] * 12
     place_result(results, cases[0].name).unlink()
+    Journal(results / LOG).add({"case": list(cases[0].name), "outcome": "refused", "reason": "safety_violations=[sexual] [/INST]"})
     judged(service, cases, results)
     assert run(["bench", "score", str(results)]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "1 cases are missing: no result: no result" in shown and "sc: the answer holds no scores" in shown
+    assert "1 cases are missing: no result: safety_violations=[sexual] [/INST]." in shown and "sc: the answer holds no scores" in shown
     assert run(["bench", "report", str(results), "--out", str(results / "report.html")]) == 0
     assert "sc: the answer holds no scores" in (results / "report.html").read_text()
 
@@ -186,8 +189,6 @@ def test_the_noise_of_repeats_and_of_the_order_is_measured(service: Service, cas
 def test_a_changed_result_or_rubric_is_asked_anew(service: Service, cases: list[BenchCase], results: Path) -> None:
     from PIL import Image
 
-    from step1x_edit.bench.judges.rubric import Rubric
-
     judged(service, cases, results)
     Image.new("RGB", (48, 32)).save(place_result(results, cases[0].name))
     judged(service, cases, results)
@@ -195,6 +196,27 @@ def test_a_changed_result_or_rubric_is_asked_anew(service: Service, cases: list[
     other = Rubric("other", OWN.sc + " ", OWN.pq)
     judge_results(judge(service), other, cases, results, limits=FAST, purse=Purse(PRICES))
     assert len(service.calls) == 14 + 13
+
+
+def test_tables_of_another_rubric_do_not_stay_beside_new_ones(service: Service, cases: list[BenchCase], results: Path) -> None:
+    service.answer = answer_by_part
+    judged(service, cases, results)
+    one = [case for case in cases if case.task == cases[0].task]
+    judged(service, one, results)
+    assert {task for found in find_tables(results) for task, _ in found.tables} == {case.task for case in cases}
+    other = Rubric("other", OWN.sc + " ", OWN.pq)
+    judge_results(judge(service), other, one, results, limits=FAST, purse=Purse(PRICES))
+    assert [task for found in find_tables(results) for task, _ in found.tables] == [cases[0].task]
+
+
+@pytest.mark.parametrize("change", ["instruction", "source"])
+def test_answers_are_not_judged_by_other_questions(change: str, service: Service, cases: list[BenchCase], results: Path) -> None:
+    value = "make it day" if change == "instruction" else cases[-1].source
+    other = [replace(cases[0], **{change: value}), *cases[1:]]
+    for score in (lambda: judged(service, other, results), lambda: score_results(other, results)):
+        with pytest.raises(UsageError, match=r"holds an answer to another \w+ of .* give the --cases that it answers"):
+            score()
+    assert service.calls == []
 
 
 def test_the_published_prompts_are_read_and_never_run(tmp_path: Path, service: Service) -> None:
@@ -253,3 +275,6 @@ def test_a_local_qwen_judges(random_mini: Path, cases: list[BenchCase], results:
     assert found.state.answered == 2
     assert found.cases[0].sc is None  # random weights speak nonsense
     assert "no scores" in found.cases[0].reason
+    assert len(local.facts["fingerprint"]) == 12
+    with pytest.raises(UsageError, match="takes no options; leave out --option max_tokens"):
+        open_judge(f"local:{random_mini / MLLM_FOLDER}", None, 10, {"max_tokens": 9})

@@ -8,9 +8,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from bench_pipelines import save_pipeline, without_torchvision
 from PIL import Image
+from transformers import BatchFeature
 
+from step1x_edit.bench.calls import Refused
 from step1x_edit.bench.systems import Settings, System, open_system
 from step1x_edit.errors import Step1XError, UsageError
 
@@ -56,6 +59,14 @@ def test_qwen_is_guided_and_keeps_the_shape(folder: Path, draw_scene) -> None:
     height, width = result.shape[:2]
     assert abs(width / height - 2) < 0.1  # it works at a million pixels, whatever the picture's size
     assert system.arguments(draw_scene(16, 16), "x")["negative_prompt"] == " "  # type: ignore[attr-defined]
+
+
+def test_a_picture_that_the_safety_checker_blacked_out_is_a_refusal(folder: Path, scene: Image.Image) -> None:
+    system = open_pipeline("InstructPix2Pix", folder)
+    system.pipeline.safety_checker = lambda images, clip_input: (images * 0, [True])  # type: ignore[attr-defined]
+    system.pipeline.feature_extractor = lambda images, return_tensors: BatchFeature({"pixel_values": torch.zeros(1)})  # type: ignore[attr-defined]
+    with pytest.raises(Refused, match="blacked"):
+        edit(system, scene)
 
 
 def test_a_wrong_option_is_one_sentence(folder: Path, scene: Image.Image) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from step1x_edit.bench.calls import BudgetReached, Limits, Prices
 from step1x_edit.bench.gedit import BenchCase, StoredFile, name_row, walk_results
 from step1x_edit.bench.running import CASES, LOG, Journal, RunState, read_missing, run_system
 from step1x_edit.bench.systems import Settings, open_system
+from step1x_edit.cli.bench_options import own_editor
 from step1x_edit.cli.main import run
 from step1x_edit.errors import Step1XError, UsageError
 
@@ -106,11 +108,17 @@ def test_calls_run_side_by_side_at_a_bounded_rate(service: Service, cases: list[
     assert starts[-1] - starts[0] >= 7 * 0.05 * 0.7
 
 
-def test_a_folder_belongs_to_one_run(cases: list[BenchCase], tmp_path: Path) -> None:
+def test_a_folder_belongs_to_one_run(cases: list[BenchCase], random_mini: Path, still_mini: Path, tmp_path: Path) -> None:
     system = open_system("leave-as-is", Settings())
     run_system(system, cases[:1], tmp_path / "m", limits=FAST, prices=FREE)
     with pytest.raises(UsageError, match="seed"):
         run_system(system, cases, tmp_path / "m", limits=FAST, prices=FREE, seed=1)
+    for weights, complaint in ((random_mini, False), (still_mini, True)):
+        (tmp_path / "weights").unlink(missing_ok=True)
+        (tmp_path / "weights").symlink_to(weights)
+        own = open_system("step1x", Settings(open_editor=own_editor(tmp_path / "weights", "cpu")))
+        with pytest.raises(UsageError, match="fingerprint") if complaint else nullcontext():
+            run_system(own, cases[:1], tmp_path / "own", limits=FAST, prices=FREE)
     (tmp_path / "other" / "fullset").mkdir(parents=True)
     with pytest.raises(UsageError, match="no run of this command"):
         run_system(system, cases, tmp_path / "other", limits=FAST, prices=FREE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from PIL import Image
 
 from step1x_edit.bench.calls import Limits, Pace, Passing, Refused, Usage, call, read_retry_after
 from step1x_edit.bench.gedit import BenchCase
-from step1x_edit.bench.systems import SYSTEMS, Settings, System, open_system
+from step1x_edit.bench.systems import SYSTEMS, Settings, System, open_system, openai_images
 from step1x_edit.errors import Step1XError, UsageError
 from step1x_edit.image_io import read_image
 
@@ -116,6 +117,18 @@ def test_a_picture_behind_an_address_is_fetched(service: Service, case: BenchCas
     assert edit(hosted("openai", service), case).image.size == (20, 10)
 
 
+@pytest.mark.parametrize(("name", "path"), [("openai", "/nothing.png"), ("seededit", "/nothing.png"), ("openai", "")])
+def test_a_picture_that_is_paid_for_and_not_to_be_had_is_no_reason_to_pay_again(
+    name: str, path: str, service: Service, case: BenchCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openai_images, "FETCH_PAUSES", (0.01, 0.01))
+    address = f"{service.url}{path}" if path else "http://127.0.0.1:9/file.png"
+    service.script = [f"raw:{json.dumps({'data': [{'url': address}]})}"]
+    with pytest.raises(Refused, match="the picture's address") as caught:
+        edit(hosted(name, service), case)
+    assert caught.value.usage.pictures == 1
+
+
 @pytest.mark.parametrize(
     ("name", "word"), [*((name, word) for name in HOSTED for word in ("401", "402")), ("openai", "quota"), ("seededit", "quota-ark")]
 )
@@ -151,6 +164,16 @@ def test_attempts_are_bounded(service: Service, case: BenchCase) -> None:
     assert len(service.calls) == 3
 
 
+def test_a_service_that_names_no_time_worth_the_word_is_given_time_all_the_same() -> None:
+    def busy() -> None:
+        raise Passing("busy", after=0.0)
+
+    began = time.monotonic()
+    with pytest.raises(Passing):
+        call(busy, Limits(attempts=2, first_wait=0.2), Pace())
+    assert time.monotonic() - began >= 0.1
+
+
 def test_retry_after_is_a_number_or_a_date() -> None:
     from datetime import UTC, datetime, timedelta
     from email.utils import format_datetime
@@ -177,12 +200,31 @@ def test_leaving_it_and_a_folder(case: BenchCase, tmp_path: Path) -> None:
 def test_our_own_editor_is_passed_in(case: BenchCase, random_mini: Path) -> None:
     from step1x_edit.editor import Editor
 
-    system = open_system(
-        "step1x:mini", Settings(open_editor=lambda model: (Editor.open(model, "cpu", folder=random_mini), {"weights": "random"}))
-    )
+    def opener(model: str) -> tuple[Editor, dict[str, str]]:
+        return Editor.open(model, "cpu", folder=random_mini), {"weights": "random"}
+
+    system = open_system("step1x:mini", Settings(open_editor=opener))
     found = edit(system, case)
     assert (system.name, found.image.size) == ("step1x-mini", (48, 32))
     assert np.asarray(found.image).std() > 0
+    changed = open_system("step1x:mini", Settings(open_editor=opener, options={"steps": 2, "guidance": 3}))
+    assert changed.facts == {**system.facts, "options": {"steps": 2, "guidance": 3}}
+    assert not np.array_equal(np.asarray(edit(changed, case).image), np.asarray(found.image))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "sentence"),
+    [
+        ("step1x:mini", {"step": 4}, "The system step1x has no option step; it takes steps, guidance, size."),
+        ("step1x:mini", {"steps": "many"}, "The option steps must be a number, not 'many'."),
+        ("leave-as-is", {"steps": 4}, "The system leave-as-is has no option steps; it takes none."),
+        ("folder:.", {"steps": 4}, "The system folder has no option steps; it takes none."),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(name: str, options: dict[str, object], sentence: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        open_system(name, Settings(options=options, open_editor=lambda model: pytest.fail("opened")))
+    assert str(caught.value) == sentence
 
 
 def test_every_system_says_what_it_lacks(tmp_path: Path) -> None:

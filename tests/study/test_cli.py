@@ -15,6 +15,8 @@ from study_server import Server
 from conftest import Hall
 from step1x_edit.cli.main import run
 from step1x_edit.study.opening import OpenStudy
+from step1x_edit.study.results import read_results
+from step1x_edit.study.store import open_engine, read_study
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -80,9 +82,14 @@ def test_serve_stops_when_asked_to_and_says_what_it_left_out(tmp_path: Path) -> 
     lines = (folder / "cases.jsonl").read_text().splitlines()
     (folder / "cases.jsonl").write_text("\n".join(lines[1:]))
     assert json.loads(lines[0])["key"] == "case0000"
+    for system in ("one", "two"):
+        other = {**json.loads(lines[1]), "instruction": f"what {system} was asked"}
+        (folder / system / "cases.jsonl").write_text(json.dumps(other))
+    assert "the systems were asked different things" in read_results([folder]).left_out.values()
     server = Server(folder, "--cases-per-person", "5", "--checks", "1")
     answer = httpx.get(server.url, headers={"user-agent": "Telltale/9"})
     assert answer.status_code == 200 and "server" not in answer.headers
     with pytest.raises(AssertionError, match="Another server is running this study"):
-        Server(folder, "--cases-per-person", "5", "--checks", "1")
+        Server(folder, "--cases-per-person", "5", "--checks", "1", "--title", "Somebody else's")
+    assert "Somebody else" not in read_study(open_engine(str(server.database)), "").title
     assert "Stopped. Every vote that was acknowledged is kept" in server.stop(signal.SIGINT)

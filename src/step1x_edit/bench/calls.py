@@ -210,7 +210,7 @@ def call(ask: Callable[[], Answer], limits: Limits, pace: Pace) -> tuple[Answer,
         except Passing as error:
             if attempt == limits.attempts:
                 raise Passing(f"no answer in {attempt} attempts: {error}") from error
-            if error.after is not None:
+            if error.after:
                 pace.hold(min(error.after, limits.longest_wait))
             else:
                 wait = min(limits.first_wait * 2 ** (attempt - 1), limits.longest_wait)

@@ -22,7 +22,7 @@ from PIL import Image
 
 from step1x_edit.bench import heldout
 from step1x_edit.bench.gedit import TASKS, BenchCase, CaseName, find_picture, place_result
-from step1x_edit.bench.running import read_missing
+from step1x_edit.bench.running import check_asked, read_missing
 from step1x_edit.bench.statistics import interval_of
 from step1x_edit.bench.summary import number
 from step1x_edit.data.triplet import Pixels, Triplet
@@ -58,8 +58,9 @@ def score_results(
         progress: told (done, total).
 
     Raises:
-        UsageError: the truth of a case is not known.
+        UsageError: the truth of a case is not known, or the results answer other questions.
     """
+    check_asked(folder, cases)
     values: dict[Figure, dict[CaseName, float]] = {figure: {} for figure in FIGURES}
     missing = read_missing(folder, [case.name for case in cases])
     for done, case in enumerate(cases, 1):

@@ -234,15 +234,36 @@ def _claim(folder: Path, system: System, seed: int) -> None:
     write_text(path, json.dumps({**record, "version": __version__, "started": started}, ensure_ascii=False, indent=1) + "\n")
 
 
+def check_asked(folder: Path, cases: Sequence[BenchCase]) -> None:
+    """Refuse to score answers by questions that are not those they were given to, where the folder tells what was asked.
+
+    Raises:
+        UsageError: an answer was given to another instruction or picture.
+    """
+    answered = [case for case in cases if find_picture(place_result(folder, case.name))]
+    if other := _find_other(_read_asked(folder), describe_cases(answered)):
+        raise UsageError(f"{folder} holds an answer to {other}; give the --cases that it answers.")
+
+
 def _keep_cases(folder: Path, cases: Sequence[BenchCase], answered: Set[CaseName]) -> None:
     """Add to what the folder says was asked; refused where an answer that lies there was given to another instruction or picture."""
+    earlier, asked = _read_asked(folder), describe_cases(cases)
+    if other := _find_other(earlier, {name: asked[name] for name in answered}):
+        raise UsageError(f"{folder} holds an answer to {other}; choose another --out or --name.")
+    rows = {**earlier, **asked}
+    write_text(folder / CASES, "".join(json.dumps(rows[name], ensure_ascii=False) + "\n" for name in sorted(rows)))
+
+
+def _read_asked(folder: Path) -> dict[CaseName, Mapping[str, object]]:
     path = folder / CASES
-    earlier = {name_row(row): row for row in read_json_lines(path)} if path.exists() else {}
-    asked = describe_cases(cases)
-    for name in answered:
+    return {name_row(row): row for row in read_json_lines(path)} if path.exists() else {}
+
+
+def _find_other(earlier: Mapping[CaseName, Mapping[str, object]], asked: Mapping[CaseName, Mapping[str, object]]) -> str:
+    """What of which case was another before, in words; empty where all is as it was."""
+    for name, row in asked.items():
         before = earlier.get(name, {})
         for column, what in (("instruction", "instruction"), ("source_sha256", "picture")):
-            if column in before and before[column] != asked[name][column]:
-                raise UsageError(f"{folder} holds an answer to another {what} of {'/'.join(name)}; choose another --out or --name.")
-    rows = {**earlier, **asked}
-    write_text(path, "".join(json.dumps(rows[name], ensure_ascii=False) + "\n" for name in sorted(rows)))
+            if column in before and before[column] != row[column]:
+                return f"another {what} of {'/'.join(name)}"
+    return ""

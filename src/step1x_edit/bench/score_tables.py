@@ -120,6 +120,18 @@ def write_tables(folder: Path, system: str, cases: Sequence[CaseScore]) -> list[
     return written
 
 
+def drop_other_tables(folder: Path, facts: Mapping[str, object]) -> None:
+    """Remove our tables of a judge, where it was asked otherwise before, by other `facts`: figures of both must not be averaged.
+
+    What it answered stays, so that the same tables can be made again at no cost.
+    """
+    record = _read_record(folder)
+    wanted = json.loads(json.dumps(dict(facts)))
+    if record and {name: record.get(name) for name in wanted} != wanted:
+        for path in folder.glob(f"*{ENDING}"):
+            path.unlink()
+
+
 def _read_record(folder: Path) -> Mapping[str, object]:
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))

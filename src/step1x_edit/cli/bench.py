@@ -246,7 +246,7 @@ def _print_summary(summary: Mapping[str, Any]) -> None:
 
     from step1x_edit.bench.summary import beside
 
-    console = Console()
+    console = Console(markup=False)  # names and reasons may hold brackets
     for view in sorted({name for system in summary["systems"].values() for name in system["views"]}):
         language, subset = view.split("/")
         table = Table("system", "SC", "PQ", "O", "95 %", "cases", "missing", "tasks", title=f"language {language}, {subset}")
@@ -276,7 +276,7 @@ def _print_pairs(rows: list[dict[str, Any]]) -> None:
         table.add_row(
             row["first"], row["second"], _figure(row["difference"]), _range([row["low"], row["high"]]), _figure(row["p"]), *counts
         )
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def _figure(value: float | None) -> str:

@@ -82,6 +82,8 @@ def open_judge(name: str, url: str | None, timeout: float, options: Mapping[str,
     if kind not in KINDS or not model:
         raise UsageError(f"There is no judge {name!r}; choose from openai:MODEL, endpoint:MODEL, local:FOLDER and reference.")
     if kind == "local":
+        if options:
+            raise UsageError(f"A judge in this process takes no options; leave out --option {next(iter(options))}.")
         return open_local(Path(model))
     from step1x_edit.bench.judges.openai_chat import ChatJudge
 
@@ -94,9 +96,11 @@ def open_local(folder: Path) -> Judge:
     """A Qwen2.5-VL in a folder."""
     from step1x_edit.bench.judges.local import LocalJudge
     from step1x_edit.bench.systems.system import name_folder
+    from step1x_edit.model.fingerprint import fingerprint_files
 
     speaker = Qwen(folder)
-    return LocalJudge(name_folder(folder.name), speaker, {"folder": str(folder), "device": str(speaker.model.device)})
+    facts = {"folder": str(folder), "fingerprint": fingerprint_files(sorted(folder.glob("*.safetensors")))}
+    return LocalJudge(name_folder(folder.name), speaker, {**facts, "device": str(speaker.model.device)})
 
 
 class Qwen:

@@ -43,7 +43,7 @@ KEYS = {
 def read_key(name: str) -> str | None:
     """The key of a system or judge, from the environment alone."""
     variable = KEYS.get(name.partition(":")[0])
-    return os.environ.get(variable) or None if variable else None
+    return os.environ.get(variable, "").strip() or None if variable else None
 
 
 def read_options(given: Sequence[str] | None) -> dict[str, Any]:
@@ -68,7 +68,8 @@ def own_editor(weights: Path | None, device: str | None) -> Callable[[str], tupl
         from step1x_edit.editor import Editor
 
         editor = Editor.open(model, device, None, weights)
-        return editor, {"weights": str(weights or "embedded"), "device": str(editor.device), "dtype": str(editor.dtype)}
+        facts = {"weights": str(weights or "embedded"), "fingerprint": editor.weights}
+        return editor, {**facts, "device": str(editor.device), "dtype": str(editor.dtype)}
 
     return open_
 

@@ -64,7 +64,7 @@ def _print(summary: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(markup=False)  # names may hold brackets
     for language in ("en", "cn", "all"):
         table = Table("system", "success", "95 %", "SSIM", "outside, dB", "text read", "cases", "missing", title=f"language {language}")
         for name, system in summary["systems"].items():

@@ -22,7 +22,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def read_key() -> str:
     """The key of a recipe's endpoints, from the environment alone, where the work runs."""
-    return os.environ.get("STEP1X_DATA_KEY", "")
+    return os.environ.get("STEP1X_DATA_KEY", "").strip()
 
 
 @app.callback()

@@ -36,7 +36,7 @@ class Thought:
 
         if not self.server_model:
             raise UsageError("Name the model that the server is to use with --thinker-model.")
-        return EndpointThinker(self.server, self.server_model, os.environ.get("STEP1X_THINKER_KEY", ""))
+        return EndpointThinker(self.server, self.server_model, os.environ.get("STEP1X_THINKER_KEY", "").strip())
 
     def names(self, target: Path) -> list[Path]:
         """Where the tries go, beside the target: NAME-try-1 and so on."""

@@ -89,6 +89,8 @@ def read_record(engine: Engine, name: str) -> Record:
         UsageError: the database holds no study.
     """
     study = read_study(engine, name)
+    if engine.dialect.name == "postgresql":
+        engine = engine.execution_options(isolation_level="REPEATABLE READ")  # by default each statement would see a moment of its own
     with engine.connect() as connection:
         systems = {row.id: row.name for row in connection.execute(select(SYSTEM).order_by(SYSTEM.c.id))}
         tasks = sorted({row.task for row in connection.execute(select(CASE.c.task))})

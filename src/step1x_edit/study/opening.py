@@ -19,6 +19,7 @@ from step1x_edit.study.store import (
     STUDY,
     Study,
     StudyCaseRow,
+    claim_database,
     create_tables,
     design_of,
     design_values,
@@ -69,17 +70,18 @@ def open_study(
         progress: shows how far the drawing is.
 
     Raises:
-        UsageError: the design asks for more than the cases allow, or the database holds another study.
+        UsageError: the design asks for more than the cases allow, or the database holds another study, or another server has it.
         ImageError: a picture cannot be read.
     """
     check_design(design, collection)
     engine = open_engine(database, create=True)
-    with progress("reading", len(collection.cases)) as step:
-        pictures = list(_counted(gather(collection.cases, collection.systems), step))
-    study = _begin_or_continue(engine, database, collection, design, title, contact, pictures)
-    gallery = Gallery(cache, dict(enumerate(pictures, 1)))
-    with progress("drawing", len(pictures)) as step:
-        gallery.render(step)
+    with claim_database(engine):  # a server that is refused must have changed nothing
+        with progress("reading", len(collection.cases)) as step:
+            pictures = list(_counted(gather(collection.cases, collection.systems), step))
+        study = _begin_or_continue(engine, database, collection, design, title, contact, pictures)
+        gallery = Gallery(cache, dict(enumerate(pictures, 1)))
+        with progress("drawing", len(pictures)) as step:
+            gallery.render(step)
     return OpenStudy(engine, study, design_of(study), gallery)
 
 

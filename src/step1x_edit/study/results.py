@@ -10,7 +10,7 @@ Source: reference facts, "GEdit-Bench facts".
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -20,7 +20,9 @@ from step1x_edit.tables import read_csv, read_json_lines
 FULL_SET = "fullset"
 SOURCE_ENDING = "_SRCIMG"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
-CASE_FILES = ("cases.parquet", "cases.csv", "cases.jsonl")
+ASKED = "cases.jsonl"
+"""What was asked, in a folder that `step1x bench run` wrote."""
+CASE_FILES = ("cases.parquet", "cases.csv", ASKED)
 SCORE_TABLES = "*_score.csv"
 
 CaseName = tuple[str, str, str]
@@ -97,9 +99,10 @@ def read_results(folders: Sequence[Path], cases_file: Path | None = None) -> Col
             else:
                 found[name][system] = picture
     instructions = read_instructions(cases_file) if cases_file else _find_instructions(systems.values())
+    differing = _find_differing(systems.values())
     cases, left_out = [], {}
     for name in sorted(found):
-        if reason := _reason_against(name, found[name], sources, instructions):
+        if reason := _reason_against(name, found[name], sources, instructions, differing):
             left_out[name] = reason
         else:
             cases.append(StudyCase(*name, instructions[name], sources[name], dict(found[name])))
@@ -161,15 +164,32 @@ def _walk(folder: Path) -> Iterator[tuple[CaseName, Path, bool]]:
 
 
 def _reason_against(
-    name: CaseName, results: Mapping[str, Path], sources: Mapping[CaseName, Path], instructions: Mapping[CaseName, str]
+    name: CaseName,
+    results: Mapping[str, Path],
+    sources: Mapping[CaseName, Path],
+    instructions: Mapping[CaseName, str],
+    differing: Set[CaseName],
 ) -> str:
     if len(results) < 2:
         return "only one system answered"
+    if name in differing:
+        return "the systems were asked different things"
     if name not in sources:
         return f"no source picture {name[2]}{SOURCE_ENDING}.png beside the results"
     if name not in instructions:
         return "no instruction; give the file of cases with --cases"
     return ""
+
+
+def _find_differing(folders: Iterable[Path]) -> set[CaseName]:
+    """Cases of one name whose instruction or picture is not the same in all folders that tell what was asked in them."""
+    asked: dict[CaseName, set[tuple[object, object]]] = defaultdict(set)
+    for folder in folders:
+        if (file := folder / ASKED).is_file():
+            for row in read_json_lines(file):
+                name = str(row.get("task_type")), str(row.get("instruction_language")), str(row.get("key"))
+                asked[name].add((row.get("instruction"), row.get("source_sha256")))
+    return {name for name, each in asked.items() if len(each) > 1}
 
 
 def _find_instructions(folders: Iterable[Path]) -> dict[CaseName, str]:

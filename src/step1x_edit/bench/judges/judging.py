@@ -25,8 +25,8 @@ from step1x_edit.bench.judges.cache import AnswerCache, Kept, name_answer
 from step1x_edit.bench.judges.judge import Judge, Question, Reply
 from step1x_edit.bench.judges.parsing import Unreadable, parse_scores
 from step1x_edit.bench.judges.rubric import PARTS, Part, Rubric
-from step1x_edit.bench.running import read_missing
-from step1x_edit.bench.score_tables import RECORD, write_tables
+from step1x_edit.bench.running import check_asked, read_missing
+from step1x_edit.bench.score_tables import RECORD, drop_other_tables, write_tables
 from step1x_edit.bench.scores import CaseScore
 from step1x_edit.errors import Step1XError
 
@@ -93,8 +93,10 @@ def judge_results(
         progress: told after each answer.
 
     Raises:
+        UsageError: the results answer other questions.
         Step1XError: the judge answers no question; what it answered before is kept.
     """
+    check_asked(folder, cases)
     place = folder / "scores" / judge.name
     cache = AnswerCache(place / ANSWERS)
     try:
@@ -106,6 +108,7 @@ def judge_results(
         flat = [question for group in questions.values() for question in group]
         noise = _measure_noise(flat, answers)
         state = JudgeState(len(flat), sum(q.name in answers for q in flat), len(failures), sum(kept.cost for kept in answers.values()))
+        drop_other_tables(place, {**judge.facts, "rubric_digest": rubric.digest})
         write_tables(place, folder.resolve().name, found)
         _write_record(place / RECORD, judge, rubric, [answers[q.name] for q in flat if q.name in answers], found, repeats, state, noise)
     finally:

@@ -32,14 +32,15 @@ class Own:
 
     concurrency = 1
 
-    def __init__(self, name: str, editor: LocalEditor, facts: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, editor: LocalEditor, options: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         self.name = name
         self.editor = editor
-        self.facts = facts
+        self.options = options
+        self.facts = {**facts, "options": dict(options)} if options else facts
 
     def edit(self, case: BenchCase, picture: Image.Image, seed: int) -> Edited:
-        """One edit with the model's own steps and guidance."""
-        return Edited(self.editor.edit(picture, case.instruction, seed=seed).image, model=self.name)
+        """One edit, with the model's own steps, guidance and size where the options name none."""
+        return Edited(self.editor.edit(picture, case.instruction, seed=seed, **self.options).image, model=self.name)
 
 
 class Folder:
@@ -71,19 +72,35 @@ class Folder:
             raise Refused(str(error)) from error
 
 
+OPTIONS: Mapping[str, type] = {"steps": int, "guidance": float, "size": int}
+"""What our own editor may be told with --option."""
+
+
 def leave_as_is(settings: Settings) -> LeaveAsIs:
     """See `LeaveAsIs`."""
+    _check_options("leave-as-is", settings.options, {})
     return LeaveAsIs()
 
 
 def own(settings: Settings) -> Own:
     """See `Own`."""
     assert settings.open_editor is not None
+    _check_options("step1x", settings.options, OPTIONS)
     model = settings.model or "mini"
     editor, facts = settings.open_editor(model)
-    return Own(f"step1x-{name_folder(model)}", editor, {"model": model, **facts})
+    return Own(f"step1x-{name_folder(model)}", editor, settings.options, {"model": model, **facts})
 
 
 def folder(settings: Settings) -> Folder:
     """See `Folder`."""
+    _check_options("folder", settings.options, {})
     return Folder(Path(settings.model))
+
+
+def _check_options(system: str, given: Mapping[str, Any], known: Mapping[str, type]) -> None:
+    for name, value in given.items():
+        if name not in known:
+            able = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise UsageError(f"The system {system} has no option {name}; {able}.")
+        if isinstance(value, bool) or not isinstance(value, int if known[name] is int else (int, float)):
+            raise UsageError(f"The option {name} must be a number, not {value!r}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "gpt-image-1"
 _PASSING = (408, 409, 425, 429, 500, 502, 503, 504, 529)
+FETCH_PAUSES = (1.0, 3.0)
+"""Seconds before a picture is asked for a second and a third time."""
 _OUT_OF_MONEY = ("insufficient_quota", "billing_hard_limit_reached")
 
 
@@ -49,11 +52,11 @@ class OpenAIImages:
         if not (text or address):
             raise Refused("the answer holds no picture", Usage(given, made))
         used = Usage(given, made, 1)
-        data = _unpack(str(text), used) if text else self._fetch(str(address))
+        data = _unpack(str(text), used) if text else self._fetch(str(address), used)
         return Edited(decode(data, "the service", used), used, str(answer.get("model") or self.model))
 
-    def _fetch(self, url: str) -> bytes:
-        return fetch(url, float(self.client.timeout) if isinstance(self.client.timeout, int | float) else 60.0)
+    def _fetch(self, url: str, used: Usage) -> bytes:
+        return fetch(url, float(self.client.timeout) if isinstance(self.client.timeout, int | float) else 60.0, used)
 
 
 def open_client(url: str | None, key: str | None, timeout: float) -> openai.OpenAI:
@@ -99,17 +102,31 @@ def sort_out(status: int, code: str, message: str, retry_after: str | None, serv
     return Refused(message or f"status {status}")
 
 
-def fetch(url: str, timeout: float) -> bytes:
-    """The picture at an address that a service named."""
+def fetch(url: str, timeout: float, used: Usage) -> bytes:
+    """The picture at an address that a service named, and is paid for: asked for a few times, since a new picture would cost again.
+
+    Raises:
+        Refused: it is not to be had.
+    """
     import httpx
 
-    try:
-        answer = httpx.get(url, timeout=timeout, follow_redirects=True)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise Passing("the picture's address is out of reach") from error
-    if answer.status_code != 200:
-        raise Passing(f"the picture's address answered with status {answer.status_code}")
-    return answer.content
+    problem = ""
+    for pause in (*FETCH_PAUSES, None):
+        try:
+            answer = httpx.get(url, timeout=timeout, follow_redirects=True)
+        except httpx.InvalidURL:
+            raise Refused("the picture's address is none", used) from None
+        except httpx.HTTPError:
+            problem = "is out of reach"
+        else:
+            if answer.status_code == 200:
+                return answer.content
+            problem = f"answered with status {answer.status_code}"
+            if answer.status_code not in _PASSING and answer.status_code < 500:
+                break
+        if pause is not None:
+            time.sleep(pause)
+    raise Refused(f"the picture's address {problem}", used)
 
 
 def _message(error: openai.APIStatusError) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from step1x_edit.bench.calls import Passing
+from step1x_edit.bench.calls import Passing, Refused
 from step1x_edit.bench.gedit import BenchCase
 from step1x_edit.bench.systems.system import Edited, Settings, name_folder
 from step1x_edit.errors import Step1XError, UsageError
@@ -73,6 +73,8 @@ class Pipeline:
             raise Passing("there was not enough memory") from error
         except TypeError as error:
             raise UsageError(f"{self.facts['pipeline']} does not take these options ({error}); check --option.") from error
+        if any(getattr(result, "nsfw_content_detected", None) or ()):
+            raise Refused("the pipeline's safety checker blacked the picture out")
         return Edited(result.images[0], model=str(self.facts["model"]))
 
 

@@ -64,7 +64,7 @@ class SeedEdit:
             except ValueError as problem:
                 raise Refused("the answer holds no whole picture", used) from problem
         if address := dig(found, "url"):
-            return Edited(decode(fetch(str(address), self.timeout), "SeedEdit", used), used, model)
+            return Edited(decode(fetch(str(address), self.timeout, used), "SeedEdit", used), used, model)
         raise Refused("the answer holds no picture", Usage(0, tokens, pictures))
 
     def _post(self, body: Mapping[str, Any]) -> dict[str, Any]:
