@@ -134,17 +134,26 @@ def read_size(data: bytes) -> tuple[int, int]:
         return (image.height, image.width) if turned else image.size
 
 
-def fit_size(width: int, height: int, size: int, cell: int) -> tuple[int, int]:
+def fit_size(width: int, height: int, size: int, cell: int, squares: bool = False) -> tuple[int, int]:
     """The size that the model works at: the picture's aspect ratio, an area of about size * size, sides multiples of `cell` pixels.
 
-    Extreme aspect ratios, one side of which would be less than a cell, are squeezed so that the area stays within bounds.
+    Extreme aspect ratios, one side of which would be less than a cell, are squeezed so that the area stays within bounds. With `squares`,
+    for a model that knows no others, every picture is squeezed to a square.
 
-    Source: reference facts, "width and height keep the aspect ratio at area size_level^2, floored to multiples of 16".
+    Source: reference facts, "width and height keep the aspect ratio at area size_level^2, floored to multiples of 16"; the published code
+    rounds the longer side up, then the shorter one that belongs to it, and only then floors both.
     """
-    longest = max(size * size // cell // cell * cell, cell)
-    scale = size / math.sqrt(width * height)
-    sides = (int(side * scale + 1e-6) // cell * cell for side in (width, height))
-    fitted_width, fitted_height = (min(max(side, cell), longest) for side in sides)
+    if squares:
+        width = height = 1
+    area, ratio = size * size, width / height
+    wide = math.ceil(math.sqrt(area * ratio))
+    high = math.ceil(math.sqrt(area / ratio))
+    if width > height:
+        high = math.ceil(wide / ratio)
+    else:
+        wide = math.ceil(high * ratio)
+    longest = max(area // cell // cell * cell, cell)
+    fitted_width, fitted_height = (min(max(side // cell * cell, cell), longest) for side in (wide, high))
     return fitted_width, fitted_height
 
 
