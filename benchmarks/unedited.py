@@ -126,7 +126,7 @@ def measure_drawn(editor: Editor, photographs: list[Image.Image], noise: float) 
 
     shares = []
     for i, photograph in enumerate(photographs):
-        width, height = fit_size(*photograph.size, 256, editor.preset.cell)
+        width, height = fit_size(*photograph.size, 256, editor.preset.cell, editor.preset.squares)
         reduced = to_colours(resize(photograph, (width, height)))
         with torch.inference_mode():
             baseline = (editor.autoencoder.decode(editor.autoencoder.encode(reduced[None] * 2 - 1))[0] / 2 + 0.5).clamp(0, 1)

@@ -113,6 +113,7 @@ def test_a_batch_gives_what_one_at_a_time_gives(open_twin: Open, draw_scene: Cal
     batches = [[EditRequest(p, t, seed=7, references=r) for p, t in zip(pictures, texts, strict=True)] for r in beside]
     if editor.preset.text_to_image:
         batches.append([EditRequest(None, text, seed=3, shape=(90, 60)) for text in texts])
+    assert editor.kind(batches[0][0]) != editor.kind(replace(batches[0][0], image=draw_scene(200, 300)))
     for requests in batches:
         for request, together in zip(requests, editor.edit_batch(requests), strict=True):
             alone = next(editor.edit_seeds(request, [request.seed]))

@@ -46,19 +46,27 @@ class Sheet:
         original: the picture to edit, RGB or RGBA, 8 bits; None from text alone.
         opaque: it without transparency, RGB.
         reduced: what the model is shown: this one and the references, at the size that it works at, RGB.
+        natural: width and height of a drawn picture in the proportions of the original.
     """
 
     original: Image.Image | None
     opaque: Image.Image | None
     reduced: tuple[Image.Image, ...]
+    natural: tuple[int, int]
 
     @classmethod
-    def of(cls, request: EditRequest, size: int, cell: int) -> Sheet:
-        """Read a request; `size` and `cell` as for `fit_size`."""
+    def of(cls, request: EditRequest, size: int, cell: int, squares: bool) -> Sheet:
+        """Read a request; `size`, `cell` and `squares` as for `fit_size`."""
         original = None if request.image is None else to_standard(request.image).image
         opaque = None if original is None else flatten(original)
         pictures = [*([] if opaque is None else [opaque]), *(flatten(to_standard(each).image) for each in request.references)]
-        return cls(original, opaque, tuple(resize(each, fit_size(*each.size, size, cell)) for each in pictures))
+        reduced = tuple(resize(each, fit_size(*each.size, size, cell, squares)) for each in pictures)
+        shape = request.shape or (1, 1) if original is None else original.size
+        return cls(original, opaque, reduced, fit_size(*shape, size, cell))
+
+    def show(self, colours: Tensor) -> Image.Image:
+        """What the model drew, [3, h, w] in 0..1, as a picture to look at: RGB, no longer squeezed where it was."""
+        return resize(to_picture(colours), self.natural)
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ class Drawing:
     def finish(self) -> EditResult:
         """The change laid over the original, at its own size, within the mask where there is one."""
         clock, sheet, request = Clock(self.seconds), self.sheet, self.request
-        edited = raw = to_picture(self.drawn)
+        edited = raw = sheet.show(self.drawn)
         if sheet.original is not None and sheet.opaque is not None and self.baseline is not None:
             drawn = realign(self.drawn, self.baseline)
             full = transfer(np.asarray(sheet.opaque), to_colours(sheet.reduced[0]), self.baseline, drawn)

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from step1x_edit.devices import choose_device, choose_dtype
-from step1x_edit.drawing import Clock, Drawing, Sheet, explain_failures, to_colours, to_picture
+from step1x_edit.drawing import Clock, Drawing, Sheet, explain_failures, to_colours
 from step1x_edit.errors import UsageError, WeightsError
 from step1x_edit.flow.objective import interpolate
 from step1x_edit.flow.packing import pack, unpack
@@ -224,7 +224,7 @@ class Editor:
         assert request.size is not None
         pictures = [each for each in (request.image, *request.references) if each is not None]
         sizes = [each.size for each in pictures] or [request.shape or (1, 1)]
-        drawn = tuple(fit_size(*each, request.size, self.preset.cell) for each in sizes)
+        drawn = tuple(fit_size(*each, request.size, self.preset.cell, self.preset.squares) for each in sizes)
         way = request.steps, request.guidance, request.guidance_limit, request.strength, request.start is None
         return len(pictures), drawn, request.size, *way
 
@@ -269,8 +269,9 @@ class Editor:
         assert first.guidance is not None and first.size is not None
 
         # 1. The pictures: 8-bit RGB, at the area that the model works at. From text alone, the MLLM is shown a black one.
-        sheets = [Sheet.of(request, first.size, preset.cell) for request in requests]
-        sizes = [each.size for each in sheets[0].reduced] or [fit_size(*(first.shape or (1, 1)), first.size, preset.cell)]
+        form = first.size, preset.cell, preset.squares
+        sheets = [Sheet.of(request, *form) for request in requests]
+        sizes = [each.size for each in sheets[0].reduced] or [fit_size(*(first.shape or (1, 1)), *form)]
         grids = [Grid(height // preset.cell, width // preset.cell) for width, height in sizes]
         clock.lap("picture")
 
@@ -315,7 +316,7 @@ class Editor:
             if progress is not None:
                 progress(done, total)
             if preview is not None:
-                preview(done, total, lambda index=0: to_picture(self._decode(estimate[index : index + 1], grid)[0]))
+                preview(done, total, lambda index=0: read.sheets[index].show(self._decode(estimate[index : index + 1], grid)[0]))
 
         latent = sample(
             self._velocity(read, times),

@@ -125,7 +125,7 @@ class EditResult:
 
     Attributes:
         image: the edited picture, of the request's size; RGBA with its alpha channel where it has transparency, else RGB; 8 bits, sRGB.
-        raw: what the model itself drew, at the size it works at, RGB.
+        raw: what the model itself drew, at about the size it works at, RGB.
         request: the request, with every None replaced by the value that was used.
         model: name of the model.
         seconds: wall-clock time, by step of the work.

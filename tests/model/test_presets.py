@@ -36,6 +36,12 @@ def test_a_preset_survives_its_file(name: str) -> None:
     assert read_preset({"name": name}, "preset.json") is preset
 
 
+def test_a_folder_of_before_squares_keeps_the_proportions_of_pictures() -> None:
+    values = asdict(PRESETS["mini"])
+    assert values.pop("squares")
+    assert not read_preset(values, "preset.json").squares
+
+
 def _changed(**changes: Any) -> dict[str, Any]:
     return {**asdict(PRESETS["mini"]), **changes}
 

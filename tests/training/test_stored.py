@@ -16,7 +16,7 @@ from step1x_edit.data.shards import finish_tar, read_tar, to_tar
 from step1x_edit.errors import Step1XError, UsageError
 from step1x_edit.training.portions import Portion
 from step1x_edit.training.recipe import Data, Stage
-from step1x_edit.training.stored import Item, Stored
+from step1x_edit.training.stored import SQUARES, Item, Stored
 
 
 def stage(batch: int, size: int = 64) -> Stage:
@@ -39,6 +39,12 @@ def test_shards_are_read_and_each_epoch_holds_every_triplet(stored_set: Path) ->
     triplet = stored.items[1].read()
     assert triplet.instruction_en == "invert the upper half 1" and triplet.region[0, 0] and not triplet.region[-1, 0]
     assert np.array_equal(triplet.target[triplet.region], 255 - triplet.source[triplet.region])
+
+
+def test_a_model_of_squares_has_one_bucket_where_the_stage_names_none(stored_set: Path) -> None:
+    stored = Stored(Data(shards=[stored_set]), aspects=SQUARES)
+    assert set(stored.shapes(stage(2), 16)) == {(64, 64)}
+    assert len(set(stored.shapes(stage(2).model_copy(update={"aspects": [1.0, 1.5, 0.67]}), 16))) == 3
 
 
 def test_the_order_follows_from_the_seed_alone(stored_set: Path) -> None:

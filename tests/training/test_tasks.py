@@ -72,6 +72,15 @@ def test_training_may_start_from_given_weights(tmp_path: Path, random_mini: Path
     assert all(torch.equal(started[name], given[name]) for name in given)
 
 
+@pytest.mark.parametrize(("aspects", "squares"), [("", True), ("aspects=[1.0],", True), ("aspects=[1.0, 1.5],", False)])
+def test_a_model_knows_the_proportions_that_it_was_trained_on(
+    aspects: str, squares: bool, tmp_path: Path, random_mini: Path, pictures: list[str]
+) -> None:
+    stages = f"stages=[{{until=2, size=64, batch=2, {aspects} mixture={{tone_transfer=1}}}}]"
+    recipe = read("edit", pictures, *frozen(random_mini), stages)
+    assert build_task(recipe, CPU, tmp_path / "out").preset.squares is squares
+
+
 def test_triplets_that_are_used_again_say_the_same_in_a_run_that_was_stopped(
     tmp_path: Path, random_mini: Path, pictures: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -199,7 +199,8 @@ class Step1XEditPipeline:
         if callback is None:
             return None
         preset = self.editor.preset
-        width, height = fit_size(*(request.image.size if request.image else (1, 1)), request.size or preset.size, preset.cell)
+        shape = request.image.size if request.image else (1, 1)
+        width, height = fit_size(*shape, request.size or preset.size, preset.cell, preset.squares)
         steps = request.steps or preset.steps
         times = schedule(steps, shift_for(width * height // preset.cell**2, preset.schedule_low, preset.schedule_high))
 

@@ -159,6 +159,7 @@ class Preset(_Strict):
         prediction: what the network's output means: "velocity"; "reference_change", the difference of picture and reference; or
             "reference_blend", that and, in patch**2 further channels, how much of the reference goes from each latent pixel.
         steps, guidance, size: defaults; size is the side in pixels of the square with the picture's area.
+        squares: pictures are squeezed to such squares, since it knows no other proportions.
         guidance_limit: guidance is limited in length where t is above this; None never.
         schedule_low, schedule_high: (picture tokens, shift exponent), the line that gives the shift.
         released_file: name of the single file in which connector and DiT were released, if they were.
@@ -182,6 +183,7 @@ class Preset(_Strict):
     steps: int = 28
     guidance: float = 6.0
     size: int = 1024
+    squares: bool = False
     guidance_limit: float | None = None
     schedule_low: tuple[int, float] = (256, 0.5)
     schedule_high: tuple[int, float] = (4096, 1.15)
@@ -207,7 +209,7 @@ MOST_REFERENCES = 4
 """Choice: the versions that tell reference tokens from noise by the first rope id tell several pictures apart by counting it up."""
 
 _ADDED = ("message", "references", "text_to_image", "thinks", "other_files")
-"""Fields that a `preset.json` may lack, since older ones do; the row of its name has them."""
+"""Fields that a `preset.json` may lack, since older ones do; the row of its name has them. `squares` is false where it lacks."""
 
 PRESETS: dict[str, Preset] = {
     "v1.0": Preset("v1.0", released_file="step1x-edit-i1258.safetensors", other_files=("step1x-edit-i1258-FP8.safetensors",)),
@@ -264,6 +266,7 @@ PRESETS: dict[str, Preset] = {
         steps=1,
         guidance=1.2,
         size=128,
+        squares=True,
     ),
 }
 
@@ -300,7 +303,7 @@ def read_preset(values: Any, source: str) -> Preset:
         return PRESETS[values["name"]]
     if isinstance(values, dict):
         row = PRESETS.get(values["name"]) if isinstance(values.get("name"), str) else None
-        values = {**{name: getattr(row or PRESETS["mini"], name) for name in _ADDED}, **values}
+        values = {"squares": False, **{name: getattr(row or PRESETS["mini"], name) for name in _ADDED}, **values}
     if isinstance(values, dict) and values.keys() < {f.name for f in fields(Preset)}:
         raise WeightsError(f"{source} does not describe a model: give the name of one ({', '.join(PRESETS)}), or all of its values.")
     preset = read_record(Preset, values, source)

@@ -95,6 +95,7 @@ class Ready:
     model: str
     size: int
     cell: int
+    squares: bool
     steps: int
     guidance: float
     references: int

@@ -144,7 +144,7 @@ class Clerk:
         shape: Size | None = None,
     ) -> Order:
         area = wishes.model_size or model.size
-        drawn = tuple(fit_size(*size, area, model.cell) for size in sizes)
+        drawn = tuple(fit_size(*size, area, model.cell, model.squares) for size in sizes)
         make = partial(
             Task,
             kind=(bool(pictures), drawn, area, wishes.steps, wishes.guidance, wishes.guidance_limit, strength),

@@ -101,7 +101,8 @@ class Worker:
     def run(self) -> None:
         """Serve until the server hangs up."""
         preset = self._editor.preset
-        self._send(Ready(preset.name, preset.size, preset.cell, preset.steps, preset.guidance, preset.references, preset.text_to_image))
+        form = preset.size, preset.cell, preset.squares
+        self._send(Ready(preset.name, *form, preset.steps, preset.guidance, preset.references, preset.text_to_image))
         while True:
             try:
                 batch: Batch | None = self._connection.recv()
@@ -208,7 +209,7 @@ class Worker:
         cell = self._editor.preset.cell**2
         text = len(self._editor.mllm.processor.tokenizer(task.instruction).input_ids)
         shown = sum(each.width * each.height // cell for each in drawing.sheet.reduced)
-        drawn = result.raw.width * result.raw.height // cell
+        drawn = drawing.drawn.shape[-2] * drawing.drawn.shape[-1] // cell
         transparent = picture.mode == "RGBA" and task.output.format != "jpeg"
         self._send(Done(task.number, to_text(data), picture.size, transparent, text, shown, drawn, result.seconds))
 

@@ -29,6 +29,9 @@ from step1x_edit.types import EditCategory
 ASPECTS = (1.0, 4 / 3, 3 / 4, 3 / 2, 2 / 3, 16 / 9, 9 / 16, 2.0, 0.5)
 """Widths over heights of the buckets, where a stage names none."""
 
+SQUARES = (1.0,)
+"""The same for a model that knows no other proportions."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -57,8 +60,14 @@ class Item:
 class Stored:
     """All items of a recipe's data, and the batches that they are drawn in."""
 
-    def __init__(self, data: Data, keep_out: int = 0) -> None:
-        """Args: data: the recipe's section; keep_out: so many items, spread evenly, are for evaluation and not trained on."""
+    def __init__(self, data: Data, keep_out: int = 0, aspects: Sequence[float] = ASPECTS) -> None:
+        """Read what there is.
+
+        Args:
+            data: the recipe's section.
+            keep_out: so many items, spread evenly, are for evaluation and not trained on.
+            aspects: widths over heights of a stage that names none.
+        """
         items = [item for folder in data.shards for item in _read_shards(folder)]
         items += [item for file in data.pairs for item in _read_pairs(file)]
         items = items[: data.limit]
@@ -67,20 +76,20 @@ class Stored:
         out = {len(items) * i // keep_out for i in range(keep_out)}
         self.heldout = [item for i, item in enumerate(items) if i in out]
         self.items = [item for i, item in enumerate(items) if i not in out]
-        self.seed = data.seed
+        self.seed, self._aspects = data.seed, tuple(aspects)
         self._epoch = lru_cache(maxsize=4)(self._draw_epoch)
 
     def plan(self, portion: Portion, cell: int) -> tuple[tuple[int, int], list[Item]]:
         """Width and height of a portion's pictures, and which items they are."""
         stage = portion.stage
-        key = (stage.size, stage.batch, tuple(stage.aspects or ASPECTS), cell)
+        key = (stage.size, stage.batch, tuple(stage.aspects or self._aspects), cell)
         epoch, place = divmod(portion.step, len(self._epoch(0, *key)))
         shape, numbers = self._epoch(epoch, *key)[place]
         return shape, [self.items[numbers[position]] for position in portion.positions]
 
     def shapes(self, stage: Stage, cell: int, items: Sequence[Item] | None = None) -> list[tuple[int, int]]:
         """Width and height that each item has in a stage."""
-        buckets = [fit_size(round(1000 * aspect), 1000, stage.size, cell) for aspect in stage.aspects or ASPECTS]
+        buckets = [fit_size(round(1000 * aspect), 1000, stage.size, cell) for aspect in stage.aspects or self._aspects]
         return [min(buckets, key=lambda b: abs(math.log(b[0] / b[1] * i.size[1] / i.size[0]))) for i in items or self.items]
 
     def _draw_epoch(

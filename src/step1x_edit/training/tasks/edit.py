@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from step1x_edit.training.processes import Processes
 from step1x_edit.training.recipe import Recipe, Stage
 from step1x_edit.training.sharding import is_sharded
 from step1x_edit.training.starting import blocks_of, build_editor, fill_editor
-from step1x_edit.training.stored import Stored
+from step1x_edit.training.stored import ASPECTS, SQUARES, Stored
 
 
 class EditTask:
@@ -40,13 +41,14 @@ class EditTask:
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         row = recipe.model.sizes()
+        row = replace(row, squares=row.squares and set(recipe.stages[-1].aspects or SQUARES) == set(SQUARES))
         start = recipe.model.start
         preset = load_preset(start, row) if recipe.adapter is not None and start is not None and start.is_dir() else row
         self.recipe, self.preset, self.device = recipe, preset, device
         evaluation = recipe.evaluation
         self.streams = Streams(recipe.data, recipe.stages) if recipe.data.photos else None
         kept_out = evaluation.count if evaluation.every and evaluation.heldout else 0
-        self.stored = None if self.streams else Stored(recipe.data, kept_out)
+        self.stored = None if self.streams else Stored(recipe.data, kept_out, SQUARES if preset.squares else ASPECTS)
         self.encoders = Encoders(recipe, preset, device)
         self.cache = Cache(recipe.data.cache, self.encoders, recipe.dropout > 0) if recipe.data.cache else None
         self.rounds = Rounds()
