@@ -69,8 +69,7 @@ _UPRIGHT = {
 }
 _ORIENTATION_TAG = 0x0112
 
-# What Pillow's decoders raise on damaged files; it documents OSError alone, but the others are reached by changing single bytes.
-_DECODE_ERRORS = (
+DECODE_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -87,6 +86,7 @@ _DECODE_ERRORS = (
     zlib.error,
     Image.DecompressionBombError,
 )
+"""What Pillow's decoders raise on damaged files; it documents OSError alone, but the others are reached by changing single bytes."""
 
 _warnings_lock = threading.Lock()
 
@@ -113,7 +113,7 @@ def open_record(path: Path) -> dict[str, str]:
         try:
             with _quiet_warnings(), Image.open(file, formats=READ_FORMATS) as image:
                 return read_record(image)
-        except _DECODE_ERRORS as error:
+        except DECODE_ERRORS as error:
             raise ImageError(f"{path} is not a whole picture in a known format ({', '.join(READ_FORMATS[:7])} and others).") from error
 
 
@@ -303,7 +303,7 @@ def _explain_decoding(name: str) -> Iterator[None]:
         raise ImageError(f"{name} declares more than {limit} million pixels, which is not opened; make it smaller first.") from error
     except UnidentifiedImageError as error:
         raise ImageError(f"{name} is not a whole picture in a known format ({', '.join(READ_FORMATS[:7])} and others).") from error
-    except _DECODE_ERRORS as error:
+    except DECODE_ERRORS as error:
         raise ImageError(f"{name} is damaged or cut off and cannot be read; get a whole copy of it.") from error
 
 
@@ -324,7 +324,7 @@ def _orientation(image: Image.Image, read_exif: Callable[[Image.Image], Image.Ex
     """1 to 8 as EXIF counts them, from 5 on with the sides exchanged; damaged EXIF data counts as none, since the pixels are sound."""
     try:
         orientation = read_exif(image).get(_ORIENTATION_TAG, 1)
-    except _DECODE_ERRORS:
+    except DECODE_ERRORS:
         return 1
     return orientation if orientation in _UPRIGHT else 1
 

@@ -39,6 +39,8 @@ def test_mark_says_how_many_photographs_have_a_mask_and_why_others_do_not(tmp_pa
         picture = Image.new("RGB", (120, 120), "white")
         picture.paste("red", (40, 40, 80, 80))
         picture.save(tmp_path / "photos" / f"{name}.png")
+    assert run(["data", "mark", str(tmp_path / "photos"), "--sheets", str(tmp_path / "photos" / "sheets")]) == 2
+    assert "would lie among the photographs" in capsys.readouterr().err
     assert run(["data", "mark", str(tmp_path / "photos"), "--sheets", str(tmp_path / "sheets")]) == 0
     said = capsys.readouterr().out
     assert "1 of 2 photographs that were not looked at before have a mask now; look at" in said

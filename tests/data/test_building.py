@@ -11,9 +11,11 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from moving_scenes import draw_frames, write_clip
 from PIL import Image
 
 from step1x_edit.data.building import build, read_recipe_of, read_set
@@ -182,6 +184,15 @@ def test_another_recipe_or_a_foreign_folder_is_refused(recipe: DataRecipe, built
         read_recipe_of(tmp_path)
 
 
+@pytest.mark.parametrize("text", ['{"count": 5, "task": "edit"}', '{"recipe": {', "[]"])
+def test_a_recipe_of_something_else_is_one_sentence(recipe: DataRecipe, tmp_path: Path, text: str) -> None:
+    (tmp_path / "recipe.json").write_text(text)
+    for call in (partial(build, recipe, tmp_path), partial(read_recipe_of, tmp_path)):
+        with pytest.raises(UsageError, match=r"holds a recipe\.json of something else; choose another folder"):
+            call()
+    assert (tmp_path / "recipe.json").read_text() == text
+
+
 @pytest.fixture
 def toned(recipe: DataRecipe, tmp_path: Path) -> DataRecipe:
     """Six changes of tone, in blocks of two, of two photographs and a cut-out that may be written over."""
@@ -238,6 +249,15 @@ def test_a_set_may_lie_among_its_photographs(toned: DataRecipe) -> None:
     assert facts["photographs"] == {"taken": 2, "skipped": {}}
 
 
+def test_licences_are_those_of_photographs_cutouts_and_clips(toned: DataRecipe, tmp_path: Path) -> None:
+    for place, name in (("photos", "coffee.jpg"), ("cutouts", "cat.png"), ("videos", "walk.avi")):
+        (tmp_path / place).mkdir(exist_ok=True)
+        (tmp_path / place / "ATTRIBUTION.csv").write_text(f"file,licence\n{name},licence of {place}\n")
+    write_clip(tmp_path / "videos" / "walk.avi", draw_frames(lambda i: [], 2))
+    facts = build(toned.model_copy(update={"count": 1, "videos": [tmp_path / "videos"]}), tmp_path / "set")
+    assert facts["licences"] == {"licence of cutouts": 1, "licence of photos": 1, "licence of videos": 1, "unknown": 1}
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -261,9 +281,11 @@ def test_unfit_photographs_are_reported_and_the_build_goes_on(recipe: DataRecipe
     Image.open(ROOT / "examples" / "photos" / "chelsea.jpg").save(photos / "fit.jpg")
     Image.new("RGB", (20, 20)).save(photos / "tiny.png")
     (photos / "notes.doc").write_bytes(b"words")
+    (photos / os.fsdecode(b"na\xefve.png")).write_bytes((photos / "tiny.png").read_bytes())
     values = json.loads(recipe.model_dump_json()) | {"count": 2, "photos": [str(photos)], "categories": {"tone_transfer": {"share": 1}}}
     facts = build(DataRecipe.model_validate(values), tmp_path / "set")
-    assert facts["photographs"] == {"taken": 1, "skipped": {"not a picture": 1, "tiny": 1}}
+    assert facts["photographs"] == {"taken": 1, "skipped": {"its file's name is not UTF-8": 1, "not a picture": 1, "tiny": 1}}
+    assert {os.fsencode(row["file"]) for row in read_lines(tmp_path / "set" / "photographs.jsonl")} > {b"na\xefve.png"}
 
 
 def test_photographs_that_are_all_unfit_are_explained(recipe: DataRecipe, tmp_path: Path) -> None:
@@ -335,3 +357,11 @@ def test_portraits_without_a_face_are_refused_before_anything_is_drawn(recipe: D
     with pytest.raises(UsageError, match=r"No photograph shows a face .*ps_human needs; .*share of ps_human to 0"):
         build(recipe.model_copy(update={"photos": [photos]}), tmp_path / "set")
     assert not list((tmp_path / "set").rglob("plan.json"))
+
+
+def test_portraits_of_faces_that_are_to_be_blurred_are_refused_likewise(recipe: DataRecipe, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes((ROOT / "examples" / "photos" / "astronaut.jpg").read_bytes())
+    values = json.loads(recipe.model_dump_json()) | {"photos": [str(tmp_path / "photos")], "privacy": {"faces": True}}
+    with pytest.raises(UsageError, match=r"No photograph shows a face .*, or switch off privacy\.faces"):
+        build(DataRecipe.model_validate(values), tmp_path / "set")

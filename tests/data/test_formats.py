@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from step1x_edit.data.formats import EXPORTS, import_set, open_foreign
-from step1x_edit.data.shards import decode_picture, find_picture, read_records, read_triplets
+from step1x_edit.data.building import read_set
+from step1x_edit.data.formats import EXPORTS, Sample, import_set, open_foreign
+from step1x_edit.data.shards import SET, Record, decode_picture, find_picture, list_shards, read_records, read_triplets, to_tar, write_tar
 from step1x_edit.errors import UsageError
 from step1x_edit.training.recipe import Data
 from step1x_edit.training.stored import Stored
@@ -65,6 +69,42 @@ def test_datasets_reads_the_parquet(built: Path, tmp_path: Path, monkeypatch: py
         assert (decode_picture(find_picture(files, "target")) == decode_picture(find_picture(files, "target"))).all()
         assert row["mask"].mode in ("1", "L")
         assert json.loads(row["provenance"]) == record.provenance
+
+
+@pytest.mark.parametrize("name", list(EXPORTS))
+@pytest.mark.parametrize(
+    ("identities", "endings", "said"),
+    [
+        (["../../escaped"], ["source.jpg", "target.jpg"], "holds a dot, a slash"),
+        (["/escaped"], ["source.jpg", "target.jpg"], "holds a dot, a slash"),
+        (["x", "x"], ["source.jpg", "target.jpg"], "The id x comes twice"),
+        (["x"], ["source.jpg"], "has no target"),
+    ],
+)
+def test_what_an_export_could_not_hold_is_refused(tmp_path: Path, name: str, identities: list[str], endings: list[str], said: str) -> None:
+    records = [Record(identity, "tone_transfer", "a", "画", "", "", "") for identity in identities]
+    files = [{**dict.fromkeys(endings, b"data"), "json": record.to_json()} for record in records]
+    write_tar(tmp_path / "set" / "a.tar", [to_tar(f"key-{index}", each) for index, each in enumerate(files)])
+    if said == "has no target" and name != "finetune":
+        assert EXPORTS[name](tmp_path / "set", tmp_path / "a" / "out") == 1
+    else:
+        with pytest.raises(UsageError, match=said):
+            EXPORTS[name](tmp_path / "set", tmp_path / "a" / "out")
+    assert not [path for path in tmp_path.rglob("*escaped*") if path.is_file()]
+
+
+def test_parquet_of_something_else_is_one_sentence(built: Path, tmp_path: Path) -> None:
+    EXPORTS["parquet"](built, tmp_path)
+    (path,) = (tmp_path / "data").iterdir()
+    whole, table = path.read_bytes(), pq.read_table(path)
+    values = {"source": pa.array([b"jpeg"] * 33), "provenance": pa.array([{"seed": 1}] * 33), "numbers": pa.array(["[1]"] * 33)}
+    for name, column in values.items():
+        pq.write_table(table.set_column(table.schema.get_field_index(name), name, column), path)
+        with pytest.raises(UsageError, match=r"holds no triplets as they are exported|numbers is no object"):
+            list(open_foreign(path, None))
+    path.write_bytes(whole[:-100])
+    with pytest.raises(UsageError, match="is damaged, or no Parquet file"):
+        list(open_foreign(path, None))
 
 
 @pytest.fixture
@@ -166,7 +206,30 @@ def test_what_cannot_be_brought_in_is_explained(foreign: Path, tmp_path: Path) -
         import_set([], tmp_path / "set")
 
 
-def test_an_id_that_comes_twice_is_refused(built: Path, tmp_path: Path) -> None:
-    sample = next(iter(read_records(built)))
+def test_an_import_that_came_to_no_end_is_no_set_and_is_begun_again(built: Path, tmp_path: Path) -> None:
+    samples = list(read_records(built))[:3]
+    out = tmp_path / "set"
     with pytest.raises(UsageError, match="twice"):
-        import_set([sample, sample], tmp_path / "set")
+        import_set([*samples, samples[0]], out, shard=1)
+    assert len(list(out.rglob("*.tar"))) == 3
+    with pytest.raises(UsageError, match="no finished set"):
+        list_shards(out)
+    import_set(samples[:2], out)
+    assert [record.id for record, _ in read_records(out)] == [record.id for record, _ in samples[:2]]
+    assert sorted(path.name for path in out.iterdir()) == [SET, "shards"]
+    (tmp_path / "other" / "work").mkdir(parents=True)
+    (tmp_path / "other" / "work" / "mine.txt").write_text("kept")
+    with pytest.raises(UsageError, match="not empty"):
+        import_set(samples, tmp_path / "other")
+
+
+def test_an_import_counts_the_licences_that_the_provenance_names(built: Path, tmp_path: Path) -> None:
+    record, files = next((record, files) for record, files in read_records(built) if record.provenance["cutouts"])
+    photograph, clip = {"file": "a.jpg", "licence": "CC0-1.0"}, {"file": "b.avi", "licence": ""}
+    cutouts = [{"name": "cat", "licence": "GPL-2.0"}]
+    origins = [{"photograph": photograph, "cutouts": cutouts}, {"photograph": photograph, "cutouts": None}, {"clip": clip}]
+    samples: list[Sample] = [
+        (dataclasses.replace(record, id=f"x-{index}", provenance=origin), files) for index, origin in enumerate(origins)
+    ]
+    assert import_set(samples, tmp_path / "set")["licences"] == {"CC0-1.0": 1, "GPL-2.0": 1, "unknown": 1}
+    assert read_set(built)["licences"]

@@ -50,6 +50,18 @@ def test_headings_of_any_case_and_short_rows_are_read_and_stray_commas_explained
         Credits([tmp_path])
 
 
+@pytest.mark.parametrize("column", ["filename", "File_Name", "file name", "image"])
+def test_the_column_that_names_files_may_be_called_otherwise(tmp_path: Path, column: str) -> None:
+    (tmp_path / "ATTRIBUTION.csv").write_text(f"author,{column},licence\nAnn,a.jpg,CC0\n", encoding="utf-8")
+    assert Credits([tmp_path]).find(tmp_path / "a.jpg") == Credit("CC0", "Ann")
+
+
+def test_a_csv_that_names_no_files_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "ATTRIBUTION.csv").write_text("photo,licence\na.jpg,CC0\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"ATTRIBUTION\.csv has no column that names files; call one of them file, .* or image"):
+        Credits([tmp_path])
+
+
 def test_tables_that_lead_out_of_their_folder_are_left_aside(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "ATTRIBUTION.csv").write_text("file,licence\n../out.jpg,CC0\n/etc/x.jpg,CC0\n", encoding="utf-8")

@@ -218,14 +218,24 @@ def test_a_name_is_one_of_the_labels_or_none(stem: str) -> None:
 def test_sheets_show_all_that_is_marked_and_take_the_place_of_older_ones(tmp_path: Path) -> None:
     (tmp_path / "sheets").mkdir()
     (tmp_path / "sheets/marked-007.jpg").write_bytes(b"old")
+    (tmp_path / "sheets/marked-by-hand.jpg").write_bytes(b"mine")
     (tmp_path / "photos").mkdir()
     save_ball(tmp_path / "photos/ball-1.jpg")
     save_ball(tmp_path / "photos/img-7.jpg")
     mark_photographs(tmp_path / "photos", Toolbox.offline())
     (sheet,) = draw_sheets(tmp_path / "photos", tmp_path / "sheets")
-    assert [*(tmp_path / "sheets").iterdir()] == [sheet]
+    assert {*(tmp_path / "sheets").iterdir()} == {sheet, tmp_path / "sheets/marked-by-hand.jpg"}
     colours = np.asarray(Image.open(sheet)).reshape(-1, 3).astype(int)
     assert (np.abs(colours - (255, 0, 255)).max(1) < 40).any()  # what lies behind the ball
+
+
+@pytest.mark.parametrize("place", ["", "sheets", "../photos"])
+def test_sheets_do_not_lie_among_the_photographs(tmp_path: Path, place: str) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/marked-001.jpg").write_bytes(b"mine")
+    with pytest.raises(UsageError, match="would lie among the photographs"):
+        draw_sheets(tmp_path / "photos", tmp_path / "photos" / place)
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["marked-001.jpg"]
 
 
 def test_a_folder_that_is_missing_is_one_sentence(tmp_path: Path) -> None:

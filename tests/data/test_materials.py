@@ -172,7 +172,8 @@ def test_example_subjects_have_two_names_and_a_kind(stream: TripletStream) -> No
 
 def test_names_without_an_entry_come_from_the_file() -> None:
     assert describe_kind("garden-gnome", Entry()) == ("garden gnome", "garden gnome", "object")
-    assert describe_kind("x", Entry(en="horse")) == ("horse", "马", "animal")
+    for english, *wanted in (("horse", "马", "animal"), ("cat", "猫", "animal"), ("wine glass", "酒杯", "object")):
+        assert describe_kind("x", Entry(en=english)) == (english, *wanted)
     for point in ("1f993", "U+1F993", "1f993-fe0f"):
         assert describe_kind("x", Entry(en="zebra", zh="斑马", codepoint=point)) == ("zebra", "斑马", "animal")
 

@@ -34,7 +34,8 @@ def test_every_international_number_is_found(country: int, groups: list[int], se
 @pytest.mark.parametrize(
     "text",
     ["(555) 867-5309", "555-867-5309", "020 7946 0958", "0171/2345678", "13812345678", "010-62781234", "Tel. 5550199", "call 555 0199 now",
-     "电话：62781234", "+86 138 1234 5678", "01 23 45 67 89"],
+     "电话：62781234", "+86 138 1234 5678", "01 23 45 67 89",
+     "李经理13812345678", "招租138-1234-5678", "13812345678王先生", "TEL13812345678"],
 )  # fmt: skip
 def test_numbers_as_people_write_them(text: str) -> None:
     assert kinds(text) == {"telephone number"}
@@ -44,7 +45,8 @@ def test_numbers_as_people_write_them(text: str) -> None:
     "text",
     ["2024-05-12", "12.05.2024", "12/05/24", "1999-2024", "20240512", "10:30", "10:30 - 18:00", "€ 1.299,00", "$1,250,000", "1 250 000",
      "No. 42", "1080p", "100%", "24/7", "A4 210 x 297", "3.14159", "speed limit 50", "ISO 9001", "Route 66", "9-11", "PO 12", "B747-400",
-     "EST 1898", "Open 9 - 5", "iPhone 15", "50km", "1/2", "The Bank of England", "COFFEE SHOP", "第25号"],
+     "EST 1898", "Open 9 - 5", "iPhone 15", "50km", "1/2", "The Bank of England", "COFFEE SHOP", "第25号",
+     "2024年05月12日", "19991231"],
 )  # fmt: skip
 def test_what_looks_a_little_like_it_is_not_found(text: str) -> None:
     assert kinds(text) == set()

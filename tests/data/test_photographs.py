@@ -32,6 +32,8 @@ def inputs(tmp_path: Path, draw_scene: DrawScene, png_with_header: Callable[[int
     scene.convert("CMYK").save(tmp_path / "print.jpg")
     scene.resize((90, 60)).save(tmp_path / "tiny.jpg")
     scene.save(tmp_path / "moving.gif", save_all=True, append_images=[scene.rotate(5), scene.rotate(9)])
+    moving = (tmp_path / "moving.gif").read_bytes()
+    (tmp_path / "cut.gif").write_bytes(moving[: moving.index(b"\x21\xf9\x04", 1000) + 9])  # within the second picture's header
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "fit.jpg").read_bytes()[:3000])
     (tmp_path / "noise.jpg").write_bytes(bytes(range(256)) * 20)
     (tmp_path / "empty.png").write_bytes(b"")
@@ -47,6 +49,7 @@ REASONS = {
     "print.jpg": "CMYK, made for print",
     "tiny.jpg": "tiny",
     "moving.gif": "animated",
+    "cut.gif": "damaged or cut off",
     "cut.jpg": "damaged or cut off",
     "noise.jpg": "not a picture",
     "empty.png": "not a picture",

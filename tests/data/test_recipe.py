@@ -54,6 +54,16 @@ def test_slots_divide_each_category_by_what_is_to_come_from_photographs(
         assert abs(photographed - wanted * part) < 1
 
 
+def test_what_lies_here_is_named_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sam").mkdir()
+    tools = {"segmenter": "sam2:sam", "detector": {"name": "detr", "parts": {"one": "sam", "two": "someone/sam"}}, "flow": "dis"}
+    recipe = DataRecipe.model_validate({"count": 1, "photos": ["p"], "heldout": "h.toml", "tools": tools}).resolve()
+    assert (recipe.photos, recipe.cutouts, recipe.heldout) == ([tmp_path / "p"], [], tmp_path / "h.toml")
+    assert [recipe.tools[role].model for role in tools] == [str(tmp_path / "sam"), None, None]
+    assert recipe.tools["detector"].parts == {"one": str(tmp_path / "sam"), "two": "someone/sam"}
+
+
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("data_*.toml")), ids=lambda path: path.name)
 def test_the_recipes_of_the_repository_can_be_read_and_have_the_papers_shares(path: Path) -> None:
     recipe = read_recipe(path, {})

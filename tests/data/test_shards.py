@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import io
 import shutil
@@ -93,6 +94,7 @@ def test_records_survive_json() -> None:
     record = Record("x-0000001", "style_change", "a", "画", "s", "t", "style x", {"a": [1]}, {"seed": 1}, {"change": {"inside": 2.5}})
     assert Record.from_json(record.to_json()) == record
     assert Record.from_json(record.to_json()[:-1] + b', "of another version": 1}') == record
+    assert Record.from_json(record.to_json()[:-1] + b', "provenance": null}') == dataclasses.replace(record, provenance={})
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{}", b'{"id": "x"}'])

@@ -91,10 +91,12 @@ def mark(
     """Mark what photographs show, for edits of the thing itself: a mask beside each, and its name in the names.json there."""
     from collections import Counter
 
-    from step1x_edit.data.marking import draw_sheets, mark_photographs
+    from step1x_edit.data.marking import check_sheets, draw_sheets, mark_photographs
     from step1x_edit.data.tools.choice import ToolChoice
     from step1x_edit.data.tools.toolbox import Toolbox
 
+    if sheets is not None:
+        check_sheets(photos, sheets)
     choices = {"matting": matting, **({"detector": detector} if detector else {})}
     tools = Toolbox({role: ToolChoice.parse(choice) for role, choice in choices.items()})
     with progress_line("data") as tell:

@@ -19,9 +19,13 @@ from datatrove.pipeline.base import PipelineStep
 
 from step1x_edit.data.asking import ReadKey, no_key
 from step1x_edit.data.candidates import list_versions
+from step1x_edit.data.clips import list_clips
 from step1x_edit.data.executors import Workers, open_workers, run_tasks
 from step1x_edit.data.inventory import Inventory
 from step1x_edit.data.jobs import INPUTS, Job
+from step1x_edit.data.licences import Credits
+from step1x_edit.data.materials import list_cutouts
+from step1x_edit.data.photographs import Input
 from step1x_edit.data.pipeline import assemble, make, order_key, pack_small, read_stretch, survey
 from step1x_edit.data.recipe import DataRecipe, check_recipe
 from step1x_edit.data.selection import Row, Selection
@@ -55,8 +59,7 @@ def build(recipe: DataRecipe, out: Path, progress: Progress = lambda what, done,
         UsageError: the folder holds something else, another process works on it, or the pictures do not allow the set.
         Step1XError: a worker failed; the same command goes on.
     """
-    places = {key: [folder.resolve() for folder in getattr(recipe, key)] for key in ("photos", "cutouts", "videos")}
-    job = Job(out.resolve(), recipe.model_copy(update=places), read_key)
+    job = Job(out.resolve(), recipe.resolve(), read_key)
     make_folder(out)
     with hold(job.out / ".lock", f"Another build is at work in {job.out}; wait for it, or choose another folder."):
         if not _begin(job):
@@ -95,10 +98,21 @@ def read_set(folder: Path) -> dict[str, Any]:
 def read_recipe_of(folder: Path) -> DataRecipe:
     """The recipe that a set was built from; raises UsageError where it was not built but brought in from elsewhere."""
     try:
-        values = json.loads((folder / RECIPE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        values = _read_begun(folder)
+    except OSError as error:
         raise UsageError(f"{folder} has no {RECIPE}: it was not built here, and its triplets cannot be made again.") from error
     return check_recipe(values["recipe"], str(folder / RECIPE))
+
+
+def _read_begun(folder: Path) -> dict[str, Any]:
+    """The recipe and the versions of the tools that a set was begun with; raises UsageError where its file says something else."""
+    try:
+        values = json.loads((folder / RECIPE).read_text(encoding="utf-8"))
+    except ValueError:
+        values = None
+    if not isinstance(values, dict) or not isinstance(values.get("recipe"), dict) or "versions" not in values:
+        raise UsageError(f"{folder} holds a {RECIPE} of something else; choose another folder.")
+    return values
 
 
 def _begin(job: Job) -> bool:
@@ -123,10 +137,9 @@ def _begin(job: Job) -> bool:
 
 def _find_difference(job: Job, wanted: dict[str, Any], inventory: Inventory | None) -> str:
     """Why the folder cannot be gone on with, or empty where it can or nothing was begun in it; a finished set has no inventory."""
-    path = job.out / RECIPE
-    if not path.exists():
+    if not (job.out / RECIPE).exists():
         return ""
-    known = json.loads(path.read_text(encoding="utf-8"))
+    known = _read_begun(job.out)
     for key, value in wanted["recipe"].items():
         if known["recipe"].get(key) != value:
             return f"{job.out} was begun with another recipe ({key} differs); choose another folder or the same recipe."
@@ -154,8 +167,10 @@ def _draw(job: Job, run: Run) -> Selection:
         need = find_need(slot)
         if need and not all(entry.skipped for entry in inputs) and not any(suits(slot, entry) for entry in inputs):
             if find_need(slot.composed):
+                blurred = ", or switch off privacy.faces" if job.recipe.privacy.faces else ""
                 raise UsageError(
-                    f"No photograph shows {need.words}, which {slot.category} needs; add some, or set the share of {slot.category} to 0."
+                    f"No photograph shows {need.words}, which {slot.category} needs; "
+                    f"add some, or set the share of {slot.category} to 0{blurred}."
                 )
             selection.hand_over(slot)
     number = 0
@@ -195,7 +210,7 @@ def _finish(job: Job, selection: Selection, shards: int) -> dict[str, Any]:
         "rejected": _count_stages(rejected),
         "spare": _count(row.slot.name for row in spare),
         "photographs": {"taken": sum(not entry.skipped for entry in inputs), "skipped": _count(filter(None, (e.skipped for e in inputs)))},
-        "licences": _count(entry.credit.licence or "unknown" for entry in inputs if not entry.skipped),
+        "licences": _count(licence or "unknown" for licence in _list_licences(job.recipe, inputs)),
         "shards": [json.loads((job.work / "shards" / f"{i:05d}.json").read_text(encoding="utf-8")) for i in range(shards)],
         "versions": list_versions(),
     }
@@ -203,6 +218,16 @@ def _finish(job: Job, selection: Selection, shards: int) -> dict[str, Any]:
         raise Step1XError(f"{job.out / SHARDS} holds shards of something else; build into an empty folder.")
     write_json(job.out / SET, facts)
     return facts
+
+
+def _list_licences(recipe: DataRecipe, inputs: Iterable[Input]) -> Iterator[str]:
+    """The licence of each photograph, cut-out and clip that the set could be made of, or empty."""
+    yield from (entry.credit.licence for entry in inputs if not entry.skipped)
+    cutouts, credits = list_cutouts(recipe.cutouts), Credits(recipe.cutouts)
+    chosen = recipe.read_split().select((path.stem for path in cutouts), "train", photographs=False)
+    yield from (credits.find(path).licence for path in cutouts if path.stem in chosen)
+    if recipe.videos:
+        yield from (clip.credit.licence for clip in list_clips(recipe.videos))
 
 
 def _small_pictures(job: Job, rejected: list[Row]) -> Iterator[bytes]:

@@ -26,7 +26,6 @@ from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.shapes import SHAPES, draw_shape
 from step1x_edit.data.shards import Record
 from step1x_edit.data.slots import PHOTOGRAPH, Slot, name_candidate
-from step1x_edit.data.split import Split
 from step1x_edit.data.stream import find_region, word_draft
 from step1x_edit.data.suitability import find_need, suits
 from step1x_edit.data.triplet import Draft, Triplet
@@ -107,7 +106,7 @@ class Workshop:
             raise UsageError(f"None of the {len(inputs)} files in the folders of photographs can be used ({skipped}); give others.")
         self._suited: dict[str, PhotographFolder] = {}
         self.credits = Credits(recipe.cutouts)
-        split = Split.read(recipe.heldout) if recipe.heldout else Split()
+        split = recipe.read_split()
         subjects, known = read_subjects(recipe.cutouts, split, "train") if recipe.cutouts else (draw_shapes(), draw_shapes())
         self.materials = Materials(self.photographs, subjects, known, recipe.difficulty, ENLARGEMENT)
         self._files = {subject.name: subject.path for subject in (*subjects, *known)}

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -37,15 +39,34 @@ _LONGEST_ID = 80
 _ROWS = 500
 """Triplets in one Parquet file."""
 
+_WORK = "work"
+"""Folder of a set's shards until all of them are written."""
+
 
 def _ending_of(files: dict[str, bytes], name: str) -> str:
     return next(ending.partition(".")[2] for ending in files if ending.partition(".")[0] == name and ending != "json")
 
 
-def export_folder(folder: Path, out: Path) -> int:
-    """Write a set as a plain folder; returns the number of triplets."""
-    rows = []
+def _read_named(folder: Path) -> Iterator[Sample]:
+    """The samples of a set; raises UsageError where files cannot be called by an id, or two triplets have the same."""
+    seen: set[str] = set()
     for record, files in read_records(folder):
+        if fault := _find_id_fault(record.id):
+            raise UsageError(f"A triplet of {folder} cannot be written to files of its name: {fault}.")
+        _check_once(record.id, seen)
+        yield record, files
+
+
+def _check_once(identity: str, seen: set[str]) -> None:
+    if identity in seen:
+        raise UsageError(f"The id {identity} comes twice; every triplet needs its own.")
+    seen.add(identity)
+
+
+def export_folder(folder: Path, out: Path) -> int:
+    """Write a set as a plain folder; returns the number of triplets. All exports raise UsageError for ids that cannot name files."""
+    rows = []
+    for record, files in _read_named(folder):
         for ending, data in files.items():
             name, _, kind = ending.partition(".")
             if kind:
@@ -59,11 +80,12 @@ def export_finetune(folder: Path, out: Path) -> int:
     """Write a set as the published fine-tuning reads it; returns the number of triplets."""
     captions: dict[str, dict[str, dict[str, str]]] = {language: {} for language in _LANGUAGES}
     count = 0
-    for record, files in read_records(folder):
+    for record, files in _read_named(folder):
         names = {}
         for which in ("source", "target"):
+            data = find_picture(files, which)
             names[which] = f"{record.id}.{_ending_of(files, which)}"
-            write_bytes(out / which / names[which], find_picture(files, which))
+            write_bytes(out / which / names[which], data)
         reference = str((out / "source" / names["source"]).resolve())
         for language, text in (("en", record.instruction_en), ("zh", record.instruction_zh)):
             if text:
@@ -88,7 +110,7 @@ def export_parquet(folder: Path, out: Path) -> int:
     }
     told = {"huggingface": json.dumps({"info": {"features": features}})}
     schema = pa.schema([*((name, picture) for name in pictures), *((name, pa.string()) for name in (*texts, *objects))], metadata=told)
-    total = sum(1 for _ in read_records(folder))
+    total = sum(1 for _ in _read_named(folder))
     parts = -(-total // _ROWS)
     samples = read_records(folder)
     for part in range(parts):
@@ -162,21 +184,31 @@ def _read_captions(path: Path) -> dict[str, dict[str, str]]:
 
 def read_parquet(folder: Path) -> Iterator[Sample]:
     """Parquet files as `export_parquet` writes them."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    paths = sorted(folder.rglob("*.parquet")) if folder.is_dir() else [folder]
+    for path in sorted(folder.rglob("*.parquet")) if folder.is_dir() else [folder]:
+        try:
+            for batch in pq.ParquetFile(path).iter_batches(batch_size=32):
+                yield from (_read_row(path, row) for row in batch.to_pylist())
+        except (pa.ArrowException, OSError) as error:
+            raise UsageError(f"{path} is damaged, or no Parquet file; get a whole copy of it.") from error
+
+
+def _read_row(path: Path, row: dict[str, Any]) -> Sample:
     texts = {f.name for f in dataclasses.fields(Record) if f.type == "str"}
-    for path in paths:
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=32):
-            for row in batch.to_pylist():
-                known = {f.name: row[f.name] for f in dataclasses.fields(Record) if row.get(f.name) is not None}
-                values = {key: value if key in texts else json.loads(value) for key, value in known.items()}
-                files = {}
-                for name in ("source", "target", "mask"):
-                    cell = row.get(name)
-                    if cell and cell.get("bytes"):
-                        files[f"{name}{Path(cell.get('path') or 'x.png').suffix}"] = cell["bytes"]
-                yield Record.from_json(json.dumps(values)), files
+    known = {f.name: row[f.name] for f in dataclasses.fields(Record) if row.get(f.name) is not None}
+    files = {}
+    try:
+        values = json.dumps({key: value if key in texts else json.loads(value) for key, value in known.items()})
+        for name in ("source", "target", "mask"):
+            cell = row.get(name)
+            if cell and cell.get("bytes"):
+                files[f"{name}{Path(cell.get('path') or 'x.png').suffix}"] = cell["bytes"]
+    except (ValueError, TypeError, AttributeError) as error:
+        texts_and_pictures = "pictures are structs of bytes and path, and parameters, provenance and numbers are JSON in text"
+        raise UsageError(f"{path} holds no triplets as they are exported, where {texts_and_pictures}.") from error
+    return Record.from_json(values), files
 
 
 EXPORTS: dict[str, Callable[[Path, Path], int]] = {"folder": export_folder, "parquet": export_parquet, "finetune": export_finetune}
@@ -201,9 +233,12 @@ def open_foreign(source: Path, category: EditCategory | None) -> Iterator[Sample
 def import_set(samples: Iterable[Sample], out: Path, shard: int = 100) -> dict[str, Any]:
     """Write samples as a set; those that are not whole are left out with a reason. Returns what `set.json` says.
 
+    Until all is written, the shards lie where no reader takes them for a set; what a kill leaves of them makes room for the next import.
+
     Raises:
         UsageError: the folder is not empty, an id comes twice, or no sample is whole.
     """
+    _drop_unfinished(out)
     check_new(out)
     left_out: list[dict[str, str]] = []
     records: list[Record] = []
@@ -213,15 +248,13 @@ def import_set(samples: Iterable[Sample], out: Path, shard: int = 100) -> dict[s
 
     def close() -> None:
         if part:
-            path = out / SHARDS / f"triplets-{len(shards):05d}.tar"
+            path = out / _WORK / f"triplets-{len(shards):05d}.tar"
             length, digest = write_tar(path, part)
             shards.append({"file": path.name, "triplets": len(part), "bytes": length, "sha256": digest})
             part.clear()
 
     for record, files in samples:
-        if record.id in seen:
-            raise UsageError(f"The id {record.id} comes twice; every triplet needs its own.")
-        seen.add(record.id)
+        _check_once(record.id, seen)
         if reason := _find_fault(record, files):
             left_out.append({"id": record.id, "reason": reason})
             continue
@@ -240,19 +273,46 @@ def import_set(samples: Iterable[Sample], out: Path, shard: int = 100) -> dict[s
         "rejected": {},
         "spare": {},
         "photographs": {"taken": 0, "skipped": {}},
-        "licences": {},
+        "licences": _count_licences(records),
         "left_out": left_out,
         "shards": shards,
         "versions": {},
     }
     write_json(out / SET, facts)
+    os.replace(out / _WORK, out / SHARDS)
     return facts
+
+
+def _drop_unfinished(out: Path) -> None:
+    """Take away the shards of an import that came to no end, where there is nothing else."""
+    work = out / _WORK
+    if work.is_dir() and [*out.iterdir()] == [work] and all(path.name.startswith("triplets-") for path in work.iterdir()):
+        shutil.rmtree(work)
+
+
+def _count_licences(records: Iterable[Record]) -> dict[str, int]:
+    """Of the photographs, cut-outs and clips that the provenance names, each once."""
+    found: dict[str, str] = {}
+    for record in records:
+        provenance = record.provenance
+        cutouts = provenance.get("cutouts")
+        for origin in (provenance.get("photograph"), provenance.get("clip"), *(cutouts if isinstance(cutouts, list) else ())):
+            if isinstance(origin, dict):
+                found[str(origin.get("file") or origin.get("name"))] = str(origin.get("licence") or "unknown")
+    return dict(sorted(Counter(found.values()).items()))
+
+
+def _find_id_fault(identity: str) -> str:
+    """Why files and shards cannot be called by an id, or empty."""
+    if "." in identity or "/" in identity or not identity.isprintable() or not 0 < len(identity.encode()) <= _LONGEST_ID:
+        return f"its id {identity[:_LONGEST_ID]!r} is longer than {_LONGEST_ID} bytes, or holds a dot, a slash or a control character"
+    return ""
 
 
 def _find_fault(record: Record, files: dict[str, bytes]) -> str:
     """Why a sample cannot be part of a set, or empty."""
-    if "." in record.id or "/" in record.id or not record.id.isprintable() or not 0 < len(record.id.encode()) <= _LONGEST_ID:
-        return f"its id {record.id[:_LONGEST_ID]!r} is longer than {_LONGEST_ID} bytes, or holds a dot, a slash or a control character"
+    if fault := _find_id_fault(record.id):
+        return fault
     if record.category not in list(EditCategory):
         return f"its category {record.category!r} is none of the eleven"
     if not record.instruction_en and not record.instruction_zh:

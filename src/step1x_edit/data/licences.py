@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from step1x_edit.errors import UsageError
 from step1x_edit.tables import read_csv
 
 _TABLES = ("ATTRIBUTION.csv", "names.json", "CREDITS.md", "SOURCES.md")
+_FILE = ("file", "folder", "filename", "file_name", "file name", "image")
 _LICENCE, _AUTHOR, _SOURCE = ("licence", "license"), ("attribution", "author", "photographer"), ("source", "origin", "url")
 
 
@@ -36,6 +38,7 @@ class Credits:
     """The tables of some folders, looked up by file. A table in a folder knows the files of its subfolders too."""
 
     def __init__(self, folders: Iterable[Path]) -> None:
+        """Read them; raises UsageError where an ATTRIBUTION.csv is no CSV, or has no column that names files."""
         self._rows: dict[Path, Credit] = {}
         for table in list_tables(folders):
             for name, credit in _read_table(table).items():
@@ -56,12 +59,14 @@ def _read_table(path: Path) -> dict[str, Credit]:
         return _read_names(path)
     rows: Iterable[Mapping[str, str]]
     if path.suffix == ".csv":
-        rows = ({key.strip().lower(): value or "" for key, value in row.items()} for row in read_csv(path))
+        rows = [{key.strip().lower(): value or "" for key, value in row.items()} for row in read_csv(path)]
+        if any(row.keys().isdisjoint(_FILE) for row in rows):
+            raise UsageError(f"{path} has no column that names files; call one of them {', '.join(_FILE[:-1])} or {_FILE[-1]}.")
     else:
         rows = _read_markdown(path.read_text(encoding="utf-8", errors="replace"))
     found = {}
     for row in rows:
-        name = next((value for key, value in row.items() if key in ("file", "folder")), "").strip().strip("`")
+        name = next((row[key] for key in _FILE if row.get(key)), "").strip().strip("`")
         if name and not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts:
             found[name.rstrip("/")] = Credit(_pick(row, _LICENCE), _pick(row, _AUTHOR), _pick(row, _SOURCE))
     return found

@@ -129,12 +129,24 @@ def name_by_file(stem: str) -> str:
     return ""
 
 
+def check_sheets(folder: Path, out: Path) -> None:
+    """Raise UsageError where contact sheets in `out` would lie among the photographs of `folder`, and be taken for some."""
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"Contact sheets in {out} would lie among the photographs of {folder}; choose a folder elsewhere.")
+
+
 def draw_sheets(folder: Path, out: Path) -> list[Path]:
-    """Contact sheets of what is marked in a folder, each photograph beside what its mask leaves of it, in place of those of before."""
+    """Contact sheets of what is marked in a folder, each photograph beside what its mask leaves of it, in place of those of before.
+
+    Raises:
+        UsageError: they would lie among the photographs.
+    """
+    check_sheets(folder, out)
     photographs = [path for path in list_photographs([folder]) if Marking(path).mask.exists()]
     names = read_names([Marking(path).mask for path in photographs])
     for old in out.glob("marked-*.jpg"):
-        old.unlink()
+        if re.fullmatch(r"marked-\d{3,}\.jpg", old.name):
+            old.unlink()
     paths = []
     for first in range(0, len(photographs), _EACH):
         data = BytesIO()

@@ -97,6 +97,7 @@ _PATTERNS: tuple[tuple[Kind, re.Pattern[str], Callable[[str], bool]], ...] = (
         _always,
     ),
     ("identity number", re.compile(r"(?:身份证|护照|证件)(?:号码?|编号)?\s?[:：]?\s?[A-Z0-9]{6,}"), _always),
+    ("telephone number", re.compile(r"(?<!\d)(?:[+＋]?86[ \-]?)?1[3-9]\d(?:[ \-]?\d{4}){2}(?!\d)"), _always),  # Chinese mobile phones
     (
         "telephone number",
         re.compile(r"(?<![\w.,/\-])(?:\(?\s?0\d{0,5}\)?|\(\d{2,5}\)|\d{1,4})(?:[ .\-/()·]{0,2}\d{1,5}){2,6}(?![\w%])"),

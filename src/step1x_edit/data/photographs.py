@@ -22,7 +22,7 @@ from step1x_edit.data.tools.weights import digest_file
 from step1x_edit.data.triplet import Pixels
 from step1x_edit.data.vocabulary import Entry
 from step1x_edit.errors import ImageError, UsageError
-from step1x_edit.image_io import READ_FORMATS, read_image
+from step1x_edit.image_io import DECODE_ERRORS, READ_FORMATS, read_image
 from step1x_edit.image_modes import flatten
 
 TABLES = {".csv", ".md", ".txt", ".json", ".jsonl", ".toml"}
@@ -129,9 +129,12 @@ def examine(
     names = names or {}
     name, place = path.relative_to(folder).as_posix(), str(folder)
     try:
+        name.encode()
         data = path.read_bytes()
         reason, width, height = _look_at_header(data, smallest_side, largest_area)
         pixels = None if reason else decode(data)
+    except UnicodeEncodeError:
+        return Input(name, place, "its file's name is not UTF-8"), None
     except OSError as error:
         return Input(name, place, f"cannot be opened: {error.strerror or error}"), None
     except ImageError:
@@ -162,17 +165,18 @@ def _look_at_header(data: bytes, smallest_side: int, largest_area: int) -> tuple
     """Why a file cannot be used, or empty, and its size, without decoding it."""
     try:
         image = Image.open(BytesIO(data), formats=READ_FORMATS)
+        width, height = image.size
+        animated = getattr(image, "is_animated", False) and image.format != "MPO"  # looks for further frames
     except UnidentifiedImageError:
         return "not a picture", 0, 0
     except Image.DecompressionBombError:
         return "huge", 0, 0
-    except (OSError, ValueError, SyntaxError, EOFError, TypeError, OverflowError):
+    except DECODE_ERRORS:
         return "damaged or cut off", 0, 0
-    width, height = image.size
     reason = ""
     if width * height > largest_area:
         reason = "huge"
-    elif getattr(image, "is_animated", False) and image.format != "MPO":
+    elif animated:
         reason = "animated"
     elif min(width, height) < smallest_side:
         reason = "tiny"
@@ -197,6 +201,11 @@ def hide(entry: Input, pixels: Pixels, tools: Toolbox, switches: Switches) -> In
         if switches.text == "blur" or each.kind in ("face", "number plate")
     )
     return dataclasses.replace(entry, hidden=hidden)
+
+
+def blur_hidden(entry: Input, pixels: Pixels) -> Pixels:
+    """The photograph with everything blurred that is to be hidden in it."""
+    return blur_findings(pixels, [Finding(kind, Box(*box), score) for kind, *box, score in entry.hidden]) if entry.hidden else pixels
 
 
 class PhotographFolder(Sequence[Photograph]):
@@ -236,9 +245,7 @@ class PhotographFolder(Sequence[Photograph]):
             raise UsageError(f"The photograph {entry.path} has gone; put it back, or build into a new folder.") from error
         if hashlib.sha256(data).hexdigest() != entry.sha256:
             raise UsageError(f"The photograph {entry.path} has changed meanwhile; put it back, or build into a new folder.")
-        pixels = decode(data)
-        if entry.hidden:
-            pixels = blur_findings(pixels, [Finding(kind, Box(*box), score) for kind, *box, score in entry.hidden])
+        pixels = blur_hidden(entry, decode(data))
         return Photograph(entry.file, shrink(pixels, self.side), entry.topic, self._open_mask(entry))
 
     def _open_mask(self, entry: Input) -> Content | None:

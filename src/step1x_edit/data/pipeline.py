@@ -27,10 +27,9 @@ from step1x_edit.data.jobs import INPUTS, Job, open_workshop
 from step1x_edit.data.judging import judge
 from step1x_edit.data.licences import Credits
 from step1x_edit.data.materials import mask_of, read_names
-from step1x_edit.data.photographs import Input, examine, hide
+from step1x_edit.data.photographs import Input, blur_hidden, examine, hide
 from step1x_edit.data.recipe import Limits
 from step1x_edit.data.shards import SHARDS, encode_picture, pack, to_tar, write_tar
-from step1x_edit.data.split import Split
 from step1x_edit.data.storage import replace_file, write_json, write_lines
 from step1x_edit.data.suitability import choose_needs, look
 from step1x_edit.data.writer import write_words
@@ -77,7 +76,7 @@ class LookOver(PipelineStep):
         stretch = list(enumerate(files))[rank * INPUTS : (rank + 1) * INPUTS]
         names = read_names(file for _, (_, path) in stretch for file in (path, mask_of(path)))
         sheet = Credits(recipe.photos)
-        split = Split.read(recipe.heldout) if recipe.heldout else Split()
+        split = recipe.read_split()
         tools, switches, slots = recipe.open_tools(), recipe.privacy.to_switches(), recipe.slots()
         rows = []
         for index, (folder, path) in stretch:
@@ -88,7 +87,7 @@ class LookOver(PipelineStep):
                 if pixels is not None and switches is not None:
                     found = hide(found, pixels, tools, switches)
                 if pixels is not None and not found.skipped:
-                    found = look(found, pixels, tools, choose_needs(slots, index, len(files)))
+                    found = look(found, blur_hidden(found, pixels), tools, choose_needs(slots, index, len(files)))
             self.stat_update(found.skipped or "taken")
             rows.append(found.to_row())
         write_lines(self.job.work / "photographs" / f"{rank:05d}.jsonl", rows)

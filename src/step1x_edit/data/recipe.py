@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from step1x_edit.data.deidentification import Switches
 from step1x_edit.data.slots import COMPOSED, PHOTOGRAPH, Slot
+from step1x_edit.data.split import Split
 from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.toml_files import check_values, put_value, read_toml
@@ -34,6 +35,10 @@ class CategoryShare(_Section):
     from_photographs: float | None = Field(default=None, ge=0, le=1)
 
 
+def _resolve_model(model: str) -> str:
+    return str(Path(model).absolute()) if Path(model).exists() else model  # links stay: what they lead to may have another ending
+
+
 class Tool(_Section):
     """Which tool plays a role, and with which weights; see `tools.choice.ToolChoice`. In a recipe "NAME" or "NAME:MODEL" will do."""
 
@@ -49,6 +54,11 @@ class Tool(_Section):
     @classmethod
     def _take_short_form(cls, value: Any) -> Any:
         return asdict(ToolChoice.parse(value)) if isinstance(value, str) else value
+
+    def resolve(self) -> Tool:
+        """The same with whole paths for models that lie on this machine."""
+        parts = {part: _resolve_model(model) for part, model in self.parts.items()}
+        return self.model_copy(update={"model": self.model and _resolve_model(self.model), "parts": parts})
 
     def to_choice(self) -> ToolChoice:
         """What the toolbox takes."""
@@ -230,6 +240,16 @@ class DataRecipe(_Section):
         if not any(category.share for category in self.categories.values()):
             raise ValueError("at least one category must have a share above 0")
         return self
+
+    def resolve(self) -> DataRecipe:
+        """The same with whole paths for relative ones, so that it means the same wherever it is read."""
+        places: dict[str, Any] = {key: [folder.resolve() for folder in getattr(self, key)] for key in ("photos", "cutouts", "videos")}
+        tools = {role: tool.resolve() for role, tool in self.tools.items()}
+        return self.model_copy(update={**places, "heldout": self.heldout and self.heldout.resolve(), "tools": tools})
+
+    def read_split(self) -> Split:
+        """What it keeps out for evaluation; raises UsageError where the file is not as it should be."""
+        return Split.read(self.heldout) if self.heldout else Split()
 
     def open_tools(self) -> Toolbox:
         """The tools that it chooses; raises UsageError where there is no such role or tool."""

@@ -34,7 +34,7 @@ def describe_set(facts: dict[str, Any]) -> str:
     lines = [f"{facts['count']} triplets in {len(facts['shards'])} shards, {sum(s['bytes'] for s in facts['shards']) / 1e6:.1f} MB", ""]
     lines += [f"  {category:18} {count:6}" for category, count in facts["categories"].items()]
     lines += ["", *(f"  made by the route {route}: {count}" for route, count in facts["routes"].items())]
-    lines += ["", *(f"  {count} photographs under {licence}" for licence, count in facts["licences"].items())]
+    lines += ["", *(f"  {count} pictures and clips under {licence}" for licence, count in facts["licences"].items())]
     lines += ["", "  " + ", ".join(f"{name} {version}" for name, version in facts["versions"].items())]
     return "\n".join(lines)
 

@@ -76,10 +76,16 @@ class Record:
 
     @classmethod
     def from_json(cls, data: bytes | str) -> Record:
-        """Read one; keys that are not known are left aside, so that other people's shards can be read."""
+        """Read one; keys that are not known, and objects that are null, are left aside, so that other people's shards can be read."""
         try:
             values = json.loads(data)
-            return cls(**{f.name: values[f.name] for f in dataclasses.fields(cls) if f.name in values} | {"id": str(values["id"])})
+            known = {f.name: values[f.name] for f in dataclasses.fields(cls) if f.name in values}
+            for name in {f.name for f in dataclasses.fields(cls) if f.type != "str"} & known.keys():
+                if known[name] is None:
+                    del known[name]
+                elif not isinstance(known[name], dict):
+                    raise TypeError(f"{name} is no object")
+            return cls(**known | {"id": str(values["id"])})
         except (ValueError, TypeError, KeyError) as error:
             raise UsageError(f"A triplet's JSON cannot be read ({error}).") from error
 
