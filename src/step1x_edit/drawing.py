@@ -16,6 +16,7 @@ from step1x_edit.alignment import realign
 from step1x_edit.errors import Step1XError
 from step1x_edit.image_io import fit_size, resize
 from step1x_edit.image_modes import flatten, to_standard
+from step1x_edit.model.presets import Preset
 from step1x_edit.transfer import transfer
 from step1x_edit.types import EditRequest, EditResult
 
@@ -55,14 +56,14 @@ class Sheet:
     natural: tuple[int, int]
 
     @classmethod
-    def of(cls, request: EditRequest, size: int, cell: int, squares: bool) -> Sheet:
-        """Read a request; `size`, `cell` and `squares` as for `fit_size`."""
+    def of(cls, request: EditRequest, size: int, preset: Preset) -> Sheet:
+        """Read a request for a model that works at `size`, as for `fit_size`."""
         original = None if request.image is None else to_standard(request.image).image
         opaque = None if original is None else flatten(original)
         pictures = [*([] if opaque is None else [opaque]), *(flatten(to_standard(each).image) for each in request.references)]
-        reduced = tuple(resize(each, fit_size(*each.size, size, cell, squares)) for each in pictures)
+        reduced = tuple(resize(each, fit_size(*each.size, size, preset.cell, preset.squares)) for each in pictures)
         shape = request.shape or (1, 1) if original is None else original.size
-        return cls(original, opaque, reduced, fit_size(*shape, size, cell))
+        return cls(original, opaque, reduced, fit_size(*shape, size, preset.cell))
 
     def show(self, colours: Tensor) -> Image.Image:
         """What the model drew, [3, h, w] in 0..1, as a picture to look at: RGB, no longer squeezed where it was."""

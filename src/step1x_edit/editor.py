@@ -269,9 +269,9 @@ class Editor:
         assert first.guidance is not None and first.size is not None
 
         # 1. The pictures: 8-bit RGB, at the area that the model works at. From text alone, the MLLM is shown a black one.
-        form = first.size, preset.cell, preset.squares
-        sheets = [Sheet.of(request, *form) for request in requests]
-        sizes = [each.size for each in sheets[0].reduced] or [fit_size(*(first.shape or (1, 1)), *form)]
+        sheets = [Sheet.of(request, first.size, preset) for request in requests]
+        width, height = first.shape or (1, 1)
+        sizes = [each.size for each in sheets[0].reduced] or [fit_size(width, height, first.size, preset.cell, preset.squares)]
         grids = [Grid(height // preset.cell, width // preset.cell) for width, height in sizes]
         clock.lap("picture")
 

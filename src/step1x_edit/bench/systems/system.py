@@ -52,8 +52,17 @@ class System(Protocol):
 class LocalEditor(Protocol):
     """An editor in this process, as `step1x_edit.editor.Editor` is one: the command line passes it in."""
 
-    def edit(self, image: Image.Image, instruction: str, *, seed: int = 0, **options: Any) -> Any:
-        """Returns a result whose `image` is the edited picture; options are those of `systems.local.OPTIONS`."""
+    def edit(
+        self,
+        image: Image.Image,
+        instruction: str,
+        *,
+        seed: int = 0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        size: int | None = None,
+    ) -> Any:
+        """Returns a result whose `image` is the edited picture; None leaves a value to the model."""
         ...
 
 
