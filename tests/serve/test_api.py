@@ -81,6 +81,8 @@ def test_transparency_of_the_picture_is_kept(client: openai.OpenAI, scene: Image
     assert answer.background == "transparent"
     (event,) = client.images.edit(image=encode(rgba), prompt="make it night", stream=True, output_format="jpeg")
     assert event.background == "opaque"
+    (event,) = client.images.edit(image=encode(scene.convert("RGBA")), prompt="make it night", stream=True)
+    assert event.background == "opaque"
 
 
 def test_a_stream_shows_the_work_in_progress(client: openai.OpenAI, scene: Image.Image) -> None:
@@ -93,6 +95,12 @@ def test_a_stream_shows_the_work_in_progress(client: openai.OpenAI, scene: Image
     assert read(events[0].b64_json).size == (144, 96)
     assert read(events[2].b64_json).size == scene.size
     assert events[2].usage.output_tokens == 6 * 9  # type: ignore[union-attr]
+
+
+def test_what_the_filter_refuses_is_not_shown_in_progress_either(http: httpx.Client, scene: Image.Image) -> None:
+    fields = {"prompt": "make it shy", "stream": "true", "partial_images": "2", "steps": "4"}
+    answer = http.post("/v1/images/edits", data=fields, files={"image": encode(scene)})
+    assert "The result is shy." in answer.text and "b64_json" not in answer.text
 
 
 def test_a_stream_of_several_results(client: openai.OpenAI, scene: Image.Image) -> None:
@@ -174,8 +182,14 @@ def test_too_many_pictures_and_masks_that_do_not_fit(http: httpx.Client) -> None
     assert "cannot be read: Too many files" in ask([("image[]", PICTURE)] * 40)
     assert "picture to edit is missing" in ask([("mask", PICTURE)])
     assert "mask is 10 x 10 pixels and the picture 64 x 48" in ask([("image", PICTURE), ("mask", encode(noise(10, 10)))])
-    assert "mask has no transparency" in ask([("image", PICTURE), ("mask", PICTURE)])
+    for opaque in (PICTURE, encode(noise(64, 48).convert("RGBA"))):
+        assert "mask has no transparency" in ask([("image", PICTURE), ("mask", opaque)])
     assert "no field other" in ask([("image", PICTURE), ("other", PICTURE)])
+
+
+def test_a_picture_that_came_as_text_is_said_to_be_one(http: httpx.Client) -> None:
+    answer = http.post("/v1/images/edits", files={"prompt": (None, "make it night"), "image": (None, "cat.png")})
+    assert answer.status_code == 400 and "field image is a text; send it as a file" in answer.json()["error"]["message"]
 
 
 def test_bodies_of_other_kinds(http: httpx.Client) -> None:

@@ -82,9 +82,7 @@ class Clerk:
 
     async def _open_form(self, upload: Upload) -> tuple[EditWishes, list[bytes], bytes | None]:
         values, files = dict(upload.values), dict(upload.files)
-        for name in (*IMAGE_FIELDS, "mask"):
-            if name in values:
-                raise Refusal(f"The field {name} is a text; send it as a file, with a file name.", 400, "invalid_value", name)
+        _check_files(values)
         pictures = [data for name in IMAGE_FIELDS for data in files.pop(name, ())]
         masks = files.pop("mask", ())
         if len(masks) > 1:
@@ -96,6 +94,7 @@ class Clerk:
 
     async def _open_json(self, values: Mapping[str, Any]) -> tuple[EditWishes, list[bytes], bytes | None]:
         if "images" not in values:
+            _check_files(values)
             read_wishes(EditWishes, values)
             raise Refusal("The picture to edit is missing; send it as the file image.", 400, "missing_required_parameter", "image")
         body = read_wishes(EditBody, values)
@@ -165,6 +164,13 @@ class Clerk:
         seed = secrets.randbelow(2**31) if wishes.seed is None else wishes.seed
         tasks = tuple(make(number=self.number(), seed=seed + i) for i in range(wishes.n))
         return Order(wishes, tasks, min(wishes.timeout or self.limits.seconds, self.limits.seconds))
+
+
+def _check_files(values: Mapping[str, Any]) -> None:
+    """Refuse pictures that came as texts."""
+    for name in (*IMAGE_FIELDS, "mask"):
+        if name in values:
+            raise Refusal(f"The field {name} is a text; send it as a file, with a file name.", 400, "invalid_value", name)
 
 
 def _try(wishes: Wishes, **pictures: Any) -> None:
