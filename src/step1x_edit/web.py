@@ -1,4 +1,4 @@
-"""What every web server of this package needs: a socket to listen on, headers on all it answers, and an end to senders that dawdle or go on."""
+"""What every web server of this package needs: a socket to listen on, headers on all it answers, and an end to senders that dawdle."""
 
 from __future__ import annotations
 
