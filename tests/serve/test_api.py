@@ -16,6 +16,9 @@ from serve_server import Server
 from serve_uploads import encode, noise
 
 from step1x_edit import Editor
+from step1x_edit.serve.limits import Settings
+from step1x_edit.serve.refusals import Refusal
+from step1x_edit.serve.service import Service
 
 
 def read(text: str | None) -> Image.Image:
@@ -241,6 +244,18 @@ def test_other_sites_and_names_are_kept_out(http: httpx.Client) -> None:
     assert http.get("/v1/models", headers={"sec-fetch-site": "cross-site"}).status_code == 403
     assert http.get("/v1/models", headers={"host": "evil.example"}).json()["error"]["code"] == "unknown_host"
     assert http.get("/v1/models", headers={"host": "localhost:8000"}).status_code == 200
+    assert http.get("/v1/models", headers={"host": "Photos.Example", "origin": "http://photos.example:3000"}).status_code == 200
+    for origin in ("http://evil.example", "http://localhost.evil.example:8000", "null"):
+        answer = http.get("/v1/models", headers={"host": "localhost:8000", "origin": origin})
+        assert answer.json()["error"]["code"] == "cross_site"
+
+
+def test_names_are_compared_without_case_and_port() -> None:
+    service = Service(Settings(hosts=("Photos.Example:8000", "fd00::1")))
+    for host in ("photos.example", "PHOTOS.example:80", "[FD00::1]:8000"):
+        assert service.authorise({"host": host}, None)
+    with pytest.raises(Refusal, match="not addressed under this name"):
+        service.authorise({"host": "localhost"}, None)
 
 
 def test_nothing_of_a_request_is_logged(server: Server, http: httpx.Client) -> None:
