@@ -108,13 +108,14 @@ class Engine:
         """A number for a new task."""
         return next(self._tasks)
 
-    def submit(self, owner: str, tasks: Sequence[Task], seconds: float) -> list[Ticket]:
+    def submit(self, owner: str, tasks: Sequence[Task], seconds: float, arrived: float | None = None) -> list[Ticket]:
         """Take tasks, all or none.
 
         Args:
             owner: whose they are, for the taking of turns.
             tasks: what to do.
             seconds: until when they must be done.
+            arrived: from when on that counts, by the loop's clock; None for now.
 
         Raises:
             Busy: too many are waiting.
@@ -125,8 +126,8 @@ class Engine:
         if self._queue.room(owner) < len(tasks):
             raise Busy(self._estimate())
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        tickets = [Ticket(task, owner, now + seconds, now) for task in tasks]
+        arrived = loop.time() if arrived is None else arrived
+        tickets = [Ticket(task, owner, arrived + seconds, arrived) for task in tasks]
         for ticket in tickets:
             ticket.timer = loop.call_at(ticket.deadline, self._expire, ticket, seconds)
             self._queue.add(ticket)

@@ -38,7 +38,7 @@ class Service:
         self.budget = Budget(settings.limits, self.metrics)
         self.names = (settings.openings[0].model, *settings.names)
         results = min(settings.limits.results, settings.places, settings.places_each)  # more could never find room
-        reader = Reader(settings.url_hosts, settings.limits.bytes)
+        reader = Reader(settings.url_hosts)
         self.clerk = Clerk(replace(settings.limits, results=results), self.names, reader, self.engine.number)
         self.started = int(time.time())
         self._hosts = None if settings.hosts is None else {_name(host) for host in settings.hosts}
