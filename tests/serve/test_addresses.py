@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import trustme
 
+from step1x_edit.errors import UsageError
 from step1x_edit.serve.addresses import Reader, is_public
 from step1x_edit.serve.limits import Limits
 from step1x_edit.serve.orders import Clerk
@@ -110,6 +111,8 @@ def test_a_request_is_looked_at_before_its_addresses_and_its_limits_hold_for_the
     before = len(asked)
     refused("There is no model maxi", "/x", model="maxi")
     refused("takes 2 pictures in a request, not 3", "/x", "/x", "/x")
+    with pytest.raises(UsageError, match="instruction is empty"):
+        asyncio.run(clerk.read_edit(Upload({"prompt": " ", "images": [{"image_url": "https://localhost/x"}]}), model, taken.append))
     assert len(asked) == before and not taken
     refused("larger than a request may be", "/x", "/x")
     assert taken == [30]

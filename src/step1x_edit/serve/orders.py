@@ -64,14 +64,14 @@ class Clerk:
         if len(given) > model.references:
             few = "one picture" if model.references == 1 else f"{model.references} pictures"
             raise Refusal(f"{model.model} takes {few} in a request, not {len(given)}.", 400, "too_many_images", "image")
+        strength = wishes.strength
+        _try(wishes, image=Image.new("L", (1, 1)), strength=strength)
         pictures, mask = await self._fetch(given, marked, take, arrived, self._seconds(wishes))
         sizes = [await self._measure(each, "image") for each in pictures]
         if mask is not None and (size := await self._measure(mask, "mask")) != sizes[0]:
             (width, height), (wide, high) = size, sizes[0]
             sentence = f"The mask is {width} x {height} pixels and the picture {wide} x {high}; make the mask of the picture's size."
             raise Refusal(sentence, 400, "invalid_mask", "mask")
-        strength = wishes.strength
-        _try(wishes, image=Image.new("L", (1, 1)), strength=strength)
         return self._order(wishes, model, arrived, sizes, pictures=tuple(pictures), mask=mask, strength=strength)
 
     def read_generation(self, upload: Upload, model: Ready) -> Order:
