@@ -195,6 +195,13 @@ def test_a_picture_that_came_as_text_is_said_to_be_one(http: httpx.Client) -> No
     assert answer.status_code == 400 and "field image is a text; send it as a file" in answer.json()["error"]["message"]
 
 
+def test_results_that_are_too_much_together_are_refused(http: httpx.Client) -> None:
+    large = encode(Image.new("RGB", (4800, 3800)))
+    for n, size in (("3", "auto"), ("10", "3000x3000")):
+        answer = http.post("/v1/images/edits", data={"prompt": "make it night", "n": n, "size": size}, files={"image": large})
+        assert answer.status_code == 400 and "all results together may have 40 million" in answer.json()["error"]["message"]
+
+
 def test_bodies_of_other_kinds(http: httpx.Client) -> None:
     def ask(content: bytes, kind: str) -> tuple[int, str]:
         answer = http.post("/v1/images/edits", content=content, headers={"content-type": kind})

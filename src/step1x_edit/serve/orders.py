@@ -22,6 +22,8 @@ from step1x_edit.serve.uploads import Take, Upload
 from step1x_edit.types import EditRequest
 
 IMAGE_FIELDS = ("image", "image[]")
+TOGETHER = 2
+"""The results of a request may together have so many times the pixels of the largest picture: they are held until they are sent."""
 Size = tuple[int, int]
 
 
@@ -173,6 +175,11 @@ class Clerk:
         strength: float = 1.0,
         shape: Size | None = None,
     ) -> Order:
+        (width, height), (wide, high) = sizes[0], wishes.bounds or sizes[0]
+        each, most = width * height * min(wide / width, high / height) ** 2, TOGETHER * self.limits.pixels
+        if wishes.n * each > most:
+            sentence = f"n is {wishes.n}, of {each / 1e6:.3g} million pixels each; all results together may have {most / 1e6:g} million."
+            raise Refusal(sentence, 400, "invalid_value", "n")
         area = wishes.model_size or model.size
         drawn = tuple(fit_size(*size, area, model.cell) for size in sizes)
         make = partial(
