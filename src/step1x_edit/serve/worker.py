@@ -252,7 +252,7 @@ def to_text(data: bytes) -> str:
 
 def _is_transparent(image: Image.Image) -> bool:
     """Whether any pixel is, even a little."""
-    return image.mode == "RGBA" and image.getchannel("A").getextrema()[0] < 255
+    return image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255)
 
 
 def _bound(image: Image.Image, bounds: tuple[int, int] | None) -> Image.Image:
