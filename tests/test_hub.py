@@ -15,6 +15,7 @@ import pytest
 
 from step1x_edit import hub
 from step1x_edit.errors import Step1XError, UsageError, WeightsError
+from step1x_edit.locking import hold
 from step1x_edit.model.presets import PRESETS, PrefixText
 
 REVISION = "a" * 40
@@ -117,7 +118,7 @@ def pull(server: Hub, folder: Path, **options: object) -> None:
 
 
 def names(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
 
 
 def test_a_release_is_fetched_whole(server: Hub, tmp_path: Path) -> None:
@@ -152,6 +153,12 @@ def test_a_download_goes_on_where_it_stopped(server: Hub, tmp_path: Path, monkey
     assert server.ranges == ["bytes=600000-"]
     assert (tmp_path / "big.safetensors").read_bytes() == server.files["lab/model"]["big.safetensors"]
     assert not partial.exists()
+
+
+def test_two_at_once_do_not_write_one_file(server: Hub, tmp_path: Path) -> None:
+    with hold(tmp_path / ".lock", "busy"), pytest.raises(UsageError, match="Another pull is at work"):
+        pull(server, tmp_path)
+    assert not server.fetched
 
 
 def test_what_is_not_as_published_is_deleted(server: Hub, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""What servers share: the socket, the headers, and the end of senders that dawdle, over real connections."""
+"""What servers share: the socket, the headers, and the end of senders that dawdle or go on, over real connections."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 
@@ -59,6 +60,33 @@ def test_who_dawdles_is_hung_up_on(begun: bytes, monkeypatch: pytest.MonkeyPatch
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(begun)
         assert await asyncio.wait_for(reader.read(), 10) == b""
+        writer.close()
+
+    serve(talk)
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begun", "more"),
+    [(b"GET /", b"x"), (HEAD[:17], b"a:\r\n"), (HEAD[:17] + b"a:", b"x"), (CHUNKED, b"a:\r\n"), (CHUNKED + b"a:", b"x")],
+    ids=["address", "headers", "a header", "trailers", "a trailer"],
+)
+def test_a_head_without_end_is_hung_up_on(begun: bytes, more: bytes) -> None:
+    async def talk(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(begun)
+        sent, ended = 0, asyncio.create_task(reader.read())
+        with contextlib.suppress(ConnectionError):
+            while not ended.done() and sent < 4_000_000:
+                writer.write(more * (40_000 // len(more)))
+                sent += 40_000
+                await writer.drain()
+                await asyncio.sleep(0.005)
+        with contextlib.suppress(ConnectionError):
+            await asyncio.wait_for(ended, 5)
+        assert sent < 1_000_000
         writer.close()
 
     serve(talk)

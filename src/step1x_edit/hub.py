@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from step1x_edit.errors import Step1XError, UsageError, WeightsError
+from step1x_edit.locking import hold
 from step1x_edit.model.presets import PRESETS, PrefixText
 
 GITHUB = "https://raw.githubusercontent.com"
@@ -102,7 +103,7 @@ def pull(
         progress: told of each file before it is fetched or checked.
 
     Raises:
-        UsageError: no release of that name.
+        UsageError: no release of that name, another pull is at work in the folder, or it cannot be written to.
         WeightsError: a file is not what was published.
         Step1XError: the network or the disk fails; calling again goes on from there.
     """
@@ -110,24 +111,26 @@ def pull(
         raise UsageError(f"There is no release {name!r}; choose one of {', '.join(RELEASES)}.")
     release = RELEASES[name]
     message = PRESETS[release.preset].message
-    folder.mkdir(parents=True, exist_ok=True)
-    for source in release.sources:
-        for file in list(_list_files(source, folder, endpoint, token)):
-            if progress is not None:
-                progress(file.name, file.size)
-            if not _is_whole(file):
-                _fetch(file, endpoint, token)
-    if message.prefix is not None:
-        from step1x_edit.model.mllm import PREFIX_FILE
-        from step1x_edit.model.tensors import write_whole
+    with hold(folder / ".lock", f"Another pull is at work in {folder}; wait for its end, or choose another folder."):
+        for source in release.sources:
+            for file in list(_list_files(source, folder, endpoint, token)):
+                if progress is not None:
+                    progress(file.name, file.size)
+                if not _is_whole(file):
+                    _fetch(file, endpoint, token)
+        if message.prefix is not None:
+            from step1x_edit.model.mllm import PREFIX_FILE
+            from step1x_edit.model.tensors import write_whole
 
-        content = _read_local(prefix_file) if prefix_file else _fetch_text(f"{github}/{message.prefix.repository}/{message.prefix.path}")
-        text = read_prefix_text(content, message.prefix)
-        write_whole(folder / PREFIX_FILE, lambda partial: partial.write_bytes(text.encode()))
-    if not (folder / "preset.json").exists():
-        from step1x_edit.model.tensors import write_json
+            content = (
+                _read_local(prefix_file) if prefix_file else _fetch_text(f"{github}/{message.prefix.repository}/{message.prefix.path}")
+            )
+            text = read_prefix_text(content, message.prefix)
+            write_whole(folder / PREFIX_FILE, lambda partial: partial.write_bytes(text.encode()))
+        if not (folder / "preset.json").exists():
+            from step1x_edit.model.tensors import write_json
 
-        write_json(folder / "preset.json", {"name": release.preset})
+            write_json(folder / "preset.json", {"name": release.preset})
 
 
 def read_prefix_text(source: str, expected: PrefixText) -> str:

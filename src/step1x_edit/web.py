@@ -7,6 +7,7 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
+import httptools
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -19,6 +20,12 @@ HEADER_SECONDS = 10.0
 
 BODY_SECONDS = 120.0
 """How long the whole of a request may take to arrive; an application that wants to answer this with words uses a shorter time."""
+
+MOST_HEAD = 64 * 1024
+"""Bytes of a request's first lines and headers, and again of those after its body."""
+
+HEADER_COST = 32
+"""What each header counts on top of its bytes, for the room that it takes once it is read."""
 
 
 class ResponseHeaders:
@@ -46,10 +53,12 @@ class ResponseHeaders:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP, which waits without end for a request to arrive, with an end to the waiting: the connection is closed."""
+    """uvicorn's HTTP, which waits without end for a request to arrive, and keeps headers without end, with an end to both: the
+    connection is closed."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._timer: asyncio.TimerHandle | None = None
+        self._head = 0
         super().connection_made(transport)
         self._wait(HEADER_SECONDS)
 
@@ -57,9 +66,26 @@ class BoundedProtocol(HttpToolsProtocol):
         self._wait(None)
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        self._head += len(data)
+        super().data_received(data)
+        if self._head > MOST_HEAD:
+            self.transport.close()
+
     def on_message_begin(self) -> None:
+        self._head = 0
         self._wait(HEADER_SECONDS)
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head += HEADER_COST
+        if self._head > MOST_HEAD:
+            raise httptools.HttpParserError("too many headers")  # answered with 400; what follows is not looked at
+        super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._head = 0
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         self._wait(BODY_SECONDS)

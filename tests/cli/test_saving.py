@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from step1x_edit.cli.main import run
+from step1x_edit.editor import Editor
+from step1x_edit.types import EditResult
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -25,6 +28,21 @@ def test_memory_and_speed_options(step1x: Run, photo: Path, random_mini: Path) -
 def test_memory_may_be_planned_for(step1x: Run, photo: Path, random_mini: Path) -> None:
     done = step1x("edit", photo, "make it night", "--weights", random_mini, "--vram", "2", "--steps", "1")
     assert done.returncode == 0, done.stderr
+
+
+def test_a_name_that_another_takes_meanwhile_loses_no_result(
+    photo: Path, random_mini: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken, edit = photo.with_name("photo-edited.png"), Editor.edit_seeds
+
+    def edit_beside_another(*arguments: Any) -> Iterator[EditResult]:
+        taken.write_bytes(b"another's")
+        return edit(*arguments)
+
+    monkeypatch.setattr(Editor, "edit_seeds", edit_beside_another)
+    assert run(["edit", str(photo), "make it night", "--weights", str(random_mini)]) == 0
+    assert capsys.readouterr().out == f"{photo.with_name('photo-edited-2.png')}\n"
+    assert taken.read_bytes() == b"another's"
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ def test_every_value_comes_back(mode: str, scene: Image.Image) -> None:
     assert array.dtype == np.float32 and array.shape == (2, 200, 300, len(mode)) and array.min() >= 0 and array.max() <= 1
     assert [each.tobytes() for each in to_pictures(torch.from_numpy(array))] == [first.tobytes(), second.tobytes()]
     assert to_pictures(array[0])[0].tobytes() == first.tobytes()
+    assert to_pictures(np.asarray(first))[0].tobytes() == first.tobytes()
+    assert to_pictures(torch.from_numpy(array) * 1.2 - 0.1)[0].size == first.size  # as resampling goes beyond 0 and 1
 
 
 def test_what_is_no_picture_is_refused(scene: Image.Image) -> None:
@@ -27,5 +29,7 @@ def test_what_is_no_picture_is_refused(scene: Image.Image) -> None:
             to_pictures(np.zeros(shape, np.float32))
     with pytest.raises(UsageError, match="finite"):
         to_pictures(np.full((1, 2, 2, 3), np.nan))
+    with pytest.raises(UsageError, match="values of up to 255; give bytes"):
+        to_pictures(np.asarray(scene, dtype=np.float32) + 255 - np.asarray(scene).max())
     with pytest.raises(UsageError, match="different sizes"):
         to_array([scene, scene.resize((10, 10))])

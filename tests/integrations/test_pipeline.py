@@ -12,7 +12,7 @@ import pytest
 import torch
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.pipelines.pipeline_utils import ImagePipelineOutput
-from PIL import Image
+from PIL import ExifTags, Image
 from safetensors.torch import save_file
 
 from step1x_edit import Editor
@@ -68,6 +68,16 @@ def test_several_pictures_and_prompts(pipe: Step1XEditPipeline, scene: Image.Ima
     assert len(pipe(scene, ["make it night", "add a red ball"]).images) == 2
     with pytest.raises(UsageError, match="2 pictures and 3 prompts"):
         pipe([scene, small], ["a", "b", "c"])
+
+
+def test_a_photograph_that_lies_on_its_side_is_edited_upright(pipe: Step1XEditPipeline, scene: Image.Image, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    scene.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "phone.png", exif=exif)
+    upright = pipe(scene, "make it night", generator=seeded(2)).images[0]
+    with Image.open(tmp_path / "phone.png") as phone:
+        for given in (phone, [phone]):
+            assert pipe(given, "make it night", generator=seeded(2)).images[0].tobytes() == upright.tobytes()
 
 
 def test_arrays_are_those_of_diffusers(pipe: Step1XEditPipeline, scene: Image.Image) -> None:

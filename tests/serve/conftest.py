@@ -23,6 +23,8 @@ def server() -> Iterator[Server]:
         "gpt-image-1",
         "--name",
         "org/mini",
+        "--allow-host",
+        "photos.EXAMPLE:443",
         "--content-filter",
         "serve_faults:Faults",
         "--most-mb",

@@ -8,13 +8,20 @@ import http.server
 import ipaddress
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import trustme
 
+from step1x_edit.errors import UsageError
 from step1x_edit.serve.addresses import Reader, is_public
+from step1x_edit.serve.limits import Limits
+from step1x_edit.serve.orders import Clerk
 from step1x_edit.serve.refusals import Refusal
+from step1x_edit.serve.uploads import Upload
 
 PICTURE = b"not looked at here"
 
@@ -28,6 +35,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path.startswith("/to/"):
             self.send_response(302)
             self.send_header("location", self.path.removeprefix("/to/"))
+            self.end_headers()
+        elif self.path == "/slow":
+            time.sleep(1)
+        elif self.path == "/nowhere":
+            self.send_response(302)
             self.end_headers()
         elif self.path == "/loop":
             self.send_response(301)
@@ -59,7 +71,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, ssl.SSL
 
 
 def read(url: str, hosts: tuple[str, ...] = ("localhost",), permitted: Callable[[str], bool] = lambda _: True, **options: object) -> bytes:
-    return asyncio.run(Reader(hosts, 1000, permitted, **options).read(url))  # type: ignore[arg-type]
+    return asyncio.run(Reader(hosts, permitted, **options).read(url, 1000))  # type: ignore[arg-type]
 
 
 def refused(url: str, sentence: str, **options: object) -> None:
@@ -77,10 +89,34 @@ def test_an_allowed_host_is_read(web: tuple[int, ssl.SSLContext, list[str]]) -> 
 def test_what_is_not_to_be_had(web: tuple[int, ssl.SSLContext, list[str]]) -> None:
     port, trust, _ = web
     refused(f"https://localhost:{port}/gone", "status 404", trust=trust)
-    refused(f"https://localhost:{port}/large", "more than 1000 bytes", trust=trust)
+    refused(f"https://localhost:{port}/nowhere", "status 302", trust=trust)
+    refused(f"https://localhost:{port}/to///a]b/", "not an address", trust=trust)
+    refused(f"https://localhost:{port}/large", "larger than a request may be", trust=trust)
     refused(f"https://localhost:{port}/loop", "leads on too often", trust=trust)
     refused(f"https://localhost:{port}/x", "out of reach")  # its certificate is nobody's whom the machine trusts
     refused("https://localhost:1/x", "out of reach", trust=trust)
+
+
+def test_a_request_is_looked_at_before_its_addresses_and_its_limits_hold_for_them(web: tuple[int, ssl.SSLContext, list[str]]) -> None:
+    port, trust, asked = web
+    model: Any = SimpleNamespace(model="mini", references=2, size=128)
+    clerk = Clerk(Limits(bytes=30), ("mini",), Reader(("localhost",), lambda _: True, trust), lambda: 1)
+    taken: list[int] = []
+
+    def refused(sentence: str, *paths: str, **fields: object) -> None:
+        images = [{"image_url": f"https://localhost:{port}{path}"} for path in paths]
+        with pytest.raises(Refusal, match=sentence):
+            asyncio.run(clerk.read_edit(Upload({"prompt": "make it night", "images": images, **fields}), model, taken.append))
+
+    before = len(asked)
+    refused("There is no model maxi", "/x", model="maxi")
+    refused("takes 2 pictures in a request, not 3", "/x", "/x", "/x")
+    with pytest.raises(UsageError, match="instruction is empty"):
+        asyncio.run(clerk.read_edit(Upload({"prompt": " ", "images": [{"image_url": "https://localhost/x"}]}), model, taken.append))
+    assert len(asked) == before and not taken
+    refused("larger than a request may be", "/x", "/x")
+    assert taken == [30]
+    refused(r"did not answer within 0\.3 seconds", "/slow", timeout=0.3)
 
 
 def test_private_networks_are_not_entered_not_even_by_a_redirect(web: tuple[int, ssl.SSLContext, list[str]]) -> None:

@@ -16,6 +16,9 @@ from serve_server import Server
 from serve_uploads import encode, noise
 
 from step1x_edit import Editor
+from step1x_edit.serve.limits import Settings
+from step1x_edit.serve.refusals import Refusal
+from step1x_edit.serve.service import Service
 
 
 def read(text: str | None) -> Image.Image:
@@ -81,6 +84,8 @@ def test_transparency_of_the_picture_is_kept(client: openai.OpenAI, scene: Image
     assert answer.background == "transparent"
     (event,) = client.images.edit(image=encode(rgba), prompt="make it night", stream=True, output_format="jpeg")
     assert event.background == "opaque"
+    (event,) = client.images.edit(image=encode(scene.convert("RGBA")), prompt="make it night", stream=True)
+    assert event.background == "opaque"
 
 
 def test_a_stream_shows_the_work_in_progress(client: openai.OpenAI, scene: Image.Image) -> None:
@@ -93,6 +98,12 @@ def test_a_stream_shows_the_work_in_progress(client: openai.OpenAI, scene: Image
     assert read(events[0].b64_json).size == (144, 96)
     assert read(events[2].b64_json).size == scene.size
     assert events[2].usage.output_tokens == 6 * 9  # type: ignore[union-attr]
+
+
+def test_what_the_filter_refuses_is_not_shown_in_progress_either(http: httpx.Client, scene: Image.Image) -> None:
+    fields = {"prompt": "make it shy", "stream": "true", "partial_images": "2", "steps": "4"}
+    answer = http.post("/v1/images/edits", data=fields, files={"image": encode(scene)})
+    assert "The result is shy." in answer.text and "b64_json" not in answer.text
 
 
 def test_a_stream_of_several_results(client: openai.OpenAI, scene: Image.Image) -> None:
@@ -174,8 +185,21 @@ def test_too_many_pictures_and_masks_that_do_not_fit(http: httpx.Client) -> None
     assert "cannot be read: Too many files" in ask([("image[]", PICTURE)] * 40)
     assert "picture to edit is missing" in ask([("mask", PICTURE)])
     assert "mask is 10 x 10 pixels and the picture 64 x 48" in ask([("image", PICTURE), ("mask", encode(noise(10, 10)))])
-    assert "mask has no transparency" in ask([("image", PICTURE), ("mask", PICTURE)])
+    for opaque in (PICTURE, encode(noise(64, 48).convert("RGBA"))):
+        assert "mask has no transparency" in ask([("image", PICTURE), ("mask", opaque)])
     assert "no field other" in ask([("image", PICTURE), ("other", PICTURE)])
+
+
+def test_a_picture_that_came_as_text_is_said_to_be_one(http: httpx.Client) -> None:
+    answer = http.post("/v1/images/edits", files={"prompt": (None, "make it night"), "image": (None, "cat.png")})
+    assert answer.status_code == 400 and "field image is a text; send it as a file" in answer.json()["error"]["message"]
+
+
+def test_results_that_are_too_much_together_are_refused(http: httpx.Client) -> None:
+    large = encode(Image.new("RGB", (4800, 3800)))
+    for n, size in (("3", "auto"), ("10", "3000x3000")):
+        answer = http.post("/v1/images/edits", data={"prompt": "make it night", "n": n, "size": size}, files={"image": large})
+        assert answer.status_code == 400 and "all results together may have 40 million" in answer.json()["error"]["message"]
 
 
 def test_bodies_of_other_kinds(http: httpx.Client) -> None:
@@ -227,6 +251,18 @@ def test_other_sites_and_names_are_kept_out(http: httpx.Client) -> None:
     assert http.get("/v1/models", headers={"sec-fetch-site": "cross-site"}).status_code == 403
     assert http.get("/v1/models", headers={"host": "evil.example"}).json()["error"]["code"] == "unknown_host"
     assert http.get("/v1/models", headers={"host": "localhost:8000"}).status_code == 200
+    assert http.get("/v1/models", headers={"host": "Photos.Example", "origin": "http://photos.example:3000"}).status_code == 200
+    for origin in ("http://evil.example", "http://localhost.evil.example:8000", "null"):
+        answer = http.get("/v1/models", headers={"host": "localhost:8000", "origin": origin})
+        assert answer.json()["error"]["code"] == "cross_site"
+
+
+def test_names_are_compared_without_case_and_port() -> None:
+    service = Service(Settings(hosts=("Photos.Example:8000", "fd00::1")))
+    for host in ("photos.example", "PHOTOS.example:80", "[FD00::1]:8000"):
+        assert service.authorise({"host": host}, None)
+    with pytest.raises(Refusal, match="not addressed under this name"):
+        service.authorise({"host": "localhost"}, None)
 
 
 def test_nothing_of_a_request_is_logged(server: Server, http: httpx.Client) -> None:

@@ -136,16 +136,60 @@ def test_weights_that_are_not_there_end_the_server(tmp_path: Path) -> None:
     assert server.has_said("step1x: ") and "Traceback" not in server.output
 
 
+FAULTY = Opening("mini", threads=1, content_filter="serve_faults:Faults")
+
+
+def a_task(engine: Engine, instruction: str) -> Task:
+    return Task(engine.number(), "kind", 64 * 48, (PICTURE,), instruction, seed=1)
+
+
+def test_one_that_is_late_takes_no_one_else_down() -> None:
+    async def run() -> tuple[list[Preview | Done | Failed], bool]:
+        engine = Engine(Settings((FAULTY,), grace=0.1), Metrics())
+        await engine.start()
+        first = engine.submit("somebody", [a_task(engine, "make it night")], 120)
+        while not engine.ready:
+            await asyncio.sleep(0.05)
+        late, other = (engine.submit("somebody", [a_task(engine, "dawdle")], seconds) for seconds in (4, 120))
+        before, ends = engine.processes, [await ticket.events.get() for (ticket,) in (first, late, other)]
+        same = engine.processes == before
+        await engine.stop()
+        return ends, same
+
+    ends, same = asyncio.run(run())
+    assert [type(end) for end in ends] == [Done, Failed, Done] and same
+
+
+def test_a_client_that_leaves_what_hangs_leaves_no_process_that_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("step1x_edit.serve.process.STOP_SECONDS", 0.5)
+
+    async def run() -> Preview | Done | Failed:
+        engine = Engine(Settings((FAULTY,), grace=0.2), Metrics())
+        await engine.start()
+        while not engine.ready:
+            await asyncio.sleep(0.05)
+        for seconds in (1, 600):
+            tickets = engine.submit("somebody", [a_task(engine, "hang")], seconds)
+            await asyncio.sleep(0.3)
+            engine.cancel(tickets)
+            if seconds == 1:
+                (next_one,) = engine.submit("somebody", [a_task(engine, "make it autumn")], 120)
+                end = await next_one.events.get()
+        await asyncio.wait_for(engine.stop(), 20)
+        return end
+
+    assert isinstance(asyncio.run(run()), Done)
+
+
 def test_one_that_hangs_is_told_and_its_process_replaced() -> None:
-    settings = Settings((Opening("mini", threads=1, content_filter="serve_faults:Faults"),), grace=0.2)
+    settings = Settings((FAULTY,), grace=0.2)
 
     async def run() -> tuple[list[Preview | Done | Failed], list[int], list[int]]:
         engine = Engine(settings, Metrics())
         await engine.start()
 
         async def make(instruction: str, seconds: float) -> Preview | Done | Failed:
-            task = Task(engine.number(), "kind", 64 * 48, (PICTURE,), instruction, seed=1)
-            return await engine.submit("somebody", [task], seconds)[0].events.get()
+            return await engine.submit("somebody", [a_task(engine, instruction)], seconds)[0].events.get()
 
         ends, before = [await make("make it night", 120)], engine.processes
         ends += await asyncio.gather(make("hang", 2), make("make it autumn", 120))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,16 @@ def test_the_file_holds_no_key_and_is_its_owners_alone(tmp_path: Path) -> None:
     assert secret.startswith("sk-step1x-") and len(secret) > 50
     assert secret not in path.read_text() and secret[10:] not in path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert list(tmp_path.iterdir()) == [path]
+    assert {each.name for each in tmp_path.iterdir()} <= {path.name, ".keys.json.lock"}
+
+
+def test_of_changes_at_once_none_is_lost(tmp_path: Path) -> None:
+    path, names = tmp_path / "keys.json", [f"key {i}" for i in range(12)]
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(lambda name: Keys.open(path).add(name), names))
+        assert sorted(key.name for key in Keys(path).read()) == sorted(names)
+        list(pool.map(Keys(path).revoke, names))
+    assert Keys(path).read() == ()
 
 
 def test_names_are_single_and_sensible(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -21,6 +21,7 @@ from selenium.webdriver.common.by import By
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from browsing import CHROMIUM, DRIVER, open_browser, wait_for
+from step1x_edit.serve.page import THEME
 from step1x_edit.settings import read_settings
 
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromium-driver are not installed")
@@ -125,6 +126,18 @@ def test_from_a_picture_to_the_file_taken_home(driver: webdriver.Chrome, url: st
     sent = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
     asked = {m["params"]["request"]["url"] for m in sent if m["method"] == "Network.requestWillBeSent"}
     assert [each for each in asked if each.startswith(("http", "ws")) and not each.startswith(url)] == []
+
+
+def test_the_words_on_buttons_can_be_read() -> None:
+    def light(channel: int) -> float:
+        value = channel / 255
+        return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+
+    for kind in ("", "_hover", "_hover_dark"):
+        fill = getattr(THEME, f"button_primary_background_fill{kind}")
+        red, green, blue = ImageColor.getrgb(getattr(THEME, fill.removeprefix("*")))[:3]
+        luminance = 0.2126 * light(red) + 0.7152 * light(green) + 0.0722 * light(blue)
+        assert 1.05 / (luminance + 0.05) >= 4.5, "WCAG's ratio of contrast to white, level AA"
 
 
 def test_steps_are_shown_and_can_be_stopped(driver: webdriver.Chrome) -> None:

@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +21,10 @@ from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.folders import check_version, find_version, find_weights
 from step1x_edit.cli.libraries import prepare_libraries
 from step1x_edit.cli.likeness import read_likeness
+from step1x_edit.cli.progress import edits_line
 from step1x_edit.cli.regions import read_region
 from step1x_edit.cli.thought import Thought
-from step1x_edit.errors import UsageError
+from step1x_edit.errors import Step1XError, UsageError
 
 if TYPE_CHECKING:
     from step1x_edit.credentials import Credentials
@@ -259,7 +260,7 @@ class _Task:
             check_target(target, self.overwrite)
         _say_notes(notes)
         written: list[EditResult] = []
-        with _progress(results * (1 + (request.refine is not None))) as (say, advance):
+        with edits_line(results * (1 + (request.refine is not None))) as (say, advance):
             say(f"Loading {self.model}")
             editor = self.open(request)
             say("Editing")
@@ -271,7 +272,10 @@ class _Task:
             else:
                 made = editor.edit_seeds(request, range(request.seed, request.seed + self.count), advance)
             for target, result in zip(targets, made, strict=True):
-                self._write(result, target)
+                if out is None:
+                    self._write_beside(result, image)
+                else:
+                    self._write(result, target)
                 written.append(result)
         if compare:
             from step1x_edit.comparison import side_by_side
@@ -297,7 +301,7 @@ class _Task:
             job.targets[0].parent.mkdir(parents=True, exist_ok=True)
         if not waiting:
             return
-        with _progress(sum(max(len(job.instructions), len(job.targets)) for job in waiting)) as (say, advance):
+        with edits_line(sum(max(len(job.instructions), len(job.targets)) for job in waiting)) as (say, advance):
             say(f"Loading {self.model}")
             editor = self.open(request)
             for job in waiting:
@@ -310,6 +314,18 @@ class _Task:
                 missing = {request.seed + i: target for i, target in enumerate(job.targets) if self.overwrite or not target.exists()}
                 for result in editor.edit_seeds(request, list(missing), advance):
                     self._write(result, missing[result.request.seed])
+
+    def _write_beside(self, result: EditResult, image: Path) -> None:
+        """Write under the next free name, even if another takes it meanwhile."""
+        from step1x_edit.image_io import free_names
+
+        while True:
+            (target,) = free_names(image)
+            try:
+                return self._write(result, target)
+            except Step1XError:
+                if not target.exists():
+                    raise
 
     def _write(self, result: EditResult, target: Path) -> None:
         from functools import partial
@@ -374,26 +390,3 @@ def _say_notes(notes: Iterable[str]) -> None:
 def _say_path(path: Path) -> None:
     typer.echo(os.fsencode(path))  # as it is on the disk, whatever the terminal's encoding
     sys.stdout.flush()
-
-
-@contextmanager
-def _progress(count: int) -> Iterator[tuple[Callable[[str], None], Callable[[int, int], None]]]:
-    """A line on stderr that says what is going on, where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal, redirect_stdout=False) as progress:
-        task = progress.add_task("", total=None)
-        finished = 0
-
-        def say(text: str) -> None:
-            progress.update(task, description=text)
-
-        def advance(done: int, total: int) -> None:
-            nonlocal finished
-            progress.update(task, total=total * count, completed=finished * total + done)
-            finished += done == total
-
-        yield say, advance

@@ -31,6 +31,29 @@ def progress_line(what: str) -> Iterator[Tell]:
         yield lambda done, total, remark: bar.update(task, completed=done, total=total, description=f"{what}: {remark}")
 
 
+@contextmanager
+def edits_line(count: int) -> Iterator[tuple[Callable[[str], None], Callable[[int, int], None]]]:
+    """A line on stderr for `count` edits, where that is a terminal; yields what is told of the work, and of the steps of each."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal, redirect_stdout=False) as progress:
+        task = progress.add_task("", total=None)
+        finished = 0
+
+        def say(text: str) -> None:
+            progress.update(task, description=text)
+
+        def advance(done: int, total: int) -> None:
+            nonlocal finished
+            progress.update(task, total=total * count, completed=finished * total + done)
+            finished += done == total
+
+        yield say, advance
+
+
 def _log(what: str) -> Tell:
     stream, said = sys.stderr, time.monotonic()
 

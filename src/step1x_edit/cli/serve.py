@@ -66,7 +66,7 @@ def serve(
     allow_host: Annotated[
         list[str] | None,
         typer.Option(
-            "--allow-host", metavar="NAME", help="Name under which the server is addressed, where there are no keys.", show_default=False
+            "--allow-host", metavar="NAME", help="Further name of the server, where there are no keys; may be repeated.", show_default=False
         ),
     ] = None,
     content_filter: Annotated[

@@ -11,20 +11,26 @@ from torch import Tensor
 
 from step1x_edit.errors import UsageError
 
+OVERSHOOT = 1.5
+"""Values up to this are cut off at 1: resampling and sharpening go a little beyond it. Larger ones are meant as something else."""
+
 
 def to_pictures(values: np.ndarray | Tensor) -> list[Image.Image]:
-    """Pictures of a batch, channels last, or of a single one without the batch's axis; grey, RGB or RGBA.
+    """Pictures of a batch, channels last, or of a single one without the batch's axis; grey, RGB or RGBA; bytes, or numbers in 0..1.
 
     Raises:
-        UsageError: it is no such array, or holds values that are not finite numbers.
+        UsageError: it is no such array, or holds values that are not finite numbers or far above 1.
     """
-    array = torch.as_tensor(values).detach().float().cpu().numpy()
+    given = values.detach() if isinstance(values, Tensor) else torch.tensor(values)  # a copy: an array may be read-only
+    array = (given.float() / (255 if given.dtype == torch.uint8 else 1)).cpu().numpy()
     if array.ndim == 3:
         array = array[None]
     if array.ndim != 4 or array.shape[-1] not in (1, 3, 4) or not array.size:
         raise UsageError(f"A batch of pictures is of shape [B, H, W, C] with 1, 3 or 4 channels, not {list(array.shape)}.")
     if not np.isfinite(array).all():
         raise UsageError("The pictures hold values that are not finite numbers; give values from 0 to 1.")
+    if array.max() > OVERSHOOT:
+        raise UsageError(f"The pictures hold values of up to {array.max():g}; give bytes, or values from 0 to 1.")
     pixels = np.rint(array.clip(0, 1) * 255).astype(np.uint8)
     return [Image.fromarray(each[..., 0] if each.shape[-1] == 1 else each) for each in pixels]
 

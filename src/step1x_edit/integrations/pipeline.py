@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from diffusers.pipelines.pipeline_utils import ImagePipelineOutput
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from step1x_edit.devices import choose_device, choose_dtype
@@ -139,7 +139,8 @@ class Step1XEditPipeline:
         """Edit.
 
         Args:
-            image: one picture or several, PIL or arrays in 0..1 (numpy [B, H, W, C], torch [B, C, H, W]); None makes one from the text.
+            image: one picture or several, PIL, which are turned upright as their EXIF data says, or arrays (numpy [B, H, W, C], torch
+                [B, C, H, W]) of bytes or of numbers in 0..1; None makes one from the text.
             prompt: the instruction, for all pictures or one each.
             negative_prompt: what guidance leads away from.
             num_inference_steps: None takes the model's own number.
@@ -217,14 +218,16 @@ def _name(dtype: torch.dtype) -> str:
 
 def _open(image: Pictures | None) -> list[Image.Image | None]:
     match image:
-        case None | Image.Image():
-            return [image]
+        case None:
+            return [None]
+        case Image.Image():
+            return [ImageOps.exif_transpose(image)]
         case Tensor():
             return [*to_pictures(image.movedim(-3, -1) if image.ndim >= 3 else image)]
         case np.ndarray():
             return [*to_pictures(image)]
         case _:
-            return [*image]
+            return [ImageOps.exif_transpose(each) for each in image]
 
 
 def _pair(pictures: list[Image.Image | None], prompts: list[str]) -> list[tuple[Image.Image | None, str]]:

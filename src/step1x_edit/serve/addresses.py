@@ -36,12 +36,16 @@ def is_public(address: str) -> bool:
     return found.is_global and not found.is_multicast
 
 
+def holds_picture(url: str) -> bool:
+    """Whether it is a `data:` address, for which nothing is asked of others."""
+    return url[:5].lower() == "data:"
+
+
 class Reader:
     """Reads pictures from addresses.
 
     Args:
         hosts: names that may be read from, exact or *.domain; `data:` addresses, which hold the picture themselves, always may.
-        most: bytes of one file.
         permitted: which network addresses may be connected to.
         trust: the certificates that count; None for the usual ones.
     """
@@ -49,26 +53,28 @@ class Reader:
     def __init__(
         self,
         hosts: tuple[str, ...],
-        most: int,
         permitted: Callable[[str], bool] = is_public,
         trust: ssl.SSLContext | None = None,
     ) -> None:
         self._hosts = tuple(host.lower() for host in hosts)
-        self._most = most
         self._permitted = permitted
         self._trust = trust
 
-    async def read(self, url: str) -> bytes:
+    async def read(self, url: str, most: int) -> bytes:
         """The bytes at a `data:` or `https:` address.
+
+        Args:
+            url: the address.
+            most: bytes that may come.
 
         Raises:
             Refusal: it is not allowed, not there, too large, or too slow.
         """
-        if url[:5].lower() == "data:":
+        if holds_picture(url):
             return self._unpack(url)
         try:
             async with asyncio.timeout(SECONDS):
-                return await self._fetch(url)
+                return await self._fetch(url, most)
         except TimeoutError as error:
             raise _refuse("The picture's address did not answer in time; send the picture itself.") from error
 
@@ -81,7 +87,7 @@ class Reader:
         except (binascii.Error, ValueError) as error:
             raise _refuse("The data: address does not hold base64.") from error
 
-    async def _fetch(self, url: str) -> bytes:
+    async def _fetch(self, url: str, most: int) -> bytes:
         import httpx
 
         async with httpx.AsyncClient(verify=self._trust or True, trust_env=False, timeout=SECONDS) as client:
@@ -96,16 +102,16 @@ class Reader:
                         headers={"host": host if port == 443 else f"{host}:{port}", "accept": "image/*", "accept-encoding": "identity"},
                         extensions={"sni_hostname": host},
                     ) as answer:
-                        if answer.is_redirect:
-                            url = urljoin(url, answer.headers["location"])
+                        if answer.has_redirect_location:
+                            url = _join(url, answer.headers["location"])
                             continue
                         if answer.status_code != 200:
                             raise _refuse(f"The picture's address answered with status {answer.status_code}.")
                         content = bytearray()
                         async for chunk in answer.aiter_raw():
                             content += chunk
-                            if len(content) > self._most:
-                                raise _refuse(f"The picture at the address has more than {self._most} bytes.")
+                            if len(content) > most:
+                                raise _refuse("The pictures at the addresses are larger than a request may be; make them smaller first.")
                         return bytes(content)
                 except (httpx.HTTPError, httpx.InvalidURL) as error:
                     raise _refuse("The picture's address is out of reach; send the picture itself.") from error
@@ -119,7 +125,7 @@ class Reader:
             parts = urlsplit(url)
             host, port = (parts.hostname or "").lower(), parts.port or 443
         except ValueError as error:
-            raise _refuse("That is not an address; give one as https://host/picture.png.") from error
+            raise _no_address() from error
         if parts.scheme != "https" or not host or parts.username or parts.password or not url.isprintable():
             raise _refuse("Addresses must be of the form https://host/picture.png.")
         if not any(host == name or (name.startswith("*.") and host.endswith(name[1:])) for name in self._hosts):
@@ -135,6 +141,17 @@ class Reader:
         if not all(self._permitted(address) for address in addresses):
             raise _refuse("That address leads into a private network, from which nothing is read.")
         return addresses[0]
+
+
+def _join(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise _no_address() from error
+
+
+def _no_address() -> Refusal:
+    return _refuse("That is not an address; give one as https://host/picture.png.")
 
 
 def _refuse(sentence: str) -> Refusal:

@@ -41,7 +41,7 @@ async def answer_at_once(engine: Engine, order: Order, owner: str, request: Requ
         Refusal: they could not be made.
         ClientDisconnect: the client has left.
     """
-    tickets = engine.submit(owner, order.tasks, order.seconds)
+    tickets = engine.submit(owner, order.tasks, order.seconds, order.arrived)
     try:
         ends = await unless_gone(request, asyncio.gather(*(_end(ticket) for ticket in tickets)))
     finally:
@@ -62,7 +62,7 @@ async def answer_at_once(engine: Engine, order: Order, owner: str, request: Requ
 
 async def answer_in_events(engine: Engine, order: Order, owner: str, request: Request, kind: Kind) -> Response:
     """Pictures as they come, and those of the work in progress; raises as `answer_at_once` does, as far as it is known at the start."""
-    tickets = engine.submit(owner, order.tasks, order.seconds)
+    tickets = engine.submit(owner, order.tasks, order.seconds, order.arrived)
     merged: asyncio.Queue[tuple[Ticket, Preview | Done | Failed]] = asyncio.Queue()
     pumps = [asyncio.get_running_loop().create_task(_pump(ticket, merged)) for ticket in tickets]
 

@@ -14,7 +14,7 @@ from step1x_edit.serve.answers import answer_at_once, answer_in_events
 from step1x_edit.serve.refusals import Refusal
 from step1x_edit.serve.schemas import EditBody, EditForm, ErrorBody, GenerationWishes, ModelEntry, ModelList, Pictures
 from step1x_edit.serve.service import Service
-from step1x_edit.serve.uploads import read_upload
+from step1x_edit.serve.uploads import Take, read_upload
 
 Status = dict[int | str, dict[str, Any]]
 
@@ -55,10 +55,10 @@ async def authorise(request: Request, credentials: Annotated[HTTPAuthorizationCr
 Owner = Annotated[str, Depends(authorise)]
 
 
-async def hold(request: Request, owner: Owner) -> AsyncIterator[None]:
+async def hold(request: Request, owner: Owner) -> AsyncIterator[Take]:
     """Room in memory for the request, until it is answered."""
-    async with service_of(request).budget.hold(request):
-        yield
+    async with service_of(request).budget.hold(request) as take:
+        yield take
 
 
 def _schema(kind: type[EditBody | EditForm | GenerationWishes]) -> dict[str, Any]:
@@ -75,13 +75,12 @@ def _body(**content: type[EditBody | EditForm | GenerationWishes]) -> dict[str, 
     response_model=Pictures,
     responses=ERRORS,
     openapi_extra=_body(form=EditForm, json=EditBody),
-    dependencies=[Depends(hold)],
 )
-async def edit(request: Request, owner: Owner) -> Response:
+async def edit(request: Request, owner: Owner, take: Annotated[Take, Depends(hold)]) -> Response:
     """Edit a picture by an instruction."""
     service = service_of(request)
     model = service.require_model()
-    order = await service.clerk.read_edit(await read_upload(request, service.settings.limits), model)
+    order = await service.clerk.read_edit(await read_upload(request, service.settings.limits), model, take)
     if order.wishes.stream:
         return await answer_in_events(service.engine, order, owner, request, "image_edit")
     return await answer_at_once(service.engine, order, owner, request)

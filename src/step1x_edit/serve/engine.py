@@ -80,9 +80,11 @@ class Engine:
             seat.start()
 
     async def stop(self) -> None:
-        """Take nothing more, finish what is here, end the processes."""
+        """Take nothing more, finish what is here if it is a matter of the grace's seconds, end the processes."""
         self._stopping = True
-        while self.busy and any(seat.ready for seat in self._seats):
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._settings.grace
+        while self.busy and any(seat.ready for seat in self._seats) and loop.time() < end:
             await asyncio.sleep(0.05)
         await asyncio.gather(*(seat.stop() for seat in self._seats))
 
@@ -93,8 +95,9 @@ class Engine:
 
     @property
     def busy(self) -> bool:
-        """Whether anything waits or is worked on."""
-        return bool(len(self._queue) or self._suspects or any(seat.held for seat in self._seats))
+        """Whether anything that waits or is worked on is waited for."""
+        held = (ticket for seat in self._seats for ticket in seat.held.values())
+        return bool(len(self._queue) or self._suspects or not all(ticket.over for ticket in held))
 
     @property
     def processes(self) -> list[int]:
@@ -105,13 +108,14 @@ class Engine:
         """A number for a new task."""
         return next(self._tasks)
 
-    def submit(self, owner: str, tasks: Sequence[Task], seconds: float) -> list[Ticket]:
+    def submit(self, owner: str, tasks: Sequence[Task], seconds: float, arrived: float | None = None) -> list[Ticket]:
         """Take tasks, all or none.
 
         Args:
             owner: whose they are, for the taking of turns.
             tasks: what to do.
             seconds: until when they must be done.
+            arrived: from when on that counts, by the loop's clock; None for now.
 
         Raises:
             Busy: too many are waiting.
@@ -122,8 +126,8 @@ class Engine:
         if self._queue.room(owner) < len(tasks):
             raise Busy(self._estimate())
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        tickets = [Ticket(task, owner, now + seconds, now) for task in tasks]
+        arrived = loop.time() if arrived is None else arrived
+        tickets = [Ticket(task, owner, arrived + seconds, arrived) for task in tasks]
         for ticket in tickets:
             ticket.timer = loop.call_at(ticket.deadline, self._expire, ticket, seconds)
             self._queue.add(ticket)
@@ -146,9 +150,6 @@ class Engine:
         sentence = f"It took more than {seconds:g} seconds, which is the limit; ask for fewer steps or pictures, or later."
         self.finish(ticket, Failed(ticket.task.number, sentence, 504, "deadline_exceeded"))
         self._sweep()
-        for seat in self._seats:
-            if ticket in seat.held.values():
-                asyncio.get_running_loop().call_later(self._settings.grace, seat.kill_if_holding, ticket)
 
     def _sweep(self) -> None:
         """Let go of what nobody waits for."""
@@ -181,11 +182,17 @@ class Engine:
                 continue
             if self._suspects:
                 if not seat.held:
-                    seat.take([self._suspects.popleft()], next(self._batches), alone=True)
+                    self._give(seat, [self._suspects.popleft()], alone=True)
             elif tickets := self._queue.take(self._settings.batch, self._settings.limits.pixels):
                 self._metrics.batch.observe(len(tickets))
-                seat.take(tickets, next(self._batches))
+                self._give(seat, tickets)
         self._count()
+
+    def _give(self, seat: _Seat, tickets: Sequence[Ticket], alone: bool = False) -> None:
+        """A batch for a process, which counts as hung where it has not let go of all of it long after the last deadline."""
+        seat.take(tickets, next(self._batches), alone)
+        end = max(ticket.deadline for ticket in tickets) + self._settings.grace
+        asyncio.get_running_loop().call_at(end, seat.kill_if_holding, {ticket.task.number for ticket in tickets})
 
     def _count(self) -> None:
         self._metrics.waiting.set(len(self._queue) + len(self._suspects))
@@ -271,9 +278,9 @@ class _Seat:
         if self.process is not None and self._running is not None and all(ticket.over for ticket in self._running.tickets):
             self.process.cancel(self._running.number)
 
-    def kill_if_holding(self, ticket: Ticket) -> None:
-        """End a process that has not let go of a task long after its time."""
-        if self.process is not None and self.held.get(ticket.task.number) is ticket:
+    def kill_if_holding(self, numbers: set[int]) -> None:
+        """End a process that has not let go of all of these tasks."""
+        if self.process is not None and not numbers.isdisjoint(self.held):
             log.warning("A process hung and is replaced.")
             self.process.kill()
 

@@ -21,7 +21,10 @@ class ContentFilter(Protocol):
         """Why this is not done, in one sentence for the client; None lets it pass."""
 
     def check_result(self, picture: Image) -> str | None:
-        """Why this is not handed out, in one sentence for the client; None lets it pass."""
+        """Why this is not handed out, in one sentence for the client; None lets it pass. A preview that does not pass is left out.
+
+        Previews and results are checked in threads of their own, and may be at the same time.
+        """
 
 
 _NOT_MADE = (TypeError, ValueError, LookupError, AttributeError, ImportError, OSError, RuntimeError)

@@ -10,10 +10,12 @@ import json
 import os
 import secrets
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from step1x_edit.errors import UsageError
+from step1x_edit.locking import hold
 
 PREFIX = "sk-step1x-"
 
@@ -61,13 +63,14 @@ class Keys:
         Raises:
             UsageError: there is a key of that name.
         """
-        keys = self.read()
         if not name.strip() or not name.isprintable() or len(name) > 100:
             raise UsageError("A key's name must be text of 1 to 100 characters, for instance whose it is.")
-        if name in {key.name for key in keys}:
-            raise UsageError(f"There is a key named {name} already; choose another name, or revoke it first.")
         secret = PREFIX + secrets.token_urlsafe(32)
-        self._write((*keys, Key(name, _hash(secret), int(time.time()))))
+        with _alone(self._path):
+            keys = self.read()
+            if name in {key.name for key in keys}:
+                raise UsageError(f"There is a key named {name} already; choose another name, or revoke it first.")
+            _write(self._path, (*keys, Key(name, _hash(secret), int(time.time()))))
         return secret
 
     def revoke(self, name: str) -> None:
@@ -76,21 +79,21 @@ class Keys:
         Raises:
             UsageError: there is none of that name.
         """
-        keys = self.read()
-        left = tuple(key for key in keys if key.name != name)
-        if len(left) == len(keys):
-            raise UsageError(f"There is no key named {name}; step1x serve keys list shows all.")
-        self._write(left)
+        with _alone(self._path):
+            keys = self.read()
+            left = tuple(key for key in keys if key.name != name)
+            if len(left) == len(keys):
+                raise UsageError(f"There is no key named {name}; step1x serve keys list shows all.")
+            _write(self._path, left)
 
     @classmethod
     def open(cls, path: Path) -> Keys:
         """The file, which is made if it is not there."""
         if not path.exists():
-            _write(path, ())
+            with _alone(path):
+                if not path.exists():
+                    _write(path, ())
         return cls(path)
-
-    def _write(self, keys: tuple[Key, ...]) -> None:
-        _write(self._path, keys)
 
     def _refresh(self) -> None:
         try:
@@ -101,6 +104,11 @@ class Keys:
                 self._seen = seen
         except (OSError, UsageError):
             self._names, self._seen = {}, None  # without a sound file nobody is let in
+
+
+def _alone(path: Path) -> AbstractContextManager[None]:
+    """While this is held, no other process changes the file."""
+    return hold(path.with_name(f".{path.name}.lock"), f"The keys in {path} are being changed; try again in a little while.", seconds=10)
 
 
 def _write(path: Path, keys: tuple[Key, ...]) -> None:

@@ -51,7 +51,7 @@ class Settings:
         keys: file of the API keys; None lets everybody in.
         names: further names under which clients may ask for the model.
         url_hosts: hosts whose addresses are read, exact names or *.domain; none by default.
-        hosts: names under which the server may be addressed; None for any.
+        hosts: names under which the server may be addressed where there are no keys; None for any.
     """
 
     openings: tuple[Opening, ...] = (Opening("mini"),)

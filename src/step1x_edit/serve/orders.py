@@ -13,24 +13,27 @@ from PIL import Image
 
 from step1x_edit.errors import ImageError
 from step1x_edit.image_io import fit_size, read_size
-from step1x_edit.serve.addresses import Reader
+from step1x_edit.serve.addresses import Reader, holds_picture
 from step1x_edit.serve.limits import Limits
 from step1x_edit.serve.messages import Output, Ready, Task
 from step1x_edit.serve.refusals import Refusal
 from step1x_edit.serve.schemas import EditBody, EditWishes, GenerationWishes, Wishes, read_wishes
-from step1x_edit.serve.uploads import Upload
+from step1x_edit.serve.uploads import Take, Upload
 from step1x_edit.types import EditRequest
 
 IMAGE_FIELDS = ("image", "image[]")
+TOGETHER = 2
+"""The results of a request may together have so many times the pixels of the largest picture: they are held until they are sent."""
 Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Order:
-    """A request, understood: what is wished, the tasks that make it, and in how many seconds it is wanted."""
+    """A request, understood: what is wished, the tasks that make it, when it arrived, and in how many seconds from then it is wanted."""
 
     wishes: Wishes
     tasks: tuple[Task, ...]
+    arrived: float
     seconds: float
 
 
@@ -50,41 +53,43 @@ class Clerk:
     reader: Reader
     number: Callable[[], int]
 
-    async def read_edit(self, upload: Upload, model: Ready) -> Order:
+    async def read_edit(self, upload: Upload, model: Ready, take: Take) -> Order:
         """An edit, as a form or as JSON.
 
         Raises:
+            Busy: `take`, which takes room for what is read from addresses, finds none.
             Refusal, UsageError, ImageError: what is wrong with it.
         """
-        wishes, pictures, mask = await (self._open_form(upload) if upload.files else self._open_json(upload.values))
+        arrived = asyncio.get_running_loop().time()
+        wishes, given, marked = self._open_form(upload) if upload.files else self._open_json(upload.values)
         self._check(wishes, model)
-        if len(pictures) > model.references:
+        if len(given) > model.references:
             few = "one picture" if model.references == 1 else f"{model.references} pictures"
-            raise Refusal(f"{model.model} takes {few} in a request, not {len(pictures)}.", 400, "too_many_images", "image")
+            raise Refusal(f"{model.model} takes {few} in a request, not {len(given)}.", 400, "too_many_images", "image")
+        strength = wishes.strength
+        _try(wishes, image=Image.new("L", (1, 1)), strength=strength)
+        pictures, mask = await self._fetch(given, marked, take, arrived, self._seconds(wishes))
         sizes = [await self._measure(each, "image") for each in pictures]
         if mask is not None and (size := await self._measure(mask, "mask")) != sizes[0]:
             (width, height), (wide, high) = size, sizes[0]
             sentence = f"The mask is {width} x {height} pixels and the picture {wide} x {high}; make the mask of the picture's size."
             raise Refusal(sentence, 400, "invalid_mask", "mask")
-        strength = wishes.strength
-        _try(wishes, image=Image.new("L", (1, 1)), strength=strength)
-        return self._order(wishes, model, sizes, pictures=tuple(pictures), mask=mask, strength=strength)
+        return self._order(wishes, model, arrived, sizes, pictures=tuple(pictures), mask=mask, strength=strength)
 
     def read_generation(self, upload: Upload, model: Ready) -> Order:
         """A picture from text alone; raises as `read_edit` does."""
+        arrived = asyncio.get_running_loop().time()
         wishes = read_wishes(GenerationWishes, {**upload.values, **dict.fromkeys(upload.files, "")})
         self._check(wishes, model)
         if not model.text_to_image:
             raise Refusal(f"{model.model} makes no pictures from text alone; use /v1/images/edits.", 400, "unsupported_model", "model")
         shape = wishes.bounds or (model.size, model.size)
         _try(wishes, image=None, shape=shape)
-        return self._order(wishes, model, [shape], shape=shape)
+        return self._order(wishes, model, arrived, [shape], shape=shape)
 
-    async def _open_form(self, upload: Upload) -> tuple[EditWishes, list[bytes], bytes | None]:
+    def _open_form(self, upload: Upload) -> tuple[EditWishes, Sequence[bytes | str], bytes | str | None]:
         values, files = dict(upload.values), dict(upload.files)
-        for name in (*IMAGE_FIELDS, "mask"):
-            if name in values:
-                raise Refusal(f"The field {name} is a text; send it as a file, with a file name.", 400, "invalid_value", name)
+        _check_files(values)
         pictures = [data for name in IMAGE_FIELDS for data in files.pop(name, ())]
         masks = files.pop("mask", ())
         if len(masks) > 1:
@@ -94,15 +99,41 @@ class Clerk:
             raise Refusal("The picture to edit is missing; send it as the file image.", 400, "missing_required_parameter", "image")
         return wishes, pictures, masks[0] if masks else None
 
-    async def _open_json(self, values: Mapping[str, Any]) -> tuple[EditWishes, list[bytes], bytes | None]:
+    def _open_json(self, values: Mapping[str, Any]) -> tuple[EditWishes, Sequence[bytes | str], bytes | str | None]:
         if "images" not in values:
+            _check_files(values)
             read_wishes(EditWishes, values)
             raise Refusal("The picture to edit is missing; send it as the file image.", 400, "missing_required_parameter", "image")
         body = read_wishes(EditBody, values)
         if len(body.images) > 16:
             raise Refusal(f"There are {len(body.images)} pictures; one request shows at most 16.", 400, "too_many_images", "images")
-        pictures = [await self.reader.read(each.image_url) for each in body.images]
-        return body, pictures, None if body.mask is None else await self.reader.read(body.mask.image_url)
+        return body, [each.image_url for each in body.images], None if body.mask is None else body.mask.image_url
+
+    async def _fetch(
+        self, given: Sequence[bytes | str], marked: bytes | str | None, take: Take, arrived: float, seconds: float
+    ) -> tuple[list[bytes], bytes | None]:
+        """The pictures and the mask, read where addresses are given: in time, and together no more than a request may have."""
+        left = self.limits.bytes
+
+        async def read(each: bytes | str) -> bytes:
+            nonlocal left
+            if isinstance(each, bytes):
+                return each
+            data = await self.reader.read(each, left)
+            left -= len(data)
+            return data
+
+        if any(isinstance(each, str) and not holds_picture(each) for each in (*given, marked)):
+            take(left)
+        try:
+            async with asyncio.timeout_at(arrived + seconds):
+                return [await read(each) for each in given], None if marked is None else await read(marked)
+        except TimeoutError as error:
+            sentence = f"The addresses did not answer within {seconds:g} seconds; send the pictures themselves."
+            raise Refusal(sentence, 504, "deadline_exceeded") from error
+
+    def _seconds(self, wishes: Wishes) -> float:
+        return min(wishes.timeout or self.limits.seconds, self.limits.seconds)
 
     def _check(self, wishes: Wishes, model: Ready) -> None:
         limits = self.limits
@@ -137,12 +168,18 @@ class Clerk:
         self,
         wishes: Wishes,
         model: Ready,
+        arrived: float,
         sizes: Sequence[Size],
         pictures: tuple[bytes, ...] = (),
         mask: bytes | None = None,
         strength: float = 1.0,
         shape: Size | None = None,
     ) -> Order:
+        (width, height), (wide, high) = sizes[0], wishes.bounds or sizes[0]
+        each, most = width * height * min(wide / width, high / height) ** 2, TOGETHER * self.limits.pixels
+        if wishes.n * each > most:
+            sentence = f"n is {wishes.n}, of {each / 1e6:.3g} million pixels each; all results together may have {most / 1e6:g} million."
+            raise Refusal(sentence, 400, "invalid_value", "n")
         area = wishes.model_size or model.size
         drawn = tuple(fit_size(*size, area, model.cell, model.squares) for size in sizes)
         make = partial(
@@ -164,7 +201,14 @@ class Clerk:
         )
         seed = secrets.randbelow(2**31) if wishes.seed is None else wishes.seed
         tasks = tuple(make(number=self.number(), seed=seed + i) for i in range(wishes.n))
-        return Order(wishes, tasks, min(wishes.timeout or self.limits.seconds, self.limits.seconds))
+        return Order(wishes, tasks, arrived, self._seconds(wishes))
+
+
+def _check_files(values: Mapping[str, Any]) -> None:
+    """Refuse pictures that came as texts."""
+    for name in (*IMAGE_FIELDS, "mask"):
+        if name in values:
+            raise Refusal(f"The field {name} is a text; send it as a file, with a file name.", 400, "invalid_value", name)
 
 
 def _try(wishes: Wishes, **pictures: Any) -> None:

@@ -59,15 +59,14 @@ class ModelProcess:
         self._process.kill()
 
     async def stop(self) -> None:
-        """Let it finish what it has, and end."""
+        """Let it finish what it has, if that is soon, and end."""
+        end = self._loop.call_later(STOP_SECONDS, self.kill)
         await asyncio.to_thread(self._stop)
+        end.cancel()
 
     def _stop(self) -> None:
-        _send(self._connection, None)
-        self._process.join(STOP_SECONDS)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        _send(self._connection, None)  # waits where the process does not read
+        self._process.join()
 
     def _listen(self) -> None:
         while True:

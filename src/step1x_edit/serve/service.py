@@ -38,9 +38,10 @@ class Service:
         self.budget = Budget(settings.limits, self.metrics)
         self.names = (settings.openings[0].model, *settings.names)
         results = min(settings.limits.results, settings.places, settings.places_each)  # more could never find room
-        reader = Reader(settings.url_hosts, settings.limits.bytes)
+        reader = Reader(settings.url_hosts)
         self.clerk = Clerk(replace(settings.limits, results=results), self.names, reader, self.engine.number)
         self.started = int(time.time())
+        self._hosts = None if settings.hosts is None else {_name(host) for host in settings.hosts}
         self._keys = None if settings.keys is None else Keys(settings.keys)
 
     def require_model(self) -> Ready:
@@ -68,10 +69,19 @@ class Service:
                 wrong = "is unknown" if key else "is missing"
                 raise Refusal(f"The API key {wrong}; send one as Authorization: Bearer sk-step1x-...", 401, "invalid_api_key")
             return owner
-        if headers.get("sec-fetch-site", "none") == "cross-site":
+        name, origin = _name(headers.get("host", "")), headers.get("origin")
+        across = headers.get("sec-fetch-site", "none") == "cross-site"
+        if across or (origin is not None and _name(origin.partition("://")[2]) not in {name, *(self._hosts or ())}):
             raise Refusal("Pages of other sites may not use this server.", 403, "cross_site")
-        host = headers.get("host", "").lower()
-        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and not host.endswith("]") else host
-        if self.settings.hosts is not None and name not in self.settings.hosts:
+        if self._hosts is not None and name not in self._hosts:
             raise Refusal("The server is not addressed under this name; see --allow-host.", 403, "unknown_host")
         return ANYBODY
+
+
+def _name(host: str) -> str:
+    """The name or address in a host as HTTP writes it: in lower case, without a port, an address of IPv6 in brackets."""
+    host = host.lower()
+    if host.count(":") > 1 and not host.startswith("["):
+        return f"[{host}]"
+    name, _, port = host.rpartition(":")
+    return name if port.isdigit() else host

@@ -48,8 +48,8 @@ def serve(
         UsageError: the port is taken, the address is not this machine's, or the file of keys cannot be read.
         Step1XError: the model cannot be loaded.
     """
-    if settings.hosts is None and is_local(host):
-        settings = replace(settings, hosts=LOCAL)
+    if is_local(host):
+        settings = replace(settings, hosts=(*LOCAL, host, *(settings.hosts or ())))
     failures: list[str] = []
 
     def give_up(sentence: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,9 @@ MOST_FILES = 32
 MOST_FIELDS = 64
 LONGEST_FIELD = 1024 * 1024
 """Characters of a text field; what an instruction may have is said later, in words."""
+
+Take = Callable[[int], None]
+"""Takes room in memory for so many bytes, or raises `Busy`."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,8 @@ class Budget:
         self._held = 0
 
     @asynccontextmanager
-    async def hold(self, request: Request) -> AsyncIterator[None]:
-        """Room for one request while it is here.
+    async def hold(self, request: Request) -> AsyncIterator[Take]:
+        """Room for one request while it is here; yields what takes more of it.
 
         Raises:
             Busy: there is none.
@@ -58,14 +61,21 @@ class Budget:
         size = int(declared) if declared.isascii() and declared.isdigit() and len(declared) < 19 else self._limits.bytes
         if size > self._limits.bytes:
             raise _too_large(self._limits)
-        if self._held + size > self._limits.held_bytes:
-            raise Busy(5.0)
-        self._held += size
-        self._metrics.held.set(self._held)
+        taken = 0
+
+        def take(more: int) -> None:
+            nonlocal taken
+            if self._held + more > self._limits.held_bytes:
+                raise Busy(5.0)
+            taken += more
+            self._held += more
+            self._metrics.held.set(self._held)
+
+        take(size)
         try:
-            yield
+            yield take
         finally:
-            self._held -= size
+            self._held -= taken
             self._metrics.held.set(self._held)
 
 

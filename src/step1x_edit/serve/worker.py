@@ -158,7 +158,7 @@ class Worker:
 
     def _read_mask(self, data: bytes) -> Image.Image:
         mask = self._decode(data)
-        if mask.mode != "RGBA":
+        if not _is_transparent(mask):
             raise UsageError("The mask has no transparency; make transparent what is to be edited, and send it as PNG or WebP.")
         return ImageOps.invert(mask.getchannel("A"))
 
@@ -176,6 +176,8 @@ class Worker:
             for index, (task, _) in enumerate(pairs):
                 if done in wanted[index]:
                     picture = draw(index)
+                    if self._filter and self._filter.check_result(picture):
+                        continue
                     output = replace(task.output, bounds=None)
                     self._send(Preview(task.number, wanted[index].index(done), to_text(encode(picture, output)), picture.size))
 
@@ -210,7 +212,7 @@ class Worker:
         text = len(self._editor.mllm.processor.tokenizer(task.instruction).input_ids)
         shown = sum(each.width * each.height // cell for each in drawing.sheet.reduced)
         drawn = drawing.drawn.shape[-2] * drawing.drawn.shape[-1] // cell
-        transparent = picture.mode == "RGBA" and task.output.format != "jpeg"
+        transparent = _is_transparent(picture) and task.output.format != "jpeg"
         self._send(Done(task.number, to_text(data), picture.size, transparent, text, shown, drawn, result.seconds))
 
     def _put_away(self, future: Future[None]) -> None:
@@ -247,6 +249,11 @@ def encode(image: Image.Image, output: Output) -> bytes:
 def to_text(data: bytes) -> str:
     """As JSON carries it."""
     return base64.b64encode(data).decode("ascii")
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    """Whether any pixel is, even a little."""
+    return image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255)
 
 
 def _bound(image: Image.Image, bounds: tuple[int, int] | None) -> Image.Image:
