@@ -7,6 +7,7 @@ was trained apart: training moves every matrix.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from step1x_edit.errors import WeightsError
@@ -27,6 +28,11 @@ def fingerprint(folder: Path, preset: Preset) -> str:
     files = [*list_shards(find_model(folder, preset)), *list_shards(find_autoencoder(folder))]
     if (found := find_mllm(folder)) is not None:
         files += sorted(found[0].glob("*.safetensors"))
+    return fingerprint_files(files)
+
+
+def fingerprint_files(files: Iterable[Path]) -> str:
+    """Twelve hexadecimal characters of a SHA-256 over some files of weights; raises as `fingerprint` does."""
     digest = hashlib.sha256()
     for file in files:
         try:

@@ -48,7 +48,7 @@ class EditTask:
         kept_out = evaluation.count if evaluation.every and evaluation.heldout else 0
         self.stored = None if self.streams else Stored(recipe.data, kept_out)
         self.encoders = Encoders(recipe, preset, device)
-        self.cache = Cache(recipe.data.cache, self.encoders, recipe.dropout > 0) if recipe.data.cache else None
+        self.cache = Cache(recipe.data.cache, self.encoders) if recipe.data.cache else None
         self.rounds = Rounds()
         self.editor = build_editor(recipe, preset, device)
         self.model: nn.Module = self.editor
