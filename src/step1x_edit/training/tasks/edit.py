@@ -106,7 +106,7 @@ class EditTask:
         latents, embedding = self._encode(batch)
         reference, latent, grid = split_latents(latents, self.preset)
         times = self.recipe.timesteps
-        draw = partial(draw_times, 1, low=times.low, high=times.high, high_share=times.high_share, shift=times.shift, device=latent.device)
+        draw = partial(draw_times, 1, **times.model_dump(), device=latent.device)
         t = torch.cat([draw(generator=generator) for generator in draws])
         noise = torch.stack([torch.randn(latent.shape[1:], generator=generator, device=latent.device) for generator in draws])
         predicted = self.editor(interpolate(latent, noise, t), reference, embedding, t, grid)
