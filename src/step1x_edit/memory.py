@@ -106,7 +106,7 @@ class Need:
     Attributes:
         placement: these.
         stages: most that is on the device at once, for each stage of an edit.
-        main: weights that lie in main memory instead.
+        main: main memory in which weights wait instead, pinned as CUDA has them.
     """
 
     placement: Placement
@@ -125,21 +125,29 @@ class Need:
 
 @dataclass(frozen=True)
 class Part:
-    """Bytes of a model: of all its weights, of those outside its blocks, of its largest block, and of its largest matrix when widened."""
+    """Bytes of a model: of all its weights, of those outside its blocks, of its largest block, and of its largest matrix when widened.
+
+    `pinned` is what all of them take in pinned memory, where PyTorch gives each tensor the next power of two.
+    """
 
     whole: int
     outside: int
     block: int
     matrix: int
+    pinned: int
 
     @classmethod
     def of(cls, module: nn.Module, weights: WeightsType) -> Part:
         """Count a model, whose weights are to lie in that type."""
         blocks = blocks_of(module)
-        sizes = [sum(_bytes(layer, weights) for layer in block.modules()) for block in blocks]
-        outside = sum(p.nbytes for p in module.parameters()) - sum(p.nbytes for block in blocks for p in block.parameters())
+        inside = [[size for layer in block.modules() for size in _sizes(layer, weights)] for block in blocks]
+        within = {id(layer) for block in blocks for layer in block.modules()}
+        outside = [size for layer in module.modules() if id(layer) not in within for size in _sizes(layer, "full")]
         matrices = [m.weight.nbytes for block in blocks for m in block.modules() if isinstance(m, nn.Linear)]
-        return cls(outside + sum(sizes), outside, max(sizes, default=0), 0 if weights == "full" else max(matrices, default=0))
+        block = max((sum(sizes) for sizes in inside), default=0)
+        tensors = [size for sizes in (outside, *inside) for size in sizes]
+        pinned = sum(1 << (size - 1).bit_length() for size in tensors)
+        return cls(sum(tensors), sum(outside), block, 0 if weights == "full" else max(matrices, default=0), pinned)
 
     def resident(self, placement: Placement) -> int:
         """Bytes on the device while it works: with blocks that are fetched, the one at work and the next."""
@@ -195,7 +203,7 @@ class Plan:
         }
         idle = {"reading": model.whole, "pictures": mllm.whole + model.whole, "sampling": mllm.whole}
         if placement.offload != "none":
-            return Need(placement, {stage: autoencoder + size for stage, size in at_work.items()}, mllm.whole + model.whole)
+            return Need(placement, {stage: autoencoder + size for stage, size in at_work.items()}, mllm.pinned + model.pinned)
         return Need(placement, {stage: autoencoder + size + idle[stage] for stage, size in at_work.items()}, 0)
 
     def each(self, device_bytes: float | None = None) -> Iterator[Need]:
@@ -233,12 +241,12 @@ class Plan:
         return found
 
 
-def _bytes(layer: nn.Module, weights: WeightsType) -> int:
-    """Bytes of a layer's own tensors; a matrix of one byte has a scale for each output."""
-    own = sum(p.nbytes for p in layer.parameters(recurse=False))
+def _sizes(layer: nn.Module, weights: WeightsType) -> list[int]:
+    """Bytes of each of a layer's own tensors; a matrix of one byte has a scale for each output."""
     if weights == "full" or not isinstance(layer, nn.Linear):
-        return own
-    return own - layer.weight.nbytes + layer.weight.numel() + layer.out_features * layer.weight.element_size()
+        return [p.nbytes for p in layer.parameters(recurse=False)]
+    scales = layer.out_features * layer.weight.element_size()
+    return [layer.weight.numel(), scales, *(p.nbytes for p in layer.parameters(recurse=False) if p is not layer.weight)]
 
 
 def _reading(config: Any, text: int, rows: int, dtype: torch.dtype) -> int:

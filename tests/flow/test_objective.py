@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -38,8 +40,8 @@ def test_small_edits_weigh_more() -> None:
 
 
 def test_times_follow_their_settings() -> None:
-    def draw(**settings: float) -> torch.Tensor:
-        values = {"low": 0.2, "high": 0.9, "high_share": 0.0, "shift": 1.0} | settings
+    def draw(**settings: Any) -> torch.Tensor:
+        values: dict[str, Any] = {"low": 0.2, "high": 0.9, "high_share": 0.0, "shift": 1.0} | settings
         return draw_times(20_000, **values, generator=torch.Generator().manual_seed(0), device=torch.device("cpu"))
 
     plain, near, shifted = draw(), draw(high_share=1.0), draw(shift=3.1582)
@@ -48,4 +50,9 @@ def test_times_follow_their_settings() -> None:
     assert near.min() >= 0.9
     # the median of the uniform numbers, 1/2, moves to s / (s + 1)
     assert float(shifted.median()) == pytest.approx(0.2 + 0.8 * 3.1582 / 4.1582, abs=0.01)
+    normal = draw(low=0.0, draw="logit-normal", shift=3.1582)
+    assert float(normal.median()) == pytest.approx(3.1582 / 4.1582, abs=0.01)
+    # before the shift: three of four normal numbers are below 0.6745
+    assert float((normal / (3.1582 - 2.1582 * normal)).quantile(0.75)) == pytest.approx(torch.tensor(0.6745).sigmoid().item(), abs=0.01)
+    assert draw(draw="logit-normal", high_share=1.0).equal(near)
     assert float((draw(high_share=0.5) >= 0.9).float().mean()) == pytest.approx(0.5 + 0.5 * 0.125, abs=0.02)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from step1x_edit.model.costs import count
+from step1x_edit.model.lora import Adapter, Piece, merge_adapters
 from step1x_edit.model.offload import Waiting, blocks_of
 from step1x_edit.model.records import Embedding, Grid
 from step1x_edit.model.step1x_edit import Step1XEdit
@@ -39,6 +40,20 @@ def test_the_numbers_are_the_same(tiny_model: Model, embedding: Embedding, draw:
     for _ in range(2):
         for each, exact in zip((model, other), expected, strict=True):
             assert torch.equal(each(draw(2, 6, 16), draw(2, 6, 16, seed=2), embedding, T, GRID), exact)
+
+
+@pytest.mark.parametrize("by_blocks", [False, True])
+def test_adapters_stay_merged(tiny_model: Model, embedding: Embedding, draw: Draw, by_blocks: bool) -> None:
+    model, merged = (tiny_model("v1.1").bfloat16() for _ in range(2))
+    pieces = {"single_blocks.0.linear2": (Piece(0, draw(2, 160), draw(32, 2), 1.0),), "img_in": (Piece(0, draw(2, 16), draw(32, 2), 1.0),)}
+    adapter = Adapter("style", pieces, {"single_blocks.0.linear2": 32, "img_in": 32}, 32)
+    waiting = Waiting(torch.device("cpu"))
+    waiting.add(model, by_blocks)
+    waiting.send_back()
+    for each in (model, merged):
+        merge_adapters(each, [(adapter, 1.0)])
+    noisy, reference, words = draw(2, 6, 16).bfloat16(), draw(2, 6, 16, seed=2).bfloat16(), embedding.to(dtype=torch.bfloat16)
+    assert torch.equal(model(noisy, reference, words, T, GRID), merged(noisy, reference, words, T, GRID))
 
 
 def size(*modules: nn.Module) -> int:

@@ -101,6 +101,19 @@ def test_values_that_are_not_numbers_never_agree(tmp_path: Path) -> None:
     assert apart == {"b1.prediction", "b1.prediction_reference_half"}
 
 
+def test_convolutions_are_computed_in_float32_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    decode, allowed = Autoencoder.decode, []
+
+    def watched(self: Autoencoder, latent: torch.Tensor) -> torch.Tensor:
+        allowed.append(torch.backends.cudnn.allow_tf32)
+        return decode(self, latent)
+
+    monkeypatch.setattr(Autoencoder, "decode", watched)
+    before = torch.backends.cudnn.allow_tf32
+    list(verify(REFERENCE))
+    assert allowed == [False] and torch.backends.cudnn.allow_tf32 is before
+
+
 def test_other_sizes_are_read_from_the_folder(tmp_path: Path) -> None:
     """A reference folder that we make ourselves, in which no size is that of the one beside this file."""
     dit = DiTConfig(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from step1x_edit.editor import Editor
 from step1x_edit.errors import UsageError
 from step1x_edit.model.tensors import TensorFiles, read_tensors
 from step1x_edit.training.adapters import ADAPTER_FILE, FLOAT8, LowRank
+from step1x_edit.training.encoding import Encoders
+from step1x_edit.training.processes import Processes
 from step1x_edit.training.recipe import Recipe
 from step1x_edit.training.tasks import build_task
 from step1x_edit.training.trainer import train
@@ -44,6 +47,35 @@ def test_a_cache_changes_nothing_but_the_time(tmp_path: Path, edit_recipe: MakeR
     files[0].unlink()
     run(cached, tmp_path / "mended")
     assert {f: f.stat().st_mtime_ns for f in files[1:]} == {f: written[f] for f in files[1:]} and files[0].exists()
+
+
+def test_a_cache_serves_any_dropout(tmp_path: Path, edit_recipe: MakeRecipe, stored_set: Path) -> None:
+    data = {"shards": [stored_set], "workers": 0, "cache": tmp_path / "cache"}
+    run(edit_recipe(data=data), tmp_path / "without")
+    assert len(losses(run(edit_recipe(data=data, dropout=1.0), tmp_path / "with"))) == 4
+    assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 6
+
+
+def test_the_name_of_a_cache_tells_what_its_numbers_depend_on(tmp_path: Path, edit_recipe: MakeRecipe, random_mini: Path) -> None:
+    shutil.copytree(random_mini, copy := tmp_path / "copy", copy_function=shutil.copyfile)
+    models = [{"autoencoder": folder, "mllm": folder} for folder in (random_mini, copy)]
+    whole, copied = (edit_recipe(model=model) for model in models)
+    names = [Encoders(r, r.model.sizes(), CPU).name() for r in (whole, copied, edit_recipe(model=models[0], precision="bfloat16"))]
+    assert names[0] == names[1] != names[2]
+    with (copy / "mllm/model.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x7f")
+    assert Encoders(copied, copied.model.sizes(), CPU).name() != names[0]
+
+
+def test_processes_share_a_cache_out_whoever_begins_first(
+    tmp_path: Path, edit_recipe: MakeRecipe, stored_set: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Processes, "wait", lambda self: None)
+    recipe = edit_recipe(data={"shards": [stored_set], "workers": 0, "cache": tmp_path / "cache"})
+    for rank in (1, 0):
+        build_task(recipe, CPU, tmp_path).prepare(Processes(rank, 2, None))
+        assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == (3 if rank else 6)
 
 
 def test_a_batch_computed_in_pieces_is_the_same_batch(tmp_path: Path, edit_recipe: MakeRecipe) -> None:

@@ -30,6 +30,13 @@ def test_stages_follow_one_another(path: Path) -> None:
     assert recipe.steps == begin
 
 
+def test_adapters_are_trained_as_the_published_ones() -> None:
+    recipe = read_recipe(ROOT / "recipes/lora_24gb.toml")
+    assert recipe.adapter is not None and (recipe.adapter.rank, recipe.adapter.alpha, recipe.optim.lr) == (64, 32, 1e-4)
+    assert (recipe.timesteps.draw, recipe.timesteps.shift) == ("logit-normal", 3.1582)
+    assert read_recipe(ROOT / "recipes/mini_harder.toml").timesteps.draw == "uniform"
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [

@@ -14,6 +14,7 @@ from PIL import Image
 from step1x_edit.data.formats import export_finetune
 from step1x_edit.data.shards import finish_tar, read_tar, to_tar
 from step1x_edit.errors import Step1XError, UsageError
+from step1x_edit.training import stored as module
 from step1x_edit.training.portions import Portion
 from step1x_edit.training.recipe import Data, Stage
 from step1x_edit.training.stored import SQUARES, Item, Stored
@@ -78,6 +79,27 @@ def test_the_published_fine_tuning_json(stored_set: Path, tmp_path: Path) -> Non
     assert [i.read().instruction_en for i in english.items][:2] == ["invert the upper half 0", "invert the upper half 1"]
     chinese = Stored(Data(pairs=[tmp_path / "pairs/metadata_zh.json"])).items[0].read()
     assert chinese.instruction_zh.startswith("上") and chinese.instruction_en == "" and chinese.region.all()
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+def test_sizes_are_those_of_upright_pictures_and_only_headers_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (400, 600, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(noise).save(tmp_path / f"a.{ending}", quality=95, exif=exif)
+    (tmp_path / "metadata.json").write_text(json.dumps({f"a.{ending}": {"caption": "x", "ref_image_path": f"a.{ending}"}}))
+    read, lengths = module._read, []
+
+    def watched(path: Path, start: int, size: int) -> bytes:
+        lengths.append(size)
+        return read(path, start, size)
+
+    monkeypatch.setattr(module, "_read", watched)
+    (item,) = Stored(Data(pairs=[tmp_path / "metadata.json"])).items
+    assert lengths == [module.HEAD] or ending == "webp"
+    assert item.size == (400, 600) == item.read().source.shape[1::-1]
 
 
 @pytest.mark.parametrize(

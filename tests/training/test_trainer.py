@@ -119,6 +119,46 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_last_good_state(
     assert task.seen[0] == 16
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_triplet_that_cannot_be_read_is_one_sentence(tmp_path: Path, line_task: Make, line_recipe: MakeRecipe, workers: int) -> None:
+    recipe = line_recipe(data=line_recipe().data.model_copy(update={"workers": workers}).model_dump())
+    with pytest.raises(UsageError, match=r"^The picture is gone\.$"):
+        train(_Unread(line_task(), recipe, 7), recipe, tmp_path / "run", CPU)
+
+
+class _Unread(_StopAfter):
+    """The task, in which a triplet cannot be read for a step."""
+
+    def batch(self, portion: Portion) -> Tensor:
+        if portion.samples.start == self.last:
+            raise UsageError("The picture is gone.")
+        return self.task.batch(portion)
+
+
+def test_too_little_memory_is_one_sentence(tmp_path: Path, line_task: Make, line_recipe: MakeRecipe) -> None:
+    with pytest.raises(Step1XError, match=r"not enough for step 6; give the stages a smaller micro_batch"):
+        train(_Full(line_task(), line_recipe(), 7), line_recipe(), tmp_path / "run", CPU)
+
+
+class _Full(_StopAfter):
+    """The task, for a step of which the device's memory is not enough."""
+
+    def loss(self, batch: Tensor, draws: Sequence[torch.Generator]) -> Tensor:
+        if draws[0].initial_seed() == self.last:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return self.task.loss(batch, draws)
+
+
+def test_an_evaluation_that_fails_does_not_end_the_run(tmp_path: Path, line_task: Make, line_recipe: MakeRecipe) -> None:
+    def fail() -> None:
+        raise FloatingPointError("the latent is not finite after sampling")
+
+    task = line_task()
+    task.evaluate = fail
+    assert train(task, line_recipe(evaluation={"every": 5}), tmp_path / "run", CPU) == 12
+    assert [row["step"] for row in read_rows(tmp_path / "run") if row.get("evaluation/failed")] == [5, 10]
+
+
 def test_a_time_limit_stops_early_and_keeps_what_was_done(tmp_path: Path, line_task: Make, line_recipe: MakeRecipe) -> None:
     assert train(line_task(), line_recipe(), tmp_path / "run", CPU, seconds=0) == 0
     assert train(line_task(), line_recipe(), tmp_path / "run", CPU, seconds=600) == 12

@@ -42,7 +42,9 @@ def train(
 ) -> None:
     """Train from a recipe. Ctrl-C saves the state; the same command goes on where it stopped.
 
-    On several GPUs: torchrun --nproc-per-node 8 --no-python step1x train RECIPE.toml --out DIR
+    On several GPUs: torchrun --nproc-per-node 8 --shutdown-timeout 1800 --no-python step1x train RECIPE.toml --out DIR
+
+    Without that timeout, torchrun kills its processes 30 seconds after Ctrl-C, which may be before the state is saved.
     """
     prepare_libraries()
     from step1x_edit.training.recipe import read_recipe

@@ -5,6 +5,8 @@ Shape suffixes: B batch, N tokens, D token size.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -43,12 +45,21 @@ def weigh_by_change(latent_BND: Tensor, reference_BND: Tensor) -> Tensor:
 
 
 def draw_times(
-    count: int, *, low: float, high: float, high_share: float, shift: float, generator: torch.Generator, device: torch.device
+    count: int,
+    *,
+    draw: Literal["uniform", "logit-normal"] = "uniform",
+    low: float,
+    high: float,
+    high_share: float,
+    shift: float,
+    generator: torch.Generator,
+    device: torch.device,
 ) -> Tensor:
-    """Draw training times [count] in low..1: a share uniformly in high..1, the rest uniform and then moved towards noise.
+    """Draw training times [count] in low..1: a share uniformly in high..1, the rest by `draw` and then moved towards noise.
 
     Args:
         count: how many.
+        draw: how the rest is drawn: "uniform", or "logit-normal", the sigmoid of normal numbers, as the published fine-tuning draws.
         low: smallest time.
         high: start of the range near noise.
         high_share: share of the times drawn from that range.
@@ -56,9 +67,10 @@ def draw_times(
         generator: source of all randomness, on `device`.
         device: where the times are wanted.
 
-    Source: reference facts, "timestep shift 3.1582".
+    Source: reference facts, "the sigmoid of a normal number, shifted by 3.1582".
     """
     u = torch.rand(count, generator=generator, device=device)
     near = torch.rand(count, generator=generator, device=device) < high_share
-    shifted = shift * u / (1 + (shift - 1) * u)
+    rest = torch.randn(count, generator=generator, device=device).sigmoid() if draw == "logit-normal" else u
+    shifted = shift * rest / (1 + (shift - 1) * rest)
     return torch.where(near, high + (1 - high) * u, low + (1 - low) * shifted)

@@ -122,7 +122,7 @@ def merge_adapters(model: nn.Module, adapters: Sequence[tuple[Adapter, float]]) 
         for adapter, weight in adapters:
             for piece in adapter.pieces.get(name, ()):
                 total[piece.start : piece.start + len(piece.up_OR)] += weight * piece.delta().to(total.device)
-        layer.weight = nn.Parameter(total.to(layer.weight.dtype), requires_grad=layer.weight.requires_grad)
+        layer.weight.copy_(total)  # in place: whoever else holds the weights, as `offload.Waiting` does, has them merged too
 
 
 class Attached:

@@ -1,6 +1,6 @@
 """What the frozen parts say of a triplet: latents and the MLLM's embedding, computed as they are needed, or once and kept on disk.
 
-    cache/PARTS/ab/abcdef....safetensors    one file for each triplet and shape; PARTS tells the frozen parts apart
+    cache/PARTS/ab/abcdef....safetensors    one file for each triplet and shape; PARTS tells the frozen parts apart, by contents
 
 With a cache, neither the MLLM nor the encoder is in memory while the editor is trained, as in the published fine-tuning.
 """
@@ -23,6 +23,7 @@ from step1x_edit.data.triplet import Triplet
 from step1x_edit.errors import UsageError
 from step1x_edit.flow.packing import pack
 from step1x_edit.model.autoencoder import Autoencoder
+from step1x_edit.model.fingerprint import fingerprint_files
 from step1x_edit.model.mllm import MLLM
 from step1x_edit.model.presets import Preset
 from step1x_edit.model.records import Embedding, Grid
@@ -75,26 +76,28 @@ class Encoders:
         return self.autoencoder.encode(pictures).float()
 
     def name(self) -> str:
-        """Tells these parts, and what is kept of them, from others."""
-        files = [self.autoencoder_file, *sorted(self.mllm_folder.iterdir())]
-        facts = [f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files if file.is_file()]
-        return hashlib.sha256("\n".join([repr(self.preset), *facts]).encode()).hexdigest()[:16]
+        """Tells these parts, and what they are computed in, from others; copies of them have the same name."""
+        files = [self.autoencoder_file, *sorted(file for file in self.mllm_folder.iterdir() if file.is_file())]
+        facts = [repr(self.preset), str(self._dtype), fingerprint_files(files)]
+        return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
 
 class Cache:
-    """Latents and embeddings of stored triplets on disk; what is there already is kept, so that the work can be cut off and taken up."""
+    """Latents and embeddings of stored triplets on disk; what is there already is kept, so that the work can be cut off and taken up.
 
-    def __init__(self, folder: Path, encoders: Encoders, with_empty: bool) -> None:
+    The empty instruction's are always among them, so that a cache serves any dropout.
+    """
+
+    def __init__(self, folder: Path, encoders: Encoders) -> None:
         self._folder, self._encoders = folder / encoders.name(), encoders
-        self._texts = TEXTS if with_empty else TEXTS[:2]
 
     def compute(self, wanted: Sequence[tuple[Item, Shape]], processes: Processes) -> None:
-        """Write what is missing, each process its share, and say how far it is."""
-        missing = {path: pair for pair in wanted if not (path := self._path(*pair)).exists()}
-        own = list(missing.values())[processes.rank :: processes.count]
-        for done, (item, shape) in enumerate(own):
+        """Write what is missing, each process of its share of all, and say how far it is."""
+        share = list({self._path(*pair): pair for pair in wanted}.items())[processes.rank :: processes.count]
+        missing = [pair for path, pair in share if not path.exists()]
+        for done, (item, shape) in enumerate(missing):
             if processes.first and done % 20 == 0:
-                print(f"caching {done * processes.count}/{len(missing)}", file=sys.stderr, flush=True)
+                print(f"caching {done * processes.count}/{len(missing) * processes.count}", file=sys.stderr, flush=True)
             self._write(item, shape)
         processes.wait()
 
@@ -116,7 +119,7 @@ class Cache:
         source, target = (to_tensor([picture]).to(self._encoders.device) for picture in (triplet.source, triplet.target))
         latents = self._encoders.latents(source, target)
         tensors = {"source": latents[0], "target": latents[1]}
-        for text in self._texts:
+        for text in TEXTS:
             instruction = {"en": triplet.instruction_en, "zh": triplet.instruction_zh, "empty": ""}[text]
             if instruction or text == "empty":
                 embedding = self._encoders.mllm.encode([Image.fromarray(triplet.source)], [instruction])

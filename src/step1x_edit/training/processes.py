@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -16,6 +17,9 @@ from step1x_edit.errors import UsageError
 MESSAGE = 2**23
 """Most numbers that travel together: 32 MiB of float32."""
 
+LONGEST_WAIT = timedelta(days=7)
+"""How long processes wait for one another where one may have much more to do, as when a large set is encoded."""
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -24,7 +28,7 @@ class Processes:
     Attributes:
         rank: number of this process, from 0.
         count: how many there are.
-        background: group in which checkpoints are written, beside the training's own messages.
+        background: group in which checkpoints are written and processes wait, beside the training's own messages.
     """
 
     rank: int
@@ -85,7 +89,7 @@ class Processes:
     def wait(self) -> None:
         """Go on when all have come here."""
         if self.count > 1:
-            dist.barrier()
+            dist.barrier(group=self.background)
 
 
 ALONE = Processes(rank=0, count=1, background=None)
@@ -116,6 +120,6 @@ def joined(device: torch.device, torchrun: bool = False) -> Iterator[Processes]:
     else:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
     try:
-        yield Processes(dist.get_rank(), dist.get_world_size(), dist.new_group(backend="gloo"))
+        yield Processes(dist.get_rank(), dist.get_world_size(), dist.new_group(backend="gloo", timeout=LONGEST_WAIT))
     finally:
         dist.destroy_process_group()

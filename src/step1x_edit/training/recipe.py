@@ -158,12 +158,13 @@ class Logging(_Section):
 
 
 class Timesteps(_Section):
-    """How t is drawn: a share `high_share` uniformly from `high`..1, the rest from `low`..1 shifted towards noise by `shift`.
+    """How t is drawn: a share `high_share` uniformly from `high`..1, the rest from `low`..1 by `draw`, shifted towards noise by `shift`.
 
-    Source: shifted timesteps, reference facts (published fine-tuning: shift 3.1582). Choice: the share near t = 1, where the whole edit has
-    to be decided, and the lower bound, below which a model that predicts the change to the reference has nothing left to learn.
+    Source: reference facts (published fine-tuning: logit-normal, shift 3.1582). Choice: the share near t = 1, where the whole edit has to
+    be decided, and the lower bound, below which a model that predicts the change to the reference has nothing left to learn.
     """
 
+    draw: Literal["uniform", "logit-normal"] = "uniform"
     low: float = Field(default=0.0, ge=0, lt=1)
     high: float = Field(default=1.0, ge=0, le=1)
     high_share: float = Field(default=0.0, ge=0, le=1)

@@ -13,15 +13,12 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from io import BytesIO
 from pathlib import Path
-
-from PIL import Image, UnidentifiedImageError
 
 from step1x_edit.data.shards import Record, list_shards, split_caption, unpack
 from step1x_edit.data.triplet import Triplet
-from step1x_edit.errors import UsageError
-from step1x_edit.image_io import fit_size
+from step1x_edit.errors import ImageError, UsageError
+from step1x_edit.image_io import fit_size, read_size
 from step1x_edit.training.portions import Portion
 from step1x_edit.training.recipe import Data, Stage
 from step1x_edit.types import EditCategory
@@ -31,6 +28,9 @@ ASPECTS = (1.0, 4 / 3, 3 / 4, 3 / 2, 2 / 3, 16 / 9, 9 / 16, 2.0, 0.5)
 
 SQUARES = (1.0,)
 """The same for a model that knows no other proportions."""
+
+HEAD = 256 * 1024
+"""Bytes of a picture's file in which its size is looked for first; of few formats the whole file is needed."""
 
 
 @dataclass(frozen=True)
@@ -147,9 +147,17 @@ def _measure(places: dict[str, tuple[Path, int, int]], path: Path) -> tuple[int,
     if source is None or not any(ending.partition(".")[0] == "target" for ending in places):
         raise UsageError(f"{path} holds a triplet without source or target; the set is not whole.")
     try:
-        return Image.open(BytesIO(_read(*source))).size
-    except (UnidentifiedImageError, OSError, ValueError) as error:
+        return _read_size(*source)
+    except ImageError as error:
         raise UsageError(f"A source in {path} is not a picture; fetch or build it again.") from error
+
+
+def _read_size(path: Path, start: int, size: int) -> tuple[int, int]:
+    """Width and height, upright as the picture is decoded."""
+    try:
+        return read_size(_read(path, start, HEAD if size < 0 else min(size, HEAD)))
+    except ImageError:
+        return read_size(_read(path, start, size))
 
 
 def _read_pairs(file: Path) -> Iterator[Item]:

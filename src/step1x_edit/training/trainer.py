@@ -9,9 +9,10 @@ had happened, and a run can be carried from one machine to another, with more de
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -75,11 +76,14 @@ class _Batches(torch.utils.data.Dataset[Any]):
         self.task = task
         self.portions = lambda step: portions(recipe, step, processes)
 
-    def __getitem__(self, step: int) -> Any:
-        return [self.task.batch(portion) for portion in self.portions(step)]
+    def __getitem__(self, step: int) -> list[Any] | Step1XError:
+        try:
+            return [self.task.batch(portion) for portion in self.portions(step)]
+        except Step1XError as error:
+            return error  # raised in a worker it would become another, with the worker's traceback in its text
 
 
-def _batches(task: Task, recipe: Recipe, begin: int, processes: Processes) -> Iterator[Any]:
+def _batches(task: Task, recipe: Recipe, begin: int, processes: Processes) -> Iterator[list[Any]]:
     loader = torch.utils.data.DataLoader(
         _Batches(task, recipe, processes),
         batch_size=None,
@@ -89,7 +93,10 @@ def _batches(task: Task, recipe: Recipe, begin: int, processes: Processes) -> It
         multiprocessing_context="fork" if recipe.data.workers else None,
         worker_init_fn=_leave_stopping_to_the_loop,
     )
-    return iter(loader)
+    for batches in loader:
+        if isinstance(batches, Step1XError):
+            raise batches
+        yield batches
 
 
 def _leave_stopping_to_the_loop(worker: int) -> None:
@@ -117,6 +124,16 @@ class _Interrupt:
             signal.signal(number, handler)
 
 
+@contextmanager
+def _within_memory(step: int) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise Step1XError(
+            f"The device's memory was not enough for step {step}; give the stages a smaller micro_batch or set activation_checkpointing."
+        ) from error
+
+
 def train(
     task: Task,
     recipe: Recipe,
@@ -140,7 +157,7 @@ def train(
         peak: floating-point operations a second that one device can do at most, for the log.
 
     Raises:
-        Step1XError: the loss is not finite, or the disk is full; the last good state stays.
+        Step1XError: the loss is not finite, or the device's memory or the disk is full; the last good state stays.
         UsageError: another run is at work in `out`.
     """
     with joined(device, torchrun) as processes, _alone_in(out) if processes.first else nullcontext():
@@ -193,7 +210,8 @@ class _Run:
         interrupt, losses, saved = _Interrupt(seconds), list[Tensor](), -1
         try:
             while step < recipe.steps and not self.processes.any(interrupt.due(), self.device):
-                loss, norm = self._step(step, next(batches))
+                with _within_memory(step):
+                    loss, norm = self._step(step, next(batches))
                 losses.append(loss)
                 step += 1
                 stage = recipe.stage_at(step - 1)
@@ -264,7 +282,12 @@ class _Run:
     def _evaluate(self, step: int) -> None:
         self.task.model.eval()
         with self.average.applied(), torch.no_grad(), self.precision:
-            scores, picture = self.task.evaluate()
+            try:
+                scores, picture = self.task.evaluate()
+            except FloatingPointError as error:
+                scores, picture = {"failed": 1.0}, None
+                if self.processes.first:
+                    print(f"The evaluation after step {step} failed: {error}.", file=sys.stderr, flush=True)
             let_go(self.task.model)
         self.task.model.train()
         if self.journal is not None and scores:

@@ -50,7 +50,7 @@ class EditTask:
         kept_out = evaluation.count if evaluation.every and evaluation.heldout else 0
         self.stored = None if self.streams else Stored(recipe.data, kept_out, SQUARES if preset.squares else ASPECTS)
         self.encoders = Encoders(recipe, preset, device)
-        self.cache = Cache(recipe.data.cache, self.encoders, recipe.dropout > 0) if recipe.data.cache else None
+        self.cache = Cache(recipe.data.cache, self.encoders) if recipe.data.cache else None
         self.rounds = Rounds()
         self.editor = build_editor(recipe, preset, device)
         self.model: nn.Module = self.editor
@@ -108,7 +108,7 @@ class EditTask:
         latents, embedding = self._encode(batch)
         reference, latent, grid = split_latents(latents, self.preset)
         times = self.recipe.timesteps
-        draw = partial(draw_times, 1, low=times.low, high=times.high, high_share=times.high_share, shift=times.shift, device=latent.device)
+        draw = partial(draw_times, 1, **times.model_dump(), device=latent.device)
         t = torch.cat([draw(generator=generator) for generator in draws])
         noise = torch.stack([torch.randn(latent.shape[1:], generator=generator, device=latent.device) for generator in draws])
         predicted = self.editor(interpolate(latent, noise, t), reference, embedding, t, grid)
