@@ -31,7 +31,7 @@ def test_the_weights_are_those_of_the_release(plan: Plan) -> None:
 
 
 def test_in_pinned_memory_each_tensor_takes_a_power_of_two() -> None:
-    model = nn.Sequential(nn.Linear(3, 5), nn.ModuleList([nn.Linear(3, 5)]))  # matrices of 60 bytes, biases of 20
+    model = nn.Sequential(nn.Linear(3, 5), nn.ModuleList([nn.ModuleList([nn.Linear(3, 5)])]))  # matrices of 60 bytes, biases of 20
     assert (Part.of(model, "full").whole, Part.of(model, "full").pinned) == (2 * (60 + 20), 2 * (64 + 32))
     # in the block a matrix of 15 bytes, with five scales of 4
     assert (Part.of(model, "int8").whole, Part.of(model, "int8").pinned) == (60 + 20 + 15 + 20 + 20, 64 + 32 + 16 + 32 + 32)

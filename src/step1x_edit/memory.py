@@ -140,14 +140,13 @@ class Part:
     def of(cls, module: nn.Module, weights: WeightsType) -> Part:
         """Count a model, whose weights are to lie in that type."""
         blocks = blocks_of(module)
-        inside = [[size for layer in block.modules() for size in _sizes(layer, weights)] for block in blocks]
-        within = {id(layer) for block in blocks for layer in block.modules()}
-        outside = [size for layer in module.modules() if id(layer) not in within for size in _sizes(layer, "full")]
+        within = {layer for block in blocks for layer in block.modules()}  # of lists within lists each layer once
+        inside = [size for layer in within for size in _sizes(layer, weights)]
+        outside = [size for layer in module.modules() if layer not in within for size in _sizes(layer, "full")]
         matrices = [m.weight.nbytes for block in blocks for m in block.modules() if isinstance(m, nn.Linear)]
-        block = max((sum(sizes) for sizes in inside), default=0)
-        tensors = [size for sizes in (outside, *inside) for size in sizes]
-        pinned = sum(1 << (size - 1).bit_length() for size in tensors)
-        return cls(sum(tensors), sum(outside), block, 0 if weights == "full" else max(matrices, default=0), pinned)
+        largest = max((sum(size for layer in block.modules() for size in _sizes(layer, weights)) for block in blocks), default=0)
+        pinned = sum(1 << (size - 1).bit_length() for size in inside + outside)
+        return cls(sum(inside + outside), sum(outside), largest, 0 if weights == "full" else max(matrices, default=0), pinned)
 
     def resident(self, placement: Placement) -> int:
         """Bytes on the device while it works: with blocks that are fetched, the one at work and the next."""
