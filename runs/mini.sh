@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The embedded model from nothing: autoencoder, small MLLM, editor, scores. A run that is there already is gone on with, so after a kill the
-# same command goes on. On two cores that compute with bfloat16 it takes about eleven hours.
+# same command goes on. On two cores that compute with bfloat16 it takes about thirteen hours.
 #
 #   runs/mini.sh PHOTOS CUTOUTS [OUT]
 #
@@ -28,5 +28,6 @@ train repeats "$out/mini_repeats" --set "model.autoencoder=$out/mini" --set "mod
 train deeper "$out/mini_deeper" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_repeats"
 train marked "$out/mini_marked" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_deeper"
 train harder "$out/mini_harder" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_marked"
-.venv/bin/python benchmarks/heldout.py --weights "$out/mini_harder"
-echo "step1x edit PHOTO INSTRUCTION --weights $out/mini_harder   edits with it"
+train square "$out/mini_square" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_harder"
+.venv/bin/python benchmarks/heldout.py --weights "$out/mini_square"
+echo "step1x edit PHOTO INSTRUCTION --weights $out/mini_square   edits with it"
