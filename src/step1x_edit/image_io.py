@@ -146,11 +146,11 @@ def fit_size(width: int, height: int, size: int, cell: int, squares: bool = Fals
     if squares:
         width = height = 1
     area, ratio = size * size, width / height
-    wide = math.ceil(math.sqrt(area * ratio))
-    high = math.ceil(math.sqrt(area / ratio))
     if width > height:
+        wide = math.ceil(math.sqrt(area * ratio))
         high = math.ceil(wide / ratio)
     else:
+        high = math.ceil(math.sqrt(area / ratio))
         wide = math.ceil(high * ratio)
     longest = max(area // cell // cell * cell, cell)
     fitted_width, fitted_height = (min(max(side // cell * cell, cell), longest) for side in (wide, high))

@@ -240,8 +240,9 @@ def check_asked(folder: Path, cases: Sequence[BenchCase]) -> None:
     Raises:
         UsageError: an answer was given to another instruction or picture.
     """
-    answered = [case for case in cases if find_picture(place_result(folder, case.name))]
-    if other := _find_other(_read_asked(folder), describe_cases(answered)):
+    earlier = _read_asked(folder)
+    answered = [case for case in cases if case.name in earlier and find_picture(place_result(folder, case.name))]
+    if other := _find_other(earlier, describe_cases(answered)):
         raise UsageError(f"{folder} holds an answer to {other}; give the --cases that it answers.")
 
 
