@@ -29,7 +29,8 @@ def main() -> None:
     parser.add_argument("--cutouts", type=Path, default=ROOT / "examples/cutouts")
     parser.add_argument("--split", type=Path, default=ROOT / "recipes/mini_heldout.toml")
     parser.add_argument("--cases", type=int, default=40, help="cases a category, half of them in Chinese (default 40)")
-    parser.add_argument("--size", type=int, default=128, help="side of the pictures in pixels (default 128)")
+    parser.add_argument("--size", type=int, default=128, help="side in pixels of a square of their area (default 128)")
+    parser.add_argument("--aspect", type=float, default=1.0, help="their width over height, at the same area (default 1)")
     parser.add_argument("--difficulty", type=float, default=0.3, help="0 for one large subject to 1 for several small ones (default 0.3)")
     parser.add_argument("--steps", type=int, help="sampling steps; the model's own number by default")
     parser.add_argument("--work", type=int, help="side that the model works at; --size by default")
@@ -83,7 +84,7 @@ def main() -> None:
 
     scores, started = [], time.perf_counter()
     total = arguments.cases * len(stream.categories)
-    for done, case in enumerate(draw_cases(stream, arguments.cases, suits), start=1):
+    for done, case in enumerate(draw_cases(stream, arguments.cases, suits, arguments.aspect), start=1):
         scores.append(score(case, edit(case)))
         if done % 20 == 0 or done == total:
             print(f"\r{done} of {total} cases", end="", file=sys.stderr, flush=True)
@@ -92,7 +93,7 @@ def main() -> None:
     print(tabulate(scores))
     if arguments.families:
         print(f"\n{tabulate(scores, by_family=True)}")
-    print(f"\n{len(scores)} cases at {arguments.size} x {arguments.size} pixels; {seconds:.2f} s a case.")
+    print(f"\n{len(scores)} cases of {arguments.size} x {arguments.size} pixels, {arguments.aspect:g} : 1; {seconds:.2f} s a case.")
 
 
 if __name__ == "__main__":

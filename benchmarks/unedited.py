@@ -121,12 +121,12 @@ def measure_drawn(editor: Editor, photographs: list[Image.Image], noise: float) 
     import torch
 
     from step1x_edit.drawing import to_colours
-    from step1x_edit.image_io import fit_size, resize
+    from step1x_edit.image_io import fit_form, resize
     from step1x_edit.transfer import transfer
 
     shares = []
     for i, photograph in enumerate(photographs):
-        width, height = fit_size(*photograph.size, 256, editor.preset.cell, editor.preset.squares)
+        width, height = fit_form(*photograph.size, 256, editor.preset.cell, editor.preset.squares).size
         reduced = to_colours(resize(photograph, (width, height)))
         with torch.inference_mode():
             baseline = (editor.autoencoder.decode(editor.autoencoder.encode(reduced[None] * 2 - 1))[0] / 2 + 0.5).clamp(0, 1)

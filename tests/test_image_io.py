@@ -16,7 +16,19 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin, features
 
 from step1x_edit.errors import ImageError, Step1XError, UsageError
-from step1x_edit.image_io import MAX_PIXELS, check_target, fit_size, format_of, free_names, read_image, read_size, resize, write_image
+from step1x_edit.image_io import (
+    FURTHEST,
+    MAX_PIXELS,
+    check_target,
+    fit_form,
+    fit_size,
+    format_of,
+    free_names,
+    read_image,
+    read_size,
+    resize,
+    write_image,
+)
 from step1x_edit.image_modes import flatten, to_standard
 
 LOSSLESS = ["PNG", "TIFF", "BMP"]
@@ -301,12 +313,15 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
 )
 def test_fitted_sizes(size: tuple[int, int], side: int, expected: tuple[int, int]) -> None:
     assert fit_size(*size, side, 16) == expected
-    assert fit_size(*size, side, 16, squares=True) == (side, side)
+    assert fit_form(*size, side, 16, squares=True).size == (side, side)
 
 
 @given(width=st.integers(1, 20_000), height=st.integers(1, 20_000), side=st.sampled_from([64, 128, 1024]))
 def test_fitted_sizes_are_multiples_with_bounded_area(width: int, height: int, side: int) -> None:
     fitted = fit_size(width, height, side, 16)
+    assert fit_form(width, height, side, 16, squares=False).size == fitted
+    bounded = min(max(width / height, 1 / FURTHEST), FURTHEST)
+    assert fit_form(width, height, side, 16, squares=True).aspect == pytest.approx(bounded, rel=0.05)
     assert all(length >= 16 and length % 16 == 0 for length in fitted)
     assert (max(fitted) - 1) * (min(fitted) - 2) <= side * side  # rounded up by as much at most
     if max(width, height) < 2 * min(width, height):

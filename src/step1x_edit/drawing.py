@@ -14,7 +14,7 @@ from torch import Tensor
 
 from step1x_edit.alignment import realign
 from step1x_edit.errors import Step1XError
-from step1x_edit.image_io import fit_size, resize
+from step1x_edit.image_io import Form, fit_form, fit_size, resize
 from step1x_edit.image_modes import flatten, to_standard
 from step1x_edit.model.presets import Preset
 from step1x_edit.transfer import transfer
@@ -47,23 +47,26 @@ class Sheet:
         original: the picture to edit, RGB or RGBA, 8 bits; None from text alone.
         opaque: it without transparency, RGB.
         reduced: what the model is shown: this one and the references, at the size that it works at, RGB.
+        forms: theirs; from text alone, that of the picture to be drawn.
         natural: width and height of a drawn picture in the proportions of the original.
     """
 
     original: Image.Image | None
     opaque: Image.Image | None
     reduced: tuple[Image.Image, ...]
+    forms: tuple[Form, ...]
     natural: tuple[int, int]
 
     @classmethod
     def of(cls, request: EditRequest, size: int, preset: Preset) -> Sheet:
-        """Read a request for a model that works at `size`, as for `fit_size`."""
+        """Read a request for a model that works at `size`, as for `fit_form`."""
         original = None if request.image is None else to_standard(request.image).image
         opaque = None if original is None else flatten(original)
         pictures = [*([] if opaque is None else [opaque]), *(flatten(to_standard(each).image) for each in request.references)]
-        reduced = tuple(resize(each, fit_size(*each.size, size, preset.cell, preset.squares)) for each in pictures)
         shape = request.shape or (1, 1) if original is None else original.size
-        return cls(original, opaque, reduced, fit_size(*shape, size, preset.cell))
+        forms = tuple(fit_form(*each, size, preset.cell, preset.squares) for each in [picture.size for picture in pictures] or [shape])
+        reduced = tuple(resize(picture, form.size) for picture, form in zip(pictures, forms, strict=False))
+        return cls(original, opaque, reduced, forms, fit_size(*shape, size, preset.cell))
 
     def show(self, colours: Tensor) -> Image.Image:
         """What the model drew, [3, h, w] in 0..1, as a picture to look at: RGB, no longer squeezed where it was."""

@@ -25,7 +25,7 @@ from step1x_edit.flow.objective import interpolate
 from step1x_edit.flow.packing import pack, unpack
 from step1x_edit.flow.sampler import sample
 from step1x_edit.flow.schedule import schedule, shift_for
-from step1x_edit.image_io import fit_size, resize
+from step1x_edit.image_io import Form, fit_form, resize
 from step1x_edit.image_modes import flatten, to_standard
 from step1x_edit.memory import ALL_ON_DEVICE, Placement, arrange
 from step1x_edit.model.autoencoder import Autoencoder
@@ -224,7 +224,7 @@ class Editor:
         assert request.size is not None
         pictures = [each for each in (request.image, *request.references) if each is not None]
         sizes = [each.size for each in pictures] or [request.shape or (1, 1)]
-        drawn = tuple(fit_size(*each, request.size, self.preset.cell, self.preset.squares) for each in sizes)
+        drawn = tuple(fit_form(*each, request.size, self.preset.cell, self.preset.squares).size for each in sizes)
         way = request.steps, request.guidance, request.guidance_limit, request.strength, request.start is None
         return len(pictures), drawn, request.size, *way
 
@@ -270,9 +270,7 @@ class Editor:
 
         # 1. The pictures: 8-bit RGB, at the area that the model works at. From text alone, the MLLM is shown a black one.
         sheets = [Sheet.of(request, first.size, preset) for request in requests]
-        width, height = first.shape or (1, 1)
-        sizes = [each.size for each in sheets[0].reduced] or [fit_size(width, height, first.size, preset.cell, preset.squares)]
-        grids = [Grid(height // preset.cell, width // preset.cell) for width, height in sizes]
+        grids = [self._grid(forms, 1 if first.guidance == 1.0 else 2) for forms in zip(*(sheet.forms for sheet in sheets), strict=True)]
         clock.lap("picture")
 
         # 2. The MLLM reads pictures and instruction; beside it the empty instruction, where guidance compares the two.
@@ -289,13 +287,20 @@ class Editor:
         latents = [self.autoencoder.encode(torch.stack([self._to_range(each) for each in column])) for column in columns]
         baselines = self._to_colours(self.autoencoder.decode(latents[0])) if latents else None
         tokens = torch.cat([pack(each, preset.patch) for each in latents], dim=1) if latents else None
-        starts = [resize(flatten(to_standard(request.start).image), sizes[0]) for request in requests if request.start is not None]
+        starts = [
+            resize(flatten(to_standard(request.start).image), sheets[0].forms[0].size) for request in requests if request.start is not None
+        ]
         if starts and first.strength < 1:
             begin: Tensor | None = pack(self.autoencoder.encode(torch.stack([self._to_range(each) for each in starts])), preset.patch)
         else:
             begin = None if tokens is None else tokens[:, : grids[0].tokens]
         clock.lap("autoencoder")
         return _Read(sheets, grids, embedding, tokens, begin, baselines, clock.read())
+
+    def _grid(self, forms: Sequence[Form], times: int) -> Grid:
+        """The grid of the pictures of a batch that stands in the model's so many times."""
+        rows, columns = forms[0].height // self.preset.cell, forms[0].width // self.preset.cell
+        return Grid(rows, columns, torch.tensor([form.stretch for form in forms] * times) if self.preset.squares else None)
 
     def _draw(self, read: _Read, requests: Sequence[EditRequest], progress: Progress | None, preview: Preview | None) -> list[Drawing]:
         """Steps 4 to 6 for the requests that were read; step 7 is the drawings' own."""

@@ -17,7 +17,7 @@ from step1x_edit.errors import Step1XError, UsageError
 from step1x_edit.training import stored as module
 from step1x_edit.training.portions import Portion
 from step1x_edit.training.recipe import Data, Stage
-from step1x_edit.training.stored import SQUARES, Item, Stored
+from step1x_edit.training.stored import Item, Stored
 
 
 def stage(batch: int, size: int = 64) -> Stage:
@@ -35,17 +35,18 @@ def test_shards_are_read_and_each_epoch_holds_every_triplet(stored_set: Path) ->
     for epoch in range(3):  # two of each of three shapes, in batches of two
         plans = [stored.plan(portion(3 * epoch + step, 2), 16) for step in range(3)]
         assert sorted(item.name for _, items in plans for item in items) == sorted(item.name for item in stored.items)
-        for (width, height), items in plans:
-            assert all((width > height) == (i.size[0] > i.size[1]) and (width < height) == (i.size[0] < i.size[1]) for i in items)
+        for form, items in plans:
+            assert all((form.aspect > 1) == (i.size[0] > i.size[1]) and (form.aspect < 1) == (i.size[0] < i.size[1]) for i in items)
     triplet = stored.items[1].read()
     assert triplet.instruction_en == "invert the upper half 1" and triplet.region[0, 0] and not triplet.region[-1, 0]
     assert np.array_equal(triplet.target[triplet.region], 255 - triplet.source[triplet.region])
 
 
-def test_a_model_of_squares_has_one_bucket_where_the_stage_names_none(stored_set: Path) -> None:
-    stored = Stored(Data(shards=[stored_set]), aspects=SQUARES)
-    assert set(stored.shapes(stage(2), 16)) == {(64, 64)}
-    assert len(set(stored.shapes(stage(2).model_copy(update={"aspects": [1.0, 1.5, 0.67]}), 16))) == 3
+def test_a_model_of_squares_is_told_how_much_pictures_are_squeezed(stored_set: Path) -> None:
+    stored = Stored(Data(shards=[stored_set]), squares=True)
+    for item, form in zip(stored.items, stored.forms(stage(2), 16), strict=True):
+        assert form.size == (64, 64)
+        assert form.stretch == pytest.approx(item.size[0] / item.size[1], rel=0.06)
 
 
 def test_the_order_follows_from_the_seed_alone(stored_set: Path) -> None:
@@ -56,21 +57,21 @@ def test_the_order_follows_from_the_seed_alone(stored_set: Path) -> None:
 
 def test_portions_of_a_step_are_parts_of_its_batch(stored_set: Path) -> None:
     stored = Stored(Data(shards=[stored_set]))
-    shape, whole = stored.plan(portion(5, 4), 16)
+    form, whole = stored.plan(portion(5, 4), 16)
     parts = [stored.plan(portion(5, 4, start, start + 2), 16) for start in (0, 2)]
-    assert [shape, shape] == [part[0] for part in parts]
+    assert [form, form] == [part[0] for part in parts]
     assert whole == parts[0][1] + parts[1][1]
 
 
 @given(st.lists(st.tuples(st.integers(30, 2000), st.integers(30, 2000)), min_size=1, max_size=40), st.integers(1, 7))
 def test_an_epoch_leaves_nothing_out_and_mixes_no_shapes(sizes: list[tuple[int, int]], batch: int) -> None:
     stored = object.__new__(Stored)
-    stored.items, stored.seed = [Item(str(i), size, {}) for i, size in enumerate(sizes)], 0
+    stored.items, stored.seed, stored._squares = [Item(str(i), size, {}) for i, size in enumerate(sizes)], 0, False
     batches = stored._draw_epoch(0, 512, batch, (1.0, 1.5, 0.5), 16)
     assert {number for _, numbers in batches for number in numbers} == set(range(len(sizes)))
     assert all(len(numbers) == batch for _, numbers in batches)
-    shapes = dict(enumerate(stored.shapes(Stage(until=1, size=512, batch=batch, aspects=[1.0, 1.5, 0.5]), 16)))
-    assert all(shapes[number] == shape for shape, numbers in batches for number in numbers)
+    forms = dict(enumerate(stored.forms(Stage(until=1, size=512, batch=batch, aspects=[1.0, 1.5, 0.5]), 16)))
+    assert all(forms[number] == form for form, numbers in batches for number in numbers)
 
 
 def test_the_published_fine_tuning_json(stored_set: Path, tmp_path: Path) -> None:

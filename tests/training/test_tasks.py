@@ -14,10 +14,11 @@ from step1x_edit.model.presets import PRESETS
 from step1x_edit.model.tensors import read_tensors
 from step1x_edit.model.weights import load_autoencoder, load_step1x_edit
 from step1x_edit.training.encoding import Encoders
-from step1x_edit.training.portions import portions
+from step1x_edit.training.portions import Portion, portions
 from step1x_edit.training.recipe import Recipe, read_recipe
 from step1x_edit.training.tasks import build_task
 from step1x_edit.training.tasks.autoencoder import reconstruction_loss
+from step1x_edit.training.tasks.edit import EditTask
 from step1x_edit.training.tasks.mllm import build_tokenizer
 from step1x_edit.training.trainer import train
 
@@ -72,13 +73,15 @@ def test_training_may_start_from_given_weights(tmp_path: Path, random_mini: Path
     assert all(torch.equal(started[name], given[name]) for name in given)
 
 
-@pytest.mark.parametrize(("aspects", "squares"), [("", True), ("aspects=[1.0],", True), ("aspects=[1.0, 1.5],", False)])
-def test_a_model_knows_the_proportions_that_it_was_trained_on(
-    aspects: str, squares: bool, tmp_path: Path, random_mini: Path, pictures: list[str]
+@pytest.mark.parametrize(("squares", "shape", "stretch"), [(True, (64, 64), 1.5), (False, (64, 48), 1.0)])
+def test_pictures_are_squeezed_to_squares_and_the_model_is_told_or_keep_their_proportions(
+    squares: bool, shape: tuple[int, int], stretch: float, tmp_path: Path, random_mini: Path, pictures: list[str]
 ) -> None:
-    stages = f"stages=[{{until=2, size=64, batch=2, {aspects} mixture={{tone_transfer=1}}}}]"
-    recipe = read("edit", pictures, *frozen(random_mini), stages)
-    assert build_task(recipe, CPU, tmp_path / "out").preset.squares is squares
+    stages = "stages=[{until=2, size=64, batch=2, aspects=[1.5], mixture={tone_transfer=1}}]"
+    task = build_task(read("edit", pictures, *frozen(random_mini), stages, f"model.squares={squares}".lower()), CPU, tmp_path / "out")
+    assert isinstance(task, EditTask) and task.preset.squares is squares
+    batch = task.batch(Portion(task.recipe.stages[0], 0, range(2), range(2)))
+    assert batch["source"].shape[:1:-1] == shape and batch["stretch_B"].tolist() == [stretch] * 2
 
 
 def test_triplets_that_are_used_again_say_the_same_in_a_run_that_was_stopped(

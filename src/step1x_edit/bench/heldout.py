@@ -15,7 +15,7 @@ from statistics import fmean, median
 import numpy as np
 
 from step1x_edit.data.stream import TripletStream
-from step1x_edit.data.triplet import Pixels, Triplet
+from step1x_edit.data.triplet import Pixels, Triplet, resize_pixels
 from step1x_edit.types import EditCategory
 
 OTHERS = 4
@@ -84,17 +84,21 @@ def shows_its_own(triplet: Triplet) -> bool:
     return any(subject["subject"] == photograph for subject in triplet.parameters["subjects"])
 
 
-def draw_cases(stream: TripletStream, per_category: int, suits: Callable[[Triplet], bool] | None = None) -> Iterator[Case]:
+def draw_cases(
+    stream: TripletStream, per_category: int, suits: Callable[[Triplet], bool] | None = None, aspect: float = 1.0
+) -> Iterator[Case]:
     """`per_category` cases of each of the stream's categories, by turns English and Chinese, in the order of the stream.
 
-    `suits` leaves triplets out; None takes all.
+    `suits` leaves triplets out; None takes all. `aspect` is width over height; the area is that of the stream's squares.
     """
+    stream, shape = stream.squeezed(aspect), (round(stream.size * aspect**0.5), round(stream.size / aspect**0.5))
     counts: dict[EditCategory, int] = dict.fromkeys(stream.categories, 0)
     index = 0
     while min(counts.values()) < per_category:
-        triplet = stream.sample(index)
+        triplet = stream.sample(index, max(shape)).resized(shape)
         if counts[triplet.category] < per_category and (suits is None or suits(triplet)):
-            yield Case(triplet, "zh" if counts[triplet.category] % 2 else "en", stream.others(index, OTHERS))
+            others = [resize_pixels(other, shape) for other in stream.others(index, OTHERS, max(shape))]
+            yield Case(triplet, "zh" if counts[triplet.category] % 2 else "en", others)
             counts[triplet.category] += 1
         index += 1
 

@@ -26,7 +26,7 @@ class Sprite:
         return self.alpha[..., 0] > 1 / 255
 
 
-def scale_subject(pixels: Pixels, side: int, *, mirrored: bool = False, light: float = 1.0) -> Sprite:
+def scale_subject(pixels: Pixels, side: int, *, mirrored: bool = False, light: float = 1.0, aspect: float = 1.0) -> Sprite:
     """Scale a subject so that its longer side has `side` pixels.
 
     Args:
@@ -34,8 +34,9 @@ def scale_subject(pixels: Pixels, side: int, *, mirrored: bool = False, light: f
         side: pixels, at least 1.
         mirrored: swap left and right.
         light: factor on the colours, around 1.
+        aspect: of the frame it is for, see `materials.Materials`: it is made so much narrower before its longer side is taken.
     """
-    height, width = pixels.shape[:2]
+    height, width = pixels.shape[0], pixels.shape[1] / aspect
     factor = side / max(height, width)
     shape = (max(1, round(width * factor)), max(1, round(height * factor)))
     scaled = cv2.resize(pixels, shape, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR).astype(np.float32) / 255
@@ -46,9 +47,13 @@ def scale_subject(pixels: Pixels, side: int, *, mirrored: bool = False, light: f
     return Sprite(np.clip(rgb * light, 0, 1), np.ascontiguousarray(alpha))
 
 
-def turn_sprite(sprite: Sprite, quarters: int) -> Sprite:
-    """Turn a sprite by `quarters` times 90 degrees, anticlockwise."""
-    return Sprite(np.ascontiguousarray(np.rot90(sprite.rgb, quarters)), np.ascontiguousarray(np.rot90(sprite.alpha, quarters)))
+def turn_sprite(sprite: Sprite, quarters: int, aspect: float = 1.0) -> Sprite:
+    """Turn a sprite by `quarters` times 90 degrees, anticlockwise, in a frame of this aspect; see `materials.Materials`."""
+    rgb, alpha = (np.ascontiguousarray(np.rot90(each, quarters)) for each in (sprite.rgb, sprite.alpha))
+    if quarters % 2 and aspect != 1:
+        shape = (max(1, round(alpha.shape[1] / aspect)), max(1, round(alpha.shape[0] * aspect)))
+        rgb, alpha = (cv2.resize(each, shape, interpolation=cv2.INTER_AREA).astype(np.float32) for each in (rgb, alpha))
+    return Sprite(rgb, alpha.reshape(*alpha.shape[:2], 1))
 
 
 def place_box(size: int, width: int, height: int, x: float, y: float, margin: float = MARGIN) -> tuple[int, int]:

@@ -36,11 +36,12 @@ def draw_word(word: str) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
 
 
-def letter(word: str, height: int, widest: int, colour: tuple[int, int, int]) -> Sprite:
-    """A word as a sprite of `height` pixels, or less where it would be wider than `widest`."""
+def letter(word: str, height: int, widest: int, colour: tuple[int, int, int], aspect: float = 1.0) -> Sprite:
+    """A word as a sprite of `height` pixels, or less where it would be wider than `widest`, in a frame of this aspect; see `Materials`."""
     mask = draw_word(word)
-    factor = min(height / mask.shape[0], widest / mask.shape[1])
-    shape = (max(1, round(mask.shape[1] * factor)), max(1, round(mask.shape[0] * factor)))
+    width = mask.shape[1] / aspect
+    factor = min(height / mask.shape[0], widest / width)
+    shape = (max(1, round(width * factor)), max(1, round(mask.shape[0] * factor)))
     alpha = cv2.resize(mask, shape, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR).astype(np.float32) / 255
     rgb = np.broadcast_to(np.array(colour, np.float32) / 255, (*alpha.shape, 3))
     return Sprite(rgb, alpha[..., None])

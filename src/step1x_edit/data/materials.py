@@ -106,22 +106,23 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Square:
-    """A square of a photograph, perhaps mirrored: all in its pixels."""
+class Window:
+    """A part of a photograph, perhaps mirrored: all in its pixels."""
 
     top: int
     left: int
-    side: int
+    height: int
+    width: int
     mirrored: bool
 
     def of(self, pixels: Pixels) -> Pixels:
         """What of a picture of the photograph's size lies in it."""
-        square = pixels[self.top : self.top + self.side, self.left : self.left + self.side]
-        return square[:, ::-1] if self.mirrored else square
+        part = pixels[self.top : self.top + self.height, self.left : self.left + self.width]
+        return part[:, ::-1] if self.mirrored else part
 
     def cut(self, pixels: Pixels, size: int) -> Pixels:
-        """The same, scaled to `size` pixels; a fresh array."""
-        shrink = self.side > size
+        """The same as a square of `size` pixels; a fresh array."""
+        shrink = min(self.height, self.width) > size
         return cv2.resize(self.of(pixels), (size, size), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC).astype(np.uint8)
 
 
@@ -136,6 +137,8 @@ class Materials:
         difficulty: 0 for one large subject, 1 for up to several small ones.
         enlargement: how much a photograph may be enlarged at most, as far as it is large enough at all.
         marked: those of the photographs that have a content.
+        aspect: width over height of the pictures. They are composed as squares, into which all is squeezed: what of a photograph is cut
+            out, and what is pasted; patterns over the whole frame stretch with it.
     """
 
     photographs: Sequence[Photograph]
@@ -144,9 +147,10 @@ class Materials:
     difficulty: float = 1.0
     enlargement: float = math.inf
     marked: Sequence[Photograph] = ()
+    aspect: float = 1.0
 
     def crop(self, rng: random.Random, size: int, photograph: Photograph | None = None) -> tuple[Pixels, Photograph]:
-        """Cut a random square of 40 to 100 % of the short side out of a photograph, perhaps mirrored, and scale it.
+        """Cut a random window of 40 to 100 % of what the photograph has room for, perhaps mirrored, and make it a square.
 
         Returns:
             uint8 [size, size, 3], a fresh array, and the photograph it is from.
@@ -154,8 +158,8 @@ class Materials:
         photo = photograph or rng.choice(self.photographs)
         return self._frame(rng, photo.pixels, size).cut(photo.pixels, size), photo
 
-    def frame_content(self, rng: random.Random, size: int, largest: float) -> tuple[Photograph, Square] | None:
-        """One of the `marked`, and a square of it with most of what it shows, which fills 3 % to `largest` of that; None without luck."""
+    def frame_content(self, rng: random.Random, size: int, largest: float) -> tuple[Photograph, Window] | None:
+        """One of the `marked`, and a window of it with most of what it shows, which fills 3 % to `largest` of that; None without luck."""
         photo = rng.choice(self.marked)
         assert photo.content is not None
         alpha = photo.content.alpha
@@ -163,7 +167,7 @@ class Materials:
         for _ in range(_TRIES):
             frame = self._frame(rng, photo.pixels, size)
             inside = float(frame.of(alpha).sum())
-            if inside >= MOST * whole and 0.03 <= inside / 255 / frame.side**2 <= largest:
+            if inside >= MOST * whole and 0.03 <= inside / 255 / (frame.height * frame.width) <= largest:
                 return photo, frame
         return None
 
@@ -171,12 +175,13 @@ class Materials:
         """Whether to edit what a photograph shows rather than paste something: half of the time, where anything is marked."""
         return bool(self.marked) and rng.random() < 0.5
 
-    def _frame(self, rng: random.Random, pixels: Pixels, size: int) -> Square:
+    def _frame(self, rng: random.Random, pixels: Pixels, size: int) -> Window:
         height, width = pixels.shape[:2]
-        side = max(8, round(min(height, width) * rng.uniform(0.4, 1.0)), round(size / self.enlargement))
-        side = min(side, height, width)
-        top, left = int(rng.random() * (height - side + 1)), int(rng.random() * (width - side + 1))
-        return Square(top, left, side, rng.random() < 0.5)
+        room = min(height, width / self.aspect)
+        high = min(max(8, round(room * rng.uniform(0.4, 1.0)), round(size / self.enlargement)), math.ceil(room))
+        wide = min(round(high * self.aspect), width)
+        top, left = int(rng.random() * (height - high + 1)), int(rng.random() * (width - wide + 1))
+        return Window(top, left, high, wide, rng.random() < 0.5)
 
 
 def read_materials(

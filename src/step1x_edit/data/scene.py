@@ -11,7 +11,7 @@ import numpy as np
 
 from step1x_edit.data.colours import COLOURS, name_colour
 from step1x_edit.data.compositing import Sprite, cast_shadow, paste, place_box, scale_subject
-from step1x_edit.data.materials import FAINT, Materials, Photograph, Square, Subject
+from step1x_edit.data.materials import FAINT, Materials, Photograph, Subject, Window
 from step1x_edit.data.triplet import Mask, Pixels
 from step1x_edit.data.vocabulary import KINDS, PLACES, with_article
 
@@ -93,7 +93,7 @@ def put_subject(
     subject = subject or rng.choice(materials.subjects)
     mirrored, shadow, x, y = rng.random() < 0.5, rng.random() < 0.3, rng.random(), rng.random()
     light = 1.0 if plain else 0.88 + 0.16 * float(background.mean()) / 255
-    sprite = scale_subject(subject.pixels, max(2, round(size * share)), mirrored=mirrored, light=light)
+    sprite = scale_subject(subject.pixels, max(2, round(size * share)), mirrored=mirrored, light=light, aspect=materials.aspect)
     height, width = sprite.alpha.shape[:2]
     left, top = place_box(size, width, height, x, y, 0.02)
     return Placed(subject, sprite, left, top, name_place(size, (left, top, left + width, top + height)), shadow and not plain)
@@ -118,19 +118,19 @@ class Shown:
 
     Attributes:
         photograph: all of it.
-        square: which part of it.
+        window: which part of it.
         pixels: that part, uint8 [S, S, 3].
         placed: the thing at its place: drawing it there again changes nothing.
     """
 
     photograph: Photograph
-    square: Square
+    window: Window
     pixels: Pixels
     placed: Placed
 
     def empty(self) -> Pixels:
         """The square without the thing: uint8 [S, S, 3]."""
-        return self.square.cut(self.photograph.emptied, len(self.pixels))
+        return self.window.cut(self.photograph.emptied, len(self.pixels))
 
 
 def find_content(rng: random.Random, materials: Materials, size: int, largest: float = 0.7) -> Shown | None:
@@ -145,10 +145,10 @@ def find_content(rng: random.Random, materials: Materials, size: int, largest: f
     found = materials.frame_content(rng, size, largest)
     if found is None:
         return None
-    photograph, square = found
+    photograph, window = found
     content = photograph.content
     assert content is not None
-    pixels, alpha = square.cut(photograph.pixels, size), square.cut(content.alpha, size)
+    pixels, alpha = window.cut(photograph.pixels, size), window.cut(content.alpha, size)
     alpha[alpha <= FAINT] = 0
     if not alpha.any():
         return None
@@ -160,7 +160,7 @@ def find_content(rng: random.Random, materials: Materials, size: int, largest: f
     colour = name_colour(inner[cover[..., 0] > 200])
     subject = Subject(photograph.name, multiplied, content.en, content.zh, content.kind, colour)
     placed = Placed(subject, sprite, left, top, name_place(size, (left, top, right, bottom)), pasted=False)
-    return Shown(photograph, square, pixels, placed)
+    return Shown(photograph, window, pixels, placed)
 
 
 def set_scene(rng: random.Random, materials: Materials, size: int) -> tuple[Pixels, Photograph, list[Placed]] | None:

@@ -16,7 +16,7 @@ from step1x_edit.data.compositing import grow
 from step1x_edit.data.draws import ChangedDraws
 from step1x_edit.data.instructions import CLAUSES, phrase
 from step1x_edit.data.makers import MAKERS
-from step1x_edit.data.materials import read_materials
+from step1x_edit.data.materials import Materials, read_materials
 from step1x_edit.data.split import Part, Split
 from step1x_edit.data.triplet import Draft, Mask, Pixels, Triplet
 from step1x_edit.errors import UsageError
@@ -146,11 +146,20 @@ class TripletStream:
                 return category, draft, region
         raise UsageError(f"No visible edit of the category {category} can be made from these pictures; add photographs or cut-outs.")
 
+    def squeezed(self, aspect: float) -> TripletStream:
+        """The same, of pictures `aspect` times as wide as high, squeezed into squares; see `Materials`. In them things have their form."""
+        return self._copy(dataclasses.replace(self.materials, aspect=aspect))
+
     def variant(self, *, size: int, mixture: Mapping[EditCategory, float] | None, difficulty: float) -> TripletStream:
         """Another stream over the same pictures in memory, as a curriculum needs; the arguments are the constructor's."""
+        other = self._copy(self.materials)
+        other._configure(size, mixture, difficulty)
+        return other
+
+    def _copy(self, materials: Materials) -> TripletStream:
         other = object.__new__(TripletStream)
         other.__dict__.update(self.__dict__)
-        other._configure(size, mixture, difficulty)
+        other.materials = materials
         return other
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -43,6 +44,22 @@ class Triplet:
     target_caption: str
     edit: str
     parameters: dict[str, Any] = field(default_factory=dict)
+
+    def resized(self, shape: tuple[int, int]) -> Triplet:
+        """The triplet at another size, and aspect ratio: squeezed, not cut, so that what is asked for stays in the picture and in place.
+
+        Args:
+            shape: width and height.
+        """
+        if self.source.shape[1::-1] == self.target.shape[1::-1] == shape:
+            return self
+        region = cv2.resize(self.region.view(np.uint8), shape, interpolation=cv2.INTER_NEAREST).view(np.bool_)
+        return replace(self, source=resize_pixels(self.source, shape), target=resize_pixels(self.target, shape), region=region)
+
+
+def resize_pixels(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
+    """A picture, uint8 [H, W, 3], with another width and height."""
+    return cv2.resize(pixels, shape, interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
 @dataclass(frozen=True)

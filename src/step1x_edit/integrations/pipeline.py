@@ -23,7 +23,7 @@ from step1x_edit.devices import choose_device, choose_dtype
 from step1x_edit.editor import Draw, Editor
 from step1x_edit.errors import UsageError
 from step1x_edit.flow.schedule import schedule, shift_for
-from step1x_edit.image_io import fit_size
+from step1x_edit.image_io import fit_form
 from step1x_edit.integrations.arrays import to_array, to_pictures
 from step1x_edit.memory import ALL_ON_DEVICE, Placement
 from step1x_edit.model.presets import PRESETS
@@ -201,7 +201,7 @@ class Step1XEditPipeline:
             return None
         preset = self.editor.preset
         shape = request.image.size if request.image else (1, 1)
-        width, height = fit_size(*shape, request.size or preset.size, preset.cell, preset.squares)
+        width, height = fit_form(*shape, request.size or preset.size, preset.cell, preset.squares).size
         steps = request.steps or preset.steps
         times = schedule(steps, shift_for(width * height // preset.cell**2, preset.schedule_low, preset.schedule_high))
 

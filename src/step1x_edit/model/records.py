@@ -16,10 +16,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Grid:
-    """How many rows and columns of tokens a picture has; tokens run row by row."""
+    """How many rows and columns of tokens a picture has; tokens run row by row.
+
+    `stretch_B` is how many times as wide as high a token's place is in each picture of a batch; None for 1, where none was squeezed.
+    """
 
     rows: int
     columns: int
+    stretch_B: Tensor | None = None
 
     @property
     def tokens(self) -> int:

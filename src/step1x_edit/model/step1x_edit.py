@@ -171,8 +171,9 @@ class Step1XEdit(DiT):
         references = [] if reference_grid is None else [reference_grid] if isinstance(reference_grid, Grid) else reference_grid
         pictures = [_grid_ids(grid, 0, 0), *(_grid_ids(each, kind * (i + 1), offset) for i, each in enumerate(references))]
         tokens = embedding.tokens_BLC
-        text = torch.zeros(1, tokens.shape[1], 3, device=tokens.device) if embedding.ids_BLA is None else embedding.ids_BLA
-        return torch.cat([text, torch.cat(pictures).to(tokens.device).expand(len(text), -1, -1)], dim=1)
+        text = torch.zeros(1, tokens.shape[1], 3) if embedding.ids_BLA is None else embedding.ids_BLA
+        rows = max(len(each) for each in (text, *pictures))
+        return torch.cat([each.to(tokens.device).expand(rows, -1, -1) for each in (text, *pictures)], dim=1)
 
     def initialise(self, seed: int, part: nn.Module | None = None) -> None:
         """Fill all weights, or those of one part, for training from scratch: linear layers by fan-in; gates, modulations and the last
@@ -196,6 +197,10 @@ class Step1XEdit(DiT):
 
 
 def _grid_ids(grid: Grid, kind: int, offset: int) -> Tensor:
-    rows = torch.arange(grid.rows).repeat_interleave(grid.columns) + offset
-    columns = torch.arange(grid.columns).repeat(grid.rows) + offset
-    return torch.stack([torch.full_like(rows, kind), rows, columns], dim=-1).float()
+    """[B or 1, N, 3]. Choice: distances in a squeezed picture are those of the picture itself, in units that leave its area as it is."""
+    rows = torch.arange(grid.rows).repeat_interleave(grid.columns).float().unsqueeze(0)
+    columns = torch.arange(grid.columns).repeat(grid.rows).float().unsqueeze(0)
+    if grid.stretch_B is not None:
+        unit_B1 = grid.stretch_B.float().cpu().sqrt().unsqueeze(1)
+        rows, columns = rows / unit_B1, columns * unit_B1
+    return torch.stack([torch.full_like(rows, kind), rows + offset, columns + offset], dim=-1)

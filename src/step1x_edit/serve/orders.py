@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from step1x_edit.errors import ImageError
-from step1x_edit.image_io import fit_size, read_size
+from step1x_edit.image_io import fit_form, read_size
 from step1x_edit.serve.addresses import Reader, holds_picture
 from step1x_edit.serve.limits import Limits
 from step1x_edit.serve.messages import Output, Ready, Task
@@ -181,7 +181,7 @@ class Clerk:
             sentence = f"n is {wishes.n}, of {each / 1e6:.3g} million pixels each; all results together may have {most / 1e6:g} million."
             raise Refusal(sentence, 400, "invalid_value", "n")
         area = wishes.model_size or model.size
-        drawn = tuple(fit_size(*size, area, model.cell, model.squares) for size in sizes)
+        drawn = tuple(fit_form(*size, area, model.cell, model.squares).size for size in sizes)
         make = partial(
             Task,
             kind=(bool(pictures), drawn, area, wishes.steps, wishes.guidance, wishes.guidance_limit, strength),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,7 +14,8 @@ from step1x_edit.data.split import Part, Split
 from step1x_edit.data.stream import TripletStream
 from step1x_edit.data.triplet import Triplet
 from step1x_edit.errors import UsageError
-from step1x_edit.image_io import fit_size
+from step1x_edit.image_io import Form, fit_form
+from step1x_edit.training.portions import Portion
 from step1x_edit.training.recipe import Data, Recipe, Stage
 
 
@@ -47,13 +46,14 @@ class Streams:
             difficulty=stage.difficulty,
         )
 
-    def triplets(self, stage: Stage, samples: Sequence[int], shape: tuple[int, int] | None = None) -> list[Triplet]:
-        """The stage's samples of these numbers; squares, or squeezed to `shape` (width, height)."""
+    def triplets(self, stage: Stage, samples: Sequence[int], forms: Sequence[Form] | None = None) -> list[Triplet]:
+        """The stage's samples of these numbers; squares, or each of its form."""
         stream, limit = self._streams[stage.until], self._data.limit
         numbers = [number % limit if limit else number for number in samples]
-        if shape is None:
+        if forms is None:
             return [stream.sample(number) for number in numbers]
-        return [squeeze(stream.sample(number, size=max(shape)), shape) for number in numbers]
+        pairs = zip(numbers, forms, strict=True)
+        return [stream.squeezed(form.aspect).sample(number, size=max(form.size)).resized(form.size) for number, form in pairs]
 
     def evaluated(self, stage: Stage, count: int, kept_out: bool) -> list[Triplet]:
         """So many triplets for evaluation: the first of those that are trained on, or others, of what is kept out of training."""
@@ -61,19 +61,12 @@ class Streams:
         return [stream.sample(number) for number in range(count)]
 
 
-def draw_shape(stage: Stage, seed: int, first: int, cell: int) -> tuple[int, int]:
-    """Width and height of the batch that begins with sample `first`: one of the stage's aspect ratios, multiples of `cell` pixels."""
-    aspect = random.Random(f"{seed}/shape/{first}").choice(stage.aspects or [1.0])
-    return fit_size(round(1000 * aspect), 1000, stage.size, cell)
-
-
-def squeeze(triplet: Triplet, shape: tuple[int, int]) -> Triplet:
-    """The triplet at another aspect ratio. Choice: squeezed, not cut, so that what is asked for stays in the picture and in place."""
-    if triplet.source.shape[1::-1] == triplet.target.shape[1::-1] == shape:
-        return triplet
-    source, target = (cv2.resize(picture, shape, interpolation=cv2.INTER_AREA) for picture in (triplet.source, triplet.target))
-    region = cv2.resize(triplet.region.view(np.uint8), shape, interpolation=cv2.INTER_NEAREST).view(np.bool_)
-    return dataclasses.replace(triplet, source=source.astype(np.uint8), target=target.astype(np.uint8), region=region)
+def draw_forms(portion: Portion, seed: int, cell: int, squares: bool) -> list[Form]:
+    """The form of each sample: one of the stage's aspect ratios, of its own where all are squeezed to squares, else one for the batch."""
+    stage = portion.stage
+    sources = portion.samples if squares else [portion.first] * len(portion.samples)
+    aspects = [random.Random(f"{seed}/shape/{source}").choice(stage.aspects or [1.0]) for source in sources]
+    return [fit_form(round(1000 * aspect), 1000, stage.size, cell, squares) for aspect in aspects]
 
 
 def to_tensor(pictures: Sequence[np.ndarray]) -> Tensor:

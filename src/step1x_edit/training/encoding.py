@@ -29,7 +29,7 @@ from step1x_edit.model.presets import Preset
 from step1x_edit.model.records import Embedding, Grid
 from step1x_edit.model.tensors import TensorFiles, write_tensors
 from step1x_edit.model.weights import find_autoencoder, find_mllm, load_autoencoder
-from step1x_edit.training.batches import squeeze, to_range, to_tensor
+from step1x_edit.training.batches import to_range, to_tensor
 from step1x_edit.training.portions import Portion, round_of
 from step1x_edit.training.processes import Processes
 from step1x_edit.training.recipe import Recipe
@@ -115,7 +115,7 @@ class Cache:
         return self._folder / name[:2] / f"{name}.safetensors"
 
     def _write(self, item: Item, shape: Shape) -> None:
-        triplet = squeeze(item.read(), shape)
+        triplet = item.read().resized(shape)
         source, target = (to_tensor([picture]).to(self._encoders.device) for picture in (triplet.source, triplet.target))
         latents = self._encoders.latents(source, target)
         tensors = {"source": latents[0], "target": latents[1]}
@@ -166,8 +166,8 @@ def pictures_of(triplets: Sequence[Triplet]) -> dict[str, Any]:
     return {"source": to_tensor([t.source for t in triplets]), "target": to_tensor([t.target for t in triplets])}
 
 
-def split_latents(latents: Tensor, preset: Preset) -> tuple[Tensor, Tensor, Grid]:
+def split_latents(latents: Tensor, preset: Preset, stretch_B: Tensor) -> tuple[Tensor, Tensor, Grid]:
     """Latents [2 B, Z, h, w], sources first -> tokens of sources and of targets [B, N, D], and their grid."""
     rows, columns = (side // preset.patch for side in latents.shape[-2:])
     reference, latent = pack(latents, preset.patch).chunk(2)
-    return reference, latent, Grid(rows, columns)
+    return reference, latent, Grid(rows, columns, stretch_B)

@@ -18,6 +18,7 @@ from step1x_edit.data.triplet import Triplet
 from step1x_edit.flow.packing import pack, unpack
 from step1x_edit.flow.sampler import sample
 from step1x_edit.flow.schedule import schedule, shift_for
+from step1x_edit.image_io import Form
 from step1x_edit.model.records import Embedding, Grid
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.training.batches import to_range, to_tensor
@@ -29,16 +30,17 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class Example:
-    """A triplet to be edited, with the instruction, and its embedding where it is kept on disk."""
+    """A triplet to be edited, with the instruction, how much it is squeezed, and its embedding where it is kept on disk."""
 
     triplet: Triplet
     instruction: str
+    stretch: float
     embedding: Embedding | None
 
     @classmethod
-    def of(cls, triplet: Triplet, embedding: Embedding | None) -> Example:
-        """With the English instruction, or the Chinese one where there is no other."""
-        return cls(triplet, triplet.instruction_en or triplet.instruction_zh, embedding)
+    def of(cls, triplet: Triplet, form: Form, embedding: Embedding | None = None) -> Example:
+        """A triplet given that form, with the English instruction, or the Chinese one where there is no other."""
+        return cls(triplet.resized(form.size), triplet.instruction_en or triplet.instruction_zh, form.stretch, embedding)
 
 
 def evaluate(
@@ -76,7 +78,7 @@ def _edit(editor: Step1XEdit, encoders: Encoders, example: Example, steps: int |
     embedding = example.embedding or encoders.mllm.encode([Image.fromarray(example.triplet.source)], [example.instruction])
     embedding = embedding.to(device)
     latent = encoders.autoencoder.encode(to_range(source)).float()
-    grid = Grid(latent.shape[-2] // preset.patch, latent.shape[-1] // preset.patch)
+    grid = Grid(latent.shape[-2] // preset.patch, latent.shape[-1] // preset.patch, torch.tensor([example.stretch]))
     reference = pack(latent, preset.patch)
     noise = torch.randn(reference.shape, generator=torch.Generator().manual_seed(seed)).to(device)
     times = schedule(steps or preset.steps, shift_for(grid.tokens, preset.schedule_low, preset.schedule_high))

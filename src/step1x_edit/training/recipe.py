@@ -6,7 +6,7 @@ Unknown keys are errors. The resolved recipe is written into the run's folder, s
 from __future__ import annotations
 
 import tomllib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -33,7 +33,7 @@ class Stage(_Section):
     `mixture` gives the share of each category (any positive numbers); `size` the side in pixels of the square with the pictures' area;
     `difficulty` 0..1 goes from one large subject to several small ones; `aspects` are widths over heights, of which each batch of the
     editor takes one by chance; squares by default. Pictures that are read from disk have categories, difficulty and proportions of their
-    own, and are put into the nearest of the aspect ratios, by default nine from 1:2 to 2:1, or squares where the model knows no others.
+    own, and are put into the nearest of the aspect ratios, by default nine from 1:2 to 2:1.
 
     `batch` samples make a step, on however many devices; each computes at most `micro_batch` of them at once and adds up the gradients.
 
@@ -93,11 +93,13 @@ class Model(_Section):
     be a text-to-image model of FLUX layout, in its own files or a diffusers folder; the connector is then new. Of a start with fewer
     blocks the DiT goes on deeper: the further blocks are new and begin by changing nothing.
 
-    `dit` gives the DiT other sizes than the preset has, by the names of `model.presets.DiTConfig`.
+    `dit` gives the DiT other sizes than the preset has, by the names of `model.presets.DiTConfig`, and `squares` says whether all pictures
+    are squeezed to squares, where that is not as in the preset.
     """
 
     preset: str = "mini"
     dit: dict[str, Any] = {}
+    squares: bool | None = None
     autoencoder: Path | None = None
     mllm: Path | None = None
     start: Path | None = None
@@ -110,8 +112,9 @@ class Model(_Section):
         return preset
 
     def sizes(self) -> Preset:
-        """The preset with the DiT's sizes; raises WeightsError where they make no model."""
+        """The preset with the DiT's sizes, and squares or none; raises WeightsError where the sizes make no model."""
         row = PRESETS[self.preset]
+        row = row if self.squares is None else replace(row, squares=self.squares)
         return read_sizes(row, "The recipe's [model.dit]", dit={**asdict(row.dit), **self.dit}) if self.dit else row
 
 

@@ -18,16 +18,13 @@ from pathlib import Path
 from step1x_edit.data.shards import Record, list_shards, split_caption, unpack
 from step1x_edit.data.triplet import Triplet
 from step1x_edit.errors import ImageError, UsageError
-from step1x_edit.image_io import fit_size, read_size
+from step1x_edit.image_io import Form, fit_form, read_size
 from step1x_edit.training.portions import Portion
 from step1x_edit.training.recipe import Data, Stage
 from step1x_edit.types import EditCategory
 
 ASPECTS = (1.0, 4 / 3, 3 / 4, 3 / 2, 2 / 3, 16 / 9, 9 / 16, 2.0, 0.5)
 """Widths over heights of the buckets, where a stage names none."""
-
-SQUARES = (1.0,)
-"""The same for a model that knows no other proportions."""
 
 HEAD = 256 * 1024
 """Bytes of a picture's file in which its size is looked for first; of few formats the whole file is needed."""
@@ -60,13 +57,13 @@ class Item:
 class Stored:
     """All items of a recipe's data, and the batches that they are drawn in."""
 
-    def __init__(self, data: Data, keep_out: int = 0, aspects: Sequence[float] = ASPECTS) -> None:
+    def __init__(self, data: Data, keep_out: int = 0, squares: bool = False) -> None:
         """Read what there is.
 
         Args:
             data: the recipe's section.
             keep_out: so many items, spread evenly, are for evaluation and not trained on.
-            aspects: widths over heights of a stage that names none.
+            squares: whether the buckets tell how much a picture is squeezed to a square, as the model knows no other sizes.
         """
         items = [item for folder in data.shards for item in _read_shards(folder)]
         items += [item for file in data.pairs for item in _read_pairs(file)]
@@ -76,36 +73,34 @@ class Stored:
         out = {len(items) * i // keep_out for i in range(keep_out)}
         self.heldout = [item for i, item in enumerate(items) if i in out]
         self.items = [item for i, item in enumerate(items) if i not in out]
-        self.seed, self._aspects = data.seed, tuple(aspects)
+        self.seed, self._squares = data.seed, squares
         self._epoch = lru_cache(maxsize=4)(self._draw_epoch)
 
-    def plan(self, portion: Portion, cell: int) -> tuple[tuple[int, int], list[Item]]:
-        """Width and height of a portion's pictures, and which items they are."""
+    def plan(self, portion: Portion, cell: int) -> tuple[Form, list[Item]]:
+        """The form of a portion's pictures, and which items they are."""
         stage = portion.stage
-        key = (stage.size, stage.batch, tuple(stage.aspects or self._aspects), cell)
+        key = (stage.size, stage.batch, tuple(stage.aspects or ASPECTS), cell)
         epoch, place = divmod(portion.step, len(self._epoch(0, *key)))
-        shape, numbers = self._epoch(epoch, *key)[place]
-        return shape, [self.items[numbers[position]] for position in portion.positions]
+        form, numbers = self._epoch(epoch, *key)[place]
+        return form, [self.items[numbers[position]] for position in portion.positions]
 
-    def shapes(self, stage: Stage, cell: int, items: Sequence[Item] | None = None) -> list[tuple[int, int]]:
-        """Width and height that each item has in a stage."""
-        buckets = [fit_size(round(1000 * aspect), 1000, stage.size, cell) for aspect in stage.aspects or self._aspects]
-        return [min(buckets, key=lambda b: abs(math.log(b[0] / b[1] * i.size[1] / i.size[0]))) for i in items or self.items]
+    def forms(self, stage: Stage, cell: int, items: Sequence[Item] | None = None) -> list[Form]:
+        """The form that each item has in a stage."""
+        buckets = [fit_form(round(1000 * aspect), 1000, stage.size, cell, self._squares) for aspect in stage.aspects or ASPECTS]
+        return [min(buckets, key=lambda b: abs(math.log(b.aspect * i.size[1] / i.size[0]))) for i in items or self.items]
 
-    def _draw_epoch(
-        self, epoch: int, size: int, batch: int, aspects: tuple[float, ...], cell: int
-    ) -> list[tuple[tuple[int, int], list[int]]]:
-        """Batches, each of one shape. The last one of a bucket is filled up from its beginning, so that nothing is left out."""
+    def _draw_epoch(self, epoch: int, size: int, batch: int, aspects: tuple[float, ...], cell: int) -> list[tuple[Form, list[int]]]:
+        """Batches, each of one form. The last one of a bucket is filled up from its beginning, so that nothing is left out."""
         stage = Stage(until=1, size=size, batch=batch, aspects=list(aspects))
-        buckets: dict[tuple[int, int], list[int]] = {}
-        for number, shape in enumerate(self.shapes(stage, cell)):
-            buckets.setdefault(shape, []).append(number)
+        buckets: dict[Form, list[int]] = {}
+        for number, form in enumerate(self.forms(stage, cell)):
+            buckets.setdefault(form, []).append(number)
         rng, batches = random.Random(f"{self.seed}/{epoch}"), []
-        for shape, numbers in sorted(buckets.items()):
+        for form, numbers in sorted(buckets.items()):
             rng.shuffle(numbers)
             count = -(-len(numbers) // batch)
             filled = [numbers[i % len(numbers)] for i in range(count * batch)]
-            batches += [(shape, filled[i * batch : (i + 1) * batch]) for i in range(count)]
+            batches += [(form, filled[i * batch : (i + 1) * batch]) for i in range(count)]
         rng.shuffle(batches)
         return batches
 

@@ -38,7 +38,7 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     if there:
         sprite = there[0].sprite
     else:
-        sprite = scale_subject(subject.pixels, round(size * share))
+        sprite = scale_subject(subject.pixels, round(size * share), aspect=materials.aspect)
     height, width = sprite.alpha.shape[:2]
     left, top = place_box(size, width, height, *PLACES[place][2:])
     added = Placed(subject, sprite, left, top, place)

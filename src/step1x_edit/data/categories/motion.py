@@ -38,7 +38,7 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     before = put_subject(rng, materials, background, share, plain=True)
     before = Placed(before.subject, before.sprite, before.left, before.top, before.place)
     reference, reference_zh, short = refer(rng, before, ())
-    moved = _move(rng, before, way, size)
+    moved = _move(rng, before, way, size, materials.aspect)
     if moved is None:
         return None
     after, clauses, english, chinese, edit = moved
@@ -57,7 +57,9 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     )
 
 
-def _move(rng: random.Random, before: Placed, way: str, size: int) -> tuple[Placed, str, dict[str, str], dict[str, str], str] | None:
+def _move(
+    rng: random.Random, before: Placed, way: str, size: int, aspect: float
+) -> tuple[Placed, str, dict[str, str], dict[str, str], str] | None:
     """Carry out one kind of motion: the subject afterwards, the family of clauses, its fields, and the canonical edit."""
     sprite = before.sprite
     if way == "place":
@@ -78,7 +80,7 @@ def _move(rng: random.Random, before: Placed, way: str, size: int) -> tuple[Plac
         mirrored = Sprite(sprite.rgb[:, ::-1], sprite.alpha[:, ::-1])
         return Placed(before.subject, mirrored, before.left, before.top, before.place), "motion mirror", {}, {}, "mirror {subject}"
     if way in _TURNS:
-        return _centre(before, turn_sprite(sprite, _TURNS[way]), size), f"motion {way}", {}, {}, f"{way} {{subject}}"
+        return _centre(before, turn_sprite(sprite, _TURNS[way], aspect), size), f"motion {way}", {}, {}, f"{way} {{subject}}"
     side = max(sprite.alpha.shape[:2]) * (GROWTH if way == "larger" else 1 / GROWTH)
     return _centre(before, _rescale(sprite, round(side)), size), f"motion {way}", {}, {}, f"{way} {{subject}}"
 

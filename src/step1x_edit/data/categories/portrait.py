@@ -112,7 +112,7 @@ def _dress(rng: random.Random, materials: Materials, size: int, hat_name: str) -
     top = round(size * 0.96) - height
     wearer = Placed(wearer.subject, wearer.sprite, wearer.left, top, "bottom")
     hat_subject = next(subject for subject in materials.known if subject.name == hat_name)
-    hat = scale_subject(hat_subject.pixels, max(4, round(width * 0.6)))
+    hat = scale_subject(hat_subject.pixels, max(4, round(width * 0.6)), aspect=materials.aspect)
     hat_height, hat_width = hat.alpha.shape[:2]
     worn = Placed(hat_subject, hat, wearer.left + (width - hat_width) // 2, top - round(hat_height * 0.75), "top")
     if worn.top < 0:

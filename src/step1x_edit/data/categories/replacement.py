@@ -38,7 +38,7 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     if subject.en == first.subject.en or any(subject.en == other.subject.en for other in others):
         return None
     left, top, right, bottom = first.box
-    sprite = scale_subject(subject.pixels, max(right - left, bottom - top))
+    sprite = scale_subject(subject.pixels, max(right - left, bottom - top), aspect=materials.aspect)
     height, width = sprite.alpha.shape[:2]
     second = Placed(
         subject,

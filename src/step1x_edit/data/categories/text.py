@@ -34,13 +34,13 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     base, plate_mask = _lay_plate(background, plate, height, place)
     source, target = base.copy(), base.copy()
     if way != "add":
-        touched = _write(source, word, ink, height, place)
+        touched = _write(source, word, ink, height, place, materials.aspect)
     else:
         touched = np.zeros((size, size), np.bool_)
     colour = new_ink if way == "recolour" else ink
     shown = {"replace": other, "recolour": word, "add": word}.get(way)
     if shown:
-        touched = touched | _write(target, shown, colour, height, place)
+        touched = touched | _write(target, shown, colour, height, place, materials.aspect)
     if way == "remove" and plate is not None and rng.random() < 0.5:
         target, touched, way = background.copy(), plate_mask, "remove sign"
     caption = f"{photograph.caption}, with {with_article(f'{plate} sign')}" if plate else photograph.caption
@@ -83,10 +83,10 @@ def _choose_inks(background: Pixels, plate: str | None) -> tuple[str, ...]:
     return _DARK if background.mean() > 120 else _LIGHT
 
 
-def _write(canvas: Pixels, word: str, ink: str, height: int, place: str) -> Mask:
+def _write(canvas: Pixels, word: str, ink: str, height: int, place: str, aspect: float) -> Mask:
     """Write a word into the canvas, in place, around the middle of where a word of that height goes."""
     size = canvas.shape[0]
-    sprite = letter(word, height, round(size * 0.84), COLOURS[ink].rgb)
+    sprite = letter(word, height, round(size * 0.84), COLOURS[ink].rgb, aspect)
     real_height, width = sprite.alpha.shape[:2]
     left, top = _locate(size, width, height, place)
     return paste(canvas, sprite, left, top + (height - real_height) // 2)

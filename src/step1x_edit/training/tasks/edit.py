@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from step1x_edit.flow.objective import draw_times, flow_loss, interpolate, weigh_by_change
+from step1x_edit.image_io import Form, fit_form
 from step1x_edit.model.mllm import PREFIX_FILE
 from step1x_edit.model.records import Embedding
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.tensors import write_whole
 from step1x_edit.model.weights import AUTOENCODER_FILE, MLLM_FOLDER, load_preset, save_folder, save_model
 from step1x_edit.training import adapters
-from step1x_edit.training.batches import Streams, draw_shape, instruction_of, squeeze, to_device
+from step1x_edit.training.batches import Streams, draw_forms, instruction_of, to_device
 from step1x_edit.training.counting import count_step
 from step1x_edit.training.encoding import Cache, Encoders, Rounds, collate, pictures_of, split_latents, to_dict
 from step1x_edit.training.evaluation import Example, evaluate
@@ -33,7 +33,7 @@ from step1x_edit.training.processes import Processes
 from step1x_edit.training.recipe import Recipe, Stage
 from step1x_edit.training.sharding import is_sharded
 from step1x_edit.training.starting import blocks_of, build_editor, fill_editor
-from step1x_edit.training.stored import ASPECTS, SQUARES, Stored
+from step1x_edit.training.stored import Stored
 
 
 class EditTask:
@@ -41,14 +41,13 @@ class EditTask:
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         row = recipe.model.sizes()
-        row = replace(row, squares=row.squares and set(recipe.stages[-1].aspects or SQUARES) == set(SQUARES))
         start = recipe.model.start
         preset = load_preset(start, row) if recipe.adapter is not None and start is not None and start.is_dir() else row
         self.recipe, self.preset, self.device = recipe, preset, device
         evaluation = recipe.evaluation
         self.streams = Streams(recipe.data, recipe.stages) if recipe.data.photos else None
         kept_out = evaluation.count if evaluation.every and evaluation.heldout else 0
-        self.stored = None if self.streams else Stored(recipe.data, kept_out, SQUARES if preset.squares else ASPECTS)
+        self.stored = None if self.streams else Stored(recipe.data, kept_out, preset.squares)
         self.encoders = Encoders(recipe, preset, device)
         self.cache = Cache(recipe.data.cache, self.encoders) if recipe.data.cache else None
         self.rounds = Rounds()
@@ -66,7 +65,8 @@ class EditTask:
             return
         stages = {(s.size, tuple(s.aspects or ())): s for s in self.recipe.stages}.values()
         items = [*self.stored.items, *self._evaluated_items()]
-        wanted = [pair for stage in stages for pair in zip(items, self.stored.shapes(stage, self.preset.cell, items), strict=True)]
+        cell, stored = self.preset.cell, self.stored
+        wanted = [(item, f.size) for stage in stages for item, f in zip(items, stored.forms(stage, cell, items), strict=True)]
         self.cache.compute(wanted, processes)
         self.encoders.drop()
 
@@ -77,36 +77,42 @@ class EditTask:
     def batch(self, portion: Portion) -> dict[str, Any]:
         """uint8 pictures [B, 3, H, W] and the MLLM's inputs, or latents and embedding, or which triplets are used again.
 
-        The share `dropout` of the instructions is empty.
+        The share `dropout` of the instructions is empty. Beside them, how much the pictures are squeezed.
         """
         if portion.stage.repeats > 1:
             first = first_use(portion)
-            return {"first": first, "made": self._draw(portion) if first is portion else None}
+            return {"first": first, "made": self._draw(portion) if first is portion else None, "stretch_B": _stretch(self._forms(first))}
         return self._draw(portion)
 
     def _draw(self, portion: Portion) -> dict[str, Any]:
         dropped = [random.Random(f"{self.recipe.seed}/drop/{n}").random() < self.recipe.dropout for n in portion.samples]
         cell = self.preset.cell
         if self.streams is not None:
-            shape = draw_shape(portion.stage, self.recipe.seed, portion.first, cell)
-            triplets = self.streams.triplets(portion.stage, portion.samples, shape)
+            forms = self._forms(portion)
+            triplets = self.streams.triplets(portion.stage, portion.samples, forms)
         else:
             assert self.stored is not None
-            shape, items = self.stored.plan(portion, cell)
+            form, items = self.stored.plan(portion, cell)
+            forms = [form] * len(items)
             if self.cache is not None:
                 texts = ["empty" if drop else ("en", "zh")[n % 2] for n, drop in zip(portion.samples, dropped, strict=True)]
-                read = [self.cache.read(item, shape, text) for item, text in zip(items, texts, strict=True)]
+                read = [self.cache.read(item, form.size, text) for item, text in zip(items, texts, strict=True)]
                 latents = torch.stack([source for source, _, _ in read] + [target for _, target, _ in read])
-                return {"latents": latents, "embedding": to_dict(collate([embedding for _, _, embedding in read]))}
-            triplets = [squeeze(item.read(), shape) for item in items]
+                embedding = to_dict(collate([embedding for _, _, embedding in read]))
+                return {"latents": latents, "embedding": embedding, "stretch_B": _stretch(forms)}
+            triplets = [item.read().resized(form.size) for item in items]
         instructions = ["" if drop else instruction_of(t, n) for t, n, drop in zip(triplets, portion.samples, dropped, strict=True)]
         message = self.encoders.mllm.prepare([Image.fromarray(t.source) for t in triplets], instructions)
-        return {**pictures_of(triplets), "message": message}
+        return {**pictures_of(triplets), "message": message, "stretch_B": _stretch(forms)}
+
+    def _forms(self, portion: Portion) -> list[Form]:
+        """Of triplets that are made on the way."""
+        return draw_forms(portion, self.recipe.seed, self.preset.cell, self.preset.squares)
 
     def loss(self, batch: dict[str, Any], draws: Sequence[torch.Generator]) -> Tensor:
         """Velocity loss at random times; see `flow.objective`."""
         latents, embedding = self._encode(batch)
-        reference, latent, grid = split_latents(latents, self.preset)
+        reference, latent, grid = split_latents(latents, self.preset, batch["stretch_B"])
         times = self.recipe.timesteps
         draw = partial(draw_times, 1, **times.model_dump(), device=latent.device)
         t = torch.cat([draw(generator=generator) for generator in draws])
@@ -149,14 +155,14 @@ class EditTask:
         stage, count = self.recipe.stages[-1], self.recipe.evaluation.count
         if self.streams is not None:
             triplets = self.streams.evaluated(stage, count, self.recipe.evaluation.heldout)
-            shape = draw_shape(stage.model_copy(update={"aspects": None}), 0, 0, self.preset.cell)
-            return [Example.of(squeeze(triplet, shape), None) for triplet in triplets]
+            form = fit_form(1, 1, stage.size, self.preset.cell, self.preset.squares)
+            return [Example.of(triplet, form) for triplet in triplets]
         assert self.stored is not None
         items = self._evaluated_items()
         found = []
-        for item, shape in zip(items, self.stored.shapes(stage, self.preset.cell, items), strict=True):
-            embedding = self.cache.read(item, shape, "en")[2] if self.cache is not None else None
-            found.append(Example.of(squeeze(item.read(), shape), embedding))
+        for item, form in zip(items, self.stored.forms(stage, self.preset.cell, items), strict=True):
+            embedding = self.cache.read(item, form.size, "en")[2] if self.cache is not None else None
+            found.append(Example.of(item.read(), form, embedding))
         return found
 
     def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
@@ -169,6 +175,10 @@ class EditTask:
             write_whole(folder / AUTOENCODER_FILE, partial(shutil.copyfile, self.encoders.autoencoder_file))
         if not (folder / MLLM_FOLDER).exists():
             save_folder(folder / MLLM_FOLDER, partial(_copy_mllm, self.encoders))
+
+
+def _stretch(forms: Sequence[Form]) -> Tensor:
+    return torch.tensor([form.stretch for form in forms])
 
 
 def _copy_mllm(encoders: Encoders, folder: Path) -> None:
