@@ -228,9 +228,11 @@ def test_a_preview_shows_each_of_a_batch(editor: Editor, draw_scene: Callable[..
 def test_pictures_of_any_proportions_are_squeezed_to_one_square(editor: Editor, draw_scene: Callable[..., Image.Image]) -> None:
     requests = [EditRequest(draw_scene(*size), "make it night") for size in ((300, 100), (100, 200))]
     assert editor.kind(requests[0]) == editor.kind(requests[1])
-    for size, drawing in zip(((208, 64), (80, 176)), editor.draw_batch(requests), strict=True):
+    for size, request, drawing in zip(((208, 64), (80, 176)), requests, editor.draw_batch(requests), strict=True):
         assert drawing.drawn.shape == (3, 128, 128)
         assert drawing.finish().raw.size == size
+        (alone,) = editor.draw_batch([request])
+        torch.testing.assert_close(drawing.drawn, alone.drawn, atol=0.01, rtol=0)  # each is told its own proportions
 
 
 def test_a_batch_is_of_one_kind(editor: Editor, draw_scene: Callable[..., Image.Image]) -> None:

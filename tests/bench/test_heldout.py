@@ -82,6 +82,13 @@ def test_cases_are_drawn_evenly_and_always_the_same(stream_of_three: TripletStre
     assert [c.triplet.parameters for c in cases] == [c.triplet.parameters for c in again]
 
 
+def test_cases_may_have_any_proportions(stream_of_three: TripletStream) -> None:
+    for case in draw_cases(stream_of_three, 2, aspect=1.5):
+        height, width = case.triplet.source.shape[:2]
+        assert width / height == pytest.approx(1.5, rel=0.03) and width * height == pytest.approx(stream_of_three.size**2, rel=0.03)
+        assert all(other.shape == case.triplet.source.shape for other in case.others)
+
+
 def test_cases_may_be_of_things_photographed_where_they_stand() -> None:
     cases = list(draw_cases(draw_stream("marked", dict.fromkeys(MARKED, 1.0)), 4, shows_its_own))
     assert Counter(case.triplet.category for case in cases) == dict.fromkeys(MARKED, 4)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from step1x_edit.data.compositing import Sprite, grow, paste, place_box, scale_subject, turn_sprite
+from step1x_edit.data.lettering import letter
 from step1x_edit.data.materials import Subject
 from step1x_edit.data.shapes import SHAPES, draw_shape
 
@@ -61,6 +62,25 @@ def test_four_quarter_turns_are_none() -> None:
     turned = turn_sprite(turn_sprite(turn_sprite(turn_sprite(sprite, 1), 1), 1), 1)
     assert np.array_equal(turned.rgb, sprite.rgb)
     assert turn_sprite(sprite, 1).alpha.shape == (9, 5, 1)
+
+
+@pytest.mark.parametrize("aspect", [0.5, 1.5, 2.0])
+def test_in_a_squeezed_frame_things_have_their_form_once_it_is_stretched(aspect: float) -> None:
+    circle = scale_subject(draw_shape("circle", "red").pixels, 120, aspect=aspect)
+    word = letter("STOP", 120, 1000, (0, 0, 0), aspect)
+    for sprite, natural in ((circle, 1.0), (word, letter("STOP", 120, 1000, (0, 0, 0)).alpha.shape[1] / 120)):
+        height, width = sprite.alpha.shape[:2]
+        assert aspect * width / height == pytest.approx(natural, rel=0.02)
+    assert max(circle.alpha.shape[:2]) == 120
+
+
+def test_a_quarter_turn_in_a_squeezed_frame_exchanges_the_sides_of_the_thing_itself() -> None:
+    sprite = scale_subject(draw_shape("cross", "red").pixels[:, :100], 60, aspect=1.5)
+    height, width = sprite.alpha.shape[:2]
+    turned = turn_sprite(sprite, 1, 1.5)
+    assert turned.alpha.shape[0] == pytest.approx(width * 1.5, abs=1)
+    assert turned.alpha.shape[1] == pytest.approx(height / 1.5, abs=1)
+    assert turn_sprite(sprite, 2, 1.5).alpha.shape == sprite.alpha.shape
 
 
 def test_grow_dilates_by_two_pixels() -> None:

@@ -68,6 +68,15 @@ def test_triplets_of_each_category_are_exact(stream: TripletStream, category: Ed
     assert len(edits) > 10 or category is EditCategory.PORTRAIT_EDITING
 
 
+@pytest.mark.parametrize("category", list(EditCategory))
+def test_triplets_for_wide_and_high_pictures_are_exact(stream: TripletStream, category: EditCategory) -> None:
+    one = stream.variant(size=97, mixture={category: 1}, difficulty=0.5)
+    assert digest(one.squeezed(1.0).sample(3)) == digest(one.sample(3))
+    for aspect in (0.5, 1.5):
+        for index in range(8):
+            check(one.squeezed(aspect).sample(index), 97)
+
+
 @settings(max_examples=40, deadline=None)
 @given(index=st.integers(-(2**70), 2**70), size=st.integers(32, 150))
 def test_any_index_and_size(stream: TripletStream, index: int, size: int) -> None:

@@ -30,6 +30,17 @@ def test_ids_are_text_then_noise_then_reference(tiny_model: Model, embedding: Em
     assert tiny_model(name).ids(embedding, GRID, reference_grid).tolist() == [expected]
 
 
+def test_ids_of_squeezed_pictures_have_the_distances_of_the_pictures(tiny_model: Model, embedding: Embedding, draw: Draw) -> None:
+    model, noisy = tiny_model("mini"), draw(2, 6, 16)
+    both = replace(GRID, stretch_B=torch.tensor([4.0, 1.0]))
+    wide, plain = model.ids(embedding, both, both)
+    assert plain.tolist() == model.ids(embedding, GRID, GRID)[0].tolist()
+    torch.testing.assert_close(wide, plain * torch.tensor([1, 0.5, 2]))
+    told, untold = model(noisy, noisy, embedding, T, both), model(noisy, noisy, embedding, T, GRID)
+    torch.testing.assert_close(told[1], untold[1])
+    assert (told[0] - untold[0]).abs().max() > 1e-4
+
+
 def test_ids_of_the_text_may_come_with_it(tiny_model: Model, embedding: Embedding, draw: Draw) -> None:
     given = replace(embedding, ids_BLA=draw(2, 7, 3))
     ids = tiny_model("v1.2").ids(given, GRID, GRID)
