@@ -159,7 +159,7 @@ class Preset(_Strict):
         prediction: what the network's output means: "velocity"; "reference_change", the difference of picture and reference; or
             "reference_blend", that and, in patch**2 further channels, how much of the reference goes from each latent pixel.
         steps, guidance, size: defaults; size is the side in pixels of the square with the picture's area.
-        squares: pictures are squeezed to such squares, since it knows no other proportions.
+        squares: pictures are squeezed to such squares, and the rope ids tell how much; see `Grid.stretch_B`.
         guidance_limit: guidance is limited in length where t is above this; None never.
         schedule_low, schedule_high: (picture tokens, shift exponent), the line that gives the shift.
         released_file: name of the single file in which connector and DiT were released, if they were.
