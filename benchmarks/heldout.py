@@ -93,7 +93,8 @@ def main() -> None:
     print(tabulate(scores))
     if arguments.families:
         print(f"\n{tabulate(scores, by_family=True)}")
-    print(f"\n{len(scores)} cases of {arguments.size} x {arguments.size} pixels, {arguments.aspect:g} : 1; {seconds:.2f} s a case.")
+    area = f"{arguments.size} x {arguments.size} pixels"
+    print(f"\n{len(scores)} cases of the area of {area}, {arguments.aspect:g} : 1; {seconds:.2f} s a case.")
 
 
 if __name__ == "__main__":

@@ -166,8 +166,7 @@ def pictures_of(triplets: Sequence[Triplet]) -> dict[str, Any]:
     return {"source": to_tensor([t.source for t in triplets]), "target": to_tensor([t.target for t in triplets])}
 
 
-def split_latents(latents: Tensor, preset: Preset, stretch_B: Tensor) -> tuple[Tensor, Tensor, Grid]:
-    """Latents [2 B, Z, h, w], sources first -> tokens of sources and of targets [B, N, D], and their grid."""
+def pack_latents(latents: Tensor, preset: Preset, stretch_B: Tensor) -> tuple[Tensor, Grid]:
+    """Latents [N B, Z, h, w] of pictures that are squeezed so much -> their tokens [N B, L, D] and grid."""
     rows, columns = (side // preset.patch for side in latents.shape[-2:])
-    reference, latent = pack(latents, preset.patch).chunk(2)
-    return reference, latent, Grid(rows, columns, stretch_B)
+    return pack(latents, preset.patch), Grid(rows, columns, stretch_B if preset.squares else None)

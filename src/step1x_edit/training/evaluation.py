@@ -15,14 +15,14 @@ from torch import Tensor
 
 from step1x_edit.comparison import side_by_side
 from step1x_edit.data.triplet import Triplet
-from step1x_edit.flow.packing import pack, unpack
+from step1x_edit.flow.packing import unpack
 from step1x_edit.flow.sampler import sample
 from step1x_edit.flow.schedule import schedule, shift_for
 from step1x_edit.image_io import Form
-from step1x_edit.model.records import Embedding, Grid
+from step1x_edit.model.records import Embedding
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.training.batches import to_range, to_tensor
-from step1x_edit.training.encoding import Encoders
+from step1x_edit.training.encoding import Encoders, pack_latents
 
 SHOWN = 8
 """At most so many triplets are put into the picture."""
@@ -78,8 +78,7 @@ def _edit(editor: Step1XEdit, encoders: Encoders, example: Example, steps: int |
     embedding = example.embedding or encoders.mllm.encode([Image.fromarray(example.triplet.source)], [example.instruction])
     embedding = embedding.to(device)
     latent = encoders.autoencoder.encode(to_range(source)).float()
-    grid = Grid(latent.shape[-2] // preset.patch, latent.shape[-1] // preset.patch, torch.tensor([example.stretch]))
-    reference = pack(latent, preset.patch)
+    reference, grid = pack_latents(latent, preset, torch.tensor([example.stretch]))
     noise = torch.randn(reference.shape, generator=torch.Generator().manual_seed(seed)).to(device)
     times = schedule(steps or preset.steps, shift_for(grid.tokens, preset.schedule_low, preset.schedule_high))
 

@@ -26,7 +26,7 @@ from step1x_edit.model.weights import AUTOENCODER_FILE, MLLM_FOLDER, load_preset
 from step1x_edit.training import adapters
 from step1x_edit.training.batches import Streams, draw_forms, instruction_of, to_device
 from step1x_edit.training.counting import count_step
-from step1x_edit.training.encoding import Cache, Encoders, Rounds, collate, pictures_of, split_latents, to_dict
+from step1x_edit.training.encoding import Cache, Encoders, Rounds, collate, pack_latents, pictures_of, to_dict
 from step1x_edit.training.evaluation import Example, evaluate
 from step1x_edit.training.portions import Portion, first_use
 from step1x_edit.training.processes import Processes
@@ -112,7 +112,8 @@ class EditTask:
     def loss(self, batch: dict[str, Any], draws: Sequence[torch.Generator]) -> Tensor:
         """Velocity loss at random times; see `flow.objective`."""
         latents, embedding = self._encode(batch)
-        reference, latent, grid = split_latents(latents, self.preset, batch["stretch_B"])
+        tokens, grid = pack_latents(latents, self.preset, batch["stretch_B"])
+        reference, latent = tokens.chunk(2)
         times = self.recipe.timesteps
         draw = partial(draw_times, 1, **times.model_dump(), device=latent.device)
         t = torch.cat([draw(generator=generator) for generator in draws])
