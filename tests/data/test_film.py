@@ -22,9 +22,10 @@ from step1x_edit.data.remaking import name_tools, remake
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.shards import read_records
 from step1x_edit.data.tools.toolbox import Toolbox
-from step1x_edit.data.triplet import Draft
+from step1x_edit.data.triplet import Draft, Shape
 
 SIZE = 128
+SQUARE = (SIZE, SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -42,22 +43,24 @@ def film(folder: Path) -> Film:
     return Film.open([folder], Toolbox.offline())
 
 
-def test_the_dog_has_moved_and_nothing_else(film: Film, folder: Path) -> None:
+@pytest.mark.parametrize("shape", [SQUARE, (156, 104), (120, 136)])
+def test_the_dog_has_moved_and_nothing_else(film: Film, folder: Path, shape: Shape) -> None:
     for seed in range(3):
         rng = random.Random(seed)
-        draft = film.make(rng, SIZE)
+        draft = film.make(rng, shape)
         assert isinstance(draft, Draft)
-        assert draft.source.shape == draft.target.shape == (SIZE, SIZE, 3)
+        assert draft.source.shape == draft.target.shape == (*shape[::-1], 3)
         assert draft.touched is not None
         assert 0.02 < draft.touched.mean() < 0.6
         assert np.array_equal(draft.source[~draft.touched], draft.target[~draft.touched])
         assert np.abs(draft.source.astype(int) - draft.target)[draft.touched].mean() > 8
         parameters = json.loads(json.dumps(draft.parameters))
-        left, top, side = parameters["crop"]
+        left, top, width, height = (*parameters["crop"], parameters["crop"][-1])[:4]
+        assert width / height == pytest.approx(shape[0] / shape[1], rel=0.02)
         frames = read_frames(folder / "walk.avi", parameters["frames"])
-        squares = [cv2.resize(frame[top : top + side, left : left + side], (SIZE, SIZE)) for frame in frames]
-        assert np.abs(draft.source.astype(int) - squares[0]).mean() < 4
-        assert np.abs(draft.target.astype(int) - squares[1]).mean() < 4
+        parts = [cv2.resize(frame[top : top + height, left : left + width], shape) for frame in frames]
+        assert np.abs(draft.source.astype(int) - parts[0]).mean() < 4
+        assert np.abs(draft.target.astype(int) - parts[1]).mean() < 4
         english, chinese = phrase(rng, CLAUSES[draft.request.clauses], draft.request.en, draft.request.zh, "train")
         assert "right" in english
         assert "右" in chinese
@@ -73,7 +76,7 @@ def test_clips_of_one_name_are_searched_apart(folder: Path, tmp_path: Path) -> N
 
 
 def test_provenance_names_clip_times_and_tools(film: Film) -> None:
-    draft = film.make(random.Random(1), SIZE)
+    draft = film.make(random.Random(1), SQUARE)
     assert isinstance(draft, Draft)
     parameters = draft.parameters
     assert parameters["clip"]["file"] == parameters["photograph"] == "walk.avi"
@@ -85,7 +88,7 @@ def test_provenance_names_clip_times_and_tools(film: Film) -> None:
 
 
 def test_the_same_choices_give_the_same_draft(film: Film, folder: Path) -> None:
-    one, other = film.make(random.Random(7), SIZE), Film.open([folder], Toolbox.offline()).make(random.Random(7), SIZE)
+    one, other = film.make(random.Random(7), SQUARE), Film.open([folder], Toolbox.offline()).make(random.Random(7), SQUARE)
     assert isinstance(one, Draft)
     assert isinstance(other, Draft)
     assert np.array_equal(one.target, other.target)
@@ -96,7 +99,7 @@ def test_clips_that_give_nothing_say_why(film: Film, folder: Path) -> None:
     reasons = {clip.name: film.search(clip).refused for clip in film.clips}
     assert reasons["broken.mp4"] == {"the clip cannot be decoded": 1}
     assert set(reasons["still.avi"]) == {"nothing moves"}
-    refused = Film([clip for clip in film.clips if clip.name == "still.avi"], Toolbox.offline()).make(random.Random(0), SIZE)
+    refused = Film([clip for clip in film.clips if clip.name == "still.avi"], Toolbox.offline()).make(random.Random(0), SQUARE)
     assert isinstance(refused, Unsuited)
     assert refused.reason == "no pair of frames in the clip: nothing moves"
 
@@ -104,7 +107,7 @@ def test_clips_that_give_nothing_say_why(film: Film, folder: Path) -> None:
 def test_what_is_to_be_hidden_is_not_shown(tmp_path: Path) -> None:
     frames = draw_frames(lambda i: [(10 + 8 * i, 20, 60)], 8, background="astronaut")
     write_clip(tmp_path / "face.avi", frames)
-    shown = [Film.open([tmp_path], Toolbox.offline(), switches).make(random.Random(0), SIZE) for switches in (None, Switches(faces=True))]
+    shown = [Film.open([tmp_path], Toolbox.offline(), switches).make(random.Random(0), SQUARE) for switches in (None, Switches(faces=True))]
     assert isinstance(shown[0], Draft)
     assert shown[1] == Unsuited("it shows what is to be hidden")
 

@@ -118,8 +118,7 @@ def _read_begun(folder: Path) -> dict[str, Any]:
 def _begin(job: Job) -> bool:
     """Write down what is built and of what, or check that an earlier run has begun the same; False where the set is finished already."""
     path, finished = job.out / RECIPE, (job.out / SET).exists()
-    # where the work runs changes nothing of the set, and may change between two runs
-    wanted = {"recipe": job.recipe.model_dump(mode="json", exclude={"executor"}), "versions": list_versions()}
+    wanted = {"recipe": job.recipe.to_values(), "versions": list_versions()}
     if not path.exists() and [entry for entry in job.out.iterdir() if entry.name != ".lock"]:
         raise UsageError(f"The folder {job.out} is not empty and holds no set; choose another one.")
     inventory = None if finished else Inventory.take(job.recipe, job.out)
@@ -140,8 +139,8 @@ def _find_difference(job: Job, wanted: dict[str, Any], inventory: Inventory | No
     if not (job.out / RECIPE).exists():
         return ""
     known = _read_begun(job.out)
-    for key, value in wanted["recipe"].items():
-        if known["recipe"].get(key) != value:
+    for key in {**wanted["recipe"], **known["recipe"]}:
+        if known["recipe"].get(key) != wanted["recipe"].get(key):
             return f"{job.out} was begun with another recipe ({key} differs); choose another folder or the same recipe."
     if inventory is None:
         return ""

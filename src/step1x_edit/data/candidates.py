@@ -28,7 +28,7 @@ from step1x_edit.data.shards import Record
 from step1x_edit.data.slots import PHOTOGRAPH, Slot, name_candidate
 from step1x_edit.data.stream import find_region, word_draft
 from step1x_edit.data.suitability import find_need, suits
-from step1x_edit.data.triplet import Draft, Triplet
+from step1x_edit.data.triplet import Draft, Shape, Triplet, fit_shape
 from step1x_edit.errors import UsageError
 from step1x_edit.types import EditCategory
 
@@ -99,8 +99,9 @@ class Workshop:
         """
         cv2.setNumThreads(0)
         self.recipe = recipe
-        # Choice: crops are 40 to 100 % of the short side, so twice the size is enough for most of them
-        self.photographs = PhotographFolder(inputs, side=2 * recipe.size)
+        # Choice: crops are 40 to 100 % of the short side, so twice the longest side is enough for most of them
+        longest = max(max(fit_shape(recipe.size, aspect)) for aspect in recipe.aspects)
+        self.photographs = PhotographFolder(inputs, side=2 * longest)
         if not self.photographs:
             skipped = "; ".join(sorted({entry.skipped for entry in inputs})) or "the folders are empty"
             raise UsageError(f"None of the {len(inputs)} files in the folders of photographs can be used ({skipped}); give others.")
@@ -119,12 +120,16 @@ class Workshop:
         recipe = self.recipe
         name = name_candidate(slot, index)
         rng = random.Random(f"{recipe.seed}/{name}")
+        aspect = random.Random(f"{recipe.seed}/{name}/aspect").choice(recipe.aspects)
+        shape = fit_shape(recipe.size, aspect)
         filmed = self.film is not None and slot.category is EditCategory.MOTION_CHANGE and rng.random() < recipe.from_videos
         if self.film is not None and filmed:
-            draft = self.film.make(rng, recipe.size)
+            draft = self.film.make(rng, shape)
         else:
-            draft = self._edit(slot, rng) if slot.route == PHOTOGRAPH else self._compose(slot, rng)
+            draft = self._edit(slot, rng, shape) if slot.route == PHOTOGRAPH else self._compose(slot, rng, shape)
         facts = {"route": FILMED if filmed else slot.route, "seed": recipe.seed, "index": index, "size": recipe.size}
+        if aspect != 1:
+            facts["aspect"] = aspect
         candidate = Candidate(name, slot, index)
         if isinstance(draft, Unsuited):
             numbers = {"draw": draft.numbers} if draft.numbers else {}
@@ -135,18 +140,19 @@ class Workshop:
             triplet = dataclasses.replace(triplet, instruction_zh=mistype(rng, triplet.instruction_zh))
         return dataclasses.replace(candidate, triplet=triplet, provenance={**facts, **self._trace(draft), "versions": self.versions})
 
-    def _compose(self, slot: Slot, rng: random.Random) -> Draft | Unsuited:
-        materials = self.materials
+    def _compose(self, slot: Slot, rng: random.Random, shape: Shape) -> Draft | Unsuited:
+        """Compose in a square with the shape's longer side, squeezed so that things have their form in the shape; see `Materials`."""
+        materials = dataclasses.replace(self.materials, aspect=shape[0] / shape[1])
         if find_need(slot) and self._find_suited(slot):
             materials = dataclasses.replace(materials, photographs=self._find_suited(slot))
-        draft = MAKERS[slot.category].compose(rng, materials, self.recipe.size)
-        return draft or Unsuited("what was drawn allows no edit")
+        draft = MAKERS[slot.category].compose(rng, materials, max(shape))
+        return draft.resized(shape) if draft else Unsuited("what was drawn allows no edit")
 
-    def _edit(self, slot: Slot, rng: random.Random) -> Draft | Unsuited:
+    def _edit(self, slot: Slot, rng: random.Random, shape: Shape) -> Draft | Unsuited:
         photographs = self._find_suited(slot)
         if not photographs:
             return Unsuited("no photograph suits it")
-        return MAKERS[slot.category].edit(rng, rng.choice(photographs), self.tools, self.materials, self.recipe.size)
+        return MAKERS[slot.category].edit(rng, rng.choice(photographs), self.tools, self.materials, shape)
 
     def _find_suited(self, slot: Slot) -> PhotographFolder:
         """The photographs that the slot's edits may be tried on."""

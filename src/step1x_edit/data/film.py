@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +16,12 @@ from step1x_edit.data.deidentification import Switches, deidentify
 from step1x_edit.data.frame_pairs import STEP, FramePair, Motion, Search, compare, find_pairs
 from step1x_edit.data.instructions.film import name_step
 from step1x_edit.data.routes.route import Unsuited
-from step1x_edit.data.routes.subjects import Found, cut_frame, refer_to
+from step1x_edit.data.routes.subjects import Found, cut_frame, cut_window, describe_window, refer_to
 from step1x_edit.data.scene import name_place
 from step1x_edit.data.tools.filtering import bound, overlap, shrink
 from step1x_edit.data.tools.protocols import Box, Matting
 from step1x_edit.data.tools.toolbox import Toolbox
-from step1x_edit.data.triplet import Draft, Mask, Pixels, Request
+from step1x_edit.data.triplet import Draft, Mask, Pixels, Request, Shape
 from step1x_edit.errors import ImageError
 
 FILMED = "filmed"
@@ -56,13 +57,13 @@ class Film:
                 self._searches[clip.path] = Search((), {"the clip cannot be decoded": 1})
         return self._searches[clip.path]
 
-    def make(self, rng: random.Random, size: int) -> Draft | Unsuited:
-        """Make a draft of `size` pixels from a clip and a pair that `rng` chooses; the same choices give the same draft."""
+    def make(self, rng: random.Random, shape: Shape) -> Draft | Unsuited:
+        """Make a draft of a shape from a clip and a pair that `rng` chooses; the same choices give the same draft."""
         usual = "the clip is too short"
         for clip in rng.sample(self.clips, min(len(self.clips), _TRIES)):
             search = self.search(clip)
             if search.pairs:
-                draft = draft_pair(rng, clip, rng.choice(search.pairs), self._tools, size)
+                draft = draft_pair(rng, clip, rng.choice(search.pairs), self._tools, shape)
                 return self._hide(draft) if isinstance(draft, Draft) else draft
             usual = max(search.refused, key=lambda reason: (search.refused[reason], reason), default=usual)
         return Unsuited(f"no pair of frames in the clip: {usual}")
@@ -81,7 +82,7 @@ def choose_matting(tools: Toolbox) -> Matting | None:
     return tools.matting if "matting" in tools.choices else None
 
 
-def draft_pair(rng: random.Random, clip: Clip, pair: FramePair, tools: Toolbox, size: int) -> Draft | Unsuited:
+def draft_pair(rng: random.Random, clip: Clip, pair: FramePair, tools: Toolbox, shape: Shape) -> Draft | Unsuited:
     """Make a draft of a pair: the first frame, and over it everything that moved in the second.
 
     What did not move is taken from the first frame in both pictures, so that no noise of the camera is learned as an edit.
@@ -92,19 +93,19 @@ def draft_pair(rng: random.Random, clip: Clip, pair: FramePair, tools: Toolbox, 
     motion = compare(small[0], small[1], tools.flow, choose_matting(tools))
     if isinstance(motion, Unsuited):
         return motion
-    square = _choose_square(rng, motion.touched, height, width)
-    if square is None:
-        return Unsuited("it moves out of any square part of the frame")
-    left, top, side = square
-    source, second = (cut_frame(frame, left, top, side, size, False) for frame in frames)
-    before, after, touched = (_cut_mask(mask, square, (height, width), size) for mask in (motion.before, motion.after, motion.touched))
+    window = _choose_window(rng, motion.touched, height, width, shape[0] / shape[1])
+    outside = f"it moves out of any {'square part of the frame' if shape[0] == shape[1] else 'part of the frame with such proportions'}"
+    if window is None:
+        return Unsuited(outside)
+    source, second = (cut_frame(frame, window, shape) for frame in frames)
+    before, after, touched = (_cut_mask(mask, window, (width, height), shape) for mask in (motion.before, motion.after, motion.touched))
     if not before.any() or not after.any():
-        return Unsuited("it moves out of any square part of the frame")
+        return Unsuited(outside)
     inner = cv2.distanceTransform(np.pad(touched, 1, mode="edge").view(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    weight = np.clip(inner / max(2.0, size / 128), 0, 1)[..., None]
+    weight = np.clip(inner / max(2.0, min(shape) / 128), 0, 1)[..., None]
     target = np.where(touched[..., None], (source + weight * (second.astype(np.float32) - source) + 0.5).astype(np.uint8), source)
     found = _describe(source, before, tools)
-    request, edit, after_words = _word(rng, found, motion, max(height, width) / side)
+    request, edit, after_words = _word(rng, found, motion, max(height, width) / math.sqrt(window.area))
     caption = tools.captioner.caption(source)
     return Draft(
         source=source,
@@ -119,7 +120,7 @@ def draft_pair(rng: random.Random, clip: Clip, pair: FramePair, tools: Toolbox, 
             "clip": clip.provenance(),
             "frames": list(pair.numbers),
             "seconds": list(pair.seconds),
-            "crop": list(square),
+            "crop": describe_window(window),
             "found": found.facts,
             "motion": {"right": round(motion.right, 4), "down": round(motion.down, 4), **motion.numbers},
             "tools": tools.describe("flow", "detector", "captioner", *(("matting",) if "matting" in tools.choices else ())),
@@ -127,27 +128,27 @@ def draft_pair(rng: random.Random, clip: Clip, pair: FramePair, tools: Toolbox, 
     )
 
 
-def _choose_square(rng: random.Random, touched: Mask, height: int, width: int) -> tuple[int, int, int] | None:
-    """A square of the full-size frame around all that changed: left, top and side; None where none is large enough."""
+def _choose_window(rng: random.Random, touched: Mask, height: int, width: int, aspect: float) -> Box | None:
+    """A window of the full-size frame, `aspect` times as wide as high, around all that changed; None where none is large enough."""
     factor = height / touched.shape[0]
     box = Box(*(round(edge * factor) for edge in bound(touched)))
-    short = min(height, width)
-    if max(box.width, box.height) > short:
+    room, needed = min(height, width / aspect), max(box.height, box.width / aspect)
+    if needed > room:
         return None
-    side = round(rng.uniform(max(0.8 * short, min(1.15 * max(box.width, box.height), short)), short))
-    lefts = max(0, box.right - side), min(box.left, width - side)
-    tops = max(0, box.bottom - side), min(box.top, height - side)
-    left = round(rng.uniform(lefts[0], max(lefts)))
-    top = round(rng.uniform(tops[0], max(tops)))
-    return min(left, width - side), min(top, height - side), side
+    exact = rng.uniform(max(0.8 * room, min(1.15 * needed, room)), room)
+    wide, high = min(round(exact * aspect), width), min(round(exact), height)
+    lefts = max(0, box.right - wide), min(box.left, width - wide)
+    tops = max(0, box.bottom - high), min(box.top, height - high)
+    left = min(round(rng.uniform(lefts[0], max(lefts))), width - wide)
+    top = min(round(rng.uniform(tops[0], max(tops))), height - high)
+    return Box(left, top, left + wide, top + high)
 
 
-def _cut_mask(mask: Mask, square: tuple[int, int, int], shape: tuple[int, int], size: int) -> Mask:
-    """A mask of the compared size, in the square at the triplet's size: bool [size, size]."""
-    left, top, side = square
-    whole = cv2.resize(mask.astype(np.float32), shape[::-1], interpolation=cv2.INTER_LINEAR)
-    part = np.ascontiguousarray(whole[top : top + side, left : left + side])
-    return cv2.resize(part, (size, size), interpolation=cv2.INTER_LINEAR) > 0.5
+def _cut_mask(mask: Mask, window: Box, frame: Shape, shape: Shape) -> Mask:
+    """A mask of the compared size, in the window of a frame at the triplet's shape: bool [H, W]."""
+    whole = cv2.resize(mask.astype(np.float32), frame, interpolation=cv2.INTER_LINEAR)
+    part = np.ascontiguousarray(cut_window(whole, window))
+    return cv2.resize(part, shape, interpolation=cv2.INTER_LINEAR) > 0.5
 
 
 def _describe(picture: Pixels, mask: Mask, tools: Toolbox) -> Found:
@@ -158,13 +159,14 @@ def _describe(picture: Pixels, mask: Mask, tools: Toolbox) -> Found:
         if detection.label and overlap(detection.box, box) > 0.4:
             label = detection.label.lower()
             break
-    return Found(
-        mask, box, label, name_colour(picture[mask]), name_place(picture.shape[0], (box.left, box.top, box.right, box.bottom)), 1.0
-    )
+    return Found(mask, box, label, name_colour(picture[mask]), name_place((picture.shape[1], picture.shape[0]), box), 1.0)
 
 
 def _word(rng: random.Random, found: Found, motion: Motion, enlarged: float) -> tuple[Request, str, str]:
-    """What is asked, its canonical form, and how the caption says it; `enlarged` is the longer side in sides of the square."""
+    """What is asked, its canonical form, and how the caption says it.
+
+    `enlarged` is the longer side of the whole frame, in sides of a square as large as the window.
+    """
     english, chinese, short = refer_to(rng, found)
     growth = motion.growth
     if motion.step < STEP or max(growth, 1 / growth) >= _GROWTH:

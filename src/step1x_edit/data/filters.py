@@ -157,8 +157,8 @@ def judge_faces(view: View, limits: Limits) -> Verdict:
     if not before:
         return Verdict(numbers, "there is no face to be edited")
     middles = [((box.top + box.bottom) // 2, (box.left + box.right) // 2) for box in before]
-    last = len(triplet.region) - 1
-    inside = sum(bool(triplet.region[min(row, last), min(column, last)]) for row, column in middles)
+    height, width = triplet.region.shape
+    inside = sum(bool(triplet.region[min(row, height - 1), min(column, width - 1)]) for row, column in middles)
     around = triplet.edit.endswith(" around")
     if inside == (len(middles) if around else 0):
         return Verdict({**numbers, "inside": inside}, "the face is not where the edit puts it")

@@ -178,7 +178,7 @@ class Materials:
     def _frame(self, rng: random.Random, pixels: Pixels, size: int) -> Window:
         height, width = pixels.shape[:2]
         room = min(height, width / self.aspect)
-        high = min(max(8, round(room * rng.uniform(0.4, 1.0)), round(size / self.enlargement)), math.ceil(room))
+        high = min(max(8, round(room * rng.uniform(0.4, 1.0)), round(size / self.enlargement / max(self.aspect, 1))), math.ceil(room))
         wide = min(round(high * self.aspect), width)
         top, left = int(rng.random() * (height - high + 1)), int(rng.random() * (width - wide + 1))
         return Window(top, left, high, wide, rng.random() < 0.5)

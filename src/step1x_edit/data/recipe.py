@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -204,6 +204,8 @@ class DataRecipe(_Section):
     """The whole file.
 
     Attributes:
+        size: side in pixels of a square with the area of the pictures.
+        aspects: widths over heights; each candidate takes one of them by chance, clips as well.
         cutouts: folders of what is pasted; without any, drawn shapes are.
         from_photographs: share of the triplets in which what stands in a photograph itself is edited, instead of cut-outs that are pasted
             onto it; 0 where it is left out, or 1 where there are no cut-outs. A category may say otherwise for itself. Portraits are 1
@@ -213,6 +215,7 @@ class DataRecipe(_Section):
     count: int = Field(ge=1)
     seed: int = Field(default=0, ge=0)
     size: int = Field(default=512, ge=64, le=2048)
+    aspects: list[Annotated[float, Field(ge=0.25, le=4)]] = Field(default=[1.0], min_length=1)
     difficulty: float = Field(default=0.7, ge=0, le=1)
     photos: list[Path] = Field(min_length=1)
     cutouts: list[Path] = []
@@ -246,6 +249,12 @@ class DataRecipe(_Section):
         places: dict[str, Any] = {key: [folder.resolve() for folder in getattr(self, key)] for key in ("photos", "cutouts", "videos")}
         tools = {role: tool.resolve() for role, tool in self.tools.items()}
         return self.model_copy(update={**places, "heldout": self.heldout and self.heldout.resolve(), "tools": tools})
+
+    def to_values(self) -> dict[str, Any]:
+        """JSON-able, as a set keeps it: without the executor, which changes nothing of a set, and without `aspects` where all are squares,
+        so that sets from before there was this key are still known by their recipe."""
+        left_out = {"executor"} | ({"aspects"} if self.aspects == [1.0] else set())
+        return self.model_dump(mode="json", exclude=left_out)
 
     def read_split(self) -> Split:
         """What it keeps out for evaluation; raises UsageError where the file is not as it should be."""

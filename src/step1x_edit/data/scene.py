@@ -12,7 +12,7 @@ import numpy as np
 from step1x_edit.data.colours import COLOURS, name_colour
 from step1x_edit.data.compositing import Sprite, cast_shadow, paste, place_box, scale_subject
 from step1x_edit.data.materials import FAINT, Materials, Photograph, Subject, Window
-from step1x_edit.data.triplet import Mask, Pixels
+from step1x_edit.data.triplet import Mask, Pixels, Shape
 from step1x_edit.data.vocabulary import KINDS, PLACES, with_article
 
 REMOVABLE = 0.4
@@ -69,10 +69,10 @@ def draw_range(rng: random.Random, materials: Materials) -> float:
     return rng.uniform(0.22 + 0.28 * ease, 0.6 + 0.15 * ease)
 
 
-def name_place(size: int, box: tuple[int, int, int, int]) -> str:
-    """Name the ninth of the frame in which the middle of a box lies."""
-    column = min(2, max(0, int(3 * (box[0] + box[2]) / 2 / size)))
-    row = min(2, max(0, int(3 * (box[1] + box[3]) / 2 / size)))
+def name_place(shape: Shape, box: tuple[int, int, int, int]) -> str:
+    """Name the ninth of a frame of this shape in which the middle of a box lies."""
+    column = min(2, max(0, int(3 * (box[0] + box[2]) / 2 / shape[0])))
+    row = min(2, max(0, int(3 * (box[1] + box[3]) / 2 / shape[1])))
     return (("top left", "top", "top right"), ("left", "centre", "right"), ("bottom left", "bottom", "bottom right"))[row][column]
 
 
@@ -96,7 +96,7 @@ def put_subject(
     sprite = scale_subject(subject.pixels, max(2, round(size * share)), mirrored=mirrored, light=light, aspect=materials.aspect)
     height, width = sprite.alpha.shape[:2]
     left, top = place_box(size, width, height, x, y, 0.02)
-    return Placed(subject, sprite, left, top, name_place(size, (left, top, left + width, top + height)), shadow and not plain)
+    return Placed(subject, sprite, left, top, name_place((size, size), (left, top, left + width, top + height)), shadow and not plain)
 
 
 def put_subjects(rng: random.Random, materials: Materials, background: Pixels) -> list[Placed]:
@@ -159,7 +159,7 @@ def find_content(rng: random.Random, materials: Materials, size: int, largest: f
     multiplied = np.concatenate([(inner * sprite.alpha + 0.5).astype(np.uint8), cover], axis=2)
     colour = name_colour(inner[cover[..., 0] > 200])
     subject = Subject(photograph.name, multiplied, content.en, content.zh, content.kind, colour)
-    placed = Placed(subject, sprite, left, top, name_place(size, (left, top, right, bottom)), pasted=False)
+    placed = Placed(subject, sprite, left, top, name_place((size, size), (left, top, right, bottom)), pasted=False)
     return Shown(photograph, window, pixels, placed)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +16,20 @@ Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[Any]
 """Float32 arrays; typed loosely, because numpy's and OpenCV's own stubs lose the precision at every step."""
+
+Shape = tuple[int, int]
+"""Width and height in pixels."""
+
+_BOXES = ("box", "after")
+"""Keys of a draft's parameters under which left, top, right and bottom in pixels stand."""
+
+
+def fit_shape(size: int, aspect: float) -> Shape:
+    """Shape of pictures `aspect` times as wide as high, with the area of a square of `size` pixels: even numbers where it is no square."""
+    if aspect == 1:
+        return size, size
+    root = math.sqrt(aspect)
+    return 2 * round(size * root / 2), 2 * round(size / root / 2)
 
 
 @dataclass(frozen=True)
@@ -45,7 +60,7 @@ class Triplet:
     edit: str
     parameters: dict[str, Any] = field(default_factory=dict)
 
-    def resized(self, shape: tuple[int, int]) -> Triplet:
+    def resized(self, shape: Shape) -> Triplet:
         """The triplet at another size, and aspect ratio: squeezed, not cut, so that what is asked for stays in the picture and in place.
 
         Args:
@@ -57,7 +72,7 @@ class Triplet:
         return replace(self, source=resize_pixels(self.source, shape), target=resize_pixels(self.target, shape), region=region)
 
 
-def resize_pixels(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
+def resize_pixels(pixels: Pixels, shape: Shape) -> Pixels:
     """A picture, uint8 [H, W, 3], with another width and height."""
     return cv2.resize(pixels, shape, interpolation=cv2.INTER_AREA).astype(np.uint8)
 
@@ -92,3 +107,37 @@ class Draft:
     target_caption: str
     edit: str
     parameters: dict[str, Any] = field(default_factory=dict)
+
+    def resized(self, shape: Shape) -> Draft:
+        """The draft with another width and height, none of them larger than before, and with the boxes of its parameters there.
+
+        A pixel into which anything goes that was touched is touched, so that source and target stay equal everywhere else.
+        """
+        height, width = self.source.shape[:2]
+        if shape == (width, height):
+            return self
+        touched = self.touched
+        if touched is not None:
+            touched = cv2.resize(touched.astype(np.float32), shape, interpolation=cv2.INTER_AREA) > 0
+        return replace(
+            self,
+            source=resize_pixels(self.source, shape),
+            target=resize_pixels(self.target, shape),
+            touched=touched,
+            parameters=_scale_boxes(self.parameters, shape[0] / width, shape[1] / height),
+        )
+
+
+def _scale_boxes(parameters: dict[str, Any], across: float, along: float) -> dict[str, Any]:
+    """The parameters with every box in them as it is in a picture `across` times as wide and `along` times as high."""
+
+    def scale(key: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {inner: scale(inner, part) for inner, part in value.items()}
+        if isinstance(value, list):
+            if key in _BOXES:
+                return [round(edge * factor) for edge, factor in zip(value, (across, along) * 2, strict=True)]
+            return [scale(key, part) for part in value]
+        return value
+
+    return {key: scale(key, value) for key, value in parameters.items()}

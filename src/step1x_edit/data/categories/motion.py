@@ -102,4 +102,4 @@ def _centre(before: Placed, sprite: Sprite, size: int) -> Placed:
 
 def _put(before: Placed, sprite: Sprite, left: int, top: int, size: int) -> Placed:
     height, width = sprite.alpha.shape[:2]
-    return Placed(before.subject, sprite, left, top, name_place(size, (left, top, left + width, top + height)))
+    return Placed(before.subject, sprite, left, top, name_place((size, size), (left, top, left + width, top + height)))

@@ -26,7 +26,7 @@ def _grey(picture: Pixels) -> Pixels:
 
 def _ink(grey: Pixels) -> Floats:
     """Thin lines on the dark side of edges, as the difference of two blurs: float32 [H, W], 0 no ink, 1 full ink."""
-    scale = grey.shape[0] / 128
+    scale = min(grey.shape) / 128
     fine = cv2.GaussianBlur(grey, (0, 0), 0.6 * scale).astype(np.float32)
     coarse = cv2.GaussianBlur(grey, (0, 0), 1.6 * scale).astype(np.float32)
     return np.clip((coarse - fine - 2) / 7, 0, 1).astype(np.float32)
@@ -34,7 +34,7 @@ def _ink(grey: Pixels) -> Floats:
 
 def _pencil(picture: Pixels) -> Pixels:
     grey = _grey(picture)
-    soft = cv2.GaussianBlur(grey, (0, 0), picture.shape[0] * 0.025)
+    soft = cv2.GaussianBlur(grey, (0, 0), min(picture.shape[:2]) * 0.025)
     drawn = np.clip(grey.astype(np.float32) / np.maximum(soft, 8) * 1.02, 0, 1) ** 2.2
     return cv2.cvtColor((drawn * 255).astype(np.uint8), cv2.COLOR_GRAY2RGB).astype(np.uint8)
 
@@ -45,7 +45,9 @@ def _line_art(picture: Pixels) -> Pixels:
 
 
 def _mosaic(picture: Pixels) -> Pixels:
-    small = cv2.resize(picture, (16, 16), interpolation=cv2.INTER_AREA)
+    side = min(picture.shape[:2])
+    cells = round(16 * picture.shape[1] / side), round(16 * picture.shape[0] / side)
+    small = cv2.resize(picture, cells, interpolation=cv2.INTER_AREA)
     return cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST).astype(np.uint8)
 
 
@@ -67,12 +69,12 @@ _FIVE_SOFT = _soft_levels(5)
 
 
 def _posterise(picture: Pixels) -> Pixels:
-    soft = cv2.GaussianBlur(picture, (0, 0), picture.shape[0] / 160)
+    soft = cv2.GaussianBlur(picture, (0, 0), min(picture.shape[:2]) / 160)
     return cv2.LUT(soft, _FOUR).astype(np.uint8)
 
 
 def _blur(picture: Pixels) -> Pixels:
-    return cv2.GaussianBlur(picture, (0, 0), picture.shape[0] * 0.035).astype(np.uint8)
+    return cv2.GaussianBlur(picture, (0, 0), min(picture.shape[:2]) * 0.035).astype(np.uint8)
 
 
 def _saturate(picture: Pixels, factor: float, light: float = 0) -> Pixels:
@@ -81,13 +83,13 @@ def _saturate(picture: Pixels, factor: float, light: float = 0) -> Pixels:
 
 
 def _oil(picture: Pixels) -> Pixels:
-    width = _odd(picture.shape[0] * 0.055)
+    width = _odd(min(picture.shape[:2]) * 0.055)
     smooth = cv2.medianBlur(cv2.medianBlur(picture, width), width)
     return _saturate(smooth.astype(np.uint8), 1.5)
 
 
 def _watercolour(picture: Pixels) -> Pixels:
-    width = _odd(picture.shape[0] * 0.04)
+    width = _odd(min(picture.shape[:2]) * 0.04)
     smooth = cv2.blur(cv2.medianBlur(picture, width), (width, width)).astype(np.float32)
     pale = 255 * (smooth / 255) ** 0.55
     edge = _ink(_grey(picture))[..., None]
@@ -96,7 +98,7 @@ def _watercolour(picture: Pixels) -> Pixels:
 
 def _cartoon(picture: Pixels) -> Pixels:
     """Flat, strong colours in five soft steps of light, of unchanged hue, within dark lines."""
-    smooth = cv2.medianBlur(picture, _odd(picture.shape[0] * 0.035)).astype(np.uint8)
+    smooth = cv2.medianBlur(picture, _odd(min(picture.shape[:2]) * 0.035)).astype(np.uint8)
     grey = _grey(smooth)
     light = grey.astype(np.float32)[..., None]
     flat = (smooth * ((_FIVE_SOFT[grey][..., None] + 18) / (light + 18))).clip(0, 255).astype(np.uint8)
@@ -104,7 +106,7 @@ def _cartoon(picture: Pixels) -> Pixels:
 
 
 def _emboss(picture: Pixels) -> Pixels:
-    size = picture.shape[0]
+    size = min(picture.shape[:2])
     soft = cv2.GaussianBlur(_grey(picture), (0, 0), size / 180).astype(np.float32)
     shift = max(1, round(size / 128))
     padded = cv2.copyMakeBorder(soft, shift, shift, shift, shift, cv2.BORDER_REPLICATE)
@@ -113,7 +115,7 @@ def _emboss(picture: Pixels) -> Pixels:
 
 
 def _neon(picture: Pixels) -> Pixels:
-    size = picture.shape[0]
+    size = min(picture.shape[:2])
     soft = cv2.GaussianBlur(picture, (0, 0), size / 128).astype(np.float32)
     glow = cv2.magnitude(cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1)) * (size / 128)
     return np.clip(glow * 1.3, 0, 255).astype(np.uint8)
@@ -123,14 +125,19 @@ def _negative(picture: Pixels) -> Pixels:
     return 255 - picture
 
 
+def _phases(length: int, dots: int) -> Floats:
+    """How far each of so many pixels is from the middle of its dot, in dots: float32 [length], -0.5..0.5."""
+    return (np.arange(length, dtype=np.float32) + 0.5) * dots / length % 1 - 0.5
+
+
 def _halftone(picture: Pixels) -> Pixels:
-    size = picture.shape[0]
-    dots = 32
-    phase = (np.arange(size, dtype=np.float32) + 0.5) * dots / size % 1 - 0.5
-    distance = np.sqrt(phase[:, None] ** 2 + phase[None] ** 2)
-    small = cv2.resize(_grey(picture), (dots, dots), interpolation=cv2.INTER_AREA)
-    dark = 1 - cv2.resize(small, (size, size), interpolation=cv2.INTER_NEAREST).astype(np.float32) / 255
-    ink = np.clip((np.sqrt(dark) * 0.72 - distance) * size / dots + 0.5, 0, 1)
+    size = min(picture.shape[:2])
+    counts = [round(32 * length / size) for length in picture.shape[:2]]
+    along, across = (_phases(length, dots) for length, dots in zip(picture.shape[:2], counts, strict=True))
+    distance = np.sqrt(along[:, None] ** 2 + across[None] ** 2)
+    small = cv2.resize(_grey(picture), counts[::-1], interpolation=cv2.INTER_AREA)
+    dark = 1 - cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST).astype(np.float32) / 255
+    ink = np.clip((np.sqrt(dark) * 0.72 - distance) * size / 32 + 0.5, 0, 1)
     return cv2.cvtColor((255 * (1 - ink)).astype(np.uint8), cv2.COLOR_GRAY2RGB).astype(np.uint8)
 
 
@@ -142,7 +149,7 @@ def _heat_map(picture: Pixels) -> Pixels:
 
 
 def _pop_art(picture: Pixels) -> Pixels:
-    soft = cv2.GaussianBlur(picture, (0, 0), picture.shape[0] / 128)
+    soft = cv2.GaussianBlur(picture, (0, 0), min(picture.shape[:2]) / 128)
     return np.where(soft > 112, 255, 30).astype(np.uint8)
 
 

@@ -64,8 +64,8 @@ def _winter(picture: Floats) -> Floats:
 
 
 def _vignette(picture: Floats) -> Floats:
-    axis = np.linspace(-1, 1, picture.shape[0], dtype=np.float32)
-    return picture * np.clip(1.25 - 0.75 * (axis[:, None] ** 2 + axis[None] ** 2), 0.05, 1)[..., None]
+    along, across = (np.linspace(-1, 1, length, dtype=np.float32) for length in picture.shape[:2])
+    return picture * np.clip(1.25 - 0.75 * (along[:, None] ** 2 + across[None] ** 2), 0.05, 1)[..., None]
 
 
 @dataclass(frozen=True)

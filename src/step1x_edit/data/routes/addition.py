@@ -9,13 +9,13 @@ from step1x_edit.data.routes.erasing import ROLES, erase
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.routes.subjects import caption_frame, draw_seed, find_subject, take_frame
 from step1x_edit.data.tools.toolbox import Toolbox
-from step1x_edit.data.triplet import Draft, Request
+from step1x_edit.data.triplet import Draft, Request, Shape
 from step1x_edit.data.vocabulary import PLACES
 
 
-def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, size: int) -> Draft | Unsuited:
+def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, shape: Shape) -> Draft | Unsuited:
     """The source lacks one thing of the photograph, which has a name. Source: paper, "the pair reversed gives addition"."""
-    frame = take_frame(rng, photograph, size)
+    frame = take_frame(rng, photograph, shape)
     found = find_subject(rng, frame, tools, largest=0.3)
     if isinstance(found, Unsuited):
         return found

@@ -14,14 +14,14 @@ from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.routes.subjects import caption_frame, guess_label, is_thing, stands_apart, take_frame
 from step1x_edit.data.tools.filtering import tidy
 from step1x_edit.data.tools.toolbox import Toolbox
-from step1x_edit.data.triplet import Draft, Floats, Pixels, Request
+from step1x_edit.data.triplet import Draft, Floats, Pixels, Request, Shape
 
 _PLAIN = ("white", "black", "grey", "red", "orange", "yellow", "green", "teal", "blue", "purple", "pink")
 
 
-def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, size: int) -> Draft | Unsuited:
+def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, shape: Shape) -> Draft | Unsuited:
     """Keep what stands out, change the rest. Source: paper, matting and inpainting."""
-    frame = take_frame(rng, photograph, size)
+    frame = take_frame(rng, photograph, shape)
     content = frame.content
     if photograph.content and content is None:
         return Unsuited("the frame cuts off too much of what the mask marks")
@@ -62,16 +62,16 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
 
 
 def _draw(way: str, picture: Pixels, alpha: Floats, one: str, two: str) -> Pixels:
-    """The new background: uint8 [S, S, 3]."""
-    size = picture.shape[0]
+    """The new background: uint8 [H, W, 3]."""
+    height, width = picture.shape[:2]
     first, second = np.array(COLOURS[one].rgb, np.float32), np.array(COLOURS[two].rgb, np.float32)
     if way == "plain":
         return np.full(picture.shape, COLOURS[one].rgb, np.uint8)
     if way == "gradient":
-        ramp = np.linspace(0, 1, size, dtype=np.float32)[:, None, None]
-        return np.repeat((first * (1 - ramp) + second * ramp + 0.5).astype(np.uint8), size, 1)
+        ramp = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
+        return np.repeat((first * (1 - ramp) + second * ramp + 0.5).astype(np.uint8), width, 1)
     if way == "blur":
-        return _blur_behind(picture, alpha, size * 0.04)
+        return _blur_behind(picture, alpha, min(height, width) * 0.04)
     if way == "black and white":
         return cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(np.uint8)
     return (picture * 0.3).astype(np.uint8)
@@ -85,8 +85,8 @@ def _blur_behind(picture: Pixels, alpha: Floats, reach: float) -> Pixels:
 
 
 def _clean_colours(picture: Pixels, matte: Floats) -> Floats:
-    """Foreground colours without the old background that shines through at the border: float32 [S, S, 3]."""
-    reach = max(2.0, picture.shape[0] / 80)
+    """Foreground colours without the old background that shines through at the border: float32 [H, W, 3]."""
+    reach = max(2.0, min(picture.shape[:2]) / 80)
     weight = cv2.GaussianBlur((matte > 0.95).astype(np.float32), (0, 0), reach)
     solid = cv2.GaussianBlur(picture * (matte > 0.95)[..., None].astype(np.float32), (0, 0), reach)
     inside = solid / np.maximum(weight, 1e-3)[..., None]

@@ -11,13 +11,13 @@ from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.routes.subjects import Found
 from step1x_edit.data.tools.protocols import Look
 from step1x_edit.data.tools.toolbox import Toolbox
-from step1x_edit.data.triplet import Draft, Request
+from step1x_edit.data.triplet import Draft, Request, Shape
 from step1x_edit.data.vocabulary import with_article
 
 
-def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, size: int) -> Draft | Unsuited:
+def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, shape: Shape) -> Draft | Unsuited:
     """Recolour what stands out. Source: paper, SAM-2 mask and depth -> ControlNet."""
-    return make_look(rng, photograph, tools, size, _choose, _word)
+    return make_look(rng, photograph, tools, shape, _choose, _word)
 
 
 def _choose(rng: random.Random, found: Found) -> Choice:

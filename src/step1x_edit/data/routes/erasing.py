@@ -23,7 +23,7 @@ ROLES = ("detector", "segmenter", "inpainter")
 
 @dataclass(frozen=True)
 class Erased:
-    """A photograph without the thing: uint8 [S, S, 3], and the hole that was filled, bool [S, S]."""
+    """A photograph without the thing: uint8 [H, W, 3], and the hole that was filled, bool [H, W]."""
 
     pixels: Pixels
     hole: Mask
@@ -33,7 +33,7 @@ def erase(picture: Pixels, found: Found, tools: Toolbox, seed: int, largest: flo
     """Fill where a thing is; what then still stands out beside the hole belongs to it too, and goes in another round.
 
     Args:
-        picture: uint8 [S, S, 3].
+        picture: uint8 [H, W, 3].
         found: the thing.
         tools: plays the roles of `ROLES`.
         seed: for the inpainter.
@@ -56,14 +56,14 @@ def erase(picture: Pixels, found: Found, tools: Toolbox, seed: int, largest: flo
 
 
 def widen(mask: Mask, share: float) -> Mask:
-    """Grow a mask on every side by a share of the picture's side."""
-    reach = max(1, round(mask.shape[0] * share))
+    """Grow a mask on every side by a share of the picture's shorter side."""
+    reach = max(1, round(min(mask.shape) * share))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     return cv2.dilate(mask.view(np.uint8), kernel).view(np.bool_)
 
 
 def _find_rest(picture: Pixels, filled: Pixels, hole: Mask, found: Found, tools: Toolbox) -> Mask:
-    """What stands out in the filled picture at or beside the hole and has colours of the thing: bool [S, S]."""
+    """What stands out in the filled picture at or beside the hole and has colours of the thing: bool [H, W]."""
     rest = np.zeros(hole.shape, np.bool_)
     zone = pad(found.box, 0.3, hole.shape)
     inside = (slice(zone.top, zone.bottom), slice(zone.left, zone.right))

@@ -13,7 +13,7 @@ from step1x_edit.data.routes.subjects import Found, Frame, caption_frame, draw_s
 from step1x_edit.data.tools.edges import draw_control
 from step1x_edit.data.tools.protocols import Look
 from step1x_edit.data.tools.toolbox import Toolbox
-from step1x_edit.data.triplet import Draft, Request
+from step1x_edit.data.triplet import Draft, Request, Shape
 from step1x_edit.data.vocabulary import with_article
 
 Choice = tuple[Look, str, str]
@@ -24,7 +24,7 @@ def make_look(
     rng: random.Random,
     photograph: Photograph,
     tools: Toolbox,
-    size: int,
+    shape: Shape,
     choose: Callable[[random.Random, Found], Choice],
     word: Callable[[str, str, str, str, str], tuple[Request, str]],
 ) -> Draft | Unsuited:
@@ -34,11 +34,11 @@ def make_look(
         rng: source of every choice.
         photograph: where the thing is.
         tools: plays "detector", "segmenter", "depth", "generator" and "captioner".
-        size: side of the triplet in pixels.
+        shape: of the triplet.
         choose: the look, for what was found.
         word: from the thing in English, in Chinese, its short form, and the look in both languages: the request and the canonical edit.
     """
-    frame = take_frame(rng, photograph, size)
+    frame = take_frame(rng, photograph, shape)
     found = find_subject(rng, frame, tools, smallest=0.03, largest=0.6)
     if isinstance(found, Unsuited):
         return found

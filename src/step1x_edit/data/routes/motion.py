@@ -12,17 +12,20 @@ from step1x_edit.data.routes.erasing import ROLES, erase
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.routes.subjects import caption_frame, draw_seed, find_subject, refer_to, take_frame
 from step1x_edit.data.tools.toolbox import Toolbox
-from step1x_edit.data.triplet import Draft, Request
+from step1x_edit.data.triplet import Draft, Request, Shape
 
 _SHIFTS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 
+STEP = 0.16
+"""How far a thing is moved, as a share of the frame's width or height."""
 
-def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, size: int) -> Draft | Unsuited:
+
+def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, shape: Shape) -> Draft | Unsuited:
     """Move, mirror, enlarge or shrink what stands out.
 
     Choice: a still photograph holds no second moment, so that the paper's frame pairs are replaced by moving the thing itself.
     """
-    frame = take_frame(rng, photograph, size)
+    frame = take_frame(rng, photograph, shape)
     found = find_subject(rng, frame, tools, smallest=0.015, largest=0.25, whole=True)
     if isinstance(found, Unsuited):
         return found
@@ -35,20 +38,19 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
     right, down = _SHIFTS.get(way, (0, 0))
     factor = {"larger": 1.35, "smaller": 0.7}.get(way, 1.0)
     flip = -1.0 if way == "mirror" else 1.0
-    step = 0.16 * size
     move = np.array(
         [
-            [factor * flip, 0, middle_x - factor * flip * middle_x + right * step],
-            [0, factor, middle_y - factor * middle_y + down * step],
+            [factor * flip, 0, middle_x - factor * flip * middle_x + right * STEP * shape[0]],
+            [0, factor, middle_y - factor * middle_y + down * STEP * shape[1]],
         ],
         np.float32,
     )
     lifted = cv2.GaussianBlur(erased.hole.astype(np.float32) * found.mask, (0, 0), 0.8)
-    alpha = cv2.warpAffine(lifted, move, (size, size), flags=cv2.INTER_LINEAR)
+    alpha = cv2.warpAffine(lifted, move, shape, flags=cv2.INTER_LINEAR)
     inside = float(alpha.sum()) / (factor * factor * max(float(lifted.sum()), 1.0))
     if inside < 0.93:
         return Unsuited("there is no room to move it", {"inside": round(inside, 3)})
-    moved = cv2.warpAffine(frame.pixels, move, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    moved = cv2.warpAffine(frame.pixels, move, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
     target = np.where(
         alpha[..., None] > 0, (erased.pixels + alpha[..., None] * (moved - erased.pixels) + 0.5).astype(np.uint8), erased.pixels
     )

@@ -12,13 +12,13 @@ from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.routes.subjects import SUREST_FACE, take_frame
 from step1x_edit.data.tools.protocols import Face
 from step1x_edit.data.tools.toolbox import Toolbox
-from step1x_edit.data.triplet import Draft, Floats, Pixels, Request
+from step1x_edit.data.triplet import Draft, Floats, Pixels, Request, Shape
 
 SMALLEST_FACE = 0.1
 """Width of a face, as a share of the picture's shorter side, from which on it can be edited."""
 
 _SINGLE = 0.14
-"""Width of a single face, as a share of the frame, from which on what is around the person can be worked on."""
+"""Width of a single face, as a share of the picture's shorter side, from which on what is around the person can be worked on."""
 
 _CAPTIONS = {
     "smooth": "with smooth skin",
@@ -31,15 +31,15 @@ _CAPTIONS = {
 }
 
 
-def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, size: int) -> Draft | Unsuited:
+def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, shape: Shape) -> Draft | Unsuited:
     """Retouch the largest face of a photograph, or what is around it. Source: paper, face detection before retouching."""
-    frame = take_frame(rng, photograph, size)
+    frame = take_frame(rng, photograph, shape)
     faces = find_portraits(frame.pixels, tools, SMALLEST_FACE)
     if not faces:
         return Unsuited("no face that is large enough was found")
     face = faces[0]
     # a group has no single outline to work around, and of a small face the body is hard to guess
-    single = len(faces) == 1 and face.box.width >= _SINGLE * size
+    single = len(faces) == 1 and face.box.width >= _SINGLE * min(shape)
     way = rng.choice([way for way in _CAPTIONS if single or not way.endswith(" around")])
     picture = frame.pixels
     weight, changed = _retouch(way, picture, face)
@@ -64,42 +64,43 @@ def find_portraits(picture: Pixels, tools: Toolbox, smallest: float) -> list[Fac
 
 
 def _retouch(way: str, picture: Pixels, face: Face) -> tuple[Floats, Floats]:
-    """Where and what: weight float32 [S, S, 1] and the changed picture float32 [S, S, 3], 0..255."""
-    size = picture.shape[0]
+    """Where and what: weight float32 [H, W, 1] and the changed picture float32 [H, W, 3], 0..255."""
+    height, width = picture.shape[:2]
+    shape, side = (width, height), min(height, width)
     floats = picture.astype(np.float32)
-    near = _oval(size, face, 1.0)
+    near = _oval(shape, face, 1.0)
     if way == "glow":
-        soft = cv2.GaussianBlur(picture, (0, 0), size * 0.03).astype(np.float32)
-        return np.ones((size, size, 1), np.float32), 255 - (255 - floats) * (255 - 0.4 * soft) / 255
+        soft = cv2.GaussianBlur(picture, (0, 0), side * 0.03).astype(np.float32)
+        return np.ones((height, width, 1), np.float32), 255 - (255 - floats) * (255 - 0.4 * soft) / 255
     if way in ("blur around", "darken around"):
-        around = 1 - np.maximum(_oval(size, face, 1.6), _shoulders(size, face))
-        soft = cv2.GaussianBlur(picture, (0, 0), size * 0.03).astype(np.float32)
+        around = 1 - np.maximum(_oval(shape, face, 1.6), _shoulders(shape, face))
+        soft = cv2.GaussianBlur(picture, (0, 0), side * 0.03).astype(np.float32)
         return around, soft if way == "blur around" else floats * 0.25
     skin = near * _find_skin(picture, face)[..., None]
     if way == "smooth":
-        width = max(5, round(face.box.width / 8))
-        calm = cv2.bilateralFilter(picture, 0, 38, width / 3).astype(np.float32)
-        return skin * _avoid_features(size, face), cv2.bilateralFilter(calm.astype(np.uint8), 0, 30, width / 2).astype(np.float32)
+        reach = max(5, round(face.box.width / 8))
+        calm = cv2.bilateralFilter(picture, 0, 38, reach / 3).astype(np.float32)
+        return skin * _avoid_features(shape, face), cv2.bilateralFilter(calm.astype(np.uint8), 0, 30, reach / 2).astype(np.float32)
     if way == "brighten":
         return near, 255 * (floats / 255) ** 0.68
     if way == "tan":
         return skin, floats * np.array([0.95, 0.82, 0.67], np.float32)
-    return skin * _find_cheeks(size, face), floats * np.array([1.0, 0.74, 0.78], np.float32) + np.array([14, 0, 4], np.float32)
+    return skin * _find_cheeks(shape, face), floats * np.array([1.0, 0.74, 0.78], np.float32) + np.array([14, 0, 4], np.float32)
 
 
-def _oval(size: int, face: Face, scale: float) -> Floats:
-    """Soft oval over a face: float32 [S, S, 1], 1 inside and 0 outside."""
+def _oval(shape: Shape, face: Face, scale: float) -> Floats:
+    """Soft oval over a face: float32 [H, W, 1], 1 inside and 0 outside."""
     box = face.box
-    y, x = np.mgrid[0:size, 0:size].astype(np.float32) + 0.5
+    y, x = np.mgrid[0 : shape[1], 0 : shape[0]].astype(np.float32) + 0.5
     across, along = box.width / 2 * scale * 1.05, box.height / 2 * scale * 1.05
     distance = np.hypot((x - (box.left + box.right) / 2) / across, (y - (box.top + box.bottom) / 2) / along)
     return np.clip((1.12 - distance) / 0.25, 0, 1)[..., None].astype(np.float32)
 
 
-def _shoulders(size: int, face: Face) -> Floats:
-    """Soft bell from the chin down to the frame's border, where the person's body is: float32 [S, S, 1], 1 inside and 0 outside."""
+def _shoulders(shape: Shape, face: Face) -> Floats:
+    """Soft bell from the chin down to the frame's border, where the person's body is: float32 [H, W, 1], 1 inside and 0 outside."""
     box = face.box
-    y, x = np.mgrid[0:size, 0:size].astype(np.float32) + 0.5
+    y, x = np.mgrid[0 : shape[1], 0 : shape[0]].astype(np.float32) + 0.5
     down = np.clip((y - box.bottom + 0.1 * box.height) / box.height, 0, None)
     half = box.width * (0.45 + 1.15 * (1 - np.exp(-2.2 * down)))
     inside = np.clip((half - np.abs(x - (box.left + box.right) / 2)) / (0.3 * box.width), 0, 1)
@@ -107,7 +108,7 @@ def _shoulders(size: int, face: Face) -> Floats:
 
 
 def _find_skin(picture: Pixels, face: Face) -> Floats:
-    """How much each pixel has the colour of the middle of the face: float32 [S, S]."""
+    """How much each pixel has the colour of the middle of the face: float32 [H, W]."""
     box = face.box
     lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     rows = slice(box.top + box.height // 3, box.bottom - box.height // 5)
@@ -117,26 +118,26 @@ def _find_skin(picture: Pixels, face: Face) -> Floats:
     return cv2.GaussianBlur(np.clip((22 - distance) / 10, 0, 1), (0, 0), 1.2).astype(np.float32)
 
 
-def _spots(size: int, face: Face, points: list[tuple[float, float]], reach: float) -> Floats:
-    """Soft discs around points, `reach` as a share of the face's width: float32 [S, S, 1], 1 in their middles."""
-    y, x = np.mgrid[0:size, 0:size].astype(np.float32)
-    total = np.zeros((size, size), np.float32)
+def _spots(shape: Shape, face: Face, points: list[tuple[float, float]], reach: float) -> Floats:
+    """Soft discs around points, `reach` as a share of the face's width: float32 [H, W, 1], 1 in their middles."""
+    y, x = np.mgrid[0 : shape[1], 0 : shape[0]].astype(np.float32)
+    total = np.zeros(shape[::-1], np.float32)
     for across, along in points:
         total = np.maximum(total, np.exp(-((x - across) ** 2 + (y - along) ** 2) / (2 * (reach * face.box.width) ** 2)))
     return total[..., None]
 
 
-def _avoid_features(size: int, face: Face) -> Floats:
+def _avoid_features(shape: Shape, face: Face) -> Floats:
     """Small at eyes and mouth, which a retoucher leaves sharp."""
     marks = [face.landmarks[i] for i in (0, 1, 3, 4)] if len(face.landmarks) == 5 else []
-    return 1 - np.clip(1.5 * _spots(size, face, marks, 0.09), 0, 1)
+    return 1 - np.clip(1.5 * _spots(shape, face, marks, 0.09), 0, 1)
 
 
-def _find_cheeks(size: int, face: Face) -> Floats:
+def _find_cheeks(shape: Shape, face: Face) -> Floats:
     """Beside the nose, between eyes and mouth; the lower middle of the box where there are no landmarks."""
     if len(face.landmarks) == 5:
         right, left, _, mouth_right, mouth_left = face.landmarks
         points = [(0.55 * e[0] + 0.45 * m[0] + o, 0.4 * e[1] + 0.6 * m[1]) for e, m, o in ((right, mouth_right, -2), (left, mouth_left, 2))]
     else:
         points = [(face.box.left + face.box.width * s, face.box.top + face.box.height * 0.62) for s in (0.27, 0.73)]
-    return np.where((spots := np.clip(1.2 * _spots(size, face, points, 0.15), 0, 1)) > 0.03, spots, 0)
+    return np.where((spots := np.clip(1.2 * _spots(shape, face, points, 0.15), 0, 1)) > 0.03, spots, 0)

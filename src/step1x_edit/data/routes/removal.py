@@ -9,12 +9,12 @@ from step1x_edit.data.routes.erasing import ROLES, erase
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.routes.subjects import caption_frame, draw_seed, find_subject, refer_to, take_frame
 from step1x_edit.data.tools.toolbox import Toolbox
-from step1x_edit.data.triplet import Draft, Request
+from step1x_edit.data.triplet import Draft, Request, Shape
 
 
-def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, size: int) -> Draft | Unsuited:
+def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, shape: Shape) -> Draft | Unsuited:
     """The target lacks one thing of the photograph. Source: paper, Florence-2 -> SAM-2 -> object removal."""
-    frame = take_frame(rng, photograph, size)
+    frame = take_frame(rng, photograph, shape)
     found = find_subject(rng, frame, tools, largest=0.3)
     if isinstance(found, Unsuited):
         return found

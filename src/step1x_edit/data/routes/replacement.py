@@ -5,18 +5,18 @@ from __future__ import annotations
 import random
 
 from step1x_edit.data.compositing import paste, scale_subject
-from step1x_edit.data.materials import Materials, Photograph
+from step1x_edit.data.materials import Materials, Photograph, Subject
 from step1x_edit.data.routes.erasing import ROLES, erase
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.routes.subjects import caption_frame, draw_seed, find_subject, refer_to, take_frame
 from step1x_edit.data.tools.toolbox import Toolbox
-from step1x_edit.data.triplet import Draft, Request
+from step1x_edit.data.triplet import Draft, Request, Shape
 from step1x_edit.data.vocabulary import PLACES, count_one, with_article
 
 
-def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, size: int) -> Draft | Unsuited:
+def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, shape: Shape) -> Draft | Unsuited:
     """Another subject stands where one stood. Source: paper, Florence-2 + SAM-2, then FLUX-Fill."""
-    frame = take_frame(rng, photograph, size)
+    frame = take_frame(rng, photograph, shape)
     found = find_subject(rng, frame, tools, smallest=0.03, largest=0.3)
     if isinstance(found, Unsuited):
         return found
@@ -31,10 +31,11 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
     else:
         target = erased.pixels.copy()
         light = 0.88 + 0.16 * float(erased.pixels.mean()) / 255
-        sprite = scale_subject(subject.pixels, max(2, round(max(found.box.width, found.box.height) * 1.05)), light=light)
+        longest = min(max(found.box.width, found.box.height), _find_room(subject, shape))
+        sprite = scale_subject(subject.pixels, max(2, round(longest * 1.05)), light=light)
         height, width = sprite.alpha.shape[:2]
-        left = min(max((found.box.left + found.box.right - width) // 2, 0), max(size - width, 0))
-        top = min(max(found.box.bottom - height, 0), max(size - height, 0))
+        left = min(max((found.box.left + found.box.right - width) // 2, 0), max(shape[0] - width, 0))
+        top = min(max(found.box.bottom - height, 0), max(shape[1] - height, 0))
         touched = erased.hole | paste(target, sprite, left, top)
     english, chinese, short = refer_to(rng, found)
     new_zh = f"{count_one(subject.kind, subject.zh)}{subject.zh}"
@@ -55,3 +56,9 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
             "tools": tools.describe(*ROLES, "captioner"),
         },
     )
+
+
+def _find_room(subject: Subject, shape: Shape) -> float:
+    """How long, in pixels, the longer side of a subject may be for all of it to be seen in a picture of this shape."""
+    height, width = subject.pixels.shape[:2]
+    return min(shape[0] * max(1, height / width), shape[1] * max(1, width / height))

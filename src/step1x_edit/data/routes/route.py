@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from step1x_edit.data.materials import Materials, Photograph
 from step1x_edit.data.tools.toolbox import Toolbox
-from step1x_edit.data.triplet import Draft
+from step1x_edit.data.triplet import Draft, Shape
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,10 @@ class Unsuited:
 class Route(Protocol):
     """Makes one draft from one photograph.
 
-    Every choice comes from `rng`; the same arguments give the same draft, whatever was made before. The draft is square, of `size` pixels.
+    Every choice comes from `rng`; the same arguments give the same draft, whatever was made before. The draft has the `shape`.
     Its parameters hold under "tools" the role, name, version and settings of every tool that took part.
     """
 
-    def __call__(self, rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, size: int) -> Draft | Unsuited: ...
+    def __call__(
+        self, rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, shape: Shape
+    ) -> Draft | Unsuited: ...

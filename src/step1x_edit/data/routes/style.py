@@ -13,18 +13,18 @@ from step1x_edit.data.routes.subjects import caption_frame, draw_seed, take_fram
 from step1x_edit.data.tools.edges import draw_control
 from step1x_edit.data.tools.protocols import Look
 from step1x_edit.data.tools.toolbox import Toolbox
-from step1x_edit.data.triplet import Draft, Request
+from step1x_edit.data.triplet import Draft, Request, Shape
 
 
-def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, size: int) -> Draft | Unsuited:
+def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, shape: Shape) -> Draft | Unsuited:
     """Draw a photograph in one of the styles."""
-    frame = take_frame(rng, photograph, size, smallest=0.5)
+    frame = take_frame(rng, photograph, shape, smallest=0.5)
     name = rng.choice(tuple(STYLES))
     caption = caption_frame(frame, tools)
     look = Look("style", name, f"{caption}, {STYLES[name].caption}")
     seed = draw_seed(rng)
     control = draw_control(frame.pixels, tools.generator.control["style"], tools.depth)
-    target = tools.generator.generate(frame.pixels, np.ones((size, size), np.bool_), control, look, seed)
+    target = tools.generator.generate(frame.pixels, np.ones(frame.pixels.shape[:2], np.bool_), control, look, seed)
     return Draft(
         source=frame.pixels,
         target=target,

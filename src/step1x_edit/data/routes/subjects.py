@@ -18,7 +18,7 @@ from step1x_edit.data.tools.filtering import bound
 from step1x_edit.data.tools.protocols import Box
 from step1x_edit.data.tools.saliency import measure_saliency
 from step1x_edit.data.tools.toolbox import Toolbox
-from step1x_edit.data.triplet import Floats, Mask, Pixels
+from step1x_edit.data.triplet import Floats, Mask, Pixels, Shape
 from step1x_edit.data.vocabulary import PLACES, count_one, with_article
 
 _LEAVES = ("green", "black", "grey", "blue", "teal")
@@ -49,12 +49,12 @@ _APART, _FAR_APART = 0.4, 0.3
 
 @dataclass(frozen=True)
 class Frame:
-    """A square of a photograph.
+    """A window of a photograph.
 
     Attributes:
-        pixels: uint8 [S, S, 3].
+        pixels: uint8 [H, W, 3].
         photograph: where it is from.
-        facts: JSON-able: the photograph's name and which square of it this is.
+        facts: JSON-able: the photograph's name, and as its "crop" which window of it this is; see `describe_window`.
         content: what the photograph marks, cut out as the frame is; None where nothing is marked, or too much of it is cut off.
     """
 
@@ -64,27 +64,40 @@ class Frame:
     content: Content | None = None
 
 
-def take_frame(rng: random.Random, photograph: Photograph, size: int, *, mirror: bool = True, smallest: float = 0.8) -> Frame:
-    """Take a square of 80 to 100 % of the short side, rather from the middle, perhaps mirrored, scaled to `size` pixels."""
+def take_frame(rng: random.Random, photograph: Photograph, shape: Shape, *, mirror: bool = True, smallest: float = 0.8) -> Frame:
+    """Take a window as wide and high as 80 to 100 % of the largest of its proportions, rather from the middle, perhaps mirrored."""
     height, width = photograph.pixels.shape[:2]
-    side = min(max(8, round(min(height, width) * rng.uniform(smallest, 1.0))), height, width)
-    top, left = round((height - side) * rng.triangular(0, 1, 0.5)), round((width - side) * rng.triangular(0, 1, 0.5))
-    mirrored = mirror and rng.random() < 0.5
-    pixels = cut_frame(photograph.pixels, left, top, side, size, mirrored)
-    facts = {"photograph": photograph.name, "crop": [left, top, side], "mirrored": mirrored}
+    aspect, share = shape[0] / shape[1], rng.uniform(smallest, 1.0)
+    wide = min(max(8, round(min(width, height * aspect) * share)), width)
+    high = min(max(8, round(min(height, width / aspect) * share)), height)
+    top, left = round((height - high) * rng.triangular(0, 1, 0.5)), round((width - wide) * rng.triangular(0, 1, 0.5))
+    window, mirrored = Box(left, top, left + wide, top + high), mirror and rng.random() < 0.5
+    pixels = cut_frame(photograph.pixels, window, shape, mirrored)
+    facts = {"photograph": photograph.name, "crop": describe_window(window), "mirrored": mirrored}
     content = photograph.content
-    if content and content.alpha[top : top + side, left : left + side].sum() >= MOST * content.alpha.sum():
-        cut = replace(content, alpha=cut_frame(content.alpha, left, top, side, size, mirrored))
+    if content and cut_window(content.alpha, window).sum() >= MOST * content.alpha.sum():
+        cut = replace(content, alpha=cut_frame(content.alpha, window, shape, mirrored))
         return Frame(pixels, photograph, facts, cut)
     return Frame(pixels, photograph, facts)
 
 
-def cut_frame(pixels: Pixels, left: int, top: int, side: int, size: int, mirrored: bool) -> Pixels:
-    """Cut a square out of a picture and scale it: uint8 [size, size], with channels where it has any, a fresh array."""
-    square = pixels[top : top + side, left : left + side]
-    square = square[:, ::-1] if mirrored else square
-    method = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
-    return np.ascontiguousarray(cv2.resize(np.ascontiguousarray(square), (size, size), interpolation=method)).astype(np.uint8)
+def describe_window(window: Box) -> list[int]:
+    """Left, top and side of a square in the picture it is cut from; left, top, width and height of any other window."""
+    sides = [window.width] if window.width == window.height else [window.width, window.height]
+    return [window.left, window.top, *sides]
+
+
+def cut_window(values: Floats, window: Box) -> Floats:
+    """What of a picture or a map lies in a window: a view."""
+    return values[window.top : window.bottom, window.left : window.right]
+
+
+def cut_frame(pixels: Pixels, window: Box, shape: Shape, mirrored: bool = False) -> Pixels:
+    """Cut a window out of a picture and scale it to a shape: uint8 [H, W], with channels where it has any, a fresh array."""
+    part = cut_window(pixels, window)
+    part = part[:, ::-1] if mirrored else part
+    method = cv2.INTER_AREA if window.width > shape[0] else cv2.INTER_CUBIC
+    return np.ascontiguousarray(cv2.resize(np.ascontiguousarray(part), shape, interpolation=method)).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -92,7 +105,7 @@ class Found:
     """A thing in a frame.
 
     Attributes:
-        mask: bool [S, S], what it covers.
+        mask: bool [H, W], what it covers.
         box: around the mask.
         label: what it is, in English; empty where nobody knows.
         colour: the named colour that most of it has, or None.
@@ -145,18 +158,19 @@ def find_subject(
 
     Args:
         rng: chooses where there are several.
-        frame: the square to look in.
+        frame: where to look.
         tools: plays "detector" and "segmenter".
         smallest: share of the frame that it covers at least.
         largest: and at most.
         whole: it must not be cut off by the frame's border.
     """
     picture = frame.pixels
-    size = picture.shape[0]
-    if (marked := _find_marked(frame)) and smallest <= marked.mask.mean() <= largest and not (whole and _is_cut_off(marked.box, size)):
+    height, width = picture.shape[:2]
+    shape, marked = (width, height), _find_marked(frame)
+    if marked and smallest <= marked.mask.mean() <= largest and not (whole and _is_cut_off(marked.box, shape)):
         return marked
     shares = []
-    detections = [d for d in tools.detector.detect(picture)[:6] if d.box.area >= smallest * size * size]
+    detections = [d for d in tools.detector.detect(picture)[:6] if d.box.area >= smallest * height * width]
     rng.shuffle(detections)
     for detection in detections:
         mask = tools.segmenter.segment(picture, detection.box)
@@ -165,14 +179,14 @@ def find_subject(
         if not smallest <= share <= largest or not is_thing(picture, mask):
             continue
         box = bound(mask)
-        if whole and _is_cut_off(box, size):
+        if whole and _is_cut_off(box, shape):
             continue
         colour = name_colour(picture[mask])
         label = detection.label.lower() or guess_label(frame, mask, colour)
         if not detection.label and not _is_sure(frame, mask, label, detection.score, tools):
             continue
         alone = len(detections) == 1 and share >= _LARGE
-        return Found(mask, box, label, colour, name_place(size, box), detection.score, alone)
+        return Found(mask, box, label, colour, name_place(shape, box), detection.score, alone)
     if not shares:
         return Unsuited("nothing stands out")
     return Unsuited("nothing that stands out has a fitting size and shape", {"shares": shares})
@@ -183,12 +197,12 @@ def _find_marked(frame: Frame) -> Found | None:
     if content is None or not (mask := content.alpha > 127).any():
         return None
     box = bound(mask)
-    place = name_place(len(mask), box)
+    place = name_place((mask.shape[1], mask.shape[0]), box)
     return Found(mask, box, content.en, name_colour(frame.pixels[mask]), place, 1.0, bool(mask.mean() >= _LARGE), content)
 
 
-def _is_cut_off(box: Box, size: int) -> bool:
-    return box.left <= 1 or box.top <= 1 or box.right >= size - 1 or box.bottom >= size - 1
+def _is_cut_off(box: Box, shape: Shape) -> bool:
+    return box.left <= 1 or box.top <= 1 or box.right >= shape[0] - 1 or box.bottom >= shape[1] - 1
 
 
 def guess_label(frame: Frame, mask: Mask, colour: str | None) -> str:
@@ -230,7 +244,7 @@ def _holds_face(picture: Pixels, mask: Mask, tools: Toolbox) -> bool:
 
 def measure_surroundings(picture: Pixels, mask: Mask) -> float:
     """How much what is around a region stands out, as a share of how much the region does: large where it is a part of something larger."""
-    size = picture.shape[0]
+    size = min(picture.shape[:2])
     saliency = measure_saliency(picture)
     near, far = (cv2.dilate(mask.view(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1))) for reach in (size // 50, size // 11))
     ring = (far > 0) & (near == 0)
@@ -252,7 +266,7 @@ def is_thing(picture: Pixels, mask: Mask) -> bool:
 
 def measure_outline(picture: Pixels, mask: Mask) -> float:
     """Share of a region's outline across which the colour changes clearly, by more than 9 in Lab; what is cut at random has little."""
-    size = picture.shape[0]
+    size = min(picture.shape[:2])
     reach = max(2, round(size / 100))
     lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
 

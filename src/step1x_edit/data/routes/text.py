@@ -16,7 +16,7 @@ from step1x_edit.data.routes.subjects import Frame, caption_frame, draw_seed, ta
 from step1x_edit.data.tools.filtering import pad
 from step1x_edit.data.tools.protocols import TextLine
 from step1x_edit.data.tools.toolbox import Toolbox
-from step1x_edit.data.triplet import Draft, Floats, Mask, Pixels, Request
+from step1x_edit.data.triplet import Draft, Floats, Mask, Pixels, Request, Shape
 
 _FAINT = 45
 """Difference in brightness, of 255, below which letters are left alone."""
@@ -25,9 +25,9 @@ SUREST = 0.9
 """Confidence below which a line is not asked for."""
 
 
-def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, size: int) -> Draft | Unsuited:
+def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, shape: Shape) -> Draft | Unsuited:
     """Rewrite, recolour or remove a line of text. Source: paper, PP-OCR; invalid text is left out by rule here."""
-    frame = take_frame(rng, photograph, size, mirror=False, smallest=0.9)
+    frame = take_frame(rng, photograph, shape, mirror=False, smallest=0.9)
     usable, lines = find_lines(frame.pixels, tools)
     if not usable:
         return Unsuited("no text was found" if not lines else "no text fit to be changed", {"lines": lines})
@@ -110,7 +110,7 @@ def _change(rng: random.Random, frame: Frame, line: TextLine, way: str, tools: T
 
 
 def _find_strokes(picture: Pixels, line: TextLine) -> tuple[Mask, tuple[int, int, int]]:
-    """The letters of a line, the rarer of two brightnesses in its quadrilateral, and their colour: bool [S, S], sRGB 0..255."""
+    """The letters of a line, the rarer of two brightnesses in its quadrilateral, and their colour: bool [H, W], sRGB 0..255."""
     area = np.zeros(picture.shape[:2], np.uint8)
     corners = line.corners or (
         (line.box.left, line.box.top),

@@ -11,14 +11,14 @@ from step1x_edit.data.materials import Materials, Photograph
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.routes.subjects import caption_frame, take_frame
 from step1x_edit.data.tools.toolbox import Toolbox
-from step1x_edit.data.triplet import Draft, Floats
+from step1x_edit.data.triplet import Draft, Floats, Shape
 
 _HAZE = np.array([0.86, 0.87, 0.89], np.float32)
 
 
-def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, size: int) -> Draft | Unsuited:
+def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, shape: Shape) -> Draft | Unsuited:
     """Grade a photograph. Source: paper, algorithmic tone transformation."""
-    frame = take_frame(rng, photograph, size, smallest=0.5)
+    frame = take_frame(rng, photograph, shape, smallest=0.5)
     grading = Grading.draw(rng)
     floats = frame.pixels.astype(np.float32) / 255
     deep = grading.name in ("fog", "dehaze")
@@ -29,6 +29,6 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
 
 
 def _fog(picture: Floats, nearness: Floats, strength: float) -> Floats:
-    """Light that fog scatters in, more of it the farther away a pixel is: float32 [S, S, 3], 0..1."""
+    """Light that fog scatters in, more of it the farther away a pixel is: float32 [H, W, 3], 0..1."""
     through = np.exp(-strength * (0.35 + 1.9 * (1 - nearness)))[..., None]
     return picture * through + _HAZE * (1 - through)
