@@ -15,7 +15,7 @@ from statistics import fmean, median
 import numpy as np
 
 from step1x_edit.data.stream import TripletStream
-from step1x_edit.data.triplet import Pixels, Triplet, resize_pixels
+from step1x_edit.data.triplet import Pixels, Triplet, fit_shape, resize_pixels
 from step1x_edit.types import EditCategory
 
 OTHERS = 4
@@ -91,7 +91,7 @@ def draw_cases(
 
     `suits` leaves triplets out; None takes all. `aspect` is width over height; the area is that of the stream's squares.
     """
-    stream, shape = stream.squeezed(aspect), (round(stream.size * aspect**0.5), round(stream.size / aspect**0.5))
+    stream, shape = stream.squeezed(aspect), fit_shape(stream.size, aspect)
     counts: dict[EditCategory, int] = dict.fromkeys(stream.categories, 0)
     index = 0
     while min(counts.values()) < per_category:
