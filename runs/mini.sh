@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The embedded model from nothing: autoencoder, small MLLM, editor, scores. A run that is there already is gone on with, so after a kill the
-# same command goes on. On two cores that compute with bfloat16 it takes about thirteen hours.
+# same command goes on. On two cores that compute with bfloat16 it took seventeen hours, most of them shared with other work.
 #
 #   runs/mini.sh PHOTOS CUTOUTS [OUT]
 #
@@ -29,5 +29,6 @@ train deeper "$out/mini_deeper" --set "model.autoencoder=$out/mini" --set "model
 train marked "$out/mini_marked" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_deeper"
 train harder "$out/mini_harder" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_marked"
 train square "$out/mini_square" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_harder"
-.venv/bin/python benchmarks/heldout.py --weights "$out/mini_square"
-echo "step1x edit PHOTO INSTRUCTION --weights $out/mini_square   edits with it"
+train natural "$out/mini_natural" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_square"
+.venv/bin/python benchmarks/heldout.py --weights "$out/mini_natural"
+echo "step1x edit PHOTO INSTRUCTION --weights $out/mini_natural   edits with it"

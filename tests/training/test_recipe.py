@@ -34,7 +34,7 @@ def test_adapters_are_trained_as_the_published_ones() -> None:
     recipe = read_recipe(ROOT / "recipes/lora_24gb.toml")
     assert recipe.adapter is not None and (recipe.adapter.rank, recipe.adapter.alpha, recipe.optim.lr) == (64, 32, 1e-4)
     assert (recipe.timesteps.draw, recipe.timesteps.shift) == ("logit-normal", 3.1582)
-    assert read_recipe(ROOT / "recipes/mini_square.toml").timesteps.draw == "uniform"
+    assert read_recipe(ROOT / "recipes/mini_natural.toml").timesteps.draw == "uniform"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_wrong_setting_is_one_sentence(setting: str, said: str) -> None:
 
 
 def test_sizes_of_the_dit_may_differ_from_the_presets() -> None:
-    path = ROOT / "recipes/mini_square.toml"
+    path = ROOT / "recipes/mini_natural.toml"
     assert read_recipe(path).model.sizes() == PRESETS["mini"]
     assert read_recipe(path, ["model.dit.depth_single_blocks=5"]).model.sizes().dit.depth_single_blocks == 5
     for setting, said in (("model.dit.depth=0", "depth must be at least 1"), ("model.dit.hidden=64", "hidden")):
