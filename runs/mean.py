@@ -1,0 +1,30 @@
+"""The mean of two models of one kind, weight by weight: `python runs/mean.py out/mini_square out/mini_natural --out out/mini_mean`."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+from step1x_edit.model.presets import PRESETS
+from step1x_edit.model.tensors import read_tensors
+from step1x_edit.model.weights import MODEL_FILE, load_preset, save_model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("first", type=Path, help="folder of a model")
+    parser.add_argument("second", type=Path, help="folder of another one, whose autoencoder and MLLM the mean takes over")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write, new")
+    arguments = parser.parse_args()
+    first, second = (read_tensors(folder / MODEL_FILE) for folder in (arguments.first, arguments.second))
+    if {name: each.shape for name, each in first.items()} != {name: each.shape for name, each in second.items()}:
+        parser.error("The two models have not the same sizes.")
+    shutil.copytree(arguments.second, arguments.out, ignore=shutil.ignore_patterns(MODEL_FILE, "state", "metrics.jsonl", ".lock"))
+    mean = {name: (first[name].float() + second[name].float()) / 2 for name in second}
+    save_model(arguments.out, load_preset(arguments.second, PRESETS["mini"]), mean)
+    print(arguments.out)
+
+
+if __name__ == "__main__":
+    main()
