@@ -15,12 +15,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("first", type=Path, help="folder of a model")
     parser.add_argument("second", type=Path, help="folder of another one, whose autoencoder and MLLM the mean takes over")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write, new")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write; its model.safetensors comes last")
     arguments = parser.parse_args()
     first, second = (read_tensors(folder / MODEL_FILE) for folder in (arguments.first, arguments.second))
     if {name: each.shape for name, each in first.items()} != {name: each.shape for name, each in second.items()}:
         parser.error("The two models have not the same sizes.")
-    shutil.copytree(arguments.second, arguments.out, ignore=shutil.ignore_patterns(MODEL_FILE, "state", "metrics.jsonl", ".lock"))
+    others = shutil.ignore_patterns(MODEL_FILE, "state", "metrics.jsonl", ".lock")
+    shutil.copytree(arguments.second, arguments.out, dirs_exist_ok=True, ignore=others)
     mean = {name: (first[name].float() + second[name].float()) / 2 for name in second}
     save_model(arguments.out, load_preset(arguments.second, PRESETS["mini"]), mean)
     print(arguments.out)

@@ -30,6 +30,6 @@ train marked "$out/mini_marked" --set "model.autoencoder=$out/mini" --set "model
 train harder "$out/mini_harder" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_marked"
 train square "$out/mini_square" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_harder"
 train natural "$out/mini_natural" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_square"
-[ -d "$out/mini_mean" ] || .venv/bin/python runs/mean.py "$out/mini_square" "$out/mini_natural" --out "$out/mini_mean"
+[ -f "$out/mini_mean/model.safetensors" ] || .venv/bin/python runs/mean.py "$out/mini_square" "$out/mini_natural" --out "$out/mini_mean"
 .venv/bin/python benchmarks/heldout.py --weights "$out/mini_mean"
 echo "step1x edit PHOTO INSTRUCTION --weights $out/mini_mean   edits with it"

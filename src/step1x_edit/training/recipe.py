@@ -32,8 +32,9 @@ class Stage(_Section):
 
     `mixture` gives the share of each category (any positive numbers); `size` the side in pixels of the square with the pictures' area;
     `difficulty` 0..1 goes from one large subject to several small ones; `aspects` are widths over heights, of which each batch of the
-    editor takes one by chance; squares by default. Pictures that are read from disk have categories, difficulty and proportions of their
-    own, and are put into the nearest of the aspect ratios, by default nine from 1:2 to 2:1.
+    editor takes one by chance, or each sample where all are squeezed to squares; 1 by default. Pictures that are read from disk have
+    categories, difficulty and proportions of their own, and are put into the nearest of the aspect ratios, by default nine from 1:2 to
+    2:1.
 
     `batch` samples make a step, on however many devices; each computes at most `micro_batch` of them at once and adds up the gradients.
 

@@ -24,9 +24,14 @@ def _grey(picture: Pixels) -> Pixels:
     return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.uint8)
 
 
+def _side(picture: Pixels) -> int:
+    """The shorter one, in pixels, by which blurs and lines go."""
+    return min(picture.shape[:2])
+
+
 def _ink(grey: Pixels) -> Floats:
     """Thin lines on the dark side of edges, as the difference of two blurs: float32 [H, W], 0 no ink, 1 full ink."""
-    scale = min(grey.shape) / 128
+    scale = _side(grey) / 128
     fine = cv2.GaussianBlur(grey, (0, 0), 0.6 * scale).astype(np.float32)
     coarse = cv2.GaussianBlur(grey, (0, 0), 1.6 * scale).astype(np.float32)
     return np.clip((coarse - fine - 2) / 7, 0, 1).astype(np.float32)
@@ -34,7 +39,7 @@ def _ink(grey: Pixels) -> Floats:
 
 def _pencil(picture: Pixels) -> Pixels:
     grey = _grey(picture)
-    soft = cv2.GaussianBlur(grey, (0, 0), min(picture.shape[:2]) * 0.025)
+    soft = cv2.GaussianBlur(grey, (0, 0), _side(picture) * 0.025)
     drawn = np.clip(grey.astype(np.float32) / np.maximum(soft, 8) * 1.02, 0, 1) ** 2.2
     return cv2.cvtColor((drawn * 255).astype(np.uint8), cv2.COLOR_GRAY2RGB).astype(np.uint8)
 
@@ -45,7 +50,7 @@ def _line_art(picture: Pixels) -> Pixels:
 
 
 def _mosaic(picture: Pixels) -> Pixels:
-    side = min(picture.shape[:2])
+    side = _side(picture)
     cells = round(16 * picture.shape[1] / side), round(16 * picture.shape[0] / side)
     small = cv2.resize(picture, cells, interpolation=cv2.INTER_AREA)
     return cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST).astype(np.uint8)
@@ -69,12 +74,12 @@ _FIVE_SOFT = _soft_levels(5)
 
 
 def _posterise(picture: Pixels) -> Pixels:
-    soft = cv2.GaussianBlur(picture, (0, 0), min(picture.shape[:2]) / 160)
+    soft = cv2.GaussianBlur(picture, (0, 0), _side(picture) / 160)
     return cv2.LUT(soft, _FOUR).astype(np.uint8)
 
 
 def _blur(picture: Pixels) -> Pixels:
-    return cv2.GaussianBlur(picture, (0, 0), min(picture.shape[:2]) * 0.035).astype(np.uint8)
+    return cv2.GaussianBlur(picture, (0, 0), _side(picture) * 0.035).astype(np.uint8)
 
 
 def _saturate(picture: Pixels, factor: float, light: float = 0) -> Pixels:
@@ -83,13 +88,13 @@ def _saturate(picture: Pixels, factor: float, light: float = 0) -> Pixels:
 
 
 def _oil(picture: Pixels) -> Pixels:
-    width = _odd(min(picture.shape[:2]) * 0.055)
+    width = _odd(_side(picture) * 0.055)
     smooth = cv2.medianBlur(cv2.medianBlur(picture, width), width)
     return _saturate(smooth.astype(np.uint8), 1.5)
 
 
 def _watercolour(picture: Pixels) -> Pixels:
-    width = _odd(min(picture.shape[:2]) * 0.04)
+    width = _odd(_side(picture) * 0.04)
     smooth = cv2.blur(cv2.medianBlur(picture, width), (width, width)).astype(np.float32)
     pale = 255 * (smooth / 255) ** 0.55
     edge = _ink(_grey(picture))[..., None]
@@ -98,7 +103,7 @@ def _watercolour(picture: Pixels) -> Pixels:
 
 def _cartoon(picture: Pixels) -> Pixels:
     """Flat, strong colours in five soft steps of light, of unchanged hue, within dark lines."""
-    smooth = cv2.medianBlur(picture, _odd(min(picture.shape[:2]) * 0.035)).astype(np.uint8)
+    smooth = cv2.medianBlur(picture, _odd(_side(picture) * 0.035)).astype(np.uint8)
     grey = _grey(smooth)
     light = grey.astype(np.float32)[..., None]
     flat = (smooth * ((_FIVE_SOFT[grey][..., None] + 18) / (light + 18))).clip(0, 255).astype(np.uint8)
@@ -106,7 +111,7 @@ def _cartoon(picture: Pixels) -> Pixels:
 
 
 def _emboss(picture: Pixels) -> Pixels:
-    size = min(picture.shape[:2])
+    size = _side(picture)
     soft = cv2.GaussianBlur(_grey(picture), (0, 0), size / 180).astype(np.float32)
     shift = max(1, round(size / 128))
     padded = cv2.copyMakeBorder(soft, shift, shift, shift, shift, cv2.BORDER_REPLICATE)
@@ -115,7 +120,7 @@ def _emboss(picture: Pixels) -> Pixels:
 
 
 def _neon(picture: Pixels) -> Pixels:
-    size = min(picture.shape[:2])
+    size = _side(picture)
     soft = cv2.GaussianBlur(picture, (0, 0), size / 128).astype(np.float32)
     glow = cv2.magnitude(cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1)) * (size / 128)
     return np.clip(glow * 1.3, 0, 255).astype(np.uint8)
@@ -131,7 +136,7 @@ def _phases(length: int, dots: int) -> Floats:
 
 
 def _halftone(picture: Pixels) -> Pixels:
-    size = min(picture.shape[:2])
+    size = _side(picture)
     counts = [round(32 * length / size) for length in picture.shape[:2]]
     along, across = (_phases(length, dots) for length, dots in zip(picture.shape[:2], counts, strict=True))
     distance = np.sqrt(along[:, None] ** 2 + across[None] ** 2)
@@ -149,7 +154,7 @@ def _heat_map(picture: Pixels) -> Pixels:
 
 
 def _pop_art(picture: Pixels) -> Pixels:
-    soft = cv2.GaussianBlur(picture, (0, 0), min(picture.shape[:2]) / 128)
+    soft = cv2.GaussianBlur(picture, (0, 0), _side(picture) / 128)
     return np.where(soft > 112, 255, 30).astype(np.uint8)
 
 
