@@ -65,6 +65,18 @@ def test_several_seeds_at_once_are_the_same_as_one_by_one(editor: Editor, scene:
         assert result.image.tobytes() == editor.edit(scene, "make it night", seed=result.request.seed, steps=2).image.tobytes()
 
 
+def test_the_callers_own_code_keeps_its_gradients(editor: Editor, scene: Image.Image) -> None:
+    layer = torch.nn.Linear(2, 1)
+    open_at_once = [editor.edit_seeds(EditRequest(scene, "make it night", steps=1), [3, 4]) for _ in range(2)]
+    for _ in zip(*open_at_once, strict=True):
+        layer(torch.ones(1, 2)).sum().backward()
+    for other in open_at_once:
+        other.close()
+    turns = editor.edit_turns(EditRequest(scene, "make it night", steps=1), ["make it night", "turn it into a sketch"])
+    assert [torch.is_inference_mode_enabled() for _ in turns] == [False, False]
+    assert layer.weight.grad is not None and torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+
+
 def test_the_callers_random_numbers_are_left_alone(editor: Editor, scene: Image.Image) -> None:
     torch.manual_seed(0)
     expected = torch.rand(3)

@@ -10,6 +10,7 @@ figure that does the work, for one request or for several of one kind at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -186,11 +187,13 @@ class Editor:
             Step1XError: as for `edit`.
         """
         request = self._complete(request)
-        with explain_failures(self.dtype), torch.inference_mode():
+        with self._at_work():
             read = self._read([request])
-            for seed in seeds:
+        for seed in seeds:
+            with self._at_work():
                 (drawing,) = self._draw(read, [replace(request, seed=seed)], progress, preview)
-                yield self._refine(drawing.finish(), progress, preview)
+                result = self._refine(drawing.finish(), progress, preview)
+            yield result  # outside of any mode of PyTorch's, which would hold for the caller's own code too
 
     def edit_batch(
         self, requests: Sequence[EditRequest], progress: Progress | None = None, preview: Preview | None = None
@@ -215,7 +218,7 @@ class Editor:
         if len({self.kind(request) for request in requests}) > 1:
             ways = "size, number of pictures, steps, guidance, its limit, strength and start"
             raise UsageError(f"Requests of one batch must be alike in {ways}.")
-        with explain_failures(self.dtype), torch.inference_mode():
+        with self._at_work():
             return self._draw(self._read(requests), requests, progress, preview)
 
     def kind(self, request: EditRequest) -> Hashable:
@@ -235,6 +238,12 @@ class Editor:
             result = next(self.edit_seeds(request, [request.seed], progress))
             yield result
             request = replace(request, image=result.image, start=None, shape=None)
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Without gradients, and with failures of the device in words."""
+        with explain_failures(self.dtype), torch.inference_mode():
+            yield
 
     def _refine(self, first: EditResult, progress: Progress | None, preview: Preview | None) -> EditResult:
         """The result after its second pass, where it is to have one; a note says where it has none all the same."""
