@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+import step1x_edit
 from step1x_edit.errors import UsageError
-from step1x_edit.training.journal import Journal, Pace, line
+from step1x_edit.training.journal import PACKAGE, Journal, Pace, code_version, line
 from step1x_edit.training.recipe import Recipe
 
 CPU = torch.device("cpu")
@@ -33,6 +35,27 @@ def test_a_run_says_what_it_was_made_with(tmp_path: Path, line_recipe: Callable[
     about = json.loads((tmp_path / "run.json").read_text())
     assert about["seed"] == 5 and about["processes"] == 2 and about["device"] == "cpu"
     assert about["torch"] == torch.__version__ and {"step1x_edit", "commit"} <= about.keys()
+
+
+def test_the_commit_is_that_of_the_code(tmp_path: Path) -> None:
+    def git(*words: str) -> str:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+        return subprocess.run(["git", "-C", str(tmp_path), *who, *words], capture_output=True, text=True, check=True).stdout.strip()
+
+    package, installed = tmp_path / "src" / "package", tmp_path / ".venv" / "package"
+    for folder in (package / "model", installed):
+        folder.mkdir(parents=True)
+    for file in (package / "__init__.py", package / "model" / "dit.py", installed / "__init__.py"):
+        file.write_text("")
+    git("init", "-q")
+    git("add", "src")
+    git("commit", "-q", "-m", "First")
+    commit = git("rev-parse", "HEAD")
+    assert code_version(package)["commit"] == commit
+    (package / "model" / "dit.py").write_text("# changed")
+    assert code_version(package)["commit"] == f"{commit}-changed"
+    assert code_version(installed)["commit"] is None  # the checkout is another one's
+    assert Path(step1x_edit.__file__).parent == PACKAGE
 
 
 def test_pace_and_what_is_left(line_recipe: Callable[..., Recipe]) -> None:

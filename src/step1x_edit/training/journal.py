@@ -24,19 +24,26 @@ from step1x_edit.training.recipe import Recipe
 
 METRICS = "metrics.jsonl"
 
+PACKAGE = Path(__file__).parents[1]
+"""Where all of the code lies."""
 
-def code_version() -> dict[str, str | None]:
-    """The package's version, and the commit where it runs from a git checkout."""
-    here = Path(__file__).parent
-    try:
-        asked = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False)
-        changed = subprocess.run(
-            ["git", "-C", str(here), "status", "--porcelain", "."], capture_output=True, text=True, timeout=30, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return {"step1x_edit": __version__, "commit": None, "torch": torch.__version__}
-    commit = asked.stdout.strip() + ("-changed" if changed.stdout.strip() else "") if asked.returncode == 0 else None
+
+def code_version(package: Path = PACKAGE) -> dict[str, str | None]:
+    """The package's version, and where it runs from a git checkout, the commit, with "-changed" where any file of it is not as there."""
+    commit = None
+    if _ask_git(package, "ls-files", "--error-unmatch", "__init__.py") is not None:  # else installed within a checkout of something else
+        commit, changed = _ask_git(package, "rev-parse", "HEAD"), _ask_git(package, "status", "--porcelain", ".")
+        commit = f"{commit}-changed" if commit and changed else commit
     return {"step1x_edit": __version__, "commit": commit, "torch": torch.__version__}
+
+
+def _ask_git(folder: Path, *words: str) -> str | None:
+    """What git answers in a folder; None where it has no answer."""
+    try:
+        asked = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return asked.stdout.strip() if asked.returncode == 0 else None
 
 
 class Journal:
