@@ -14,10 +14,11 @@ from torch import nn
 
 from step1x_edit.errors import UsageError
 from step1x_edit.model.autoencoder import Autoencoder
+from step1x_edit.model.blocks import blocks_of
 from step1x_edit.model.costs import build, build_mllm, count_parameters, count_pictures, count_transformer, tokens_for
 from step1x_edit.model.mllm import MLLM
 from step1x_edit.model.narrow import narrow
-from step1x_edit.model.offload import Waiting, blocks_of
+from step1x_edit.model.offload import Waiting
 from step1x_edit.model.presets import Preset
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.strips import STRIP_ROWS

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from types import FrameType
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from step1x_edit.model.blocks import blocks_of
 from step1x_edit.model.costs import count
 from step1x_edit.model.lora import Adapter, Piece, merge_adapters
-from step1x_edit.model.offload import Waiting, blocks_of
+from step1x_edit.model.offload import Waiting, _place
 from step1x_edit.model.records import Embedding, Grid
 from step1x_edit.model.step1x_edit import Step1XEdit
 
@@ -54,6 +57,25 @@ def test_adapters_stay_merged(tiny_model: Model, embedding: Embedding, draw: Dra
         merge_adapters(each, [(adapter, 1.0)])
     noisy, reference, words = draw(2, 6, 16).bfloat16(), draw(2, 6, 16, seed=2).bfloat16(), embedding.to(dtype=torch.bfloat16)
     assert torch.equal(model(noisy, reference, words, T, GRID), merged(noisy, reference, words, T, GRID))
+
+
+def test_a_block_that_waits_is_left_alone(tiny_model: Model, embedding: Embedding, draw: Draw) -> None:
+    """Each block comes and goes once a pass, however many there are."""
+    model, moved = tiny_model("v1.0"), 0
+    waiting = Waiting(torch.device("cpu"))
+    waiting.add(model, by_blocks=True)
+
+    def watch(frame: FrameType, event: str, _: object) -> None:
+        nonlocal moved
+        moved += event == "call" and frame.f_code is _place.__code__
+
+    model(draw(2, 6, 16), None, embedding, T, GRID)
+    sys.setprofile(watch)
+    try:
+        model(draw(2, 6, 16), None, embedding, T, GRID)
+    finally:
+        sys.setprofile(None)
+    assert moved == 2 * sum(len(list(block.parameters())) for block in blocks_of(model))
 
 
 def size(*modules: nn.Module) -> int:

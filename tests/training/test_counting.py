@@ -8,12 +8,12 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from step1x_edit.model.blocks import blocks_of
 from step1x_edit.model.presets import PRESETS
 from step1x_edit.model.records import Embedding, Grid
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.training.counting import StepCost, count_step
 from step1x_edit.training.sharding import recompute
-from step1x_edit.training.starting import blocks_of
 
 MINI = PRESETS["mini"]
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from step1x_edit.model.offload import blocks_of
+from step1x_edit.model.blocks import blocks_of
 
 NARROW = {"float8": torch.float8_e4m3fn, "int8": torch.int8}
 

@@ -16,10 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-
-def blocks_of(module: nn.Module) -> list[nn.Module]:
-    """The members of all lists of blocks, as they stand in the model; the one that runs after the last is the first of them again."""
-    return [block for child in module.modules() if isinstance(child, nn.ModuleList) for block in child]
+from step1x_edit.model.blocks import blocks_of
 
 
 class Waiting:
@@ -89,7 +86,7 @@ class _Held:
         self._home = [(part, name, _pin(tensor) if pinned else tensor) for part in parts for name, tensor in _own(part)]
         self._here = False
         self._arrival: Any = None
-        self.release()
+        self._go_home()
 
     def bring(self, device: torch.device) -> None:
         """Have them on the device, waiting for those that are on their way."""
@@ -117,7 +114,11 @@ class _Held:
             self._arrival = stream.record_event()
 
     def release(self) -> None:
-        """Let go of the copies."""
+        """Let go of the copies, if there are any."""
+        if self._here:
+            self._go_home()
+
+    def _go_home(self) -> None:
         for part, name, tensor in self._home:
             _place(part, name, tensor)
         self._here, self._arrival = False, None

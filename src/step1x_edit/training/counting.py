@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from step1x_edit.model.blocks import blocks_of
 from step1x_edit.model.costs import FusedAttention, run_transformer, tokens_for
 from step1x_edit.model.step1x_edit import Step1XEdit
-from step1x_edit.training.starting import blocks_of
 
 
 @dataclass(frozen=True)

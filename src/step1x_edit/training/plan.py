@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from step1x_edit.errors import UsageError
+from step1x_edit.model.blocks import blocks_of
 from step1x_edit.model.costs import count_parameters
 from step1x_edit.model.presets import Preset
 from step1x_edit.model.step1x_edit import Step1XEdit
@@ -21,7 +22,6 @@ from step1x_edit.training.counting import StepCost, count_step
 from step1x_edit.training.optim import is_hidden
 from step1x_edit.training.recipe import Recipe, Stage
 from step1x_edit.training.sharding import is_sharded
-from step1x_edit.training.starting import blocks_of
 
 GIB = 2**30
 UTILISATION = 0.4

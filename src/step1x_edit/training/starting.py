@@ -39,11 +39,6 @@ def build_editor(recipe: Recipe, preset: Preset, device: torch.device) -> Step1X
     return editor
 
 
-def blocks_of(editor: Step1XEdit) -> list[nn.Module]:
-    """Its equal parts."""
-    return [*editor.connector.S.individual_token_refiner.blocks, *editor.double_blocks, *editor.single_blocks]
-
-
 @torch.no_grad()
 def fill_editor(editor: Step1XEdit, recipe: Recipe, preset: Preset) -> None:
     """Give an editor, sharded or whole, its weights.

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from step1x_edit.flow.objective import draw_times, flow_loss, interpolate, weigh_by_change
 from step1x_edit.image_io import Form, fit_form
+from step1x_edit.model.blocks import blocks_of
 from step1x_edit.model.mllm import PREFIX_FILE
 from step1x_edit.model.records import Embedding
 from step1x_edit.model.step1x_edit import Step1XEdit
@@ -32,7 +33,7 @@ from step1x_edit.training.portions import Portion, first_use
 from step1x_edit.training.processes import Processes
 from step1x_edit.training.recipe import Recipe, Stage
 from step1x_edit.training.sharding import is_sharded
-from step1x_edit.training.starting import blocks_of, build_editor, fill_editor
+from step1x_edit.training.starting import build_editor, fill_editor
 from step1x_edit.training.stored import Stored
 
 
