@@ -15,7 +15,15 @@ from torch import nn
 from step1x_edit.errors import UsageError
 from step1x_edit.model.autoencoder import Autoencoder
 from step1x_edit.model.blocks import blocks_of
-from step1x_edit.model.costs import build, build_mllm, count_parameters, count_pictures, count_transformer, tokens_for
+from step1x_edit.model.costs import (
+    build_autoencoder,
+    build_mllm,
+    build_transformer,
+    count_parameters,
+    count_pictures,
+    count_transformer,
+    tokens_for,
+)
 from step1x_edit.model.mllm import MLLM
 from step1x_edit.model.narrow import narrow
 from step1x_edit.model.offload import Waiting
@@ -179,8 +187,9 @@ class Plan:
         self.preset, self.size, self.dtype = preset, size, dtype
         self.tokens = tokens_for(preset, size, references)
         self.rows = 2 if guidance else 1
-        self._model, self._autoencoder = build(preset, dtype)
+        self._model, self._autoencoder = build_transformer(preset, dtype), build_autoencoder(preset, dtype)
         self._mllm = build_mllm(mllm_config).to(dtype)
+        self._parts = {kind: (Part.of(self._mllm, kind), Part.of(self._model, kind)) for kind in get_args(WeightsType)}
         costs = {rows: count_transformer(preset, self.tokens, rows, dtype) for rows in {1, self.rows}}
         self.flops = costs[self.rows].flops
         self._steps = {rows: cost.peak for rows, cost in costs.items()}
@@ -194,8 +203,7 @@ class Plan:
 
     def need(self, placement: Placement) -> Need:
         """What an edit needs with these settings."""
-        mllm, model = (Part.of(part, placement.weights) for part in (self._mllm, self._model))
-        autoencoder = Part.of(self._autoencoder, "full").whole
+        (mllm, model), autoencoder = self._parts[placement.weights], Part.of(self._autoencoder, "full").whole
         at_work = {
             "reading": mllm.resident(placement) + _reading(self._mllm.config, self.tokens.text, self.rows, self.dtype),
             "pictures": self._pictures[STRIP_ROWS if placement.strips else None],

@@ -11,7 +11,17 @@ import pytest
 import torch
 from torch import nn
 
-from step1x_edit.model.costs import Tokens, build, build_mllm, count, count_parameters, count_pictures, count_transformer, tokens_for
+from step1x_edit.model.costs import (
+    Tokens,
+    build_autoencoder,
+    build_mllm,
+    build_transformer,
+    count,
+    count_parameters,
+    count_pictures,
+    count_transformer,
+    tokens_for,
+)
 from step1x_edit.model.presets import PRESETS, Preset
 from step1x_edit.model.records import Grid
 
@@ -70,7 +80,7 @@ def test_a_step_is_the_products_of_the_blocks(tiny: Callable[[str], Preset]) -> 
 
 
 def test_the_released_models_are_as_large_as_they_are() -> None:
-    model, autoencoder = build(PRESETS["v1.0"])
+    model, autoencoder = build_transformer(PRESETS["v1.0"]), build_autoencoder(PRESETS["v1.0"])
     assert count_parameters(model) == 12_427_800_385 and count_parameters(autoencoder) == 83_819_683
     assert round(count_parameters(build_mllm()) / 1e9, 2) == 8.29
     assert tokens_for(PRESETS["v1.1"], 1024).all == 640 + 2 * 64 * 64

@@ -74,10 +74,16 @@ def tokens_for(preset: Preset, size: int, references: int = 1) -> Tokens:
     return Tokens(text, Grid(side, side), references * side * side)
 
 
-def build(preset: Preset, dtype: torch.dtype = torch.bfloat16) -> tuple[Step1XEdit, Autoencoder]:
-    """Connector and DiT, and the autoencoder, without contents."""
+def build_transformer(preset: Preset, dtype: torch.dtype = torch.bfloat16) -> Step1XEdit:
+    """Connector and DiT without contents."""
     with torch.device("meta"):
-        return Step1XEdit(preset).to(dtype).eval(), Autoencoder(preset.autoencoder).to(dtype).eval()
+        return Step1XEdit(preset).to(dtype).eval()
+
+
+def build_autoencoder(preset: Preset, dtype: torch.dtype = torch.bfloat16) -> Autoencoder:
+    """The autoencoder without contents."""
+    with torch.device("meta"):
+        return Autoencoder(preset.autoencoder).to(dtype).eval()
 
 
 def build_mllm(config: Any = None) -> nn.Module:
@@ -96,7 +102,7 @@ def count_parameters(module: nn.Module, trained: bool | None = None) -> int:
 
 def count_transformer(preset: Preset, tokens: Tokens, rows: int = 1, dtype: torch.dtype = torch.bfloat16) -> Cost:
     """One step of connector and DiT, as inference runs it, on so many rows at once: two where guidance compares two."""
-    model, _ = build(preset, dtype)
+    model = build_transformer(preset, dtype)
     return count(lambda: run_transformer(model, tokens, rows, dtype))
 
 
@@ -119,7 +125,7 @@ def run_transformer(model: Step1XEdit, tokens: Tokens, rows: int, dtype: torch.d
 
 def count_pictures(preset: Preset, width: int, height: int, dtype: torch.dtype = torch.bfloat16, strip_rows: int | None = None) -> Cost:
     """One picture to its latent and back; sides in pixels, strips as for `Autoencoder.use_strips`."""
-    autoencoder = build(preset, dtype)[1]
+    autoencoder = build_autoencoder(preset, dtype)
     autoencoder.use_strips(strip_rows)
     return count(lambda: autoencoder.decode(autoencoder.encode(torch.empty(1, 3, height, width, dtype=dtype, device="meta"))))
 

@@ -35,8 +35,9 @@ class TensorFiles(Mapping[str, Tensor]):
         if path.name.endswith(INDEX_SUFFIX):
             self._places = _read_index(path)
             self._files = {name: _open(path.parent / name) for name in sorted(set(self._places.values()))}
+            held = {shard: set(file.keys()) for shard, file in self._files.items()}
             for name, shard in self._places.items():
-                if name not in set(self._files[shard].keys()):
+                if name not in held[shard]:
                     raise WeightsError(f"The weights {path} are incomplete: {shard} does not hold {name}; download it again.")
         else:
             self._files[path.name] = _open(path)
