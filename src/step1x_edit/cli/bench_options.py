@@ -16,7 +16,7 @@ from step1x_edit.cli.libraries import prepare_libraries
 from step1x_edit.errors import UsageError
 
 if TYPE_CHECKING:
-    from step1x_edit.bench.systems import LocalEditor
+    from step1x_edit.editor import Editor
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Options = Annotated[list[str] | None, typer.Option("--option", help="Passed on as it is: name=value; may be repeated.")]
@@ -60,10 +60,10 @@ def read_options(given: Sequence[str] | None) -> dict[str, Any]:
     return options
 
 
-def own_editor(weights: Path | None, device: str | None) -> Callable[[str], tuple[LocalEditor, Mapping[str, Any]]]:
+def own_editor(weights: Path | None, device: str | None) -> Callable[[str], tuple[Editor, Mapping[str, Any]]]:
     """Opens our own editor when it is wanted."""
 
-    def open_(model: str) -> tuple[LocalEditor, Mapping[str, Any]]:
+    def open_(model: str) -> tuple[Editor, Mapping[str, Any]]:
         prepare_libraries()
         from step1x_edit.editor import Editor
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from step1x_edit.bench.systems import gemini, local, openai_images, pipelines, seededit
-from step1x_edit.bench.systems.system import Edited, LocalEditor, Settings, System
+from step1x_edit.bench.systems.system import Edited, Settings, System
 from step1x_edit.errors import UsageError
 
-__all__ = ["SYSTEMS", "Edited", "LocalEditor", "Settings", "System", "open_system"]
+__all__ = ["SYSTEMS", "Edited", "Settings", "System", "open_system"]
 
 SYSTEMS: dict[str, Callable[[Settings], System]] = {
     "leave-as-is": local.leave_as_is,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from step1x_edit.bench.calls import Refused
 from step1x_edit.bench.gedit import BenchCase, find_picture, place_result
-from step1x_edit.bench.systems.system import Edited, LocalEditor, Settings, name_folder
+from step1x_edit.bench.systems.system import Edited, Settings, name_folder
 from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.image_io import read_image
+
+if TYPE_CHECKING:
+    from step1x_edit.editor import Editor
 
 
 class LeaveAsIs:
@@ -32,7 +35,7 @@ class Own:
 
     concurrency = 1
 
-    def __init__(self, name: str, editor: LocalEditor, options: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, editor: Editor, options: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         self.name = name
         self.editor = editor
         self.options = options

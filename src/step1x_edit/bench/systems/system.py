@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL import Image
 
@@ -14,6 +14,9 @@ from step1x_edit.bench.calls import Refused, Usage
 from step1x_edit.bench.gedit import BenchCase
 from step1x_edit.errors import ImageError
 from step1x_edit.image_io import read_image
+
+if TYPE_CHECKING:
+    from step1x_edit.editor import Editor
 
 
 @dataclass(frozen=True)
@@ -49,23 +52,6 @@ class System(Protocol):
         ...
 
 
-class LocalEditor(Protocol):
-    """An editor in this process, as `step1x_edit.editor.Editor` is one: the command line passes it in."""
-
-    def edit(
-        self,
-        image: Image.Image,
-        instruction: str,
-        *,
-        seed: int = 0,
-        steps: int | None = None,
-        guidance: float | None = None,
-        size: int | None = None,
-    ) -> Any:
-        """Returns a result whose `image` is the edited picture; None leaves a value to the model."""
-        ...
-
-
 @dataclass(frozen=True)
 class Settings:
     """What a system may be told.
@@ -77,7 +63,7 @@ class Settings:
         timeout: seconds without any of an answer after which an attempt is given up.
         options: passed on to the service or pipeline as they are.
         device: where a local pipeline runs.
-        open_editor: opens our own editor.
+        open_editor: opens our own editor, of a model; what is needed to open it again comes with it.
     """
 
     model: str = ""
@@ -86,7 +72,7 @@ class Settings:
     timeout: float = 180.0
     options: Mapping[str, Any] = field(default_factory=dict)
     device: str | None = None
-    open_editor: Callable[[str], tuple[LocalEditor, Mapping[str, Any]]] | None = None
+    open_editor: Callable[[str], tuple[Editor, Mapping[str, Any]]] | None = None
 
 
 def encode_png(picture: Image.Image) -> bytes:
