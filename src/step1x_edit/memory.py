@@ -63,7 +63,7 @@ class Placement:
         offload: "none", all on the device; "parts", the MLLM, the autoencoder and the DiT are there one at a time; "blocks", of the MLLM
             and the DiT only the blocks that are at work and the next ones.
         strips: the autoencoder computes some rows of its layers at a time.
-        split: the two rows that guidance compares are computed one after the other.
+        split: the two rows that guidance compares are computed one after the other, unless a cache is used.
     """
 
     weights: WeightsType = "full"

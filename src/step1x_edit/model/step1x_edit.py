@@ -56,7 +56,7 @@ class Step1XEdit(DiT):
         super().__init__(preset.dit)
         self.preset = preset
         self.split = False
-        """Whether the rows of a batch are computed one after the other, which takes less memory."""
+        """Whether the rows of a batch are computed one after the other, which takes less memory; never so with a cache."""
         self.connector = Connector(preset.connector, preset.dit.vec_in_dim)
 
     def forward(
