@@ -81,7 +81,7 @@ def test_pictures_are_squeezed_to_squares_and_the_model_is_told_or_keep_their_pr
     task = build_task(read("edit", pictures, *frozen(random_mini), stages, f"model.squares={squares}".lower()), CPU, tmp_path / "out")
     assert isinstance(task, EditTask) and task.preset.squares is squares
     batch = task.batch(Portion(task.recipe.stages[0], 0, range(2), range(2)))
-    assert batch["source"].shape[:1:-1] == shape and batch["stretch_B"].tolist() == [stretch] * 2
+    assert batch.content.source.shape[:1:-1] == shape and batch.stretch_B.tolist() == [stretch] * 2
 
 
 def test_triplets_that_are_used_again_say_the_same_in_a_run_that_was_stopped(
@@ -103,7 +103,7 @@ def test_triplets_that_are_used_again_say_the_same_in_a_run_that_was_stopped(
 
 def test_instructions_are_dropped_for_guidance(tmp_path: Path, random_mini: Path, pictures: list[str]) -> None:
     recipes = [read("edit", pictures, *frozen(random_mini), f"dropout={share}") for share in (0.0, 1.0)]
-    asked, dropped = (build_task(recipe, CPU, tmp_path).batch(portions(recipe, 0)[0])["message"]["input_ids"] for recipe in recipes)
+    asked, dropped = (build_task(recipe, CPU, tmp_path).batch(portions(recipe, 0)[0]).content.message["input_ids"] for recipe in recipes)
     assert dropped.shape[1] < asked.shape[1]
     assert torch.equal(dropped[0], dropped[1])
 

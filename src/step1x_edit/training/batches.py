@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from step1x_edit.errors import UsageError
 from step1x_edit.image_io import Form, fit_form
 from step1x_edit.training.portions import Portion
 from step1x_edit.training.recipe import Data, Recipe, Stage
+
+B = TypeVar("B")
 
 
 class Streams:
@@ -74,13 +77,16 @@ def to_tensor(pictures: Sequence[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
 
 
-def to_device(batch: Any, device: torch.device) -> Any:
-    """Tensors, and those in dicts, on the device; anything else as it is."""
+def to_device(batch: B, device: torch.device) -> B:
+    """Tensors, and those in dicts and records, on the device; anything else as it is."""
+    moved: Any = batch
     if isinstance(batch, Tensor):
-        return batch.to(device, non_blocking=True)
-    if isinstance(batch, dict):
-        return {key: to_device(value, device) for key, value in batch.items()}
-    return batch
+        moved = batch.to(device, non_blocking=True)
+    elif isinstance(batch, dict):
+        moved = {key: to_device(value, device) for key, value in batch.items()}
+    elif is_dataclass(batch) and not isinstance(batch, type):
+        moved = replace(batch, **{field.name: to_device(getattr(batch, field.name), device) for field in fields(batch)})
+    return moved  # type: ignore[no-any-return]
 
 
 def to_range(pictures: Tensor) -> Tensor:

@@ -10,16 +10,14 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from step1x_edit.data.triplet import Triplet
 from step1x_edit.errors import UsageError
 from step1x_edit.flow.packing import pack
 from step1x_edit.model.autoencoder import Autoencoder
@@ -39,6 +37,23 @@ Shape = tuple[int, int]
 """Width and height in pixels."""
 
 TEXTS = ("en", "zh", "empty")
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What the frozen parts are to read: uint8 pictures [B, 3, H, W], and the MLLM's inputs as `MLLM.prepare` makes them."""
+
+    source: Tensor
+    target: Tensor
+    message: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What they say of a batch: latents float32 [2 B, Z, h, w], those of the sources first, and the embedding of B instructions."""
+
+    latents: Tensor
+    embedding: Embedding
 
 
 class Encoders:
@@ -68,6 +83,10 @@ class Encoders:
         """Let go of both."""
         for name in ("mllm", "autoencoder"):
             self.__dict__.pop(name, None)
+
+    def encode(self, pictures: Pictures) -> Encoded:
+        """What both say of pictures that lie on the device."""
+        return Encoded(self.latents(pictures.source, pictures.target), self.mllm.embed(pictures.message))
 
     @torch.no_grad()
     def latents(self, source: Tensor, target: Tensor) -> Tensor:
@@ -133,19 +152,19 @@ class Rounds:
 
     def __init__(self) -> None:
         self._key: tuple[int, int] | None = None
-        self._kept: dict[int, tuple[Tensor, Embedding]] = {}
+        self._kept: dict[int, Encoded] = {}
 
-    def read(self, first: Portion, make: Callable[[], tuple[Tensor, Embedding]]) -> tuple[Tensor, Embedding]:
-        """Latents and embedding of a portion that used its triplets first; made, where this process has not seen them in this round."""
+    def read(self, first: Portion, make: Callable[[], Encoded]) -> Encoded:
+        """What they say of a portion that used its triplets first; made, where this process has not seen them in this round."""
         key = first.stage.until, round_of(first)
         if key != self._key:
             self._key, self._kept = key, {}
         number = first.samples.start
         if number not in self._kept:
-            latents, embedding = make()
-            self._kept[number] = latents.bfloat16(), embedding.to(dtype=torch.bfloat16)
-        latents, embedding = self._kept[number]
-        return latents.float(), embedding.to(dtype=torch.float32)
+            made = make()
+            self._kept[number] = Encoded(made.latents.bfloat16(), made.embedding.to(dtype=torch.bfloat16))
+        kept = self._kept[number]
+        return Encoded(kept.latents.float(), kept.embedding.to(dtype=torch.float32))
 
 
 def collate(embeddings: Sequence[Embedding]) -> Embedding:
@@ -154,16 +173,6 @@ def collate(embeddings: Sequence[Embedding]) -> Embedding:
     padded = [each.padded(longest) for each in embeddings]
     present = [f.name for f in fields(Embedding) if getattr(padded[0], f.name) is not None]
     return Embedding(**{name: torch.cat([getattr(each, name) for each in padded]) for name in present})
-
-
-def to_dict(embedding: Embedding) -> dict[str, Tensor]:
-    """As a batch travels from a worker."""
-    return {f.name: value for f in fields(Embedding) if (value := getattr(embedding, f.name)) is not None}
-
-
-def pictures_of(triplets: Sequence[Triplet]) -> dict[str, Any]:
-    """uint8 pictures [B, 3, H, W] of triplets of one size."""
-    return {"source": to_tensor([t.source for t in triplets]), "target": to_tensor([t.target for t in triplets])}
 
 
 def pack_latents(latents: Tensor, preset: Preset, stretch_B: Tensor) -> tuple[Tensor, Grid]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,13 @@ from step1x_edit.flow.objective import draw_times, flow_loss, interpolate, weigh
 from step1x_edit.image_io import Form, fit_form
 from step1x_edit.model.blocks import blocks_of
 from step1x_edit.model.mllm import PREFIX_FILE
-from step1x_edit.model.records import Embedding
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.tensors import write_whole
 from step1x_edit.model.weights import AUTOENCODER_FILE, MLLM_FOLDER, load_preset, save_folder, save_model
 from step1x_edit.training import adapters
-from step1x_edit.training.batches import Streams, draw_forms, instruction_of, to_device
+from step1x_edit.training.batches import Streams, draw_forms, instruction_of, to_device, to_tensor
 from step1x_edit.training.counting import count_step
-from step1x_edit.training.encoding import Cache, Encoders, Rounds, collate, pack_latents, pictures_of, to_dict
+from step1x_edit.training.encoding import Cache, Encoded, Encoders, Pictures, Rounds, collate, pack_latents
 from step1x_edit.training.evaluation import Example, evaluate
 from step1x_edit.training.portions import Portion, first_use
 from step1x_edit.training.processes import Processes
@@ -35,6 +35,22 @@ from step1x_edit.training.recipe import Recipe, Stage
 from step1x_edit.training.sharding import is_sharded
 from step1x_edit.training.starting import build_editor, fill_editor
 from step1x_edit.training.stored import Stored
+
+
+@dataclass(frozen=True)
+class Again:
+    """Triplets that are used several times: the portion that used them first, and if that is this one, what they hold."""
+
+    first: Portion
+    made: Pictures | Encoded | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a portion learns from, and how many times as wide as high a token's place is in each of its B triplets; see `records.Grid`."""
+
+    content: Pictures | Encoded | Again
+    stretch_B: Tensor
 
 
 class EditTask:
@@ -75,17 +91,16 @@ class EditTask:
         """From the start that the recipe names, or from chance."""
         fill_editor(self.editor, self.recipe, self.preset)
 
-    def batch(self, portion: Portion) -> dict[str, Any]:
-        """uint8 pictures [B, 3, H, W] and the MLLM's inputs, or latents and embedding, or which triplets are used again.
+    def batch(self, portion: Portion) -> Batch:
+        """What is learned from, read from the disk or made on the way; the share `dropout` of the instructions is empty."""
+        if portion.stage.repeats == 1:
+            return Batch(*self._draw(portion))
+        first = first_use(portion)
+        made = self._draw(portion)[0] if first is portion else None
+        return Batch(Again(first, made), _stretch(self._forms(first)))
 
-        The share `dropout` of the instructions is empty. Beside them, how much the pictures are squeezed.
-        """
-        if portion.stage.repeats > 1:
-            first = first_use(portion)
-            return {"first": first, "made": self._draw(portion) if first is portion else None, "stretch_B": _stretch(self._forms(first))}
-        return self._draw(portion)
-
-    def _draw(self, portion: Portion) -> dict[str, Any]:
+    def _draw(self, portion: Portion) -> tuple[Pictures | Encoded, Tensor]:
+        """A portion's triplets, and how much each is squeezed."""
         dropped = [random.Random(f"{self.recipe.seed}/drop/{n}").random() < self.recipe.dropout for n in portion.samples]
         cell = self.preset.cell
         if self.streams is not None:
@@ -99,38 +114,37 @@ class EditTask:
                 texts = ["empty" if drop else ("en", "zh")[n % 2] for n, drop in zip(portion.samples, dropped, strict=True)]
                 read = [self.cache.read(item, form.size, text) for item, text in zip(items, texts, strict=True)]
                 latents = torch.stack([source for source, _, _ in read] + [target for _, target, _ in read])
-                embedding = to_dict(collate([embedding for _, _, embedding in read]))
-                return {"latents": latents, "embedding": embedding, "stretch_B": _stretch(forms)}
+                return Encoded(latents, collate([embedding for _, _, embedding in read])), _stretch(forms)
             triplets = [item.read().resized(form.size) for item in items]
         instructions = ["" if drop else instruction_of(t, n) for t, n, drop in zip(triplets, portion.samples, dropped, strict=True)]
         message = self.encoders.mllm.prepare([Image.fromarray(t.source) for t in triplets], instructions)
-        return {**pictures_of(triplets), "message": message, "stretch_B": _stretch(forms)}
+        return Pictures(to_tensor([t.source for t in triplets]), to_tensor([t.target for t in triplets]), message), _stretch(forms)
 
     def _forms(self, portion: Portion) -> list[Form]:
         """Of triplets that are made on the way."""
         return draw_forms(portion, self.recipe.seed, self.preset.cell, self.preset.squares)
 
-    def loss(self, batch: dict[str, Any], draws: Sequence[torch.Generator]) -> Tensor:
+    def loss(self, batch: Batch, draws: Sequence[torch.Generator]) -> Tensor:
         """Velocity loss at random times; see `flow.objective`."""
-        latents, embedding = self._encode(batch)
-        tokens, grid = pack_latents(latents, self.preset, batch["stretch_B"])
+        encoded = self._encode(batch.content)
+        tokens, grid = pack_latents(encoded.latents, self.preset, batch.stretch_B)
         reference, latent = tokens.chunk(2)
         times = self.recipe.timesteps
         draw = partial(draw_times, 1, **times.model_dump(), device=latent.device)
         t = torch.cat([draw(generator=generator) for generator in draws])
         noise = torch.stack([torch.randn(latent.shape[1:], generator=generator, device=latent.device) for generator in draws])
-        predicted = self.editor(interpolate(latent, noise, t), reference, embedding, t, grid)
+        predicted = self.editor(interpolate(latent, noise, t), reference, encoded.embedding, t, grid)
         weights = weigh_by_change(latent, reference) if self.recipe.weighting == "change" else None
         return flow_loss(predicted, latent, noise, weights)
 
-    def _encode(self, batch: dict[str, Any]) -> tuple[Tensor, Embedding]:
-        """Latents [2 B, Z, h, w], sources first, and the embedding."""
-        if "latents" in batch:
-            return batch["latents"], Embedding(**batch["embedding"])
-        if "first" in batch:
-            first, made = batch["first"], batch["made"]
-            return self.rounds.read(first, lambda: self._encode(made or to_device(self._draw(first), self.device)))
-        return self.encoders.latents(batch["source"], batch["target"]), self.encoders.mllm.embed(batch["message"])
+    def _encode(self, content: Pictures | Encoded | Again) -> Encoded:
+        match content:
+            case Encoded():
+                return content
+            case Pictures():
+                return self.encoders.encode(content)
+            case Again(first, made):
+                return self.rounds.read(first, lambda: self._encode(made or to_device(self._draw(first)[0], self.device)))
 
     def flops(self, stage: Stage) -> float | None:
         """Of the square that has the stage's area, with as much text as the version is taken to see; see `counting`."""
