@@ -30,7 +30,7 @@ from step1x_edit.data.recipe import CategoryShare, DataRecipe, Executor, check_r
 from step1x_edit.data.remaking import remake
 from step1x_edit.data.report import write_report
 from step1x_edit.data.routes import replacement as photographed
-from step1x_edit.data.routes.subjects import describe_window, take_frame
+from step1x_edit.data.routes.subjects import describe_box, take_frame
 from step1x_edit.data.shapes import draw_shape
 from step1x_edit.data.shards import decode_mask, decode_picture, find_picture, read_records, read_triplets
 from step1x_edit.data.sheets import write_sheets
@@ -236,8 +236,8 @@ def test_what_a_mask_marks_stays_where_it_is(shape: Shape) -> None:
 
 
 def test_a_window_is_told_by_its_side_or_its_sides() -> None:
-    assert describe_window(Box(3, 4, 13, 14)) == [3, 4, 10]
-    assert describe_window(Box(3, 4, 13, 24)) == [3, 4, 10, 20]
+    assert describe_box(Box(3, 4, 13, 14)) == [3, 4, 10]
+    assert describe_box(Box(3, 4, 13, 24)) == [3, 4, 10, 20]
 
 
 def test_what_replaces_something_is_seen_whole() -> None:

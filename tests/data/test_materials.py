@@ -77,7 +77,7 @@ def test_a_square_with_what_is_marked_holds_nearly_all_of_it(tmp_path: Path) -> 
     assert len(found) > 10
     for photograph, square in found:
         assert photograph.name == "car-1" and photograph.content
-        pixels, alpha = square.cut(photograph.pixels, 64), square.cut(photograph.content.alpha, 64)
+        pixels, alpha = square.squeeze(photograph.pixels, 64), square.squeeze(photograph.content.alpha, 64)
         assert 0.03 <= float((alpha > 128).mean()) <= 0.72
         red = (pixels.astype(int) - (220, 20, 20)).__abs__().sum(2) < 60
         assert float((red == (alpha > 128)).mean()) > 0.95

@@ -142,7 +142,7 @@ def blur_findings(picture: Pixels, findings: Sequence[Finding]) -> Pixels:
         box = pad(finding.box, margin, picture.shape)
         if box.area == 0:
             continue
-        place = np.ascontiguousarray(result[box.top : box.bottom, box.left : box.right])
+        place = np.ascontiguousarray(result[box.within])
         cells = 6 / max(place.shape[:2])
         shape = (max(1, round(box.width * cells)), max(1, round(box.height * cells)))
         coarse = cv2.resize(place, shape, interpolation=cv2.INTER_AREA)
@@ -153,7 +153,7 @@ def blur_findings(picture: Pixels, findings: Sequence[Finding]) -> Pixels:
             distance = np.hypot((2 * x + 1) / box.width - 1, (2 * y + 1) / box.height - 1)
             weight = np.clip((1.12 - distance) / 0.12, 0, 1)[..., None]
         mixed = place + weight * (smooth.astype(np.float32) - place)
-        result[box.top : box.bottom, box.left : box.right] = (mixed + 0.5).astype(np.uint8)
+        result[box.within] = (mixed + 0.5).astype(np.uint8)
     return result
 
 

@@ -15,8 +15,9 @@ from step1x_edit.data.colours import name_colour
 from step1x_edit.data.deidentification import Switches, deidentify
 from step1x_edit.data.frame_pairs import STEP, FramePair, Motion, Search, compare, find_pairs
 from step1x_edit.data.instructions.film import name_step
+from step1x_edit.data.materials import Window
 from step1x_edit.data.routes.route import Unsuited
-from step1x_edit.data.routes.subjects import Found, cut_frame, cut_window, describe_window, refer_to
+from step1x_edit.data.routes.subjects import Found, describe_box, refer_to
 from step1x_edit.data.scene import name_place
 from step1x_edit.data.tools.filtering import bound, overlap, shrink
 from step1x_edit.data.tools.protocols import Box, Matting
@@ -97,7 +98,7 @@ def draft_pair(rng: random.Random, clip: Clip, pair: FramePair, tools: Toolbox, 
     outside = f"it moves out of any {'square part of the frame' if shape[0] == shape[1] else 'part of the frame with such proportions'}"
     if window is None:
         return Unsuited(outside)
-    source, second = (cut_frame(frame, window, shape) for frame in frames)
+    source, second = (window.cut(frame, shape) for frame in frames)
     before, after, touched = (_cut_mask(mask, window, (width, height), shape) for mask in (motion.before, motion.after, motion.touched))
     if not before.any() or not after.any():
         return Unsuited(outside)
@@ -105,7 +106,7 @@ def draft_pair(rng: random.Random, clip: Clip, pair: FramePair, tools: Toolbox, 
     weight = np.clip(inner / max(2.0, min(shape) / 128), 0, 1)[..., None]
     target = np.where(touched[..., None], (source + weight * (second.astype(np.float32) - source) + 0.5).astype(np.uint8), source)
     found = _describe(source, before, tools)
-    request, edit, after_words = _word(rng, found, motion, max(height, width) / math.sqrt(window.area))
+    request, edit, after_words = _word(rng, found, motion, max(height, width) / math.sqrt(window.box.area))
     caption = tools.captioner.caption(source)
     return Draft(
         source=source,
@@ -120,7 +121,7 @@ def draft_pair(rng: random.Random, clip: Clip, pair: FramePair, tools: Toolbox, 
             "clip": clip.provenance(),
             "frames": list(pair.numbers),
             "seconds": list(pair.seconds),
-            "crop": describe_window(window),
+            "crop": describe_box(window.box),
             "found": found.facts,
             "motion": {"right": round(motion.right, 4), "down": round(motion.down, 4), **motion.numbers},
             "tools": tools.describe("flow", "detector", "captioner", *(("matting",) if "matting" in tools.choices else ())),
@@ -128,7 +129,7 @@ def draft_pair(rng: random.Random, clip: Clip, pair: FramePair, tools: Toolbox, 
     )
 
 
-def _choose_window(rng: random.Random, touched: Mask, height: int, width: int, aspect: float) -> Box | None:
+def _choose_window(rng: random.Random, touched: Mask, height: int, width: int, aspect: float) -> Window | None:
     """A window of the full-size frame, `aspect` times as wide as high, around all that changed; None where none is large enough."""
     factor = height / touched.shape[0]
     box = Box(*(round(edge * factor) for edge in bound(touched)))
@@ -141,13 +142,13 @@ def _choose_window(rng: random.Random, touched: Mask, height: int, width: int, a
     tops = max(0, box.bottom - high), min(box.top, height - high)
     left = min(round(rng.uniform(lefts[0], max(lefts))), width - wide)
     top = min(round(rng.uniform(tops[0], max(tops))), height - high)
-    return Box(left, top, left + wide, top + high)
+    return Window(Box(left, top, left + wide, top + high))
 
 
-def _cut_mask(mask: Mask, window: Box, frame: Shape, shape: Shape) -> Mask:
+def _cut_mask(mask: Mask, window: Window, frame: Shape, shape: Shape) -> Mask:
     """A mask of the compared size, in the window of a frame at the triplet's shape: bool [H, W]."""
     whole = cv2.resize(mask.astype(np.float32), frame, interpolation=cv2.INTER_LINEAR)
-    part = np.ascontiguousarray(cut_window(whole, window))
+    part = np.ascontiguousarray(window.of(whole))
     return cv2.resize(part, shape, interpolation=cv2.INTER_LINEAR) > 0.5
 
 

@@ -18,7 +18,7 @@ from step1x_edit.data.agreement import VISIBLE_CHANGE, View, check
 from step1x_edit.data.recipe import Limits
 from step1x_edit.data.routes.portrait import find_portraits
 from step1x_edit.data.stream import measure_change
-from step1x_edit.data.tools.filtering import overlap
+from step1x_edit.data.tools.filtering import bound, overlap
 from step1x_edit.data.triplet import Mask, Pixels
 from step1x_edit.types import EditCategory
 
@@ -130,8 +130,7 @@ def judge_text(view: View, limits: Limits) -> Verdict:
     words = [triplet.parameters.get(key) for key in ("text_before", "text_after")]
     if triplet.category is not EditCategory.TEXT_MODIFICATION or not all(isinstance(word, str) for word in words):
         return Verdict()
-    rows, columns = np.flatnonzero(triplet.region.any(1)), np.flatnonzero(triplet.region.any(0))
-    box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    box = bound(triplet.region).within
     reads, numbers = [], dict[str, Any]()
     for name, picture, word in zip(("before", "after"), (triplet.source, triplet.target), words, strict=True):
         if not word:

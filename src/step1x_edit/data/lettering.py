@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from step1x_edit.data.compositing import Sprite
+from step1x_edit.data.tools.filtering import bound
 
 _HEIGHT = 72
 
@@ -32,8 +33,7 @@ def draw_word(word: str) -> npt.NDArray[np.uint8]:
     picture = Image.new("L", (int(right - left) + 8, int(bottom - top) + 8))
     ImageDraw.Draw(picture).text((4 - left, 4 - top), word, fill=255, font=font, stroke_width=3)
     mask = np.asarray(picture)
-    rows, columns = np.flatnonzero(mask.max(1)), np.flatnonzero(mask.max(0))
-    return np.ascontiguousarray(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    return np.ascontiguousarray(mask[bound(mask > 0).within])
 
 
 def letter(word: str, height: int, widest: int, colour: tuple[int, int, int], aspect: float = 1.0) -> Sprite:

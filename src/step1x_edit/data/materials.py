@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -19,11 +19,16 @@ import numpy as np
 from step1x_edit.data.colours import name_colour
 from step1x_edit.data.compositing import grow
 from step1x_edit.data.split import Part, Split
+from step1x_edit.data.tools.filtering import bound
 from step1x_edit.data.tools.patch_fill import PatchFill
-from step1x_edit.data.triplet import Pixels
+from step1x_edit.data.tools.protocols import Box
+from step1x_edit.data.triplet import Floats, Mask, Pixels, Shape
 from step1x_edit.data.vocabulary import FLOWERS, UNNAMEABLE, Entry, describe_kind, with_article
 from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.toml_files import check_values
+
+Values = TypeVar("Values", Pixels, Floats, Mask)
+"""Anything that each pixel has."""
 
 PHOTOGRAPH_SIDE = 320
 """Short side in pixels to which photographs are reduced: enough for crops at 256 pixels, and 850 of them fit into 400 MB."""
@@ -107,23 +112,25 @@ class Subject:
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a photograph, perhaps mirrored: all in its pixels."""
+    """A part of a picture, perhaps mirrored."""
 
-    top: int
-    left: int
-    height: int
-    width: int
-    mirrored: bool
+    box: Box
+    mirrored: bool = False
 
-    def of(self, pixels: Pixels) -> Pixels:
-        """What of a picture of the photograph's size lies in it."""
-        part = pixels[self.top : self.top + self.height, self.left : self.left + self.width]
+    def of(self, values: Values) -> Values:
+        """What of a picture, or of a map as large, [H, W, ...], lies in it: a view."""
+        part = values[self.box.within]
         return part[:, ::-1] if self.mirrored else part
 
-    def cut(self, pixels: Pixels, size: int) -> Pixels:
-        """The same as a square of `size` pixels; a fresh array."""
-        shrink = min(self.height, self.width) > size
+    def squeeze(self, pixels: Pixels, size: int) -> Pixels:
+        """What lies in it as a square of `size` pixels, whatever its proportions; a fresh array."""
+        shrink = min(self.box.height, self.box.width) > size
         return cv2.resize(self.of(pixels), (size, size), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC).astype(np.uint8)
+
+    def cut(self, pixels: Pixels, shape: Shape) -> Pixels:
+        """What lies in it, scaled to a shape of its own proportions; a fresh array."""
+        method = cv2.INTER_AREA if self.box.width > shape[0] else cv2.INTER_CUBIC
+        return np.ascontiguousarray(cv2.resize(np.ascontiguousarray(self.of(pixels)), shape, interpolation=method)).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -156,7 +163,7 @@ class Materials:
             uint8 [size, size, 3], a fresh array, and the photograph it is from.
         """
         photo = photograph or rng.choice(self.photographs)
-        return self._frame(rng, photo.pixels, size).cut(photo.pixels, size), photo
+        return self._window(rng, photo.pixels, size).squeeze(photo.pixels, size), photo
 
     def frame_content(self, rng: random.Random, size: int, largest: float) -> tuple[Photograph, Window] | None:
         """One of the `marked`, and a window of it with most of what it shows, which fills 3 % to `largest` of that; None without luck."""
@@ -165,23 +172,23 @@ class Materials:
         alpha = photo.content.alpha
         whole = float(alpha.sum())
         for _ in range(_TRIES):
-            frame = self._frame(rng, photo.pixels, size)
-            inside = float(frame.of(alpha).sum())
-            if inside >= MOST * whole and 0.03 <= inside / 255 / (frame.height * frame.width) <= largest:
-                return photo, frame
+            window = self._window(rng, photo.pixels, size)
+            inside = float(window.of(alpha).sum())
+            if inside >= MOST * whole and 0.03 <= inside / 255 / window.box.area <= largest:
+                return photo, window
         return None
 
     def prefers_marked(self, rng: random.Random) -> bool:
         """Whether to edit what a photograph shows rather than paste something: half of the time, where anything is marked."""
         return bool(self.marked) and rng.random() < 0.5
 
-    def _frame(self, rng: random.Random, pixels: Pixels, size: int) -> Window:
+    def _window(self, rng: random.Random, pixels: Pixels, size: int) -> Window:
         height, width = pixels.shape[:2]
         room = min(height, width / self.aspect)
         high = min(max(8, round(room * rng.uniform(0.4, 1.0)), round(size / self.enlargement / max(self.aspect, 1))), math.ceil(room))
         wide = min(round(high * self.aspect), width)
         top, left = int(rng.random() * (height - high + 1)), int(rng.random() * (width - wide + 1))
-        return Window(top, left, high, wide, rng.random() < 0.5)
+        return Window(Box(left, top, left + wide, top + high), rng.random() < 0.5)
 
 
 def read_materials(
@@ -344,8 +351,7 @@ def _read_subject(path: Path, entry: Entry | None) -> Subject:
     visible = pixels[..., 3] > FAINT
     if not visible.any():
         raise ImageError(f"The cut-out {path} is wholly transparent; remove it.")
-    rows, columns = np.flatnonzero(visible.any(1)), np.flatnonzero(visible.any(0))
-    pixels = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    pixels = pixels[bound(visible).within]
     straight = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_BGRA2RGBA).astype(np.uint8)
     alpha = straight[..., 3:].astype(np.float32) / 255
     premultiplied = np.concatenate([(straight[..., :3] * alpha + 0.5).astype(np.uint8), straight[..., 3:]], axis=2)

@@ -12,6 +12,8 @@ import numpy as np
 from step1x_edit.data.colours import COLOURS, name_colour
 from step1x_edit.data.compositing import Sprite, cast_shadow, paste, place_box, scale_subject
 from step1x_edit.data.materials import FAINT, Materials, Photograph, Subject, Window
+from step1x_edit.data.tools.filtering import bound
+from step1x_edit.data.tools.protocols import Box
 from step1x_edit.data.triplet import Mask, Pixels, Shape
 from step1x_edit.data.vocabulary import KINDS, PLACES, with_article
 
@@ -41,10 +43,10 @@ class Placed:
     pasted: bool = True
 
     @property
-    def box(self) -> tuple[int, int, int, int]:
-        """Left, top, right, bottom in pixels."""
+    def box(self) -> Box:
+        """Around the sprite; what of it lies outside of the frame is counted in."""
         height, width = self.sprite.alpha.shape[:2]
-        return self.left, self.top, self.left + width, self.top + height
+        return Box(self.left, self.top, self.left + width, self.top + height)
 
     def draw(self, canvas: Pixels) -> Mask:
         """Draw it and its shadow onto the canvas, in place; returns the pixels it changes."""
@@ -69,10 +71,10 @@ def draw_range(rng: random.Random, materials: Materials) -> float:
     return rng.uniform(0.22 + 0.28 * ease, 0.6 + 0.15 * ease)
 
 
-def name_place(shape: Shape, box: tuple[int, int, int, int]) -> str:
+def name_place(shape: Shape, box: Box) -> str:
     """Name the ninth of a frame of this shape in which the middle of a box lies."""
-    column = min(2, max(0, int(3 * (box[0] + box[2]) / 2 / shape[0])))
-    row = min(2, max(0, int(3 * (box[1] + box[3]) / 2 / shape[1])))
+    column = min(2, max(0, int(3 * (box.left + box.right) / 2 / shape[0])))
+    row = min(2, max(0, int(3 * (box.top + box.bottom) / 2 / shape[1])))
     return (("top left", "top", "top right"), ("left", "centre", "right"), ("bottom left", "bottom", "bottom right"))[row][column]
 
 
@@ -96,7 +98,7 @@ def put_subject(
     sprite = scale_subject(subject.pixels, max(2, round(size * share)), mirrored=mirrored, light=light, aspect=materials.aspect)
     height, width = sprite.alpha.shape[:2]
     left, top = place_box(size, width, height, x, y, 0.02)
-    return Placed(subject, sprite, left, top, name_place((size, size), (left, top, left + width, top + height)), shadow and not plain)
+    return Placed(subject, sprite, left, top, name_place((size, size), Box(left, top, left + width, top + height)), shadow and not plain)
 
 
 def put_subjects(rng: random.Random, materials: Materials, background: Pixels) -> list[Placed]:
@@ -106,7 +108,7 @@ def put_subjects(rng: random.Random, materials: Materials, background: Pixels) -
     if rng.random() < 0.5 * materials.difficulty:
         for _ in range(4):
             other = put_subject(rng, materials, background, min(0.45, draw_range(rng, materials)))
-            if other.subject.en != first.subject.en and not _overlap(first.box, other.box, background.shape[0] // 20):
+            if other.subject.en != first.subject.en and not first.box.meets(other.box, background.shape[0] // 20):
                 placed.append(other)
                 break
     return placed
@@ -130,7 +132,7 @@ class Shown:
 
     def empty(self) -> Pixels:
         """The square without the thing: uint8 [S, S, 3]."""
-        return self.window.cut(self.photograph.emptied, len(self.pixels))
+        return self.window.squeeze(self.photograph.emptied, len(self.pixels))
 
 
 def find_content(rng: random.Random, materials: Materials, size: int, largest: float = 0.7) -> Shown | None:
@@ -148,18 +150,17 @@ def find_content(rng: random.Random, materials: Materials, size: int, largest: f
     photograph, window = found
     content = photograph.content
     assert content is not None
-    pixels, alpha = window.cut(photograph.pixels, size), window.cut(content.alpha, size)
+    pixels, alpha = window.squeeze(photograph.pixels, size), window.squeeze(content.alpha, size)
     alpha[alpha <= FAINT] = 0
     if not alpha.any():
         return None
-    rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
-    top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-    inner, cover = pixels[top:bottom, left:right], alpha[top:bottom, left:right, None]
+    box = bound(alpha > 0)
+    inner, cover = pixels[box.within], alpha[box.within][..., None]
     sprite = Sprite(inner.astype(np.float32) / 255, cover.astype(np.float32) / 255)
     multiplied = np.concatenate([(inner * sprite.alpha + 0.5).astype(np.uint8), cover], axis=2)
     colour = name_colour(inner[cover[..., 0] > 200])
     subject = Subject(photograph.name, multiplied, content.en, content.zh, content.kind, colour)
-    placed = Placed(subject, sprite, left, top, name_place((size, size), (left, top, right, bottom)), pasted=False)
+    placed = Placed(subject, sprite, box.left, box.top, name_place((size, size), box), pasted=False)
     return Shown(photograph, window, pixels, placed)
 
 
@@ -170,10 +171,6 @@ def set_scene(rng: random.Random, materials: Materials, size: int) -> tuple[Pixe
         return (found.pixels, found.photograph, [found.placed]) if found else None
     background, photograph = materials.crop(rng, size)
     return background, photograph, put_subjects(rng, materials, background)
-
-
-def _overlap(one: tuple[int, int, int, int], two: tuple[int, int, int, int], gap: int) -> bool:
-    return one[0] < two[2] + gap and two[0] < one[2] + gap and one[1] < two[3] + gap and two[1] < one[3] + gap
 
 
 def decorate(rng: random.Random, materials: Materials, background: Pixels, chance: float = 0.3) -> tuple[Pixels, list[Placed]]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from step1x_edit.data.colours import COLOURS
 from step1x_edit.data.materials import Subject
+from step1x_edit.data.tools.filtering import bound
 
 SHAPES: dict[str, str] = {
     "circle": "圆形",
@@ -58,8 +59,7 @@ def draw_shape(name: str, colour: str) -> Subject:
     cv2.fillPoly(mask, [corners], 255, lineType=cv2.LINE_AA)
     if name == "ring":
         cv2.circle(mask, (_SIDE // 2, _SIDE // 2), round(_SIDE * 0.3), 0, -1, lineType=cv2.LINE_AA)
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    mask = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    mask = mask[bound(mask > 0).within]
     rgb = mask[..., None].astype(np.float32) / 255 * np.array(COLOURS[colour].rgb, np.float32)
     pixels = np.concatenate([(rgb + 0.5).astype(np.uint8), mask[..., None]], 2)
     return Subject(f"{colour}-{name}", pixels, f"{colour} {name}", f"{COLOURS[colour].zh}{SHAPES[name]}", "object", colour)

@@ -42,7 +42,7 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     height, width = sprite.alpha.shape[:2]
     left, top = place_box(size, width, height, *PLACES[place][2:])
     added = Placed(subject, sprite, left, top, place)
-    if any(_overlaps(added, item) for item in there):
+    if any(added.box.meets(item.box) for item in there):
         return None
     source = background.copy()
     for item in there:
@@ -64,8 +64,3 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
         edit=f"add {'another ' if there else ''}{word} {subject.en} {place}".replace("  ", " "),
         parameters=gather_facts(photograph, [*there, added]),
     )
-
-
-def _overlaps(one: Placed, two: Placed) -> bool:
-    a, b = one.box, two.box
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

@@ -9,6 +9,7 @@ import numpy as np
 from step1x_edit.data.compositing import Sprite, place_box, scale_subject, turn_sprite
 from step1x_edit.data.materials import Materials
 from step1x_edit.data.scene import Placed, describe, gather_facts, name_place, put_subject, refer
+from step1x_edit.data.tools.protocols import Box
 from step1x_edit.data.triplet import Draft, Request
 from step1x_edit.data.vocabulary import PLACES, SIDES
 
@@ -73,7 +74,7 @@ def _move(
         right, down = _SHIFTS[direction]
         step = round(size * SHIFT)
         after = _put(before, sprite, before.left + right * step, before.top + down * step, size)
-        if min(after.box[:2]) < 0 or max(after.box[2:]) > size:
+        if min(after.box) < 0 or max(after.box) > size:
             return None
         return after, f"motion {direction}", {}, {}, f"move {{subject}} {direction}"
     if way == "mirror":
@@ -94,12 +95,12 @@ def _rescale(sprite: Sprite, side: int) -> Sprite:
 def _centre(before: Placed, sprite: Sprite, size: int) -> Placed:
     """The sprite around the middle of where the subject was, moved into the frame where it would stick out."""
     height, width = sprite.alpha.shape[:2]
-    left, top, right, bottom = before.box
-    new_left = min(max((left + right - width) // 2, 0), max(size - width, 0))
-    new_top = min(max((top + bottom - height) // 2, 0), max(size - height, 0))
-    return _put(before, sprite, new_left, new_top, size)
+    box = before.box
+    left = min(max((box.left + box.right - width) // 2, 0), max(size - width, 0))
+    top = min(max((box.top + box.bottom - height) // 2, 0), max(size - height, 0))
+    return _put(before, sprite, left, top, size)
 
 
 def _put(before: Placed, sprite: Sprite, left: int, top: int, size: int) -> Placed:
     height, width = sprite.alpha.shape[:2]
-    return Placed(before.subject, sprite, left, top, name_place((size, size), (left, top, left + width, top + height)))
+    return Placed(before.subject, sprite, left, top, name_place((size, size), Box(left, top, left + width, top + height)))

@@ -37,14 +37,14 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     subject = draw_shape(rng.choice(tuple(SHAPES)), rng.choice(tuple(COLOURS))) if rng.random() < 0.3 else rng.choice(materials.known)
     if subject.en == first.subject.en or any(subject.en == other.subject.en for other in others):
         return None
-    left, top, right, bottom = first.box
-    sprite = scale_subject(subject.pixels, max(right - left, bottom - top), aspect=materials.aspect)
+    box = first.box
+    sprite = scale_subject(subject.pixels, max(box.width, box.height), aspect=materials.aspect)
     height, width = sprite.alpha.shape[:2]
     second = Placed(
         subject,
         sprite,
-        min(max((left + right - width) // 2, 0), size - width),
-        min(max((top + bottom - height) // 2, 0), size - height),
+        min(max((box.left + box.right - width) // 2, 0), size - width),
+        min(max((box.top + box.bottom - height) // 2, 0), size - height),
         first.place,
     )
     target = behind.copy()

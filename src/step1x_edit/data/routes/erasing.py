@@ -65,8 +65,7 @@ def widen(mask: Mask, share: float) -> Mask:
 def _find_rest(picture: Pixels, filled: Pixels, hole: Mask, found: Found, tools: Toolbox) -> Mask:
     """What stands out in the filled picture at or beside the hole and has colours of the thing: bool [H, W]."""
     rest = np.zeros(hole.shape, np.bool_)
-    zone = pad(found.box, 0.3, hole.shape)
-    inside = (slice(zone.top, zone.bottom), slice(zone.left, zone.right))
+    inside = pad(found.box, 0.3, hole.shape).within
     crop, near = np.ascontiguousarray(filled[inside]), widen(hole, 0.02)[inside]
     lab = cv2.cvtColor(filled.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[inside]
     own = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[found.mask]

@@ -11,7 +11,7 @@ import numpy as np
 
 from step1x_edit.data.colours import COLOURS, name_colour
 from step1x_edit.data.labels import LABELS, label_topic
-from step1x_edit.data.materials import MOST, Content, Photograph
+from step1x_edit.data.materials import MOST, Content, Photograph, Window
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.scene import name_place
 from step1x_edit.data.tools.filtering import bound
@@ -54,7 +54,7 @@ class Frame:
     Attributes:
         pixels: uint8 [H, W, 3].
         photograph: where it is from.
-        facts: JSON-able: the photograph's name, and as its "crop" which window of it this is; see `describe_window`.
+        facts: JSON-able: the photograph's name, and as its "crop" which window of it this is; see `describe_box`.
         content: what the photograph marks, cut out as the frame is; None where nothing is marked, or too much of it is cut off.
     """
 
@@ -71,33 +71,20 @@ def take_frame(rng: random.Random, photograph: Photograph, shape: Shape, *, mirr
     wide = min(max(8, round(min(width, height * aspect) * share)), width)
     high = min(max(8, round(min(height, width / aspect) * share)), height)
     top, left = round((height - high) * rng.triangular(0, 1, 0.5)), round((width - wide) * rng.triangular(0, 1, 0.5))
-    window, mirrored = Box(left, top, left + wide, top + high), mirror and rng.random() < 0.5
-    pixels = cut_frame(photograph.pixels, window, shape, mirrored)
-    facts = {"photograph": photograph.name, "crop": describe_window(window), "mirrored": mirrored}
+    window = Window(Box(left, top, left + wide, top + high), mirror and rng.random() < 0.5)
+    facts = {"photograph": photograph.name, "crop": describe_box(window.box), "mirrored": window.mirrored}
     content = photograph.content
-    if content and cut_window(content.alpha, window).sum() >= MOST * content.alpha.sum():
-        cut = replace(content, alpha=cut_frame(content.alpha, window, shape, mirrored))
-        return Frame(pixels, photograph, facts, cut)
-    return Frame(pixels, photograph, facts)
+    if content and window.of(content.alpha).sum() >= MOST * content.alpha.sum():
+        content = replace(content, alpha=window.cut(content.alpha, shape))
+    else:
+        content = None
+    return Frame(window.cut(photograph.pixels, shape), photograph, facts, content)
 
 
-def describe_window(window: Box) -> list[int]:
-    """Left, top and side of a square in the picture it is cut from; left, top, width and height of any other window."""
-    sides = [window.width] if window.width == window.height else [window.width, window.height]
-    return [window.left, window.top, *sides]
-
-
-def cut_window(values: Floats, window: Box) -> Floats:
-    """What of a picture or a map lies in a window: a view."""
-    return values[window.top : window.bottom, window.left : window.right]
-
-
-def cut_frame(pixels: Pixels, window: Box, shape: Shape, mirrored: bool = False) -> Pixels:
-    """Cut a window out of a picture and scale it to a shape: uint8 [H, W], with channels where it has any, a fresh array."""
-    part = cut_window(pixels, window)
-    part = part[:, ::-1] if mirrored else part
-    method = cv2.INTER_AREA if window.width > shape[0] else cv2.INTER_CUBIC
-    return np.ascontiguousarray(cv2.resize(np.ascontiguousarray(part), shape, interpolation=method)).astype(np.uint8)
+def describe_box(box: Box) -> list[int]:
+    """Left, top and side of a square in the picture it is cut from; left, top, width and height of any other box."""
+    sides = [box.width] if box.width == box.height else [box.width, box.height]
+    return [box.left, box.top, *sides]
 
 
 @dataclass(frozen=True)
@@ -239,7 +226,7 @@ def measure_solidity(mask: Mask) -> float:
 def _holds_face(picture: Pixels, mask: Mask, tools: Toolbox) -> bool:
     """Whether somebody's face lies in a region, which is then no flower, and seldom the whole person."""
     boxes = [face.box for face in tools.faces.find_faces(picture, 0.06) if face.score >= SUREST_FACE]
-    return any(mask[box.top : box.bottom, box.left : box.right].mean() > 0.2 for box in boxes)
+    return any(mask[box.within].mean() > 0.2 for box in boxes)
 
 
 def measure_surroundings(picture: Pixels, mask: Mask) -> float:

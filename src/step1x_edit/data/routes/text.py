@@ -59,18 +59,17 @@ def _change(rng: random.Random, frame: Frame, line: TextLine, way: str, tools: T
     picture = frame.pixels
     zone = pad(line.box, 0.06, picture.shape)
     strokes, ink = _find_strokes(picture, line)
-    if not 0.03 <= float(strokes[line.box.top : line.box.bottom, line.box.left : line.box.right].mean()) <= 0.7:
+    if not 0.03 <= float(strokes[line.box.within].mean()) <= 0.7:
         return Unsuited("the letters do not stand out from what is under them")
     if (contrast := _measure_contrast(picture, strokes, line)) < _FAINT:
         return Unsuited("the letters are faint, as a watermark's", {"contrast": round(contrast, 1)})
     hole = cv2.dilate(strokes.view(np.uint8), np.ones((5, 5), np.uint8)).view(np.bool_)
     inside = np.zeros_like(hole)
-    inside[zone.top : zone.bottom, zone.left : zone.right] = True
+    inside[zone.within] = True
     hole &= inside
     seed = draw_seed(rng)
     # Only what the letters stand on may fill them: from the whole photograph, patches of something else would do.
-    room = pad(line.box, 0.1, picture.shape)
-    ground = (slice(room.top, room.bottom), slice(room.left, room.right))
+    ground = pad(line.box, 0.1, picture.shape).within
     target = picture.copy()
     target[ground] = tools.inpainter.inpaint(np.ascontiguousarray(picture[ground]), np.ascontiguousarray(hole[ground]), "", seed)
     others = [word for word in WORDS if word != line.text.upper()]
@@ -133,8 +132,7 @@ def _find_strokes(picture: Pixels, line: TextLine) -> tuple[Mask, tuple[int, int
 
 def _measure_contrast(picture: Pixels, strokes: Mask, line: TextLine) -> float:
     """How far the brightness of letters is from that of what they stand on, of 255."""
-    box = (slice(line.box.top, line.box.bottom), slice(line.box.left, line.box.right))
-    grey, letters = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[box], strokes[box]
+    grey, letters = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[line.box.within], strokes[line.box.within]
     return abs(float(np.median(grey[letters])) - float(np.median(grey[~letters])))
 
 

@@ -35,14 +35,14 @@ class ForegroundNetwork(OnnxTool):
         whole = np.zeros((height, width), np.float32)
         if zone.area == 0 or (box is not None and box.area == 0):
             return whole
-        crop = np.ascontiguousarray(picture[zone.top : zone.bottom, zone.left : zone.right])
+        crop = np.ascontiguousarray(picture[zone.within])
         inner_height, inner_width = self._network.size(_SIZE)
         scaled = cv2.resize(crop, (inner_width, inner_height), interpolation=cv2.INTER_LINEAR).astype(np.float32) / 255
         values = ((scaled - np.array(self.mean, np.float32)) / np.array(self.spread, np.float32)).transpose(2, 0, 1)[None]
         (name,) = self._network.inputs
         outputs = self._network.run({name: np.ascontiguousarray(values, np.float32)})
         alpha = self.opacity(outputs).reshape(-1, inner_height, inner_width)[-1]
-        whole[zone.top : zone.bottom, zone.left : zone.right] = cv2.resize(alpha, crop.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        whole[zone.within] = cv2.resize(alpha, crop.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         return np.clip(whole, 0, 1)
 
     @staticmethod

@@ -70,8 +70,8 @@ class GrabCut:
         frame = pad(box, 0.25, picture.shape)
         if box.area == 0 or frame.area == 0:
             return whole
-        saliency = measure_saliency(picture)[frame.top : frame.bottom, frame.left : frame.right]
-        crop = np.ascontiguousarray(picture[frame.top : frame.bottom, frame.left : frame.right])
+        saliency = measure_saliency(picture)[frame.within]
+        crop = np.ascontiguousarray(picture[frame.within])
         small, factor = shrink(crop, _SIDE)
         inner = Box(
             int((box.left - frame.left) * factor),
@@ -80,7 +80,7 @@ class GrabCut:
             math.ceil((box.bottom - frame.top) * factor),
         )
         mask = _cut_box(small, cv2.resize(saliency, small.shape[1::-1], interpolation=cv2.INTER_AREA), inner)
-        whole[frame.top : frame.bottom, frame.left : frame.right] = _enlarge(mask, crop)
+        whole[frame.within] = _enlarge(mask, crop)
         return whole
 
 
@@ -104,7 +104,7 @@ def _cut_box(picture: Pixels, saliency: Floats, box: Box) -> Mask:
     """What fills a box of a small picture: what is salient in it, or where little is, its middle."""
     height, width = saliency.shape
     inside = np.zeros((height, width), np.bool_)
-    inside[box.top : box.bottom, box.left : box.right] = True
+    inside[box.within] = True
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     across = (x - (box.left + box.right - 1) / 2) / max(box.width / 2, 1)
     along = (y - (box.top + box.bottom - 1) / 2) / max(box.height / 2, 1)

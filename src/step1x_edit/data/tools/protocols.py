@@ -34,6 +34,16 @@ class Box(NamedTuple):
     def area(self) -> int:
         return max(self.width, 0) * max(self.height, 0)
 
+    def meets(self, other: Box, gap: int = 0) -> bool:
+        """Whether the two overlap, or come nearer than so many pixels."""
+        across = self.left < other.right + gap and other.left < self.right + gap
+        return across and self.top < other.bottom + gap and other.top < self.bottom + gap
+
+    @property
+    def within(self) -> tuple[slice, slice]:
+        """Its rows and columns, as an index of a picture [H, W, ...] that it lies in: `picture[box.within]`."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
 
 @dataclass(frozen=True)
 class ToolCard:
