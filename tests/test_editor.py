@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import resource
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +17,9 @@ from PIL import Image
 from step1x_edit import Editor, EditRequest
 from step1x_edit.devices import choose_device, choose_dtype
 from step1x_edit.errors import Step1XError, UsageError, WeightsError
+from step1x_edit.model.costs import build_transformer
+from step1x_edit.model.presets import PRESETS
+from step1x_edit.model.weights import save_preset
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +69,32 @@ def test_several_seeds_at_once_are_the_same_as_one_by_one(editor: Editor, scene:
     request = EditRequest(scene, "make it night", steps=2)
     for result in editor.edit_seeds(request, [3, 4]):
         assert result.image.tobytes() == editor.edit(scene, "make it night", seed=result.request.seed, steps=2).image.tobytes()
+
+
+def test_a_model_that_is_too_large_for_the_memory_is_one_sentence(random_mini: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "large"
+    shutil.copytree(random_mini, folder)
+    mini = PRESETS["mini"]
+    preset = replace(mini, dit=replace(mini.dit, depth=1, depth_single_blocks=1, mlp_ratio=13563.0))  # matrices of 500 million numbers
+    save_preset(folder, preset)
+    header, end = {}, 0
+    for name, tensor in build_transformer(preset).state_dict().items():
+        header[name] = {"dtype": "F8_E4M3", "shape": list(tensor.shape), "data_offsets": [end, end + tensor.numel()]}
+        end += tensor.numel()
+    text = json.dumps(header).encode()
+    with (folder / "model.safetensors").open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + end)  # 3 GB of nothing, which take no room on the disk
+
+    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (mapped + 5 * 2**29, limits[1]))  # 2.5 GiB: enough for everything but the large file
+    try:
+        with pytest.raises(Step1XError, match="not enough memory to load this model; step1x models plan") as caught:
+            Editor.open("mini", device="cpu", dtype="float32", folder=folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    assert caught.type is Step1XError
 
 
 def test_the_callers_own_code_keeps_its_gradients(editor: Editor, scene: Image.Image) -> None:

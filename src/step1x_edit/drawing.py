@@ -20,6 +20,11 @@ from step1x_edit.model.presets import Preset
 from step1x_edit.transfer import transfer
 from step1x_edit.types import EditRequest, EditResult
 
+SHORT_OF_MEMORY = "There is not enough memory for this edit; choose a smaller size or another device."
+OF_THE_CPU = ("DefaultCPUAllocator", "Cannot allocate memory")
+"""What PyTorch's errors say where the memory is that of the CPU: for numbers, and for files that are mapped."""
+TOO_LARGE = "There is not enough memory to load this model; step1x models plan says in which ways it needs less, or choose another device."
+
 
 class Clock:
     """Wall-clock seconds by step of the work, after those of the steps before."""
@@ -110,9 +115,8 @@ class Drawing:
 
 
 @contextmanager
-def explain_failures(dtype: torch.dtype | None = None) -> Iterator[None]:
-    """Failures of the device in words; any other exception is a bug and passes."""
-    memory = "There is not enough memory for this edit; choose a smaller size or another device."
+def explain_failures(dtype: torch.dtype | None = None, memory: str = SHORT_OF_MEMORY) -> Iterator[None]:
+    """Failures of the device in words, `memory` for one that is short of it; any other exception is a bug and passes."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
@@ -121,7 +125,7 @@ def explain_failures(dtype: torch.dtype | None = None) -> Iterator[None]:
         name = str(dtype).removeprefix("torch.")
         raise Step1XError(f"The numbers overflowed in {name}; choose float32 as dtype, or a lower guidance.") from error
     except RuntimeError as error:
-        if "DefaultCPUAllocator" not in str(error):  # what PyTorch raises where the memory is that of the CPU
+        if not any(words in str(error) for words in OF_THE_CPU):
             raise
         raise Step1XError(memory) from error
 

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from step1x_edit.devices import choose_device, choose_dtype
-from step1x_edit.drawing import Clock, Drawing, Sheet, explain_failures, to_colours
+from step1x_edit.drawing import TOO_LARGE, Clock, Drawing, Sheet, explain_failures, to_colours
 from step1x_edit.errors import UsageError, WeightsError
 from step1x_edit.flow.objective import interpolate
 from step1x_edit.flow.packing import pack, unpack
@@ -81,6 +81,7 @@ class Editor:
         self._waiting: Waiting | None = None
 
     @classmethod
+    @explain_failures(memory=TOO_LARGE)
     def open(
         cls,
         model: str = "mini",
@@ -101,6 +102,7 @@ class Editor:
         Raises:
             UsageError: unknown model, or a device or dtype that this machine does not have.
             WeightsError: weights are missing, damaged, or belong to another model.
+            Step1XError: the device has too little memory.
         """
         if model not in PRESETS:
             raise UsageError(f"There is no model {model!r}; choose one of {', '.join(PRESETS)}.")
@@ -111,8 +113,7 @@ class Editor:
             )
         preset, place = load_preset(folder, PRESETS[model]), choose_device(device)
         number = choose_dtype(dtype, place)
-        found = find_mllm(folder)
-        if found is None:
+        if (found := find_mllm(folder)) is None:
             raise WeightsError(
                 f"{folder} holds no MLLM: there is none of {', '.join(MLLM_FOLDERS)}; download it, or choose another folder."
             )
