@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -242,6 +243,14 @@ def test_a_run_goes_on_with_the_same_pictures_alone(
         path.write_bytes(before)
     build(toned, tmp_path / "set")
     assert digest_folder(tmp_path / "set") == digest_folder(tmp_path / "whole")
+
+
+def test_a_folder_that_is_emptied_is_built_anew_of_what_is_there_now(toned: DataRecipe, tmp_path: Path) -> None:
+    build(toned, tmp_path / "set")
+    shutil.rmtree(tmp_path / "set")
+    (tmp_path / "photos" / "rocket.jpg").rename(tmp_path / "photos" / "launch.jpg")
+    build(toned, tmp_path / "set")
+    assert {record.provenance["photograph"]["file"] for record, _ in read_records(tmp_path / "set")} == {"coffee.jpg", "launch.jpg"}
 
 
 def test_a_set_may_lie_among_its_photographs(toned: DataRecipe) -> None:

@@ -78,8 +78,7 @@ def _make(job: Job, run: Run) -> tuple[Selection, int]:
     selection = _draw(job, run)
     kept = [row for row in selection.rows if not row.values["stage"]]
     picks = sorted(kept, key=lambda row: order_key(job.recipe.seed, row.values["id"]))
-    write_json(job.work / "picks.json", [[row.values["id"], row.file, row.values["at"]] for row in picks])
-    shards = math.ceil(len(picks) / job.recipe.shard)
+    shards = job.write_picks([(row.values["id"], row.file, *row.values["at"]) for row in picks])
     run("writing shards", assemble(job), shards, "shards")
     return selection, shards
 

@@ -9,28 +9,40 @@ and in it, until the set is finished, the folder `work`:
     round-0/00000.tar           the block's triplets that passed every filter, as stretches of tar
     round-0/00000.jsonl         a row for every candidate of the block
     round-0/00000.small         small pictures of the rejected ones, as stretches of tar
-    picks.json                  what the shards are put together from
+    picks.jsonl                 what the shards are put together from, a line for each, all of one length
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from step1x_edit.data.asking import Asker, ReadKey, no_key
 from step1x_edit.data.candidates import Workshop
+from step1x_edit.data.inventory import Inventory
+from step1x_edit.data.licences import Credits
 from step1x_edit.data.photographs import Input
 from step1x_edit.data.recipe import DataRecipe, Endpoint
 from step1x_edit.data.slots import Slot
-from step1x_edit.data.storage import read_lines, write_json
+from step1x_edit.data.split import Split
+from step1x_edit.data.storage import read_lines, write_bytes, write_json
+from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.errors import UsageError
 from step1x_edit.types import EditCategory
 
+Opened = TypeVar("Opened")
+
 INPUTS = 64
 """Photographs looked over in one task."""
+
+
+_PICKS = "picks.jsonl"
+
+Pick = tuple[str, str, int, int]
+"""A triplet's id, the block's file below the work's folder, and where in it its stretch begins and how long it is, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +93,43 @@ class Job:
             raise UsageError(f"{self.out} was begun with blocks of another size; give executor.block as it was.")
         write_json(path, values)
 
+    def write_picks(self, picks: Sequence[Pick]) -> int:
+        """Write down what the shards are put together from; returns how many there are.
+
+        All lines have the same length, so that whoever writes a shard reads its own alone, however many there are.
+        """
+        size = self.recipe.shard
+        lines = [json.dumps(picks[start : start + size]).encode() for start in range(0, len(picks), size)]
+        longest = max(map(len, lines), default=0)
+        write_bytes(self.work / _PICKS, b"".join(line.ljust(longest) + b"\n" for line in lines))
+        return len(lines)
+
+    def read_picks(self, shard: int) -> list[Pick]:
+        """What one shard is put together from."""
+        with (self.work / _PICKS).open("rb") as lines:
+            lines.seek(shard * len(lines.readline()))
+            return [(name, file, offset, length) for name, file, offset, length in json.loads(lines.readline())]
+
     def read_inputs(self) -> list[Input]:
         """The photographs as they were looked over."""
         paths = sorted((self.work / "photographs").glob("*.jsonl"))
         return [Input.from_row(row) for path in paths for row in read_lines(path)]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the photographs of a build are looked over with: folder and path of each, their licences, what is kept out, the tools."""
+
+    files: tuple[tuple[Path, Path], ...]
+    credits: Credits
+    split: Split
+    tools: Toolbox
+
+    @classmethod
+    def open(cls, job: Job) -> Survey:
+        """Read it."""
+        files = tuple((Path(folder), Path(path)) for folder, path in Inventory.read(job.inventory).photographs)
+        return cls(files, Credits(job.recipe.photos), job.recipe.read_split(), job.recipe.open_tools())
 
 
 def cut_blocks(slot: Slot, first: int, count: int, block: int) -> list[Block]:
@@ -99,12 +144,25 @@ def interleave(groups: Sequence[Sequence[Block]]) -> list[Block]:
 
 
 _opened: dict[str, Workshop] = {}
+_surveys: dict[str, Survey] = {}
 
 
 def open_workshop(job: Job) -> Workshop:
     """The job's workshop, opened once a process."""
-    key = f"{job.out}\n{job.recipe.model_dump_json()}"
-    if key not in _opened:
-        _opened.clear()
-        _opened[key] = Workshop(job.recipe, job.read_inputs())
-    return _opened[key]
+    _surveys.clear()  # models that the tools have loaded need not be there twice
+    return _open(_opened, job, lambda: Workshop(job.recipe, job.read_inputs()))
+
+
+def open_survey(job: Job) -> Survey:
+    """What the job's photographs are looked over with, opened once a process: reading it takes longer, the more photographs there are."""
+    return _open(_surveys, job, lambda: Survey.open(job))
+
+
+def _open(opened: dict[str, Opened], job: Job, make: Callable[[], Opened]) -> Opened:
+    """What was opened for the same build; one that is begun anew writes its inventory anew, whatever its folder was used for before."""
+    state = job.inventory.stat()
+    key = f"{job.out}\n{state.st_ino} {state.st_mtime_ns}\n{job.recipe.model_dump_json()}"
+    if key not in opened:
+        opened.clear()
+        opened[key] = make()
+    return opened[key]

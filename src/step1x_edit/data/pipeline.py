@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,10 +21,8 @@ from step1x_edit.data.agreement import View
 from step1x_edit.data.candidates import Candidate
 from step1x_edit.data.duplicates import hash_pair
 from step1x_edit.data.filters import FILTERS
-from step1x_edit.data.inventory import Inventory
-from step1x_edit.data.jobs import INPUTS, Job, open_workshop
+from step1x_edit.data.jobs import INPUTS, Job, open_survey, open_workshop
 from step1x_edit.data.judging import judge
-from step1x_edit.data.licences import Credits
 from step1x_edit.data.materials import mask_of, read_names
 from step1x_edit.data.photographs import Input, blur_hidden, examine, hide
 from step1x_edit.data.recipe import Limits
@@ -72,22 +69,21 @@ class LookOver(PipelineStep):
     def run(self, data: DocumentsPipeline | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         cv2.setNumThreads(0)
         recipe = self.job.recipe
-        files = [(Path(folder), Path(path)) for folder, path in Inventory.read(self.job.inventory).photographs]
-        stretch = list(enumerate(files))[rank * INPUTS : (rank + 1) * INPUTS]
-        names = read_names(file for _, (_, path) in stretch for file in (path, mask_of(path)))
-        sheet = Credits(recipe.photos)
-        split = recipe.read_split()
-        tools, switches, slots = recipe.open_tools(), recipe.privacy.to_switches(), recipe.slots()
+        survey = open_survey(self.job)
+        first, total = rank * INPUTS, len(survey.files)
+        stretch = survey.files[first : first + INPUTS]
+        names = read_names(file for _, path in stretch for file in (path, mask_of(path)))
+        switches, slots = recipe.privacy.to_switches(), recipe.slots()
         rows = []
-        for index, (folder, path) in stretch:
-            if path.stem in split.photographs:
+        for index, (folder, path) in enumerate(stretch, first):
+            if path.stem in survey.split.photographs:
                 found = Input(path.relative_to(folder).as_posix(), str(folder), "kept out for evaluation")
             else:
-                found, pixels = examine(folder, path, sheet.find(path), recipe.smallest_side, recipe.largest_area, names)
+                found, pixels = examine(folder, path, survey.credits.find(path), recipe.smallest_side, recipe.largest_area, names)
                 if pixels is not None and switches is not None:
-                    found = hide(found, pixels, tools, switches)
+                    found = hide(found, pixels, survey.tools, switches)
                 if pixels is not None and not found.skipped:
-                    found = look(found, blur_hidden(found, pixels), tools, choose_needs(slots, index, len(files)))
+                    found = look(found, blur_hidden(found, pixels), survey.tools, choose_needs(slots, index, total))
             self.stat_update(found.skipped or "taken")
             rows.append(found.to_row())
         write_lines(self.job.work / "photographs" / f"{rank:05d}.jsonl", rows)
@@ -255,10 +251,9 @@ class WriteShard(PipelineStep):
         self.job = job
 
     def run(self, data: DocumentsPipeline | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        size = self.job.recipe.shard
-        picks = json.loads((self.job.work / "picks.json").read_text(encoding="utf-8"))[rank * size : (rank + 1) * size]
+        picks = self.job.read_picks(rank)
         path = self.job.out / SHARDS / f"triplets-{rank:05d}.tar"
-        length, digest = write_tar(path, (read_stretch(self.job.work / name, *at) for _, name, at in picks))
+        length, digest = write_tar(path, (read_stretch(self.job.work / file, offset, size) for _, file, offset, size in picks))
         write_json(
             self.job.work / "shards" / f"{rank:05d}.json", {"file": path.name, "triplets": len(picks), "bytes": length, "sha256": digest}
         )
