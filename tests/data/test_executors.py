@@ -68,6 +68,33 @@ def test_slurm_jobs_that_fail_are_said_and_not_waited_for(tmp_path: Path, slurm:
     assert "#SBATCH --array=0-2%1" in script
 
 
+def test_work_that_slurm_does_not_take_is_said(tmp_path: Path, slurm: Path) -> None:
+    (slurm / "sbatch").write_text("#!/bin/bash\necho invalid partition >&2\nexit 1\n")
+    with pytest.raises(Step1XError, match=r"sbatch has not taken the work \(exit status 1\)"):
+        run_tasks([Fails()], 1, tmp_path / "logs", Executor(kind="slurm", slurm=Slurm(partition="typo")))
+
+
+def test_a_controller_that_does_not_answer_is_waited_for(tmp_path: Path, slurm: Path) -> None:
+    (slurm / "sbatch").write_text("#!/bin/bash\necho Submitted batch job 1\n")
+    done = tmp_path / "logs" / "completions" / "00000"
+    squeue = f"""#!/bin/bash
+n=$(cat {slurm}/asked 2>/dev/null || echo 0); echo $((n + 1)) >{slurm}/asked
+if [ $n = 2 ]; then mkdir -p {done.parent}; touch {done}; exit; fi
+echo "slurm_load_jobs error: Unable to contact slurm controller" >&2; exit 1
+"""
+    (slurm / "squeue").write_text(squeue)
+    run_tasks([Fails()], 1, tmp_path / "logs", Executor(kind="slurm", slurm=Slurm(partition="work")))
+    assert (slurm / "asked").read_text() == "3\n"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk_is_one_sentence(tmp_path: Path, workers: int) -> None:
+    (tmp_path / "logs" / "stats").mkdir(parents=True)
+    (tmp_path / "logs" / "stats" / "00000.json").symlink_to("/dev/full")
+    with pytest.raises(Step1XError, match=r"No space left on device.* make room, and run the same command again"):
+        run_tasks([Fails()], 1, tmp_path / "logs", Executor(workers=workers))
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_error_of_a_task_comes_through_and_what_was_done_stays_done(tmp_path: Path, workers: int) -> None:
     with pytest.raises(UsageError, match="the pictures have gone"):

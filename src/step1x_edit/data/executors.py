@@ -6,6 +6,7 @@ On this machine and on Ray, the same workers serve all lists of a build, so that
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.util
 import io
 import logging
@@ -36,6 +37,9 @@ Progress = Callable[[int, int], None]
 _POLL = 2.0
 """Seconds between looks at what a cluster has finished."""
 
+
+_REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+"""What a disk says that takes nothing any more, here to datatrove's own logs."""
 
 _KILLED = "A worker was killed, perhaps for want of memory; run the same command again, or with fewer --workers."
 
@@ -205,15 +209,20 @@ def run_tasks(
         workers: to be used again for the next list; others are started where none are given. Slurm starts its own.
 
     Raises:
-        Step1XError: a task failed, or a worker was killed.
+        Step1XError: a task failed, a worker was killed, or the disk is full or refuses.
     """
     if not tasks:
         return
-    if where.kind == "slurm":
-        _run_slurm(list(steps), tasks, logs, where, progress)
-        return
-    with contextlib.nullcontext(workers) if workers else open_workers(where) as found:
-        LocalExecutor(pipeline=list(steps), tasks=tasks, logging_dir=str(logs)).run_with(found, progress)
+    try:
+        if where.kind == "slurm":
+            _run_slurm(list(steps), tasks, logs, where, progress)
+            return
+        with contextlib.nullcontext(workers) if workers else open_workers(where) as found:
+            LocalExecutor(pipeline=list(steps), tasks=tasks, logging_dir=str(logs)).run_with(found, progress)
+    except OSError as error:
+        if error.errno not in _REFUSED:
+            raise
+        raise Step1XError(f"{logs} could not be written ({error.strerror}); make room, and run the same command again.") from error
 
 
 class _Silence(io.TextIOBase):
@@ -274,7 +283,11 @@ def _run_slurm(steps: list[PipelineStep], tasks: int, logs: Path, where: Executo
         sbatch_args=dict(options.arguments),
     )
     logger.remove()
-    executor.run()
+    try:
+        executor.run()
+    except subprocess.CalledProcessError as error:
+        advice = "what it says stands above, and what it was asked for in the recipe's executor.slurm"
+        raise Step1XError(f"sbatch has not taken the work (exit status {error.returncode}); {advice}.") from error
     while waiting := len(executor.get_incomplete_ranks(range(tasks))):
         progress(tasks - waiting, tasks)
         if not _in_queue(executor.job_id):
@@ -284,9 +297,10 @@ def _run_slurm(steps: list[PipelineStep], tasks: int, logs: Path, where: Executo
 
 
 def _in_queue(job: Any) -> bool:
-    """Whether Slurm still knows the job as waiting or running."""
+    """Whether Slurm still knows the job as waiting or running; while its controller does not answer, it may."""
     found = subprocess.run(["squeue", "--noheader", "--jobs", str(job)], capture_output=True, text=True, check=False)
-    return bool(found.stdout.strip())
+    silent = found.returncode != 0 and "invalid job id" not in found.stderr.lower()
+    return silent or bool(found.stdout.strip())
 
 
 def _require_all(executor: Any, tasks: int, logs: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -38,7 +38,8 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise Step1XError(f"{path} could not be written ({error.strerror or error}); is there room, and may it be written to?") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # what it is that the disk refuses has been said
+            partial.unlink(missing_ok=True)
 
 
 def make_folder(folder: Path) -> None:
