@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from step1x_edit.data.licences import Credit, Credits
+from step1x_edit.data.materials import is_mask
 from step1x_edit.errors import UsageError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -29,6 +30,15 @@ def test_rows_of_csv_and_markdown_and_names(tmp_path: Path) -> None:
     assert found.find(tmp_path / "d.png") == Credit("CC-BY-2.0", "", "https://y")
     assert found.find(tmp_path / "e.png") == Credit("", "", "see SOURCES.md")
     assert found.find(Path("/elsewhere/b.jpg")) == Credit()
+
+
+def test_every_example_cutout_and_marked_photograph_has_its_licence() -> None:
+    for folder in ("cutouts", "marked"):
+        found = Credits([EXAMPLES / folder])
+        pictures = [path for path in (EXAMPLES / folder).iterdir() if path.suffix in (".png", ".jpg") and not is_mask(path)]
+        credits = [found.find(path) for path in pictures]
+        assert credits
+        assert all(credit.licence and credit.attribution and credit.source for credit in credits)
 
 
 def test_every_example_photograph_has_its_licence() -> None:

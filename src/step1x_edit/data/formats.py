@@ -1,9 +1,10 @@
 """Sets in other formats: out of a set, and into one. Pictures are copied byte for byte, never encoded again.
 
-    folder      source/ID.jpg, target/ID.jpg, mask/ID.png, metadata.jsonl: a line of JSON for each triplet
+    folder      source/ID.jpg, target/ID.jpg, mask/ID.png, metadata.jsonl: a line of JSON for each triplet, which names its files, too
     parquet     data/train-00000-of-00003.parquet, as datasets.load_dataset reads it: pictures as Image columns
     finetune    what the published fine-tuning reads: target/ID.jpg, source/ID.jpg, and metadata_en.json and metadata_zh.json, each
-                {target's name: {"caption": instruction, "ref_image_path": path of the source}}
+                {target's name: {"caption": instruction, "ref_image_path": path of the source}}; beside them ATTRIBUTION.csv, which says
+                of which pictures each triplet is made, and under what licences, as that JSON cannot
 
 The published JSON holds neither masks nor categories; brought in again, its edits act on the whole picture, and the category comes from the
 id, where the name is one, or from what the caller says.
@@ -11,18 +12,21 @@ id, where the name is one, or from what the caller says.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from step1x_edit.data.shards import SET, SHARDS, Record, decode_picture, find_picture, read_records, split_caption, to_tar, write_tar
 from step1x_edit.data.slots import COMPOSED, Slot, name_candidate, parse_id
-from step1x_edit.data.storage import check_new, replace_file, write_bytes, write_json, write_lines
+from step1x_edit.data.storage import check_new, make_folder, replace_file, write_bytes, write_json, write_lines
 from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.image_io import read_image
 from step1x_edit.tables import read_json_lines
@@ -39,8 +43,32 @@ _LONGEST_ID = 80
 _ROWS = 500
 """Triplets in one Parquet file."""
 
-_WORK = "work"
-"""Folder of a set's shards until all of them are written."""
+_WORK, _UNFINISHED = "work", ".unfinished"
+"""Folder of an imported set's shards until all of them are written, and of an export."""
+
+_ATTRIBUTION = "ATTRIBUTION.csv"
+
+
+def check_free(out: Path) -> None:
+    """Take away what an import or export that was killed has left, and raise UsageError where anything else is there."""
+    shutil.rmtree(out / _UNFINISHED, ignore_errors=True)
+    work = out / _WORK
+    if work.is_dir() and [*out.iterdir()] == [work] and all(path.name.startswith("triplets-") for path in work.iterdir()):
+        shutil.rmtree(work)
+    check_new(out)
+
+
+@contextmanager
+def _unfinished(out: Path) -> Iterator[Path]:
+    """A folder to export into, which other libraries pass over; all of it goes to `out` at the end, what lists the files last."""
+    place = out / _UNFINISHED
+    make_folder(place)
+    try:
+        yield place
+        for path in sorted(place.iterdir(), key=lambda path: (path.is_file(), path.name)):
+            os.replace(path, out / path.name)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _ending_of(files: dict[str, bytes], name: str) -> str:
@@ -64,35 +92,49 @@ def _check_once(identity: str, seen: set[str]) -> None:
 
 
 def export_folder(folder: Path, out: Path) -> int:
-    """Write a set as a plain folder; returns the number of triplets. All exports raise UsageError for ids that cannot name files."""
+    """Write a set as a plain folder; returns the number of triplets.
+
+    Every export is there as a whole or not at all, and raises UsageError for ids that cannot name files.
+    """
     rows = []
-    for record, files in _read_named(folder):
-        for ending, data in files.items():
-            name, _, kind = ending.partition(".")
-            if kind:
-                write_bytes(out / name / f"{record.id}.{kind}", data)
-        rows.append(dataclasses.asdict(record))
-    write_lines(out / _METADATA, rows)
+    with _unfinished(out) as place:
+        for record, files in _read_named(folder):
+            row = dataclasses.asdict(record)
+            for ending, data in files.items():
+                name, _, kind = ending.partition(".")
+                if kind:
+                    row[f"{name}_file_name"] = f"{name}/{record.id}.{kind}"
+                    write_bytes(place / row[f"{name}_file_name"], data)
+            rows.append(row)
+        write_lines(place / _METADATA, rows)
     return len(rows)
 
 
 def export_finetune(folder: Path, out: Path) -> int:
     """Write a set as the published fine-tuning reads it; returns the number of triplets."""
     captions: dict[str, dict[str, dict[str, str]]] = {language: {} for language in _LANGUAGES}
+    credits: list[tuple[str, ...]] = [("file", "made of", "licence", "attribution", "source")]
     count = 0
-    for record, files in _read_named(folder):
-        names = {}
-        for which in ("source", "target"):
-            data = find_picture(files, which)
-            names[which] = f"{record.id}.{_ending_of(files, which)}"
-            write_bytes(out / which / names[which], data)
-        reference = str((out / "source" / names["source"]).resolve())
-        for language, text in (("en", record.instruction_en), ("zh", record.instruction_zh)):
-            if text:
-                captions[language][names["target"]] = {"caption": text, "ref_image_path": reference}
-        count += 1
-    for language, name in _LANGUAGES.items():
-        write_json(out / name, captions[language])
+    with _unfinished(out) as place:
+        for record, files in _read_named(folder):
+            names = {}
+            for which in ("source", "target"):
+                data = find_picture(files, which)
+                names[which] = f"{record.id}.{_ending_of(files, which)}"
+                write_bytes(place / which / names[which], data)
+            reference = str((out / "source" / names["source"]).resolve())
+            for language, text in (("en", record.instruction_en), ("zh", record.instruction_zh)):
+                if text:
+                    captions[language][names["target"]] = {"caption": text, "ref_image_path": reference}
+            for name, origin in _list_origins(record):
+                said = (str(origin.get(key) or "") for key in ("licence", "attribution", "source"))
+                credits.append((f"target/{names['target']}", name, *said))
+            count += 1
+        table = io.StringIO()
+        csv.writer(table, lineterminator="\n").writerows(credits)
+        write_bytes(place / _ATTRIBUTION, table.getvalue().encode(errors="backslashreplace"))
+        for language, file in _LANGUAGES.items():
+            write_json(place / file, captions[language])
     return count
 
 
@@ -113,17 +155,18 @@ def export_parquet(folder: Path, out: Path) -> int:
     total = sum(1 for _ in _read_named(folder))
     parts = -(-total // _ROWS)
     samples = read_records(folder)
-    for part in range(parts):
-        rows = []
-        for _, (record, files) in zip(range(_ROWS), samples, strict=False):
-            row: dict[str, Any] = {name: getattr(record, name) for name in texts}
-            row |= {name: json.dumps(getattr(record, name), ensure_ascii=False) for name in objects}
-            for name in pictures:
-                if name in {ending.partition(".")[0] for ending in files}:
-                    row[name] = {"bytes": find_picture(files, name), "path": f"{record.id}.{name}.{_ending_of(files, name)}"}
-            rows.append(row)
-        with replace_file(out / "data" / f"train-{part:05d}-of-{parts:05d}.parquet") as file:
-            pq.write_table(pa.Table.from_pylist(rows, schema), file)
+    with _unfinished(out) as place:
+        for part in range(parts):
+            rows = []
+            for _, (record, files) in zip(range(_ROWS), samples, strict=False):
+                row: dict[str, Any] = {name: getattr(record, name) for name in texts}
+                row |= {name: json.dumps(getattr(record, name), ensure_ascii=False) for name in objects}
+                for name in pictures:
+                    if name in {ending.partition(".")[0] for ending in files}:
+                        row[name] = {"bytes": find_picture(files, name), "path": f"{record.id}.{name}.{_ending_of(files, name)}"}
+                rows.append(row)
+            with replace_file(place / "data" / f"train-{part:05d}-of-{parts:05d}.parquet") as file:
+                pq.write_table(pa.Table.from_pylist(rows, schema), file)
     return total
 
 
@@ -139,7 +182,8 @@ def read_folder(folder: Path) -> Iterator[Sample]:
 def read_finetune(metadata: Path, category: EditCategory | None = None) -> Iterator[Sample]:
     """The published fine-tuning's JSON, of one language, or of both where it lies beside the other as `export_finetune` writes it.
 
-    Targets are looked for beside the JSON and in its folder "target"; sources where the JSON says, from the root or from the JSON's folder.
+    Targets are looked for beside the JSON and in its folder "target"; sources where the JSON says, from the root or from the JSON's folder,
+    and by their name in its folder "source", so that what was exported may be carried elsewhere.
     """
     languages = _LANGUAGES.values() if metadata.name in _LANGUAGES.values() else [metadata.name]
     paths = [path for path in map(metadata.with_name, languages) if path == metadata or path.exists()]
@@ -150,7 +194,8 @@ def read_finetune(metadata: Path, category: EditCategory | None = None) -> Itera
         captions = [split_caption(path, table[name]["caption"]) for path, table in tables.items() if name in table]
         english, chinese = (next(filter(None, texts), "") for texts in zip(*captions, strict=True))
         files = {}
-        places = {"target": (Path(name), Path("target") / name), "source": (Path(entry["ref_image_path"]),)}
+        reference = Path(entry["ref_image_path"])
+        places = {"target": (Path(name), Path("target") / name), "source": (reference, Path("source") / reference.name)}
         for which, candidates in places.items():
             path = next((metadata.parent / place for place in candidates if (metadata.parent / place).is_file()), None)
             if path is not None:
@@ -187,12 +232,16 @@ def read_parquet(folder: Path) -> Iterator[Sample]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    for path in sorted(folder.rglob("*.parquet")) if folder.is_dir() else [folder]:
+    for path in _list_parquet(folder):
         try:
             for batch in pq.ParquetFile(path).iter_batches(batch_size=32):
                 yield from (_read_row(path, row) for row in batch.to_pylist())
         except (pa.ArrowException, OSError) as error:
             raise UsageError(f"{path} is damaged, or no Parquet file; get a whole copy of it.") from error
+
+
+def _list_parquet(source: Path) -> list[Path]:
+    return [path for path in sorted(source.rglob("*.parquet")) if _UNFINISHED not in path.parts] if source.is_dir() else [source]
 
 
 def _read_row(path: Path, row: dict[str, Any]) -> Sample:
@@ -225,7 +274,7 @@ def open_foreign(source: Path, category: EditCategory | None) -> Iterator[Sample
         return read_folder(source)
     if (source / _LANGUAGES["en"]).is_file():
         return read_finetune(source / _LANGUAGES["en"], category)
-    if source.is_dir() and next(source.rglob("*.parquet"), None) is not None:
+    if source.is_dir() and _list_parquet(source):
         return read_parquet(source)
     raise UsageError(f"{source} is none of: a folder with {_METADATA}, fine-tuning JSON, or Parquet.")
 
@@ -238,8 +287,7 @@ def import_set(samples: Iterable[Sample], out: Path, shard: int = 100) -> dict[s
     Raises:
         UsageError: the folder is not empty, an id comes twice, or no sample is whole.
     """
-    _drop_unfinished(out)
-    check_new(out)
+    check_free(out)
     left_out: list[dict[str, str]] = []
     records: list[Record] = []
     shards: list[dict[str, Any]] = []
@@ -283,23 +331,19 @@ def import_set(samples: Iterable[Sample], out: Path, shard: int = 100) -> dict[s
     return facts
 
 
-def _drop_unfinished(out: Path) -> None:
-    """Take away the shards of an import that came to no end, where there is nothing else."""
-    work = out / _WORK
-    if work.is_dir() and [*out.iterdir()] == [work] and all(path.name.startswith("triplets-") for path in work.iterdir()):
-        shutil.rmtree(work)
-
-
 def _count_licences(records: Iterable[Record]) -> dict[str, int]:
     """Of the photographs, cut-outs and clips that the provenance names, each once."""
-    found: dict[str, str] = {}
-    for record in records:
-        provenance = record.provenance
-        cutouts = provenance.get("cutouts")
-        for origin in (provenance.get("photograph"), provenance.get("clip"), *(cutouts if isinstance(cutouts, list) else ())):
-            if isinstance(origin, dict):
-                found[str(origin.get("file") or origin.get("name"))] = str(origin.get("licence") or "unknown")
+    found = {name: str(origin.get("licence") or "unknown") for record in records for name, origin in _list_origins(record)}
     return dict(sorted(Counter(found.values()).items()))
+
+
+def _list_origins(record: Record) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name of each picture and clip that a triplet is made of, and what its provenance says of it."""
+    provenance = record.provenance
+    cutouts = provenance.get("cutouts")
+    for origin in (provenance.get("photograph"), provenance.get("clip"), *(cutouts if isinstance(cutouts, list) else ())):
+        if isinstance(origin, dict):
+            yield str(origin.get("file") or origin.get("name")), origin
 
 
 def _find_id_fault(identity: str) -> str:
