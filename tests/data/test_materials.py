@@ -182,6 +182,11 @@ def test_articles() -> None:
     expected = ("an apple", "a bus", "glasses", "a unicorn", "a zebra", "a ewe", "an x ray", "a nest with eggs")
     assert tuple(with_article(words.removeprefix("an ").removeprefix("a ")) for words in expected) == expected
     assert [with_another(words) for words in ("apple", "grapes", "cactus")] == ["another apple", "more grapes", "another cactus"]
+    for uncounted in ("bread", "cooked rice", "baguette bread", "money with wings"):
+        assert with_article(uncounted) == uncounted
+        assert with_another(uncounted) == f"more {uncounted}"
+    for counted in ("a pot of food", "a sheaf of rice", "a soft ice cream", "a flatbread", "a kiwi fruit"):
+        assert with_article(counted[2:]) == counted
 
 
 def test_measure_words() -> None:
@@ -189,9 +194,9 @@ def test_measure_words() -> None:
         "animal": "一匹马 一头奶牛 一只蜗牛 一条鱼 一只章鱼",
         "vehicle": "一艘帆船 一辆巴士 一架飞机 一辆拖拉机 一只四轮滑冰鞋",
         "clothing": "一件T恤 一副眼镜 一只跑鞋 一顶皇冠 一条牛仔裤",
-        "plant": "一朵向日葵 一棵松树 一片落叶 一块木头",
-        "object": "一盏台灯 一个背包 一本书",
-        "food": "一个面包 一个爆米花",
+        "plant": "一朵向日葵 一棵松树 一片落叶 一块木头 一朵郁金香 一盆盆栽植物",
+        "object": "一盏台灯 一个背包 一本书 一本合上的书本 一把椅子 一把小提琴 一台相机 一台笔记本电脑 一轮满月 一颗闪亮的星星",
+        "food": "一个面包 一个爆米花 一根胡萝卜 一串葡萄",
     }
     for kind, names in counted.items():
         assert " ".join(count_one(kind, name[2:]) + name[2:] for name in names.split()) == names

@@ -42,11 +42,24 @@ _MEASURES_BY_WORD: dict[str, tuple[str, ...]] = {
     "一双": ("芭蕾舞鞋", "袜子"),
     "一顶": ("皇冠", "帽", "帽子", "头盔"),
     "一条": ("裤", "裙", "领带"),
-    "一块": ("滑板", "木头", "石头"),
-    "一把": ("斧头",),
+    "一块": ("滑板", "木头", "石头", "饼干", "磁铁", "手表"),
+    "一把": ("斧头", "椅子", "吉他", "小提琴", "雨伞", "勺子", "叉子", "刀", "锤子"),
+    "一架": ("手风琴", "竖琴", "望远镜"),
+    "一台": ("相机", "电脑", "冰箱", "电视", "显微镜", "微波炉", "烤箱"),
+    "一张": ("床", "桌子", "长椅", "沙发"),
+    "一根": ("香蕉", "胡萝卜", "黄瓜"),
+    "一串": ("葡萄",),
+    "一颗": ("星星", "钻石"),
+    "一轮": ("满月", "弯月"),
+    "一面": ("旗子", "墙", "镜子"),
+    "一扇": ("门", "窗户"),
+    "一座": ("奖杯", "雕像", "山"),
+    "一列": ("火车",),
+    "一盆": ("盆栽", "盆栽植物"),
+    "一朵": ("郁金香", "蘑菇", "雏菊"),
     "一束": ("花束",),
     "一片": ("叶子",),
-    "一本": ("书",),
+    "一本": ("书", "书本", "笔记本"),
 }
 """Exceptions whatever the kind: "one" with the measure word -> how the Chinese name ends; the longest ending that fits counts."""
 
@@ -65,6 +78,11 @@ _MEASURES_BY_ENDING: tuple[tuple[str, str, str], ...] = (
     ("object", "毛", "一根"),
 )
 """Further exceptions: kind, last characters of the Chinese name, "one" with the measure word."""
+
+_UNCOUNTED = "bacon, bread, broccoli, butter, food, garlic, grass, ice, luggage, money, popcorn, rice, salt, spaghetti, sushi, wood, yarn"
+
+_UNCOUNTABLE: frozenset[str] = frozenset(_UNCOUNTED.split(", "))
+"""English names that neither "a" nor "another" goes before."""
 
 FLOWERS: dict[str, str] = {
     "daisy": "daisies",
@@ -213,13 +231,17 @@ def choose_article(words: str) -> str:
 
 
 def with_article(words: str) -> str:
-    """Put "a" or "an" before an English name: "apple" -> "an apple"; plurals are left as they are."""
-    return words if _is_plural(words) else f"{choose_article(words)} {words}"
+    """Put "a" or "an" before an English name: "apple" -> "an apple"; plurals, and what is not counted, are left as they are."""
+    return words if _is_plural(words) or _is_uncountable(words) else f"{choose_article(words)} {words}"
 
 
 def with_another(words: str) -> str:
-    """Ask for one more of an English name: "another apple", "more grapes"."""
-    return f"more {words}" if _is_plural(words) else f"another {words}"
+    """Ask for one more of an English name: "another apple", "more grapes", "more bread"."""
+    return f"more {words}" if _is_plural(words) or _is_uncountable(words) else f"another {words}"
+
+
+def _is_uncountable(words: str) -> bool:
+    return words.split(" with ")[0].split(" of ")[0].rpartition(" ")[2] in _UNCOUNTABLE
 
 
 def _is_plural(words: str) -> bool:

@@ -17,6 +17,9 @@ from step1x_edit.data.split import Part
 from step1x_edit.data.vocabulary import choose_article
 
 _KEPT_OUT = 10
+
+_ASKED = re.compile("[请帮麻我你试]")
+"""In a Chinese frame that asks somebody: who, and not the picture, would be taken for the subject of a verb that follows."""
 _AN = re.compile(rf"\b([Aa]) ((?:{'|'.join(name for name in COLOURS if choose_article(name) == 'an')})\b)")
 """Templates say "a {colour}", whatever the colour."""
 
@@ -92,8 +95,17 @@ def list_wordings(clauses: Clauses, language: str, part: Part) -> tuple[str, ...
 @lru_cache(maxsize=2048)
 def _list_wordings(clauses: Clauses, language: str, part: Part) -> tuple[str, ...]:
     frames, texts = (FRAMES_EN, clauses.en) if language == "en" else (FRAMES_ZH, clauses.zh)
-    wordings = [frame.replace("{}", text) for frame in frames for text in texts]
-    return tuple(wording for wording in wordings if (zlib.crc32(wording.encode()) % _KEPT_OUT == 0) == (part == "heldout"))
+    pairs = [(frame, text) for frame in frames for text in texts]
+    return tuple(_join(frame, text) for frame, text in pairs if _is_kept_out(frame.replace("{}", text)) == (part == "heldout"))
+
+
+def _is_kept_out(wording: str) -> bool:
+    return zlib.crc32(wording.encode()) % _KEPT_OUT == 0
+
+
+def _join(frame: str, text: str) -> str:
+    """A wording. "变成夜晚" alone speaks of the picture, but "请你变成夜晚" would ask somebody to become night: "请你把它变成夜晚"."""
+    return frame.replace("{}", f"把它{text}" if text.startswith("变") and _ASKED.search(frame) else text)
 
 
 @lru_cache(maxsize=2048)
