@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from step1x_edit.data.building import read_set
 from step1x_edit.data.report import describe_report, describe_set, inspect_set, report_survival, write_report, write_view
-from step1x_edit.data.shards import read_records
+from step1x_edit.data.shards import Record, encode_picture, read_records, to_tar, write_tar
 from step1x_edit.errors import UsageError
 
 
@@ -69,3 +71,17 @@ def test_the_report_page_shows_rejected_ones_with_their_reason(built: Path, tmp_
     assert 'data-state="rejected"' in html
     assert "change: the change can hardly be seen" in html
     assert "<caption>Candidates left after each stage</caption>" in html
+
+
+def test_a_page_reads_no_more_of_a_set_than_it_shows(tmp_path: Path) -> None:
+    picture = encode_picture(np.full((8, 8, 3), 90, np.uint8), "png")
+    record = Record("tone_transfer-0000000", "tone_transfer", "make it night", "变成夜晚", "", "", "tone night")
+    whole = to_tar(record.id, {"source.png": picture, "target.png": picture, "json": record.to_json()})
+    for name, stretches in {"a": [whole], "b": [b"damaged" * 1000]}.items():
+        write_tar(tmp_path / "shards" / f"{name}.tar", stretches)
+    shards = [{"file": path.name, "bytes": path.stat().st_size} for path in sorted((tmp_path / "shards").iterdir())]
+    facts = {"count": 2, "categories": {"tone_transfer": 2}, "shards": shards}
+    (tmp_path / "set.json").write_text(json.dumps(facts))
+    assert write_view(tmp_path, tmp_path / "view.html", 1, ()) == 1
+    with pytest.raises(UsageError, match=r"b\.tar cannot be read"):
+        write_view(tmp_path, tmp_path / "view.html", 2, ())

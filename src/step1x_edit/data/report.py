@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,7 @@ def write_report(folder: Path, path: Path, each: int = 3) -> None:
     tables.append(("Why candidates were rejected", ["reason", "candidates"], [[k, str(v)] for k, v in report["reasons"].items()]))
     skipped = report["photographs"]["skipped"]
     tables.append(("Inputs that were left out", ["reason", "files"], [[k, str(v)] for k, v in skipped.items()]))
-    write_page(path, f"Report of {folder.name}", tables, [*_kept_cards(folder, each, ()), *_rejected_cards(folder, ())])
+    write_page(path, f"Report of {folder.name}", tables, [*_kept_cards(folder, each, report["categories"]), *_rejected_cards(folder, ())])
 
 
 def write_view(folder: Path, path: Path, each: int, categories: Sequence[str]) -> int:
@@ -116,22 +116,26 @@ def write_view(folder: Path, path: Path, each: int, categories: Sequence[str]) -
     unknown = [name for name in categories if name not in facts["categories"]]
     if unknown:
         raise UsageError(f"The set holds no triplets of the category {unknown[0]}; it has {', '.join(facts['categories'])}.")
-    cards = [*_kept_cards(folder, each, categories), *_rejected_cards(folder, categories)]
+    counts = {name: count for name, count in facts["categories"].items() if not categories or name in categories}
+    cards = [*_kept_cards(folder, each, counts), *_rejected_cards(folder, categories)]
     write_page(path, f"{folder.name}: {facts['count']} triplets", [], cards)
     return len(cards)
 
 
-def _kept_cards(folder: Path, each: int, categories: Sequence[str]) -> Iterable[Card]:
-    shown: Counter[str] = Counter()
-    cards = []
+def _kept_cards(folder: Path, each: int, counts: Mapping[str, int]) -> Iterable[Card]:
+    """The first `each` triplets of each category, of which there are so many; no more of the set is read than they take."""
+    left = {category: min(each, count) for category, count in counts.items()}
+    cards: list[Card] = []
     for record, files in read_records(folder):
-        if shown[record.category] >= each or (categories and record.category not in categories):
+        if not left.get(record.category):
             continue
-        shown[record.category] += 1
+        left[record.category] -= 1
         mask = decode_mask(files["mask.png"]) if "mask.png" in files else None
         source, target = (decode_picture(find_picture(files, name)) for name in ("source", "target"))
         words = record.instruction_en, record.instruction_zh
         cards.append(Card(record.id, record.category, "", words, source, target, mask, record.numbers, record.provenance))
+        if not any(left.values()):
+            break
     return sorted(cards, key=lambda card: card.category)
 
 
