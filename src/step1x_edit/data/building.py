@@ -18,6 +18,7 @@ from typing import Any
 from datatrove.pipeline.base import PipelineStep
 
 from step1x_edit.data.asking import ReadKey, no_key
+from step1x_edit.data.avoidance import Avoided
 from step1x_edit.data.candidates import list_versions
 from step1x_edit.data.clips import list_clips
 from step1x_edit.data.executors import Workers, open_workers, run_tasks
@@ -74,6 +75,8 @@ def build(recipe: DataRecipe, out: Path, progress: Progress = lambda what, done,
 
 def _make(job: Job, run: Run) -> tuple[Selection, int]:
     """All the work of a build but its books: every candidate, and how many shards the kept ones fill."""
+    if not job.avoided.exists():
+        Avoided.take(job.recipe.avoid).write(job.avoided)
     run("looking at photographs", survey(job), math.ceil(len(Inventory.read(job.inventory).photographs) / INPUTS), "survey")
     selection = _draw(job, run)
     kept = [row for row in selection.rows if not row.values["stage"]]

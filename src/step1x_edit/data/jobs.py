@@ -4,6 +4,7 @@ The set's folder:
     recipe.json                 the resolved recipe
 and in it, until the set is finished, the folder `work`:
     inventory.json              the files that the set is made of, as they were when it was begun
+    avoided.json                perceptual hashes of the pictures that no photograph may show
     photographs/00000.jsonl     inputs looked over, a stretch of files each
     round-0/plan.json           which candidates are drawn: blocks of (category, route, first, count)
     round-0/00000.tar           the block's triplets that passed every filter, as stretches of tar
@@ -21,10 +22,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from step1x_edit.data.asking import Asker, ReadKey, no_key
+from step1x_edit.data.avoidance import Avoided
 from step1x_edit.data.candidates import Workshop
 from step1x_edit.data.inventory import Inventory
 from step1x_edit.data.licences import Credits
-from step1x_edit.data.photographs import Input
+from step1x_edit.data.photographs import Input, leave_out_doubles
 from step1x_edit.data.recipe import DataRecipe, Endpoint
 from step1x_edit.data.slots import Slot
 from step1x_edit.data.split import Split
@@ -80,6 +82,11 @@ class Job:
         """Where the list of the files lies that the set is made of."""
         return self.work / "inventory.json"
 
+    @property
+    def avoided(self) -> Path:
+        """Where the hashes lie of the pictures that no photograph may show."""
+        return self.work / "avoided.json"
+
     def read_plan(self, number: int) -> list[Block]:
         """The blocks of a round."""
         rows: list[list[Any]] = json.loads((self.round(number) / "plan.json").read_text(encoding="utf-8"))
@@ -111,9 +118,9 @@ class Job:
             return [(name, file, offset, length) for name, file, offset, length in json.loads(lines.readline())]
 
     def read_inputs(self) -> list[Input]:
-        """The photographs as they were looked over."""
+        """The photographs as they were looked over, each of them once."""
         paths = sorted((self.work / "photographs").glob("*.jsonl"))
-        return [Input.from_row(row) for path in paths for row in read_lines(path)]
+        return leave_out_doubles(Input.from_row(row) for path in paths for row in read_lines(path))
 
 
 @dataclass(frozen=True)
@@ -123,13 +130,15 @@ class Survey:
     files: tuple[tuple[Path, Path], ...]
     credits: Credits
     split: Split
+    avoided: Avoided
     tools: Toolbox
 
     @classmethod
     def open(cls, job: Job) -> Survey:
         """Read it."""
         files = tuple((Path(folder), Path(path)) for folder, path in Inventory.read(job.inventory).photographs)
-        return cls(files, Credits(job.recipe.photos), job.recipe.read_split(), job.recipe.open_tools())
+        recipe = job.recipe
+        return cls(files, Credits(recipe.photos), recipe.read_split(), Avoided.read(job.avoided), recipe.open_tools())
 
 
 def cut_blocks(slot: Slot, first: int, count: int, block: int) -> list[Block]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -27,6 +27,9 @@ from step1x_edit.image_modes import flatten
 
 TABLES = {".csv", ".md", ".txt", ".json", ".jsonl", ".toml"}
 """Endings of what lies beside photographs to describe them; everything else counts as an input."""
+
+DOUBLE = "the same file as another one"
+"""Why a photograph is left out that lies there twice, perhaps under two names."""
 
 _KEPT = 16
 """Decoded photographs kept in memory."""
@@ -188,6 +191,18 @@ def _look_at_header(data: bytes, smallest_side: int, largest_area: int) -> tuple
 def decode(data: bytes) -> Pixels:
     """A file's picture, upright, in sRGB, transparent parts on white: uint8 [H, W, 3]; raises ImageError."""
     return np.asarray(flatten(read_image(data).image).convert("RGB"))
+
+
+def leave_out_doubles(inputs: Iterable[Input]) -> list[Input]:
+    """The inputs, in which of files with the same bytes, and the same mark, the first alone is taken."""
+    seen: set[tuple[str, Mark | None]] = set()
+    found = []
+    for entry in inputs:
+        key = entry.sha256, entry.mark
+        found.append(dataclasses.replace(entry, skipped=DOUBLE) if not entry.skipped and key in seen else entry)
+        if not entry.skipped:
+            seen.add(key)
+    return found
 
 
 def hide(entry: Input, pixels: Pixels, tools: Toolbox, switches: Switches) -> Input:

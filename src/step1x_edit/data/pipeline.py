@@ -18,6 +18,7 @@ from datatrove.data import Document, DocumentsPipeline
 from datatrove.pipeline.base import PipelineStep
 
 from step1x_edit.data.agreement import View
+from step1x_edit.data.avoidance import REASON as AVOIDED
 from step1x_edit.data.candidates import Candidate
 from step1x_edit.data.duplicates import hash_pair
 from step1x_edit.data.filters import FILTERS
@@ -80,7 +81,9 @@ class LookOver(PipelineStep):
                 found = Input(path.relative_to(folder).as_posix(), str(folder), "kept out for evaluation")
             else:
                 found, pixels = examine(folder, path, survey.credits.find(path), recipe.smallest_side, recipe.largest_area, names)
-                if pixels is not None and switches is not None:
+                if pixels is not None and survey.avoided.shows(pixels):
+                    found = dataclasses.replace(found, skipped=AVOIDED)
+                if pixels is not None and not found.skipped and switches is not None:
                     found = hide(found, pixels, survey.tools, switches)
                 if pixels is not None and not found.skipped:
                     found = look(found, blur_hidden(found, pixels), survey.tools, choose_needs(slots, index, total))

@@ -207,6 +207,8 @@ class DataRecipe(_Section):
         size: side in pixels of a square with the area of the pictures.
         aspects: widths over heights; each candidate takes one of them by chance, clips as well.
         cutouts: folders of what is pasted; without any, drawn shapes are.
+        avoid: folders and Parquet files of pictures, a benchmark's say, that no photograph may show, whatever its name, size or encoding.
+        heldout: TOML with the names of photographs and cut-outs that are kept out; see `split.Split`.
         from_photographs: share of the triplets in which what stands in a photograph itself is edited, instead of cut-outs that are pasted
             onto it; 0 where it is left out, or 1 where there are no cut-outs. A category may say otherwise for itself. Portraits are 1
             unless their own category says so: what is pasted has no face.
@@ -225,6 +227,7 @@ class DataRecipe(_Section):
         default=0.5, ge=0, le=1, description="share of the motion changes that are made of clips, where there are any"
     )
     heldout: Path | None = None
+    avoid: list[Path] = []
     format: Literal["jpg", "png"] = "jpg"
     shard: int = Field(default=100, ge=1, description="triplets in one shard")
     smallest_side: int = Field(default=256, ge=16, description="photographs with a shorter side are left out")
@@ -246,14 +249,15 @@ class DataRecipe(_Section):
 
     def resolve(self) -> DataRecipe:
         """The same with whole paths for relative ones, so that it means the same wherever it is read."""
-        places: dict[str, Any] = {key: [folder.resolve() for folder in getattr(self, key)] for key in ("photos", "cutouts", "videos")}
+        keys = ("photos", "cutouts", "videos", "avoid")
+        places: dict[str, Any] = {key: [folder.resolve() for folder in getattr(self, key)] for key in keys}
         tools = {role: tool.resolve() for role, tool in self.tools.items()}
         return self.model_copy(update={**places, "heldout": self.heldout and self.heldout.resolve(), "tools": tools})
 
     def to_values(self) -> dict[str, Any]:
-        """JSON-able, as a set keeps it: without the executor, which changes nothing of a set, and without `aspects` where all are squares,
-        so that sets from before there was this key are still known by their recipe."""
-        left_out = {"executor"} | ({"aspects"} if self.aspects == [1.0] else set())
+        """JSON-able, as a set keeps it: without the executor, which changes nothing of a set, and without `aspects` where all are squares
+        and `avoid` where it is empty, so that sets from before there were these keys are still known by their recipe."""
+        left_out = {"executor"} | ({"aspects"} if self.aspects == [1.0] else set()) | (set() if self.avoid else {"avoid"})
         return self.model_dump(mode="json", exclude=left_out)
 
     def read_split(self) -> Split:
