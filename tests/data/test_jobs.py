@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from step1x_edit.data.avoidance import Avoided
 from step1x_edit.data.inventory import Inventory
 from step1x_edit.data.jobs import INPUTS, Job
 from step1x_edit.data.licences import Credits
@@ -38,6 +39,7 @@ def test_tables_and_lists_are_read_once_however_many_photographs_there_are(
     (photos / "ATTRIBUTION.csv").write_text("file,licence\n" + "".join(f"{i:03d}.jpg,licence {i}\n" for i in range(INPUTS + 2)))
     job = Job(tmp_path / "set", recipe.model_copy(update={"photos": [photos], "categories": {}}))
     Inventory.take(job.recipe, job.out).write(job.inventory)
+    Avoided().write(job.avoided)
     read: list[object] = []
     begin = Credits.__init__
     monkeypatch.setattr(Credits, "__init__", lambda self, folders: (read.append(folders), begin(self, folders))[1])
