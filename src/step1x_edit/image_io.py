@@ -92,6 +92,11 @@ DECODE_ERRORS = (
 _warnings_lock = threading.Lock()
 
 
+def read_endings() -> frozenset[str]:
+    """Endings of the names of files that `read_image` reads, in small letters, each with its dot."""
+    return frozenset(ending for ending, name in Image.registered_extensions().items() if name in READ_FORMATS)
+
+
 def read_image(source: Path | bytes) -> Picture:
     """Read a picture from a file, or from the bytes of one.
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from step1x_edit.cli.batch import number_names, read_batch
+from step1x_edit.cli.batch import list_jobs, number_names, read_batch
 from step1x_edit.cli.main import run
 from step1x_edit.errors import UsageError
+from step1x_edit.settings import read_settings
 
 
 @pytest.fixture
@@ -57,3 +58,94 @@ def test_batch_files_that_cannot_be(tmp_path: Path, content: str, sentence: str)
     (tmp_path / "batch.json").write_text(content)
     with pytest.raises(UsageError, match=sentence):
         read_batch(tmp_path / "batch.json", None, tmp_path / "out", count=2)
+
+
+@pytest.fixture
+def holiday(tmp_path: Path, scene: Image.Image) -> Path:
+    """A folder of pictures, two of one stem, with what is in such folders too."""
+    folder = tmp_path / "holiday"
+    (folder / "more").mkdir(parents=True)
+    for name in ("a.jpg", "a.png", "b.WEBP", "more/c.png"):
+        scene.save(folder / name)
+    (folder / "notes.txt").write_text("what we saw")
+    (folder / "._a.jpg").write_bytes(b"of another system")
+    return folder
+
+
+def test_one_instruction_for_a_folder_and_what_is_there_is_kept(
+    holiday: Path, random_mini: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["edit", str(holiday), "make it night", "--weights", str(random_mini)]
+    assert run(asked) == 0
+    out = holiday.with_name("holiday-edited")
+    assert capsys.readouterr().out.split() == [str(out / name) for name in ("a.png", "a.png.png", "b.png")]
+    assert read_settings(out / "b.png").options["instruction"] == "make it night"
+    assert run(asked) == 0
+    assert "3 of 3 results are there already" in capsys.readouterr().err
+
+
+def test_one_instruction_for_several_pictures_with_turns_and_the_settings_of_another(
+    holiday: Path, tmp_path: Path, random_mini: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [str(holiday / name) for name in ("a.jpg", "b.WEBP")]
+    out, weights = tmp_path / "out", ["--weights", str(random_mini)]
+    assert run(["edit", *names, "make it night", "--then", "add rain", "-o", str(out), "--seed", "3", *weights]) == 0
+    assert capsys.readouterr().out.split() == [str(out / "a.png"), str(out / "b.png")]
+    again = tmp_path / "again"
+    assert run(["edit", *names, "--like", str(out / "a.png"), "-o", str(again), *weights]) == 0
+    made = read_settings(again / "b.png").options
+    assert (made["instruction"], made["seed"]) == ("add rain", 3)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["a.jpg", "a.png"], "The instruction is missing"),
+        (["a.jpg", "a.png", "make it night"], "need a folder for their results"),
+        (["a.jpg", "b.WEBP", "make it night", "-o", "notes.txt"], "is a file"),
+        (["a.jpg", "b.WEBP", "make it night", "-o", "out", "--box", "0,0,9,9"], "take no mask, box"),
+        (["a.jpg", "b.WEBP", "make it night", "-o", "out", "--then", "add rain", "-n", "2"], "Several turns"),
+        (["a.png", "b.WEBP", "make it night", "-o", "."], "would take the place of a picture"),
+        (["nowhere/", "make it night"], "There is no file nowhere"),
+    ],
+)
+def test_several_pictures_that_cannot_be(
+    holiday: Path, words: list[str], sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(holiday)
+    assert run(["edit", *words]) in (1, 2)
+    assert sentence in capsys.readouterr().err
+    assert not (holiday / "out").exists()
+
+
+def test_names_of_many_pictures_do_not_collide(holiday: Path, tmp_path: Path) -> None:
+    jobs = list_jobs([holiday, holiday / "a.jpg"], ("make it night",), tmp_path, 2)
+    assert [[each.name for each in job.targets] for job in jobs] == [
+        ["a.png", "a-2.png"],
+        ["a.png.png", "a.png-2.png"],
+        ["b.png", "b-2.png"],
+    ]
+    with pytest.raises(UsageError, match="holds no pictures"):
+        list_jobs([tmp_path], ("make it night",), tmp_path)
+
+
+def test_a_batch_file_of_an_editor_that_marks_its_encoding(batch: Path) -> None:
+    batch.write_text(batch.read_text(), encoding="utf-8-sig")
+    assert [job.image.name for job in read_batch(batch, None, batch.with_name("out"))] == ["one.png", "two.png"]
+
+
+def test_what_is_done_to_a_picture_of_many_is_said_too(
+    tmp_path: Path, scene: Image.Image, random_mini: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene.save(tmp_path / "moving.gif", save_all=True, append_images=[scene.rotate(90)])
+    scene.save(tmp_path / "still.png")
+    names = [str(tmp_path / name) for name in ("moving.gif", "still.png")]
+    assert run(["edit", *names, "make it night", "-o", str(tmp_path / "out"), "--weights", str(random_mini)]) == 0
+    assert "moving.gif: Only the first of its frames" in capsys.readouterr().err
+
+
+def test_a_folder_is_where_the_result_goes(tmp_path: Path, batch: Path, random_mini: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "out").mkdir()
+    for name in ("one-edited.png", "one-edited-2.png"):
+        assert run(["edit", str(tmp_path / "one.png"), "make it night", "-o", str(tmp_path / "out"), "--weights", str(random_mini)]) == 0
+        assert capsys.readouterr().out.split() == [str(tmp_path / "out" / name)]

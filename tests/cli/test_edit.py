@@ -123,7 +123,7 @@ def test_bad_pictures(step1x: Run, photo: Path, scene: Image.Image, png_with_hea
 def test_what_is_no_picture_file(step1x: Run, photo: Path) -> None:
     os.mkfifo(photo.with_name("pipe.png"))
     assert_refused(step1x("edit", photo.with_name("missing.png"), "make it night"), 1, "There is no file")
-    assert_refused(step1x("edit", photo.parent, "make it night"), 1, "is a folder")
+    assert_refused(step1x("edit", photo, "make it night", "--mask", photo.parent), 1, "is a folder")
     assert_refused(step1x("edit", photo.with_name("pipe.png"), "make it night"), 1, "is not a regular file")
     assert_refused(step1x("edit", "/dev/zero", "make it night"), 1, "is not a regular file")
 

@@ -1,8 +1,10 @@
-"""Batch files of `step1x edit`: {picture: instruction} in JSON, worked through with the model loaded once."""
+"""Many pictures of `step1x edit`, worked through with the model loaded once: several names, folders, or {picture: instruction} in JSON."""
 
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -11,11 +13,59 @@ from step1x_edit.errors import UsageError
 
 @dataclass(frozen=True)
 class Job:
-    """One line of a batch file: the picture, what to do to it, and where its results go, one a seed."""
+    """One picture of many, what to do to it, and where its results go, one a seed."""
 
     image: Path
     instructions: tuple[str, ...]
     targets: tuple[Path, ...]
+
+
+def sort_words(pictures: Sequence[Path], instruction: str | None) -> tuple[list[Path], str | None]:
+    """Tell pictures from the instruction, which is the last word that was given, unless that is a picture too or stands alone."""
+    from step1x_edit.image_io import read_endings
+
+    if instruction is not None and (not pictures or (Path(instruction).suffix.lower() in read_endings() and os.path.isfile(instruction))):
+        return [*pictures, Path(instruction)], None
+    return list(pictures), instruction
+
+
+def list_jobs(pictures: Sequence[Path], instructions: tuple[str, ...], out: Path | None, count: int = 1) -> list[Job]:
+    """Jobs of one instruction for many pictures, whose results lie in `out` under the names of their pictures.
+
+    Args:
+        pictures: files, or folders of them, of which those below are not looked through.
+        instructions: what to do to each; several are turns, each on the result before it.
+        out: folder of the results; None makes one beside the folder of pictures, if it is one.
+        count: how many results each picture has.
+
+    Raises:
+        UsageError: a folder holds no pictures, `out` is missing or a file, or both turns and a count are asked for.
+    """
+    if len(instructions) > 1 and count > 1:
+        raise UsageError("Several turns are made of one result; leave out either --then or --count.")
+    if out is None:
+        if len(pictures) > 1:
+            raise UsageError("Several pictures need a folder for their results; give one with --out.")
+        folder = pictures[0].resolve()
+        out = folder.parent / f"{folder.name}-edited"
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; the results of several pictures need a folder, which is made where there is none.")
+    found: list[Path] = []
+    for path in pictures:
+        inside = list_folder(path) if path.is_dir() else [path]
+        if not inside:
+            raise UsageError(f"The folder {path} holds no pictures.")
+        found += inside
+    jobs: list[Job] = []
+    taken: set[Path] = set()
+    for path in dict.fromkeys(found):
+        short, long = ([*number_names(out / name, count)] for name in (f"{path.stem}.png", f"{path.name}.png"))
+        targets = long if taken.intersection(short) else short  # a.jpg and a.png are a.png and a.png.png
+        if taken.intersection(targets):
+            raise UsageError(f"Two of the pictures are called {path.name}; give them different names, or edit one after the other.")
+        taken.update(targets)
+        jobs.append(Job(path, instructions, tuple(targets)))
+    return jobs
 
 
 def read_batch(path: Path, images: Path | None, out: Path, count: int = 1) -> list[Job]:
@@ -31,7 +81,7 @@ def read_batch(path: Path, images: Path | None, out: Path, count: int = 1) -> li
         UsageError: the file is missing or is no such object, a name leads out of the folder, or two results would have one name.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_doubles)
+        values = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_doubles)
     except OSError as error:
         raise UsageError(f"The batch file {path} cannot be read ({error.strerror or error}).") from error
     except (ValueError, RecursionError) as error:
@@ -59,6 +109,14 @@ def read_batch(path: Path, images: Path | None, out: Path, count: int = 1) -> li
 def number_names(path: Path, count: int) -> list[Path]:
     """out.png, out-2.png, out-3.png, as many as `count`."""
     return [path, *(path.with_name(f"{path.stem}-{i}{path.suffix}") for i in range(2, count + 1))]
+
+
+def list_folder(folder: Path) -> list[Path]:
+    """The pictures of a folder by name, without hidden files, which other systems leave beside them."""
+    from step1x_edit.image_io import read_endings
+
+    endings = read_endings()
+    return sorted(each for each in folder.iterdir() if each.suffix.lower() in endings and each.name[0] != "." and each.is_file())
 
 
 def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:

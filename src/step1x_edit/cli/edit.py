@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import time
@@ -15,14 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from step1x_edit.cli import economy
-from step1x_edit.cli.batch import Job, number_names, read_batch
+from step1x_edit.cli.adapters import read_lora
+from step1x_edit.cli.batch import Job, list_jobs, number_names, read_batch, sort_words
 from step1x_edit.cli.credentials import open_credentials
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.folders import check_version, find_version, find_weights
 from step1x_edit.cli.libraries import prepare_libraries
 from step1x_edit.cli.likeness import read_likeness
 from step1x_edit.cli.progress import edits_line
-from step1x_edit.cli.regions import read_region
+from step1x_edit.cli.regions import read_region, read_shape
 from step1x_edit.cli.thought import Thought
 from step1x_edit.errors import Step1XError, UsageError
 
@@ -34,8 +34,13 @@ if TYPE_CHECKING:
 
 
 def edit(
-    image: Annotated[
-        Path | None, typer.Argument(metavar="[IMAGE]", help="The picture to edit, or a JSON file of pictures and instructions.")
+    pictures: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="IMAGE",
+            help="The picture to edit, several, a folder of them, or a JSON file of pictures and instructions.",
+            show_default=False,
+        ),
     ] = None,
     instruction: Annotated[
         str | None, typer.Argument(metavar="[INSTRUCTION]", help="What to change, in English or Chinese.", show_default=False)
@@ -43,7 +48,10 @@ def edit(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="File to write, or folder for a batch; by default beside the picture, NAME-edited.png.", show_default=False
+            "--out",
+            "-o",
+            help="File to write, or folder to write into; by default beside the picture, NAME-edited.png.",
+            show_default=False,
         ),
     ] = None,
     like: Annotated[
@@ -137,7 +145,7 @@ def edit(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Edit a picture by an instruction, or many by a batch file. The path of each result is printed."""
+    """Edit a picture by an instruction, or many by one or by a batch file. The path of each result is printed."""
     from step1x_edit.types import EditRequest
 
     started = time.perf_counter()
@@ -146,6 +154,8 @@ def edit(
     options: dict[str, Any] = {"seed": seed, "steps": steps, "guidance": guidance, "size": size, "strength": strength}
     options |= {"negative": negative, "guidance_limit": guidance_limit, "refine": refine}
     options = {name: value for name, value in options.items() if value is not None}
+    named, instruction = sort_words(pictures or (), instruction)
+    image = named[0] if len(named) == 1 and not named[0].is_dir() else None
     batch = image is not None and image.suffix.lower() == ".json"
     if shape is not None and text_to_image is None:
         raise UsageError("--shape is for --text-to-image; a picture that is edited keeps its own shape.")
@@ -183,19 +193,23 @@ def edit(
         wanted,
     )
     if text_to_image is not None:
-        if image is not None or images is not None or mask or box or reference:
+        if named or images is not None or mask or box or reference:
             raise UsageError("--text-to-image takes no picture, mask or batch; leave them out, or leave the option out.")
         request = EditRequest(None, text_to_image, shape=None if shape is None else read_shape(shape), **options)
         task.one(request, Path("picture.png"), out, compare)
-    elif image is None:
+    elif not named:
         raise UsageError("Give a picture and an instruction, a batch file, or --text-to-image.")
-    elif batch:
+    elif image is not None and batch:
         if instruction is not None or compare or mask or box or reference or then or task.thought:
             raise UsageError("A batch file holds its own instructions and takes no mask, box, reference, turn, thinking or comparison.")
         jobs = read_batch(image, images, out or image.with_name(f"{image.stem}-edited"), count)
         task.many(jobs, options)
     elif instruction is None:
         raise UsageError("The instruction is missing; say what to change, for example: make it night.")
+    elif image is None:
+        if compare or mask or box or reference or task.thought:
+            raise UsageError("Several pictures take no mask, box, reference, thinking or comparison; edit those one by one.")
+        task.many(list_jobs(named, (instruction, *task.then), out, count), options)
     else:
         picture = _read(image)
         references = tuple(_read(each).image for each in reference or ())
@@ -252,6 +266,8 @@ class _Task:
         for text in self.then:
             replace(request, instruction=text)
         results = self.count + turns
+        if out is not None and out.is_dir():
+            image, out = out / image.name, None
         targets = number_names(out, results) if out else free_names(image, results)
         if compare in targets:
             raise UsageError(f"The comparison and a result would both be written to {compare}; give them different names.")
@@ -291,22 +307,29 @@ class _Task:
         """All jobs of a batch file with the model loaded once; results that are there are kept, so that a run can be taken up again."""
         from step1x_edit.types import EditRequest
 
+        sources = {job.image.resolve() for job in jobs}
+        for target in (target for job in jobs for target in job.targets):
+            if not self.overwrite and target.resolve() in sources:
+                raise UsageError(f"The result {target} would take the place of a picture; choose another folder with --out.")
         waiting = [job for job in jobs if self.overwrite or not all(target.exists() for target in job.targets)]
         if kept := len(jobs) - len(waiting):
-            _say_notes([f"{kept} of {len(jobs)} results are there already and are kept."])
-        for job in waiting:
-            picture = _read(job.image).image
-            for text in job.instructions:
-                request = EditRequest(picture, text, **options)  # whatever is wrong is said before any work is done
-            job.targets[0].parent.mkdir(parents=True, exist_ok=True)
+            _say_notes([f"{kept} of {len(jobs)} results are there already and are kept; --overwrite makes them anew."])
         if not waiting:
             return
         with edits_line(sum(max(len(job.instructions), len(job.targets)) for job in waiting)) as (say, advance):
+            for job in waiting:
+                say(f"Checking {job.image.name}")
+                picture = _read(job.image).image
+                for text in job.instructions:
+                    request = EditRequest(picture, text, **options)  # whatever is wrong is said before any work is done
+                job.targets[0].parent.mkdir(parents=True, exist_ok=True)
             say(f"Loading {self.model}")
             editor = self.open(request)
             for job in waiting:
                 say(job.image.name)
-                request = EditRequest(_read(job.image).image, job.instructions[0], **options)
+                found = _read(job.image)
+                _say_notes(f"{job.image}: {note}" for note in found.notes)
+                request = EditRequest(found.image, job.instructions[0], **options)
                 if len(job.instructions) > 1:
                     *_, last = editor.edit_turns(request, job.instructions, advance)
                     self._write(last, job.targets[0])
@@ -337,28 +360,6 @@ class _Task:
         seal = None if self.credentials is None else partial(self.credentials.sign, request=result.request)
         _say_notes([*result.notes, *write_image(result.raw if self.raw else result.image, target, self.overwrite, record, seal)])
         _say_path(target)
-
-
-def read_shape(text: str) -> tuple[int, int]:
-    """WxH in pixels; raises UsageError where it is not that."""
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise UsageError(f"The shape must be two whole numbers WxH, as 1024x768, not {text!r}.")
-    return int(width), int(height)
-
-
-def read_lora(text: str) -> tuple[Path, float]:
-    """FILE or FILE:WEIGHT; raises UsageError where the weight is no number."""
-    name, _, weight = text.rpartition(":")
-    if not name or Path(text).exists():
-        return Path(text), 1.0
-    try:
-        number = float(weight)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise UsageError(f"The weight of the adapter must be a number, as in {name}:0.8, not {weight!r}.")
-    return Path(name), number
 
 
 def _read(path: Path) -> Picture:

@@ -44,7 +44,7 @@ def edits_line(count: int) -> Iterator[tuple[Callable[[str], None], Callable[[in
         finished = 0
 
         def say(text: str) -> None:
-            progress.update(task, description=text)
+            progress.update(task, description=text, refresh=True)  # at once: while a picture is decoded the stream is turned off
 
         def advance(done: int, total: int) -> None:
             nonlocal finished

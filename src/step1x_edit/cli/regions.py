@@ -1,4 +1,4 @@
-"""Where an edit may be, as `step1x edit` is told: a mask file, or a box of pixels."""
+"""Where an edit may be, as `step1x edit` is told: a mask file, or a box of pixels; and the shape of a picture without one to edit."""
 
 from __future__ import annotations
 
@@ -52,3 +52,11 @@ def read_box(text: str) -> tuple[int, int, int, int]:
     if width < 1 or height < 1:
         raise UsageError(f"The box {text} has no area; give a width and a height above 0.")
     return left, top, width, height
+
+
+def read_shape(text: str) -> tuple[int, int]:
+    """WxH in pixels; raises UsageError where it is not that."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise UsageError(f"The shape must be two whole numbers WxH, as 1024x768, not {text!r}.")
+    return int(width), int(height)
