@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 PHOTO ?= examples/photos/roman-colosseum.jpg
 INSTRUCTION ?= make it night
-NAME := $(basename $(notdir $(PHOTO)))
+export PHOTO INSTRUCTION # the shell reads them from its environment, so that quotes and spaces in them stay as they are
 
 # threads that wait asleep: on a busy machine the others get on the sooner
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -44,9 +44,9 @@ system: ## install the browser that a few tests use, where that is possible with
 
 edit: $(INSTALLED) ## edit an example: make edit PHOTO=picture.jpg INSTRUCTION="make it night"
 	@mkdir -p out/edit
-	@$(BIN)/step1x edit "$(PHOTO)" "$(INSTRUCTION)" --overwrite \
-		--out "out/edit/$(NAME)-edited.png" --compare "out/edit/$(NAME)-before-after.png"
-	@echo "The edited picture is out/edit/$(NAME)-edited.png; out/edit/$(NAME)-before-after.png shows both."
+	@name="$${PHOTO##*/}"; name="out/edit/$${name%.*}"; \
+	$(BIN)/step1x edit "$$PHOTO" "$$INSTRUCTION" --overwrite --out "$$name-edited.png" --compare "$$name-before-after.png" \
+		&& echo "The edited picture is $$name-edited.png; $$name-before-after.png shows both."
 
 test: $(INSTALLED) system ## run all tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile

@@ -1,0 +1,28 @@
+"""`make edit`, as a newcomer calls it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from step1x_edit.settings import read_settings
+
+MAKEFILE = Path(__file__).parents[1] / "Makefile"
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_names_and_instructions_stay_as_they_are(tmp_path: Path, scene: Image.Image) -> None:
+    photo, instruction = tmp_path / "my pictures" / "at the sea.jpg", 'write "it\'s `night`" on it'
+    photo.parent.mkdir()
+    scene.save(photo)
+    command = ["make", "-C", tmp_path, "-f", MAKEFILE, "-o", ".venv/.installed", f"BIN={Path(sys.executable).parent}", "edit"]
+    done = subprocess.run([*command, f"PHOTO={photo}", f"INSTRUCTION={instruction}"], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert "The edited picture is out/edit/at the sea-edited.png; out/edit/at the sea-before-after.png shows both." in done.stdout
+    assert read_settings(tmp_path / "out" / "edit" / "at the sea-edited.png").options["instruction"] == instruction
+    assert (tmp_path / "out" / "edit" / "at the sea-before-after.png").is_file()
