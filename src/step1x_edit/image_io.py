@@ -26,6 +26,7 @@ from typing import IO
 from PIL import Image, UnidentifiedImageError, features
 
 from step1x_edit.errors import ImageError, Step1XError, UsageError
+from step1x_edit.image_kinds import open_header
 from step1x_edit.image_modes import Picture, flatten, to_standard
 from step1x_edit.image_records import read_record, save_options
 
@@ -134,7 +135,7 @@ def read_size(data: bytes) -> tuple[int, int]:
     if not data:
         raise ImageError("The file is empty.")
     with _explain_decoding("The file"), _quiet_warnings():
-        image = _open(BytesIO(data))
+        image = _open(BytesIO(data), "The file")
         # Pillow would decode all of a PNG to look for EXIF data at its end; of a TIFF it has exchanged the sides already
         turned = image.format != "TIFF" and _orientation(image, Image.Image.getexif) >= 5
         return (image.height, image.width) if turned else image.size
@@ -309,7 +310,7 @@ def _decode(file: IO[bytes], name: str, size: int) -> Picture:
     if size == 0:
         raise ImageError(f"{name} is empty.")
     with _explain_decoding(name), _quiet_warnings():
-        image = _open(file)
+        image = _open(file, name)
         animated = image.format not in _MULTI_PAGE and getattr(image, "is_animated", False)
         image.load()
         upright = _turn_upright(image)
@@ -319,9 +320,9 @@ def _decode(file: IO[bytes], name: str, size: int) -> Picture:
     return Picture(picture.image, first + picture.notes)
 
 
-def _open(file: IO[bytes]) -> Image.Image:
+def _open(file: IO[bytes], name: str) -> Image.Image:
     """Read the header alone."""
-    image = Image.open(file, formats=READ_FORMATS)
+    image = open_header(file, name, READ_FORMATS)
     if image.width * image.height > MAX_PIXELS:
         raise Image.DecompressionBombError
     return image

@@ -1,0 +1,56 @@
+"""What is no picture that is read is named, and a thumbnail is never taken for the photograph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image, TiffImagePlugin
+
+from step1x_edit.errors import ImageError
+from step1x_edit.image_io import read_image, read_size
+from step1x_edit.image_kinds import name_kind
+
+
+def write_tiff(path: Path, tags: dict[int, int | bytes]) -> Path:
+    """A TIFF file of 160 x 120 pixels, as the first page of many raw files is."""
+    directory = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag, value in tags.items():
+        directory.tagtype[tag] = 1 if isinstance(value, bytes) else 4
+        directory[tag] = value
+    Image.new("RGB", (160, 120), "teal").save(path, "TIFF", tiffinfo=directory)
+    return path
+
+
+@pytest.mark.parametrize("tags", [{254: 1}, {50706: b"\x01\x04\0\0"}])
+def test_the_thumbnail_of_a_raw_file_is_not_taken_for_the_photograph(tags: dict[int, int | bytes], tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "photo.dng", tags)
+    with pytest.raises(ImageError, match=r"photo\.dng is a camera's raw file, which is not read; export it"):
+        read_image(path)
+    with pytest.raises(ImageError, match="The file is a camera's raw file"):
+        read_size(path.read_bytes())
+
+
+def test_other_pages_of_tiff_are_pictures(tmp_path: Path) -> None:
+    assert read_image(write_tiff(tmp_path / "page.tif", {254: 2})).image.size == (160, 120)
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b"\0\0\0\x24ftypheic\0\0\0\0mif1heic", "a HEIC picture"),
+        (b"\0\0\0\x24ftypmif1\0\0\0\0mif1heix", "a HEIC picture"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "a camera's raw file"),
+        (b"\0\0\0\x20ftypisom\0\0\2\0isomiso2", "a video"),
+        (b"8BPS\0\1", "a Photoshop document"),
+        (b"%PDF-1.7", "a PDF document"),
+        (b'<?xml version="1.0"?><svg>', "a drawing in SVG"),
+        (b"\xff\x0a\x00", "a JPEG XL picture"),
+        (b"hello", ""),
+        (b"", ""),
+    ],
+)
+def test_kinds(head: bytes, kind: str) -> None:
+    assert name_kind(head) == kind
+    with pytest.raises(ImageError, match=f"is {kind}, which" if kind else "not a whole picture|is empty"):
+        read_image(head)
