@@ -432,6 +432,17 @@ def test_permissions_are_the_users_own(tmp_path: Path, scene: Image.Image) -> No
     assert (tmp_path / "a.png").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
+def test_what_is_replaced_keeps_its_rights_and_its_links(tmp_path: Path, scene: Image.Image) -> None:
+    private, link = tmp_path / "private.png", tmp_path / "link.png"
+    write_image(scene, private)
+    private.chmod(0o600)
+    link.symlink_to(private)
+    write_image(scene.transpose(Image.Transpose.ROTATE_90), link, overwrite=True)
+    assert link.is_symlink() and private.stat().st_mode & 0o777 == 0o600
+    assert np.array_equal(np.asarray(read_image(private).image), np.asarray(scene.transpose(Image.Transpose.ROTATE_90)))
+    assert sorted(tmp_path.iterdir()) == [link, private]
+
+
 def test_free_names_count_up(tmp_path: Path) -> None:
     source = tmp_path / "photo.jpg"
     assert [p.name for p in free_names(source, 2)] == ["photo-edited.png", "photo-edited-2.png"]

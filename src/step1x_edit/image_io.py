@@ -364,7 +364,8 @@ def _orientation(image: Image.Image, read_exif: Callable[[Image.Image], Image.Ex
 
 
 def _publish(data: bytes, path: Path, overwrite: bool) -> None:
-    """Write beside the target, flush to the disk, then give it its name in one step."""
+    """Write beside the target, flush to the disk, then give it its name in one step; what is replaced keeps its rights and its links."""
+    path = path.resolve() if overwrite else path
     temporary = path.with_name(f".{path.name[:50]}.{secrets.token_hex(6)}.part")  # 50 characters are at most 200 of the 255 bytes of a name
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
@@ -373,6 +374,8 @@ def _publish(data: bytes, path: Path, overwrite: bool) -> None:
             file.flush()
             os.fsync(file.fileno())
         if overwrite:
+            if path.exists():
+                temporary.chmod(stat.S_IMODE(path.stat().st_mode))
             os.replace(temporary, path)
         else:
             _rename_to_new(temporary, path)
