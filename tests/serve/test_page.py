@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -13,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageColor
+from PIL import Image, ImageCms, ImageColor
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -31,10 +33,17 @@ WEBGL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")  # the canvas
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
+def said(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the command writes on its error stream."""
+    return tmp_path_factory.mktemp("ui") / "stderr"
+
+
+@pytest.fixture(scope="module")
+def url(said: Path) -> Iterator[str]:
     """A page of its own."""
     command = [Path(sys.executable).with_name("step1x"), "ui", "--port", "0", "--no-browser"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    with said.open("w") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "Loading mini\n"
@@ -51,7 +60,8 @@ def driver(url: str, tmp_path: Path) -> Iterator[webdriver.Chrome]:
     with open_browser(tmp_path / "profile", 1280, 1500, WEBGL) as made:
         made.execute_cdp_cmd("Page.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path / "home")})
         made.get(url)
-        wait_for(made, lambda d: d.find_elements(By.CSS_SELECTOR, "#upload input[type=file]"))
+        for part in ("#upload input[type=file]", "#go", "#advanced button"):
+            wait_for(made, lambda d, part=part: d.find_elements(By.CSS_SELECTOR, part))
         yield made
 
 
@@ -128,16 +138,40 @@ def test_from_a_picture_to_the_file_taken_home(driver: webdriver.Chrome, url: st
     assert [each for each in asked if each.startswith(("http", "ws")) and not each.startswith(url)] == []
 
 
+def test_words_are_shown_as_they_are_and_the_enter_key_edits(driver: webdriver.Chrome, scene: Image.Image, tmp_path: Path) -> None:
+    name = "![](//h.x/a)".encode("utf-16-be")
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    own = "sRGB built-in".encode("utf-16-be")
+    assert own in profile
+    profile = (
+        profile.replace(own, name.ljust(len(own), b"\0")).replace(b"rXYZ", b"?XYZ").replace(b"gXYZ", b"rXYZ").replace(b"?XYZ", b"gXYZ")
+    )
+    scene.save(tmp_path / "profile.jpg", icc_profile=profile)
+    driver.find_element(By.CSS_SELECTOR, "#upload input[type=file]").send_keys(str(tmp_path / "profile.jpg"))
+    says(driver, "Its colours were converted from ![](//h.x/a) to sRGB.")
+
+    driver.find_element(By.CSS_SELECTOR, "#instruction textarea").send_keys("make *it* <b>night</b>", Keys.ENTER)
+    says(driver, "“make *it* <b>night</b>”, ")
+    assert not driver.find_elements(By.CSS_SELECTOR, "#status img, #status b")
+
+
 def test_the_words_on_buttons_can_be_read() -> None:
     def light(channel: int) -> float:
         value = channel / 255
         return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
 
-    for kind in ("", "_hover", "_hover_dark"):
-        fill = getattr(THEME, f"button_primary_background_fill{kind}")
-        red, green, blue = ImageColor.getrgb(getattr(THEME, fill.removeprefix("*")))[:3]
-        luminance = 0.2126 * light(red) + 0.7152 * light(green) + 0.0722 * light(blue)
-        assert 1.05 / (luminance + 0.05) >= 4.5, "WCAG's ratio of contrast to white, level AA"
+    def luminance(name: str, dark: bool) -> float:
+        while hasattr(THEME, name):
+            name = ((dark and getattr(THEME, f"{name}_dark", None)) or getattr(THEME, name)).removeprefix("*")
+        red, green, blue = (light(channel) for channel in ImageColor.getrgb(name)[:3])
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    pairs = [("button_primary_text_color", f"button_primary_background_fill{kind}") for kind in ("", "_hover")]
+    pairs += [(f"block_{part}_text_color", f"block_{part}_background_fill") for part in ("label", "title")]
+    pairs += [(text, "body_background_fill") for text in ("body_text_color_subdued", "block_info_text_color")]
+    for (text, ground), dark in itertools.product(pairs, (False, True)):
+        darker, lighter = sorted((luminance(text, dark), luminance(ground, dark)))
+        assert (lighter + 0.05) / (darker + 0.05) >= 4.5, f"WCAG's ratio of contrast, level AA: {text} on {ground}"
 
 
 def test_steps_are_shown_and_can_be_stopped(driver: webdriver.Chrome) -> None:
@@ -160,13 +194,14 @@ def test_another_picture_takes_the_place_of_the_edit_in_progress(driver: webdriv
     wait_for(driver, lambda d: turns(d) == 2)
 
 
-def test_what_is_wrong_is_one_sentence(driver: webdriver.Chrome, tmp_path: Path) -> None:
+def test_what_is_wrong_is_one_sentence(driver: webdriver.Chrome, said: Path, tmp_path: Path) -> None:
     driver.find_element(By.ID, "go").click()
     wait_for(driver, lambda d: "There is no picture yet" in d.find_element(By.CSS_SELECTOR, ".toast-body").text)
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     driver.find_element(By.CSS_SELECTOR, "#upload input[type=file]").send_keys(str(broken))
     wait_for(driver, lambda d: any("It is not a whole picture" in each.text for each in d.find_elements(By.CSS_SELECTOR, ".toast-body")))
+    assert "Traceback" not in said.read_text()
 
 
 def test_on_a_phone_nothing_is_cut_off(url: str, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ no analytics, no scripts from elsewhere.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -30,6 +31,9 @@ IDEAS = (
 )
 """Instructions to begin with; the embedded model is good at these."""
 
+MOST_SHOWN = 160
+"""Characters of an instruction that are repeated below its result."""
+
 LARGEST_UPLOAD = "64mb"
 CANVAS = 640
 """Longest side in pixels of the picture that a mask is painted on."""
@@ -40,11 +44,20 @@ THEME = gr.themes.Soft(
     font=["ui-sans-serif", "system-ui", "sans-serif"],
     font_mono=["ui-monospace", "monospace"],
 ).set(
+    body_text_color_subdued="*neutral_500",
+    block_info_text_color="*neutral_500",
+    block_label_text_color="*primary_700",
+    block_label_background_fill_dark="*primary_700",
+    block_title_text_color="*primary_700",
+    block_title_background_fill_dark="*primary_700",
     button_primary_background_fill="*primary_700",
+    button_primary_background_fill_dark="*primary_700",
     button_primary_background_fill_hover="*primary_800",
     button_primary_background_fill_hover_dark="*primary_800",
     button_primary_text_color="white",
+    button_primary_text_color_dark="white",
 )
+"""With text that can be read, by WCAG's ratio of contrast, on a light screen and a dark one."""
 
 STYLE = """
 .gradio-container { max-width: min(1180px, 100%) !important; margin: 0 auto !important; }
@@ -104,7 +117,7 @@ class Page:
                     # gradio would open the file itself, and fail without a sentence
                     self.upload.preprocess = _path_of  # type: ignore[method-assign, assignment]
                     self.instruction = gr.Textbox(
-                        label="What to change", placeholder="make it night", lines=2, max_lines=4, elem_id="instruction"
+                        label="What to change", placeholder="make it night", lines=1, max_lines=4, elem_id="instruction"
                     )
                     with gr.Row():
                         self.go = gr.Button("Edit", variant="primary", elem_id="go")
@@ -126,7 +139,7 @@ class Page:
                         elem_id="compare",
                         buttons=["fullscreen"],
                     )
-                    self.status = gr.Markdown("", elem_id="status")
+                    self.status = gr.Markdown("", latex_delimiters=[], elem_id="status")
                     with gr.Row():
                         self.undo = gr.Button("Undo", interactive=False, elem_id="undo", min_width=90)
                         self.over = gr.Button("Start over", interactive=False, elem_id="over", min_width=90)
@@ -223,7 +236,7 @@ class Page:
         try:
             picture = read_image(Path(path))
         except Step1XError as error:
-            raise gr.Error(_say(error, path), title="This picture cannot be used") from error
+            raise gr.Error(_say(error, path), title="This picture cannot be used", print_exception=False) from error
         return self._show(Session.begin(picture.image), first, " ".join(picture.notes))
 
     def _take(self, person: gr.Request, row: list[Any], first: bool) -> list[Any]:
@@ -271,8 +284,8 @@ class Page:
         except Stopped:
             yield [*(self._keep(gr.skip()) if running.left else self._show(session, first, "Stopped.")), *idle]
         except Step1XError as error:
-            yield [*self._keep(""), *idle]
-            raise gr.Error(str(error), title="That did not work") from error
+            yield [*self._keep(_plain(_describe(session))), *idle]
+            raise gr.Error(str(error), title="That did not work", print_exception=False) from error
         finally:
             self.running.pop(str(person.session_hash), None)
 
@@ -294,11 +307,12 @@ class Page:
         present = session.present
         before = session.turns[0] if first else session.before
         more = len(session.turns) > 1
+        words = _plain(words or _describe(session))
         return [
             session,
             (before.shown, present.shown),
             gr.update(value=[(reduce(turn.image, 256), turn.words) for turn in session.turns], visible=more),
-            words or (_describe(session) if more else "Now say what to change."),
+            words,
             gr.update(interactive=more),
             gr.update(interactive=more),
             gr.update(value=None if present.file is None else str(present.file), interactive=present.file is not None),
@@ -327,9 +341,18 @@ def create_page(desk: Desk, photos: Sequence[Path] = ()) -> FastAPI:
 
 
 def _describe(session: Session) -> str:
+    """What is looked at, and what may be done next; nothing where there is no picture."""
+    if len(session.turns) < 2:
+        return "Now say what to change." if session.turns else ""
     present = session.present
     size = f"{present.image.width} × {present.image.height} pixels"
-    return f"“{present.words}”, {size}. The next instruction goes on from here; choose an earlier turn to go on from that."
+    words = present.words if len(present.words) <= MOST_SHOWN else f"{present.words[:MOST_SHOWN]}…"
+    return f"“{words}”, {size}. The next instruction goes on from here; choose an earlier turn to go on from that."
+
+
+def _plain(words: str) -> str:
+    """Text as Markdown that shows it as it is. A picture's profile may be named like a link, which the browser would follow."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(words.split()))
 
 
 def _path_of(upload: Any) -> str | None:

@@ -176,4 +176,4 @@ def ask(session: Session, instruction: str, mask: Image.Image | None, values: Ma
         UsageError: there is no picture, or a value is out of its range.
     """
     given = {name: value for name, value in values.items() if value is not None}
-    return EditRequest(session.present.image, instruction, mask=mask, **given)
+    return EditRequest(session.present.image, instruction.strip(), mask=mask, **given)
