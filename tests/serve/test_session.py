@@ -105,5 +105,8 @@ def test_examples_are_the_repositorys_unless_a_folder_is_given(tmp_path: Path) -
 
     assert len(list_photos(None)) == 12
     assert list_photos(tmp_path) == []
+    for name in ("a.JPG", "b.png", "c.webp", "d.tif", ".e.jpg", "f.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in list_photos(tmp_path)] == ["a.JPG", "b.png", "c.webp"]
     with pytest.raises(UsageError, match="does not exist"):
         list_photos(tmp_path / "missing")

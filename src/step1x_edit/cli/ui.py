@@ -8,11 +8,15 @@ from typing import Annotated
 
 import typer
 
+from step1x_edit.cli.batch import list_folder
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.folders import find_version, find_weights
 from step1x_edit.cli.libraries import prepare_libraries
 from step1x_edit.cli.screen import open_page
 from step1x_edit.errors import UsageError
+
+SHOWN = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp")
+"""Endings of pictures that every browser shows."""
 
 
 def ui(
@@ -62,4 +66,5 @@ def list_photos(folder: Path | None) -> list[Path]:
     if folder is not None and not folder.is_dir():
         raise UsageError(f"The folder {folder} does not exist; give an existing folder of pictures.")
     folder = folder or Path(__file__).parents[3] / "examples" / "photos"
-    return sorted(path.resolve() for path in folder.glob("*.jp*g"))[:12] if folder.is_dir() else []
+    found = list_folder(folder) if folder.is_dir() else []
+    return [path.resolve() for path in found if path.suffix.lower() in SHOWN][:12]
