@@ -183,6 +183,24 @@ def test_steps_are_shown_and_can_be_stopped(driver: webdriver.Chrome) -> None:
     wait_for(driver, lambda d: d.find_element(By.ID, "go").is_enabled())
 
 
+def test_who_waits_for_another_is_told_so_and_can_give_up(driver: webdriver.Chrome, url: str) -> None:
+    drop(driver, PHOTOS / "coffee.jpg")
+    begin_a_long_edit(driver)
+    first = driver.current_window_handle
+    driver.switch_to.new_window("tab")
+    driver.get(url)
+    wait_for(driver, lambda d: d.find_elements(By.CSS_SELECTOR, "#upload input[type=file]"))
+    drop(driver, PHOTOS / "chelsea.jpg")
+    driver.find_element(By.CSS_SELECTOR, "#instruction textarea").send_keys("make it night")
+    driver.find_element(By.ID, "go").click()
+    says(driver, "Waiting for an edit that was asked for before")
+    driver.find_element(By.ID, "stop").click()
+    says(driver, "Stopped.")
+    driver.switch_to.window(first)
+    driver.find_element(By.ID, "stop").click()
+    says(driver, "Stopped.")
+
+
 def test_another_picture_takes_the_place_of_the_edit_in_progress(driver: webdriver.Chrome) -> None:
     drop(driver, PHOTOS / "coffee.jpg")
     begin_a_long_edit(driver)

@@ -94,6 +94,17 @@ def test_an_edit_that_is_stopped_shows_no_further_step(desk: Desk, scene: Image.
     assert len(shown) == 1
 
 
+def test_an_edit_that_waits_for_its_turn_can_be_given_up(desk: Desk, scene: Image.Image) -> None:
+    session, stopped = Session.begin(scene), threading.Event()
+    first = desk.work(session, ask(session, "make it night", None, {"steps": 500}), threading.Event())
+    assert isinstance(next(first), Step) and desk.busy
+    threading.Timer(1.0, stopped.set).start()
+    with pytest.raises(Stopped):
+        list(desk.work(session, ask(session, "make it day", None, {"steps": 1}), stopped))
+    assert isinstance(next(first), Step), "the one before it goes on"
+    first.close()
+
+
 def test_what_the_model_cannot_do_is_said(desk: Desk, scene: Image.Image) -> None:
     session = Session.begin(scene)
     with pytest.raises(UsageError, match="Steps must be"):

@@ -218,7 +218,6 @@ class Page:
             [self.session, self.instruction, self.canvas, self.first, *settings],
             [*shown, self.go, self.stop],
             show_progress="hidden",
-            concurrency_limit=1,
             trigger_mode="once",
         )
         self.go.click(None, js=INTO_VIEW)
@@ -270,7 +269,8 @@ class Page:
         try:
             mask = read_mask((canvas or {}).get("layers") or [], session.present.image.size) if session.turns else None
             request = ask(session, instruction, mask, dict(zip(names, settings, strict=True)))
-            yield [*self._keep("Reading the picture and the instruction …"), *busy]
+            waits = "Waiting for an edit that was asked for before …"
+            yield [*self._keep(waits if self.desk.busy else "Reading the picture and the instruction …"), *busy]
             shown = session.present.shown
             for step in self.desk.work(session, request, running):
                 if running.left:

@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,9 @@ SHOWN = 1600
 """Longest side in pixels of what the browser is sent to look at; the file to take home has every pixel."""
 
 MOST_TURNS = 16
+
+PATIENCE = 0.2
+"""Seconds after which an edit that waits for its turn looks whether it is still wanted."""
 
 
 @dataclass(frozen=True)
@@ -100,12 +103,18 @@ class Desk:
     def __init__(self, editor: Editor) -> None:
         self.editor = editor
         self._hand = ThreadPoolExecutor(1, thread_name_prefix="edit")
+        self._last: Future[EditResult] | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="step1x-")
 
     @property
     def folder(self) -> Path:
         """Where the files lie that a browser may fetch."""
         return Path(self._folder.name)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an edit goes on or waits, so that another one has to wait."""
+        return self._last is not None and not self._last.done()
 
     def close(self) -> None:
         """End, and remove the files that nobody took home."""
@@ -115,7 +124,7 @@ class Desk:
     def work(self, session: Session, request: EditRequest, stopped: threading.Event) -> Iterator[Step | Session]:
         """The steps of an edit, then the session with its result.
 
-        Whoever sets `stopped`, or stops iterating, stops the edit at its next step.
+        Whoever sets `stopped`, or stops iterating, stops the edit at its next step, or at once where it waits for its turn.
 
         Raises:
             Stopped: it was stopped.
@@ -124,8 +133,17 @@ class Desk:
         steps: queue.Queue[Step | None] = queue.Queue()
         future = self._hand.submit(self._edit, request, steps, stopped)
         future.add_done_callback(lambda _: steps.put(None))
+        self._last = future
         try:
-            while (step := steps.get()) is not None:
+            while True:
+                if stopped.is_set() and future.cancel():  # its turn has not come yet
+                    raise Stopped
+                try:
+                    step = steps.get(timeout=PATIENCE)
+                except queue.Empty:
+                    continue
+                if step is None:
+                    break
                 if not stopped.is_set():
                     yield step
         finally:
