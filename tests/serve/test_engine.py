@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -127,6 +129,52 @@ def test_the_end_finishes_what_was_begun() -> None:
     for client in clients:
         client.join()
     assert answers == [200] * 3 and server.has_said("Stopped")
+
+
+def test_the_end_that_all_its_processes_are_told_of_finishes_what_is_in_time_and_tells_the_others() -> None:
+    server = Server("--content-filter", "serve_faults:Faults", "--grace", "10")
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+
+    def edit(prompt: str, stream: str = "false") -> tuple[int, str]:
+        with httpx.Client(base_url=server.root, trust_env=False, timeout=200) as http:
+            answer = ask(http, prompt, stream=stream)
+            return answer.status_code, answer.text
+
+    with ThreadPoolExecutor(3) as pool, socket.create_connection((server.host, server.port)) as line:
+        line.sendall(b"POST /v1/images/edits HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{")
+        begun = pool.submit(edit, "dawdle")
+        until = time.monotonic() + 20
+        while server.metric("step1x_working") < 1 and time.monotonic() < until:
+            time.sleep(0.02)
+        endless = [pool.submit(edit, "hang"), pool.submit(edit, "hang", "true")]
+        while server.metric("step1x_waiting") < 2 and time.monotonic() < until:
+            time.sleep(0.02)
+        for child in children:
+            os.kill(int(child), signal.SIGTERM)
+        assert server.stop(signal.SIGTERM, 120) == -signal.SIGTERM
+        assert begun.result()[0] == 200
+        waited, streamed, arriving = endless[0].result(), endless[1].result()[1], line.recv(10_000)
+    assert waited[0] == 503 and all("shutting_down" in said for said in (waited[1], streamed, arriving.decode()))
+    assert arriving.startswith(b"HTTP/1.1 503") and "Traceback" not in server.output and "started again" not in server.output
+
+
+def test_who_interrupts_it_twice_does_not_wait() -> None:
+    server = Server("--content-filter", "serve_faults:Faults")
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    with ThreadPoolExecutor(1) as pool, httpx.Client(base_url=server.root, trust_env=False, timeout=200) as http:
+        hanging = pool.submit(ask, http, "hang")
+        until = time.monotonic() + 20
+        while server.metric("step1x_working") < 1 and time.monotonic() < until:
+            time.sleep(0.02)
+        server.process.send_signal(signal.SIGINT)
+        time.sleep(1)
+        began = time.monotonic()
+        assert server.stop(signal.SIGINT) in (0, 130) and time.monotonic() - began < 30
+        assert hanging.result().json()["error"]["code"] == "shutting_down"
+    assert "Traceback" not in server.output
+    while any(Path(f"/proc/{child}").exists() for child in children) and time.monotonic() < began + 30:
+        time.sleep(0.05)
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
 
 
 def test_weights_that_are_not_there_end_the_server(tmp_path: Path) -> None:

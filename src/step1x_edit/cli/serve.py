@@ -56,7 +56,7 @@ def serve(
     most_pixels: Annotated[int, typer.Option("--most-pixels", min=1, help="Largest picture, in pixels.")] = 50_000_000,
     most_steps: Annotated[int, typer.Option("--most-steps", min=1, help="Most sampling steps.")] = 100,
     seconds: Annotated[float, typer.Option("--seconds", min=1, help="Longest time to an answer, waiting included.")] = 600.0,
-    grace: Annotated[float, typer.Option("--grace", min=0, help="Seconds for what was begun, when the server is told to end.")] = 60.0,
+    grace: Annotated[float, typer.Option("--grace", min=0, max=86400, help="Seconds for what was begun, when it is to end.")] = 60.0,
     allow_url: Annotated[
         list[str] | None,
         typer.Option(
@@ -87,7 +87,7 @@ def serve(
     quiet: Annotated[bool, typer.Option("--quiet", help="Write no line for each request.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Serve edits over HTTP. Stop it with Ctrl-C: what was begun is finished."""
+    """Serve edits over HTTP. Stop it with Ctrl-C: what was begun is finished; a second one waits for nothing."""
     if context.invoked_subcommand is not None:
         return
     from dataclasses import replace
@@ -137,7 +137,7 @@ def serve(
     try:
         run(settings, host, port, grace, lambda url: typer.echo(f"Serving {model} at {url}/v1"), not quiet)
     except KeyboardInterrupt:
-        typer.echo("Stopped; what was begun is finished.")
+        typer.echo("Stopped.")
 
 
 def _read_threads() -> int:

@@ -21,7 +21,7 @@ from step1x_edit.errors import ImageError, Step1XError
 from step1x_edit.serve.answers import to_json
 from step1x_edit.serve.api import router
 from step1x_edit.serve.limits import Settings
-from step1x_edit.serve.refusals import LEFT, Refusal, describe
+from step1x_edit.serve.refusals import LEFT, Refusal, Stopping, describe
 from step1x_edit.serve.service import Service
 from step1x_edit.web import ResponseHeaders
 
@@ -103,12 +103,12 @@ class Account:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        name, began, status = secrets.token_hex(8), time.perf_counter(), 500
+        name, began, status, started = secrets.token_hex(8), time.perf_counter(), 500, False
 
         async def send_in_time(message: Message) -> None:
-            nonlocal status
+            nonlocal status, started
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, started = message["status"], True
                 message["headers"] = [*message["headers"], (b"x-request-id", name.encode())]
             async with asyncio.timeout(self._service.settings.limits.send_seconds):
                 await send(message)
@@ -117,6 +117,12 @@ class Account:
             await self._app(scope, receive, send_in_time)
         except TimeoutError:
             status = LEFT
+        except asyncio.CancelledError:
+            if not self._service.engine.stopping:
+                raise
+            if not started:
+                answer = await explain(Request(scope), Stopping())
+                await answer(scope, receive, send_in_time)
         finally:
             route = scope.get("route")
             path = getattr(route, "path", "other")

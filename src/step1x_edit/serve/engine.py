@@ -88,6 +88,25 @@ class Engine:
             await asyncio.sleep(0.05)
         await asyncio.gather(*(seat.stop() for seat in self._seats))
 
+    def abandon(self) -> None:
+        """The time for what was begun is over: take nothing more, and tell all who still wait."""
+        self._stopping, reason = True, Stopping()
+        held = (ticket for seat in self._seats for ticket in seat.held.values())
+        for ticket in [*self._queue, *self._suspects, *held]:
+            self.finish(ticket, Failed(ticket.task.number, str(reason), reason.http_status, reason.code))
+        self._sweep()
+
+    def kill(self) -> None:
+        """End the processes at once, whatever they do; for when nothing can be waited for."""
+        for seat in self._seats:
+            if seat.process is not None:
+                seat.process.kill()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it takes nothing more."""
+        return self._stopping
+
     @property
     def ready(self) -> bool:
         """Whether a process can take work."""
@@ -258,6 +277,8 @@ class _Seat:
         """End the process when it has finished."""
         self._stopping = True
         if self.process is not None:
+            if not self.ready:  # it loads its model, and would not listen until it has
+                self.process.kill()
             await self.process.stop()
 
     def take(self, tickets: Sequence[Ticket], number: int, alone: bool = False) -> None:

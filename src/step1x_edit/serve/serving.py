@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -12,10 +13,34 @@ import uvicorn
 
 from step1x_edit.errors import Step1XError
 from step1x_edit.serve.app import create_app
+from step1x_edit.serve.engine import Engine
 from step1x_edit.serve.limits import Settings
 from step1x_edit.web import BoundedProtocol, address_of, listen
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
+
+
+LAST_WORDS = 5
+"""Seconds, after the grace is over, for the answers that say so."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, which tells those whose pictures are not made when the grace is over, before their connections are closed."""
+
+    def __init__(self, config: uvicorn.Config, engine: Engine, grace: float) -> None:
+        super().__init__(config)
+        self._engine = engine
+        self._grace = grace
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what was begun, or say that it is not."""
+        over = asyncio.get_running_loop().call_later(self._grace, self._engine.abandon)
+        await super().shutdown(sockets)
+        over.cancel()
+        if self.force_exit:  # interrupted twice: nothing is waited for
+            self._engine.abandon()
+            self._engine.kill()
+            await self.lifespan.shutdown()
 
 
 def is_local(host: str) -> bool:
@@ -70,9 +95,9 @@ def serve(
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_graceful_shutdown=round(grace),
+            timeout_graceful_shutdown=round(grace) + LAST_WORDS,
         )
-        server = uvicorn.Server(config)
+        server = _Server(config, app.state.service.engine, grace)
         listening(address_of(connections, host))
         asyncio.run(server.serve(sockets=[connections]))
     if failures:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import logging
 import os
-import signal
 import threading
 import traceback
 from collections.abc import Sequence
@@ -59,7 +58,6 @@ def work(connection: Connection, cancelled: Synchronized[int], opening: Opening)
         cancelled: the batches up to this number need not be finished.
         opening: the model.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the server says when to stop
     try:
         worker = Worker(connection, cancelled, _open(opening), opening)
     except Step1XError as error:
