@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,6 +33,25 @@ def test_the_file_holds_no_key_and_is_its_owners_alone(tmp_path: Path) -> None:
     assert secret not in path.read_text() and secret[10:] not in path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert {each.name for each in tmp_path.iterdir()} <= {path.name, ".keys.json.lock"}
+
+
+def test_a_change_leaves_the_file_to_those_who_could_read_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, link = tmp_path / "keys.json", tmp_path / "link.json"
+    Keys.open(path).add("alice")
+    link.symlink_to(path)
+    path.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(path, 10001, 10002)
+    before = path.stat()
+    reader, secret = Keys(path), Keys(link).add("bob")
+    after = path.stat()
+    assert (before.st_uid, before.st_gid, before.st_mode) == (after.st_uid, after.st_gid, after.st_mode)
+    assert link.is_symlink() and reader.find(secret) == "bob" and not caplog.records
+    path.unlink()
+    assert (reader.find(secret), reader.find(secret)) == (None, None)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Nobody is let in, for want of a sound file of keys: [Errno 2] No such file or directory: '{path}'"
+    ]
 
 
 def test_of_changes_at_once_none_is_lost(tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import secrets
+import stat
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from step1x_edit.errors import UsageError
 from step1x_edit.locking import hold
 
 PREFIX = "sk-step1x-"
+
+log = logging.getLogger("step1x.serve")
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Keys:
         self._path = path
         self._seen: tuple[int, int, int] | None = None
         self._names: dict[str, str] = {}
+        self._sound = True
         self.read()
 
     def read(self) -> tuple[Key, ...]:
@@ -101,27 +106,46 @@ class Keys:
             seen = (found.st_mtime_ns, found.st_size, found.st_ino)
             if seen != self._seen:
                 self._names = {key.sha256: key.name for key in self.read()}
-                self._seen = seen
-        except (OSError, UsageError):
-            self._names, self._seen = {}, None  # without a sound file nobody is let in
+                self._seen, self._sound = seen, True
+        except (OSError, UsageError) as error:
+            self._names, self._seen = {}, None
+            if self._sound:
+                log.error("Nobody is let in, for want of a sound file of keys: %s", error)
+            self._sound = False
 
 
 def _alone(path: Path) -> AbstractContextManager[None]:
     """While this is held, no other process changes the file."""
+    path = _find(path)
     return hold(path.with_name(f".{path.name}.lock"), f"The keys in {path} are being changed; try again in a little while.", seconds=10)
 
 
 def _write(path: Path, keys: tuple[Key, ...]) -> None:
-    """Whole or not at all, for its owner alone."""
+    """Whole or not at all; for its owner alone where it is new, and else for those who could read it before."""
+    path = _find(path)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            _keep_owner(path, descriptor)
             json.dump({"keys": [vars(key) for key in keys]}, file, indent=1)
         os.replace(partial, path)
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise UsageError(f"The keys cannot be written to {path} ({error.strerror}); name another file with --keys.") from error
+
+
+def _find(path: Path) -> Path:
+    """The file itself, where the path is a link to it."""
+    return Path(os.path.realpath(path))
+
+
+def _keep_owner(path: Path, descriptor: int) -> None:
+    """Give a new file the owner, group and mode of the one in its place: a server may run as somebody else than who changes its keys."""
+    with suppress(FileNotFoundError, PermissionError):
+        old = path.stat()
+        os.fchown(descriptor, old.st_uid, old.st_gid)
+        os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
 
 
 def _hash(key: str) -> str:
