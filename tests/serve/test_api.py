@@ -16,6 +16,7 @@ from serve_server import Server
 from serve_uploads import encode, noise
 
 from step1x_edit import Editor
+from step1x_edit.errors import UsageError
 from step1x_edit.serve.limits import Settings
 from step1x_edit.serve.refusals import Refusal
 from step1x_edit.serve.service import Service
@@ -241,8 +242,12 @@ def test_what_operators_ask(server: Server, http: httpx.Client) -> None:
     assert (server.metric("step1x_pictures_total"), server.metric("step1x_waiting"), server.metric("step1x_held_bytes")) == (made + 1, 0, 0)
     paths = http.get("/openapi.json").json()["paths"]
     assert set(paths["/v1/images/edits"]["post"]["requestBody"]["content"]) == {"multipart/form-data", "application/json"}
-    answer = http.get("/nowhere")
-    assert answer.status_code == 404 and answer.json()["error"]["type"] == "invalid_request_error"
+    for path in ("/health", "/ready"):
+        assert http.head(path).status_code == 200 and not http.head(path).content
+    for path in ("/nowhere", "/images/edits", "/v1/images/edits/"):
+        answer = http.post(path, headers={"host": "elsewhere.example"})
+        assert answer.status_code == 404 and answer.json()["error"]["type"] == "invalid_request_error"
+        assert answer.json()["error"]["message"] == f"There is nothing at {path}; what there is begins with /v1, see /openapi.json."
     assert http.put("/v1/models").status_code == 405
     assert len(answer.headers["x-request-id"]) == 16 and answer.headers["cache-control"] == "no-store"
 
@@ -263,6 +268,15 @@ def test_names_are_compared_without_case_and_port() -> None:
         assert service.authorise({"host": host}, None)
     with pytest.raises(Refusal, match="not addressed under this name"):
         service.authorise({"host": "localhost"}, None)
+
+
+@pytest.mark.parametrize("host", ["", "https://photos.example", "photos.example/", "*", "a b", "*.*.example"])
+def test_hosts_that_would_never_be_found_are_refused(host: str) -> None:
+    with pytest.raises(UsageError, match="not the name of a server; give one as"):
+        Settings(hosts=("photos.example:8000", host))
+    for name in (host, "photos.example:443"):
+        with pytest.raises(UsageError, match="not a host to read from; give one as"):
+            Settings(url_hosts=("*.photos.example", "2606:4700::1111", name))
 
 
 def test_nothing_of_a_request_is_logged(server: Server, http: httpx.Client) -> None:

@@ -119,12 +119,14 @@ async def retrieve_model(request: Request, owner: Owner, model: str) -> ModelEnt
     return ModelEntry(id=model, created=service.started)
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health")
 async def health() -> dict[str, bool]:
     """Whether the server answers."""
     return {"alive": True}
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get("/ready", responses={503: ERRORS[503]})
 async def ready(request: Request) -> dict[str, bool]:
     """Whether it can edit: 200, or 503 while the model is being loaded and when the server is about to end."""

@@ -54,6 +54,7 @@ def create_app(settings: Settings, gave_up: Callable[[str], None] = lambda sente
         description="Edits pictures by instruction, in OpenAI's images protocol.",
         docs_url=None,  # it would load its scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # a server behind a proxy does not know its own address
         lifespan=live,
     )
     app.state.service = service
@@ -78,6 +79,9 @@ async def explain(request: Request, error: Exception) -> Response:
             status, body = error.http_status, describe(str(error), error.http_status, code)
         case ClientDisconnect():
             status, body = LEFT, {}
+        case HTTPException(status_code=404):
+            status, sentence = 404, f"There is nothing at {request.url.path[:200]}; what there is begins with /v1, see /openapi.json."
+            body = describe(sentence, status, "not_found")
         case HTTPException():
             status, body = error.status_code, describe(f"{error.detail}: {request.method} {request.url.path}.", error.status_code, None)
             headers = dict(error.headers or {})

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from step1x_edit.errors import UsageError
 from step1x_edit.serve.messages import Opening
+
+NOT_OF_HOSTS = frozenset("/@?# \t\n")
+"""Characters that an address has around its host, and a host has not."""
 
 
 @dataclass(frozen=True)
@@ -64,3 +68,17 @@ class Settings:
     names: tuple[str, ...] = ()
     url_hosts: tuple[str, ...] = ()
     hosts: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what would never be found.
+
+        Raises:
+            UsageError: a host is not written as one.
+        """
+        for host in self.hosts or ():
+            if not host or set(host) & NOT_OF_HOSTS or "*" in host:
+                raise UsageError(f"{host!r} is not the name of a server; give one as photos.example, without https:// and without a path.")
+        for host in self.url_hosts:
+            name = host.removeprefix("*.")
+            if not name or set(name) & NOT_OF_HOSTS or "*" in name or name.count(":") == 1:
+                raise UsageError(f"{host!r} is not a host to read from; give one as photos.example, or *.example for all of a domain.")
