@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -199,6 +201,66 @@ def test_a_server_that_does_not(server: Any, scene: Image.Image, plan: list[Any]
     with pytest.raises(Step1XError, match=sentence) as raised:
         EndpointThinker(server.url, "m", attempts=2, pause=0.01).ask("What?", [scene], 5)
     assert "\n" not in str(raised.value) and len(server.seen) == questions
+
+
+def test_a_model_that_reasons_first_takes_other_fields(server: Any, scene: Image.Image) -> None:
+    def refuse(name: str) -> tuple[int, dict[str, Any]]:
+        return 400, {"error": {"message": f"Unsupported: {name}", "param": name, "code": "unsupported_parameter"}}
+
+    server.plan[:] = [refuse("max_tokens"), refuse("temperature"), (200, said("ja"))]
+    thinker = EndpointThinker(server.url, "m", attempts=1)
+    assert [thinker.ask("What?", [scene], 5) for _ in range(2)] == ["ja", "ja"]
+    kept = [{name for name in body if name not in ("model", "messages")} for _, _, body in server.seen]
+    assert kept == [{"max_tokens", "temperature"}, {"temperature", "max_completion_tokens"}] + [{"max_completion_tokens"}] * 2
+    assert server.seen[-1][2]["max_completion_tokens"] == 5
+    server.plan[:] = [refuse("max_tokens")]
+    with pytest.raises(Step1XError, match="400 Bad Request: Unsupported: max_tokens"):
+        thinker.ask("What?", [scene], 5)
+
+
+class Awkward(Handler):
+    """Sends elsewhere, sends byte by byte, breaks off, or asks for patience, as its address says."""
+
+    def do_GET(self) -> None:
+        self.seen.append(("GET", self.headers.get("Authorization"), {}))
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.seen.append((self.path, None, {}))
+        kind = self.path.split("/")[1]
+        self.send_response({"elsewhere": 302, "busy": 429}.get(kind, 200))
+        for name, value in {"elsewhere": {"Location": "/other"}, "busy": {"Retry-After": "1"}}.get(kind, {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", "0" if kind in ("elsewhere", "busy") else "1000")
+        self.end_headers()
+        with suppress(OSError):  # the other side has given up
+            for _ in range({"drips": 100}.get(kind, 0)):
+                self.wfile.write(b" ")
+                time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence", "attempts", "least", "most"),
+    [
+        ("elsewhere", r"refused the question \(302 Found\)", 1, 0, 10),
+        ("drips", r"does not answer \(the answer takes too long\)", 1, 0.5, 8),
+        ("breaks-off", r"does not answer \(IncompleteRead", 2, 0, 10),
+        ("busy", "refused the question", 2, 1, 10),
+    ],
+)
+def test_awkward_servers(scene: Image.Image, kind: str, sentence: str, attempts: int, least: float, most: float) -> None:
+    handler = type("One", (Awkward,), {"seen": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+        thread = threading.Thread(target=httpd.serve_forever, daemon=True)
+        thread.start()
+        thinker = EndpointThinker(f"http://127.0.0.1:{httpd.server_port}/{kind}", "m", "secret", timeout=0.5, attempts=attempts, pause=0.01)
+        began = time.monotonic()
+        with pytest.raises(Step1XError, match=sentence):
+            thinker.ask("What?", [scene], 5)
+        assert least <= time.monotonic() - began <= most
+        httpd.shutdown()
+        thread.join()
+    assert [path for path, _, _ in handler.seen] == [f"/{kind}/chat/completions"] * attempts  # type: ignore[attr-defined]
 
 
 def test_no_server(scene: Image.Image) -> None:

@@ -8,8 +8,8 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -19,8 +19,14 @@ from step1x_edit.errors import Step1XError, UsageError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-LONGEST_SIDE, LARGEST_ANSWER = 1024, 1_000_000
+LONGEST_SIDE, LARGEST_ANSWER, LARGEST_ERROR = 1024, 1_000_000, 10_000
 TRANSIENT = (408, 429, 500, 502, 503, 504)
+
+LONGEST_PAUSE = 60.0
+"""Seconds that are waited at most where the server says how long to wait."""
+
+_OTHERWISE = {"max_tokens": "max_completion_tokens", "temperature": None}
+"""Fields that OpenAI's models which reason first refuse, and under which name they take them, if at all."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class EndpointThinker:
         url: of the server's API, as http://localhost:8000/v1.
         model: name of the model there.
         key: sent as bearer token; empty for none.
-        timeout: seconds for one answer.
+        timeout: seconds for one answer, from its first byte to its last too.
         attempts: how often a question is sent where the server is busy or does not answer.
         pause: seconds before the second attempt, twice as long before each further one.
     """
@@ -42,6 +48,7 @@ class EndpointThinker:
     timeout: float = 120.0
     attempts: int = 3
     pause: float = 1.0
+    _refused: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         try:
@@ -59,7 +66,7 @@ class EndpointThinker:
         pictures = [{"type": "image_url", "image_url": {"url": _data_url(image)}} for image in images]
         message = {"role": "user", "content": [*pictures, {"type": "text", "text": text}]}
         body = {"model": self.model, "messages": [message], "max_tokens": most_tokens, "temperature": 0}
-        answer = self._post(json.dumps(body).encode())
+        answer = self._post(body)
         try:
             said = json.loads(answer)["choices"][0]["message"]["content"]
         except (ValueError, KeyError, IndexError, TypeError) as error:
@@ -68,25 +75,70 @@ class EndpointThinker:
             raise Step1XError(f"The server at {self.url} answered without words.")
         return said
 
-    def _post(self, body: bytes) -> bytes:
-        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {self.key}"} if self.key else {})}
-        request = urllib.request.Request(f"{self.url.rstrip('/')}/chat/completions", body, headers)
-        for attempt in range(1, self.attempts + 1):
+    def _post(self, body: dict[str, Any]) -> bytes:
+        opener = urllib.request.build_opener(_Stay)
+        attempt = 1
+        while True:
             try:
-                with urllib.request.urlopen(request, timeout=self.timeout) as response:
-                    content: bytes = response.read(LARGEST_ANSWER)
-                    return content
+                return self._send(opener, _fit(body, self._refused))
             except urllib.error.HTTPError as error:
-                reason = f"{error.code} {error.reason}{_detail(error)}"
+                said = self._read_error(error)
+                wait = error.headers.get("Retry-After", "")
                 error.close()
-                if error.code not in TRANSIENT or attempt == self.attempts:
-                    raise Step1XError(f"The server at {self.url} refused the question ({reason}).") from error
+                if error.code == 400 and (field := said.get("param")) in _OTHERWISE and field not in self._refused:
+                    self._refused.add(field)
+                    continue
+                if error.code not in TRANSIENT or attempt >= self.attempts:
+                    detail = f": {' '.join(str(said['message']).split())[:200]}" if said.get("message") else ""
+                    raise Step1XError(f"The server at {self.url} refused the question ({error.code} {error.reason}{detail}).") from error
             except (OSError, http.client.HTTPException) as error:
-                if attempt == self.attempts:
+                if attempt >= self.attempts:
                     why = getattr(error, "reason", None) or error
                     raise Step1XError(f"The server at {self.url} does not answer ({why}); is it running?") from error
-            time.sleep(self.pause * 2 ** (attempt - 1))
-        raise UsageError("A question must be sent at least once.")
+                wait = ""
+            asked = float(wait) if wait.isascii() and wait.isdigit() else 0.0
+            time.sleep(max(self.pause * 2 ** (attempt - 1), min(asked, LONGEST_PAUSE)))
+            attempt += 1
+
+    def _send(self, opener: urllib.request.OpenerDirector, body: Mapping[str, Any]) -> bytes:
+        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {self.key}"} if self.key else {})}
+        request = urllib.request.Request(f"{self.url.rstrip('/')}/chat/completions", json.dumps(body).encode(), headers)
+        end = time.monotonic() + self.timeout
+        with opener.open(request, timeout=self.timeout) as response:
+            return _read(response, LARGEST_ANSWER, end)
+
+    def _read_error(self, error: urllib.error.HTTPError) -> dict[str, Any]:
+        """What the server says itself: OpenAI's record of an error, or nothing."""
+        try:
+            said = json.loads(_read(error, LARGEST_ERROR, time.monotonic() + self.timeout))["error"]
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+            return {}
+        return said if isinstance(said, dict) else {}
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: the key would go along, and the question would not."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """None: the redirect is the answer."""
+
+
+def _read(response: Any, most: int, end: float) -> bytes:
+    """Up to so many bytes of an answer; raises TimeoutError after `end`, which a server that sends byte by byte would put off for ever."""
+    content = b""
+    while len(content) < most and (piece := response.read1(most - len(content))):
+        content += piece
+        if time.monotonic() > end:
+            raise TimeoutError("the answer takes too long")
+    if len(content) < most and response.length:
+        raise http.client.IncompleteRead(content, response.length)
+    return content
+
+
+def _fit(body: Mapping[str, Any], refused: Collection[str]) -> dict[str, Any]:
+    """The question without the fields that the server does not take."""
+    fitting = {name: value for name, value in body.items() if name not in refused}
+    return fitting | {other: body[name] for name in refused if (other := _OTHERWISE[name])}
 
 
 def _data_url(image: Image) -> str:
@@ -95,13 +147,3 @@ def _data_url(image: Image) -> str:
     content = BytesIO()
     small.save(content, "PNG")
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
-
-
-def _detail(error: urllib.error.HTTPError) -> str:
-    """What the server says itself, in its JSON, cut short."""
-    try:
-        said: Any = json.loads(error.read(10_000))
-        text = said["error"]["message"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-    return f": {' '.join(str(text).split())[:200]}"
