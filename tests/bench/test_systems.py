@@ -15,6 +15,8 @@ from PIL import Image
 
 from step1x_edit.bench.calls import Limits, Pace, Passing, Refused, Usage, call, read_retry_after
 from step1x_edit.bench.gedit import BenchCase
+from step1x_edit.bench.judges.judge import Question
+from step1x_edit.bench.judges.openai_chat import ChatJudge
 from step1x_edit.bench.systems import SYSTEMS, Settings, System, open_system, openai_images
 from step1x_edit.errors import Step1XError, UsageError
 from step1x_edit.image_io import read_image
@@ -57,6 +59,15 @@ def test_a_hosted_system_sends_the_picture_and_takes_the_result(name: str, servi
 def test_options_go_to_the_service_as_they_are(service: Service, case: BenchCase) -> None:
     edit(hosted("endpoint", service, quality="high"), case)
     assert service.calls[0]["body"]["quality"] == "high"
+
+
+def test_an_option_takes_away_what_is_sent_otherwise(service: Service, case: BenchCase) -> None:
+    edit(hosted("seededit", service, size="2K", seed=None), case)
+    assert service.calls[0]["body"]["size"] == "2K" and "seed" not in service.calls[0]["body"]
+    judge = ChatJudge("m", f"{service.url}/v1", "key", 20, {"temperature": None, "max_tokens": None, "max_completion_tokens": 9})
+    judge.ask(Question("What?", ()), 0)
+    asked = service.calls[1]["body"]
+    assert asked["max_completion_tokens"] == 9 and not {"temperature", "max_tokens"} & set(asked)
 
 
 @pytest.mark.parametrize("name", HOSTED)

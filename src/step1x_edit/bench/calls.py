@@ -10,7 +10,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -236,6 +236,11 @@ def dig(value: Any, *path: str | int) -> Any:
 def read_count(value: Any) -> int:
     """A count as a service tells it; 0 where it tells none."""
     return value if isinstance(value, int) and value > 0 else 0
+
+
+def leave_out(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a request without those that are None, which is how an option takes away what is sent otherwise."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def read_retry_after(value: str | None) -> float | None:

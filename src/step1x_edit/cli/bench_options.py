@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from step1x_edit.editor import Editor
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Options = Annotated[list[str] | None, typer.Option("--option", help="Passed on as it is: name=value; may be repeated.")]
+Options = Annotated[
+    list[str] | None,
+    typer.Option("--option", help="Passed on as it is: name=value; name=null leaves out what is sent otherwise; may be repeated."),
+]
 Url = Annotated[str | None, typer.Option("--url", help="Address of the service, where it is not the usual one.")]
 Concurrency = Annotated[int | None, typer.Option("--concurrency", min=1, help="Calls under way at once.")]
 Rate = Annotated[float | None, typer.Option("--rate", help="Calls begun in a minute, at most.")]

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from step1x_edit.bench.calls import Passing, Refused, Usage, dig, hide_login, read_count
+from step1x_edit.bench.calls import Passing, Refused, Usage, dig, hide_login, leave_out, read_count
 from step1x_edit.bench.judges.judge import Question, Reply
 from step1x_edit.bench.systems.openai_images import explain, open_client
 from step1x_edit.bench.systems.system import name_folder
@@ -23,7 +23,7 @@ class ChatJudge:
         self.client = open_client(url, key, timeout)
         self.place = hide_login(str(self.client.base_url))
         self.model = model
-        self.options = {"temperature": 0, "max_tokens": LONGEST_ANSWER, **options}
+        self.options = leave_out({"temperature": 0, "max_tokens": LONGEST_ANSWER, **options})
         self.name = name_folder(model)
         self.facts: Mapping[str, Any] = {"model": model, "url": self.place, "options": self.options}
 

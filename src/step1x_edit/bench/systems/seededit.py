@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from step1x_edit.bench.calls import Passing, Refused, Usage, dig, hide_login, read_count
+from step1x_edit.bench.calls import Passing, Refused, Usage, dig, hide_login, leave_out, read_count
 from step1x_edit.bench.gedit import BenchCase
 from step1x_edit.bench.systems.openai_images import fetch, sort_out
 from step1x_edit.bench.systems.system import Edited, Settings, decode, encode_png, name_folder
@@ -51,7 +51,7 @@ class SeedEdit:
             "watermark": False,
             **self.options,
         }
-        answer = self._post(body)
+        answer = self._post(leave_out(body))
         found = dig(answer, "data", 0)
         tokens, pictures = (read_count(dig(answer, "usage", count)) for count in ("output_tokens", "generated_images"))
         if error := dig(found, "error") or answer.get("error"):
