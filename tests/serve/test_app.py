@@ -1,17 +1,61 @@
-"""The account of requests: who does not take in what is sent is hung up on."""
+"""The application: who does not take in what is sent is hung up on, and which pages may use it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from pathlib import Path
 
+import httpx
+import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from step1x_edit.serve.app import Account
+from step1x_edit.errors import UsageError
+from step1x_edit.serve.app import Account, create_app
 from step1x_edit.serve.limits import Limits, Settings
 from step1x_edit.serve.service import Service
 from step1x_edit.web import listen
+
+
+def test_pages_of_the_sites_that_are_named_may_use_it() -> None:
+    site, other = "https://photos.example", "https://evil.example"
+    app = create_app(Settings(hosts=("127.0.0.1",), origins=("https://Photos.example",)))
+    asks = {"access-control-request-method": "POST", "access-control-request-headers": "authorization,x-stainless-os"}
+
+    async def run() -> list[httpx.Response]:
+        with listen("127.0.0.1", 0) as sock:
+            server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none", loop="asyncio"))
+            running = asyncio.create_task(server.serve(sockets=[sock]))
+            root = f"http://127.0.0.1:{sock.getsockname()[1]}"
+            async with httpx.AsyncClient(base_url=root, trust_env=False) as http:
+                answers = [await http.options("/v1/images/edits", headers={"origin": origin, **asks}) for origin in (site, other)]
+                for origin in (site, other):
+                    answers.append(await http.get("/v1/models", headers={"origin": origin, "sec-fetch-site": "cross-site"}))
+            server.should_exit = True
+            await running
+            return answers
+
+    allowed, refused, answered, kept_out = asyncio.run(run())
+    assert allowed.status_code == 200 and allowed.headers["access-control-allow-origin"] == site
+    assert "x-stainless-os" in allowed.headers["access-control-allow-headers"]
+    assert answered.status_code == 200 and answered.headers["access-control-allow-origin"] == site
+    assert "x-request-id" in answered.headers["access-control-expose-headers"]
+    assert (refused.status_code, kept_out.status_code) == (400, 403)
+    assert "access-control-allow-origin" not in {**refused.headers, **kept_out.headers}
+
+
+@pytest.mark.parametrize("origin", ["", "photos.example", "https://photos.example/", "https://*.example", "ftp://photos.example", "null"])
+def test_sites_that_are_none_are_refused(origin: str) -> None:
+    with pytest.raises(UsageError, match="is not a site; give one as"):
+        Settings(origins=("http://localhost:3000", origin))
+
+
+def test_all_sites_are_let_in_only_with_keys(tmp_path: Path) -> None:
+    assert Settings(origins=("*",), keys=tmp_path / "keys.json")
+    with pytest.raises(UsageError, match="asks for keys"):
+        Settings(origins=("*",))
+
 
 PIECE = bytes(1_000_000)
 

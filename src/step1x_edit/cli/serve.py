@@ -69,6 +69,12 @@ def serve(
             "--allow-host", metavar="NAME", help="Further name of the server, where there are no keys; may be repeated.", show_default=False
         ),
     ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-origin", metavar="SITE", help="Site whose pages may use the server, as https://photos.example.", show_default=False
+        ),
+    ] = None,
     content_filter: Annotated[
         str | None,
         typer.Option(
@@ -131,6 +137,7 @@ def serve(
         names=tuple(dict.fromkeys(each for each in (*(name or ()), model) if each != version)),
         url_hosts=tuple(allow_url or ()),
         hosts=tuple(allow_host) if allow_host else None,
+        origins=tuple(allow_origin or ()),
     )
     if keys is None and not is_local(host):
         typer.echo("There are no keys: whoever reaches this address may use the server. --keys FILE asks for one.", err=True)

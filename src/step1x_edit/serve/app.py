@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -59,6 +60,14 @@ def create_app(settings: Settings, gave_up: Callable[[str], None] = lambda sente
     )
     app.state.service = service
     app.include_router(router)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=[origin.lower() for origin in settings.origins],
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "retry-after"],
+        )
     app.add_middleware(ResponseHeaders, headers=HEADERS)
     app.add_middleware(Account, service=service)
     for kind in (Step1XError, HTTPException, RequestValidationError, ClientDisconnect, Exception):

@@ -56,6 +56,7 @@ class Settings:
         names: further names under which clients may ask for the model.
         url_hosts: hosts whose addresses are read, exact names or *.domain; none by default.
         hosts: names under which the server may be addressed where there are no keys; None for any.
+        origins: sites, as https://photos.example, whose pages may use the server from their visitors' browsers; "*" for all.
     """
 
     openings: tuple[Opening, ...] = (Opening("mini"),)
@@ -68,12 +69,13 @@ class Settings:
     names: tuple[str, ...] = ()
     url_hosts: tuple[str, ...] = ()
     hosts: tuple[str, ...] | None = None
+    origins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what would never be found.
 
         Raises:
-            UsageError: a host is not written as one.
+            UsageError: a host or a site is not written as one, or all sites are let in and there are no keys.
         """
         for host in self.hosts or ():
             if not host or set(host) & NOT_OF_HOSTS or "*" in host:
@@ -82,3 +84,10 @@ class Settings:
             name = host.removeprefix("*.")
             if not name or set(name) & NOT_OF_HOSTS or "*" in name or name.count(":") == 1:
                 raise UsageError(f"{host!r} is not a host to read from; give one as photos.example, or *.example for all of a domain.")
+        for origin in self.origins:
+            kind, mark, host = origin.partition("://")
+            sound = kind in ("http", "https") and mark and host and not set(host) & NOT_OF_HOSTS and "*" not in host
+            if not (sound or origin == "*"):
+                raise UsageError(f"{origin!r} is not a site; give one as https://photos.example, without a path.")
+        if "*" in self.origins and self.keys is None:
+            raise UsageError("Pages of all sites may use only a server that asks for keys; give a file of keys, or name the sites.")

@@ -42,6 +42,7 @@ class Service:
         self.clerk = Clerk(replace(settings.limits, results=results), self.names, reader, self.engine.number)
         self.started = int(time.time())
         self._hosts = None if settings.hosts is None else {_name(host) for host in settings.hosts}
+        self._origins = {origin.lower() for origin in settings.origins}
         self._keys = None if settings.keys is None else Keys(settings.keys)
 
     def require_model(self) -> Ready:
@@ -58,7 +59,7 @@ class Service:
         """Whose request it is.
 
         Without keys, whoever reaches the server may use it. Then pages of other sites must not reach it through a visitor's browser:
-        neither under a name of their own that leads here, nor across sites.
+        neither under a name of their own that leads here, nor across sites, but for the sites that the owner names.
 
         Raises:
             Refusal: it is nobody's who may come in.
@@ -71,7 +72,8 @@ class Service:
             return owner
         name, origin = _name(headers.get("host", "")), headers.get("origin")
         across = headers.get("sec-fetch-site", "none") == "cross-site"
-        if across or (origin is not None and _name(origin.partition("://")[2]) not in {name, *(self._hosts or ())}):
+        foreign = across or (origin is not None and _name(origin.partition("://")[2]) not in {name, *(self._hosts or ())})
+        if foreign and origin not in self._origins:
             raise Refusal("Pages of other sites may not use this server.", 403, "cross_site")
         if self._hosts is not None and name not in self._hosts:
             raise Refusal("The server is not addressed under this name; see --allow-host.", 403, "unknown_host")
