@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -109,6 +110,26 @@ def test_a_rush_is_answered_with_429_and_leaves_room_for_others(keyed: tuple[Ser
     assert refused and {answer.status_code for answer in answers} == {200, 429}
     assert all(1 <= int(answer.headers["retry-after"]) <= 60 for answer in refused)
     assert refused[0].json()["error"]["code"] == "rate_limit_exceeded"
+
+
+def test_one_key_does_not_take_the_memory_of_all(keyed: tuple[Server, Keys]) -> None:
+    server, keys = keyed
+    greedy, other = keys.add("greedy"), keys.add("modest")
+    head = f"POST /v1/images/edits HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {greedy}\r\n"
+    head += "content-type: application/json\r\ncontent-length: 33554432\r\n\r\n{"
+    with ExitStack() as lines, httpx.Client(base_url=server.root, trust_env=False, timeout=200) as http:
+        for _ in range(16):
+            lines.enter_context(socket.create_connection((server.host, server.port))).sendall(head.encode())
+        until = time.monotonic() + 20
+        while http.post("/v1/images/edits", headers={"authorization": f"Bearer {greedy}"}).status_code != 429 and time.monotonic() < until:
+            time.sleep(0.05)
+        answer = http.post(
+            "/v1/images/edits",
+            data={"prompt": "make it night"},
+            files={"image": PICTURE},
+            headers={"authorization": f"Bearer {other}"},
+        )
+    assert answer.status_code == 200, answer.text
 
 
 def test_the_end_finishes_what_was_begun() -> None:

@@ -57,7 +57,7 @@ Owner = Annotated[str, Depends(authorise)]
 
 async def hold(request: Request, owner: Owner) -> AsyncIterator[Take]:
     """Room in memory for the request, until it is answered."""
-    async with service_of(request).budget.hold(request) as take:
+    async with service_of(request).budget.hold(request, owner) as take:
         yield take
 
 

@@ -35,7 +35,9 @@ class Service:
         self.settings = settings
         self.metrics = Metrics()
         self.engine = Engine(settings, self.metrics, gave_up)
-        self.budget = Budget(settings.limits, self.metrics)
+        held = settings.limits.held_bytes
+        each = held if settings.keys is None else max(settings.limits.bytes, held // 2)
+        self.budget = Budget(settings.limits, self.metrics, each)
         self.names = (settings.openings[0].model, *settings.names)
         results = min(settings.limits.results, settings.places, settings.places_each)  # more could never find room
         reader = Reader(settings.url_hosts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -42,15 +43,23 @@ class _InMemory(MultiPartParser):
 
 
 class Budget:
-    """Bounds the bytes of all requests in memory together."""
+    """Bounds the bytes of all requests in memory together.
 
-    def __init__(self, limits: Limits, metrics: Metrics) -> None:
+    Args:
+        limits: of the server.
+        metrics: where to count.
+        each: bytes that one owner's requests may have of them.
+    """
+
+    def __init__(self, limits: Limits, metrics: Metrics, each: int) -> None:
         self._limits = limits
         self._metrics = metrics
+        self._each = each
         self._held = 0
+        self._by_owner: Counter[str] = Counter()
 
     @asynccontextmanager
-    async def hold(self, request: Request) -> AsyncIterator[Take]:
+    async def hold(self, request: Request, owner: str) -> AsyncIterator[Take]:
         """Room for one request while it is here; yields what takes more of it.
 
         Raises:
@@ -65,18 +74,23 @@ class Budget:
 
         def take(more: int) -> None:
             nonlocal taken
-            if self._held + more > self._limits.held_bytes:
+            if self._held + more > self._limits.held_bytes or self._by_owner[owner] + more > self._each:
                 raise Busy(5.0)
             taken += more
-            self._held += more
+            count(more)
+
+        def count(change: int) -> None:
+            self._held += change
+            self._by_owner[owner] += change
+            if not self._by_owner[owner]:
+                del self._by_owner[owner]
             self._metrics.held.set(self._held)
 
         take(size)
         try:
             yield take
         finally:
-            self._held -= taken
-            self._metrics.held.set(self._held)
+            count(-taken)
 
 
 async def read_upload(request: Request, limits: Limits) -> Upload:
