@@ -143,6 +143,15 @@ def test_guidance_is_against_the_empty_instruction(editor: Editor, scene: Image.
     assert asked == [["make it night", ""], ["make it night"]]
 
 
+def test_an_instruction_longer_than_the_model_reads_is_noted(editor: Editor, scene: Image.Image) -> None:
+    whole, long = (EditRequest(scene, "make it night and " * times) for times in (3, 60))
+    other = replace(long, instruction=f"{long.instruction} add a cat")
+    results = [result for each in (whole, long, other) for result in editor.edit_batch([each])]
+    assert [len(result.notes) for result in results] == [0, 1, 1]
+    assert "its end was left out" in results[1].notes[0]
+    assert np.abs(pixels(results[1].raw) - pixels(results[2].raw)).max() <= 1  # what was left out says nothing
+
+
 def test_progress_is_told_after_each_step(editor: Editor, scene: Image.Image) -> None:
     told: list[tuple[int, int]] = []
     editor.edit(scene, "make it night", steps=3, progress=lambda done, total: told.append((done, total)))

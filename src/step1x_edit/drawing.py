@@ -23,6 +23,7 @@ from step1x_edit.types import EditRequest, EditResult
 SHORT_OF_MEMORY = "There is not enough memory for this edit; choose a smaller size or another device."
 OF_THE_CPU = ("DefaultCPUAllocator", "Cannot allocate memory")
 """What PyTorch's errors say where the memory is that of the CPU: for numbers, and for files that are mapped."""
+TOO_LONG = "The instruction is longer than {} reads, and its end was left out; say it shorter."
 TOO_LARGE = "There is not enough memory to load this model; step1x models plan says in which ways it needs less, or choose another device."
 
 
@@ -90,6 +91,7 @@ class Drawing:
         model: name of the model.
         seconds: how long the steps so far took.
         made_with: see `Editor.made_with`.
+        notes: what there is to say so far, see `EditResult`.
     """
 
     request: EditRequest
@@ -99,6 +101,7 @@ class Drawing:
     model: str
     seconds: dict[str, float]
     made_with: dict[str, str]
+    notes: tuple[str, ...] = ()
 
     def finish(self) -> EditResult:
         """The change laid over the original, at its own size, within the mask where there is one."""
@@ -111,7 +114,7 @@ class Drawing:
         elif request.shape is not None:
             edited = resize(raw, request.shape)
         clock.lap("transfer")
-        return EditResult(edited, raw, request, self.model, clock.read(), self.made_with)
+        return EditResult(edited, raw, request, self.model, clock.read(), self.made_with, notes=self.notes)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from step1x_edit.devices import choose_device, choose_dtype
-from step1x_edit.drawing import TOO_LARGE, Clock, Drawing, Sheet, explain_failures, to_colours
+from step1x_edit.drawing import TOO_LARGE, TOO_LONG, Clock, Drawing, Sheet, explain_failures, to_colours
 from step1x_edit.errors import UsageError, WeightsError
 from step1x_edit.flow.objective import interpolate
 from step1x_edit.flow.packing import pack, unpack
@@ -270,7 +270,7 @@ class Editor:
             steps=preset.steps if request.steps is None else request.steps,
             guidance=preset.guidance if request.guidance is None else request.guidance,
             size=preset.size if request.size is None else request.size,
-            guidance_limit=_first(request.guidance_limit, preset.guidance_limit, 1.0),
+            guidance_limit=next(limit for limit in (request.guidance_limit, preset.guidance_limit, 1.0) if limit is not None),
         )
 
     def _read(self, requests: Sequence[EditRequest]) -> _Read:
@@ -289,7 +289,9 @@ class Editor:
         instructions = [request.instruction for request in requests]
         if first.guidance != 1.0:
             shown, instructions = shown * 2, instructions + [request.negative for request in requests]
-        embedding = self.mllm.encode(shown, instructions).to(self.device, self.dtype)
+        prepared = self.mllm.prepare(shown, instructions)
+        notes = [(TOO_LONG.format(preset.name),) if cut else () for cut in self.mllm.is_cut(prepared)[: len(requests)]]
+        embedding = self.mllm.embed(prepared).to(self.device, self.dtype)
         clock.lap("mllm")
 
         # 3. The autoencoder encodes the pictures: the references. What it makes of the first one unedited is the baseline of step 7.
@@ -305,7 +307,7 @@ class Editor:
         else:
             begin = None if tokens is None else tokens[:, : grids[0].tokens]
         clock.lap("autoencoder")
-        return _Read(sheets, grids, embedding, tokens, begin, baselines, clock.read())
+        return _Read(sheets, grids, embedding, tokens, begin, baselines, notes, clock.read())
 
     def _grid(self, forms: Sequence[Form], times: int) -> Grid:
         """The grid of the pictures of a batch that stands in the model's so many times."""
@@ -350,9 +352,9 @@ class Editor:
 
         # 7. The change is laid over the original, at its own size, within the mask where there is one: see `Drawing.finish`.
         baselines = [None] * len(drawn) if read.baselines is None else read.baselines
-        rows = zip(requests, read.sheets, drawn, baselines, strict=True)
+        rows = zip(requests, read.sheets, drawn, baselines, read.notes, strict=True)
         facts = preset.name, clock.read(), self.made_with
-        return [Drawing(request, sheet, picture, baseline, *facts) for request, sheet, picture, baseline in rows]
+        return [Drawing(request, sheet, picture, baseline, *facts, notes) for request, sheet, picture, baseline, notes in rows]
 
     def _velocity(self, read: _Read, times: Sequence[float]) -> Callable[[Tensor, Tensor], Tensor]:
         """The velocity at these times, asked for one after the other."""
@@ -383,8 +385,8 @@ class Editor:
 @dataclass(frozen=True)
 class _Read:
     """Steps 1 to 3 for a batch: pictures, their grids of tokens, what the MLLM says (with guidance, then of the negative instructions),
-    reference tokens [B, M, C], tokens that less than full strength begins from [B, N, C], and pictures as the autoencoder gives them back
-    unedited [B, 3, h, w]; None where there are none."""
+    reference tokens [B, M, C], tokens that less than full strength begins from [B, N, C], pictures as the autoencoder gives them back
+    unedited [B, 3, h, w], and what there is to note; None where there are none."""
 
     sheets: Sequence[Sheet]
     grids: Sequence[Grid]
@@ -392,9 +394,5 @@ class _Read:
     tokens: Tensor | None
     begin: Tensor | None
     baselines: Tensor | None
+    notes: Sequence[tuple[str, ...]]
     seconds: dict[str, float]
-
-
-def _first(*values: float | None) -> float:
-    """The first of them that is given."""
-    return next(value for value in values if value is not None)

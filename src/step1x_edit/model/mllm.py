@@ -219,6 +219,11 @@ class MLLM:
             embedding = replace(embedding, quoted_BLC=raw * quoted[:, kept].unsqueeze(-1), quoted_mask_BL=quoted[:, kept])
         return embedding.padded(self.preset.text_padding)
 
+    def is_cut(self, prepared: dict[str, Tensor]) -> list[bool]:
+        """Of each row that `prepare` made, whether `embed` leaves out its end, since it has more tokens than the model is to read."""
+        most = self.preset.prompt_drop + self.preset.text_limit
+        return [tokens > most for tokens in prepared["attention_mask"].sum(1).tolist()]
+
     def encode(self, images: Sequence[Shown], instructions: Sequence[str]) -> Embedding:
         """`prepare` and `embed` in one."""
         return self.embed(self.prepare(images, instructions))
