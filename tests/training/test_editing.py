@@ -12,13 +12,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from step1x_edit.data.formats import export_finetune
 from step1x_edit.editor import Editor
 from step1x_edit.errors import UsageError
 from step1x_edit.model.tensors import TensorFiles, read_tensors
 from step1x_edit.training.adapters import ADAPTER_FILE, FLOAT8, LowRank
-from step1x_edit.training.encoding import Encoders
-from step1x_edit.training.processes import Processes
+from step1x_edit.training.encoding import Cache, Encoders
+from step1x_edit.training.processes import ALONE, Processes
 from step1x_edit.training.recipe import Recipe
+from step1x_edit.training.stored import Stored
 from step1x_edit.training.tasks import build_task
 from step1x_edit.training.trainer import train
 
@@ -54,6 +56,24 @@ def test_a_cache_serves_any_dropout(tmp_path: Path, edit_recipe: MakeRecipe, sto
     run(edit_recipe(data=data), tmp_path / "without")
     assert len(losses(run(edit_recipe(data=data, dropout=1.0), tmp_path / "with"))) == 4
     assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 6
+
+
+def test_a_cache_knows_pictures_that_were_replaced(tmp_path: Path, edit_recipe: MakeRecipe, stored_set: Path) -> None:
+    export_finetune(stored_set, tmp_path / "pairs")
+    recipe = edit_recipe(data={"pairs": [tmp_path / "pairs/metadata_en.json"], "workers": 0})
+    encoders = Encoders(recipe, recipe.model.sizes(), CPU)
+    item = Stored(recipe.data).items[0]
+
+    def latents() -> tuple[Tensor, Tensor]:
+        cache = Cache(tmp_path / "cache", encoders)
+        cache.compute([(item, (64, 64))], ALONE)
+        return cache.read(item, (64, 64), "en")[:2]
+
+    source, target = latents()
+    path = next(path for ending, (path, _, _) in item.places.items() if ending.startswith("target"))
+    Image.new("RGB", item.size, "red").save(path)
+    again, replaced = latents()
+    assert torch.equal(again, source) and not torch.allclose(replaced, target, atol=0.1)
 
 
 def test_the_name_of_a_cache_tells_what_its_numbers_depend_on(tmp_path: Path, edit_recipe: MakeRecipe, random_mini: Path) -> None:

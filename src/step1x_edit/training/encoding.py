@@ -109,6 +109,7 @@ class Cache:
 
     def __init__(self, folder: Path, encoders: Encoders) -> None:
         self._folder, self._encoders = folder / encoders.name(), encoders
+        self._stamps: dict[Path, str] = {}
 
     def compute(self, wanted: Sequence[tuple[Item, Shape]], processes: Processes) -> None:
         """Write what is missing, each process of its share of all, and say how far it is."""
@@ -129,9 +130,20 @@ class Cache:
         return tensors["source"], tensors["target"], Embedding(**embedding)
 
     def _path(self, item: Item, shape: Shape) -> Path:
-        facts = [item.name, str(shape), *(f"{path} {start} {size}" for path, start, size in item.places.values())]
+        places = (f"{path} {self._stamp(path)} {start} {size}" for path, start, size in item.places.values())
+        facts = [item.name, str(shape), *places]
         name = hashlib.sha256("\n".join([*facts, repr(item.record)]).encode()).hexdigest()[:32]
         return self._folder / name[:2] / f"{name}.safetensors"
+
+    def _stamp(self, path: Path) -> str:
+        """Length and time of a file, looked at once a run: another picture under the same name must not be taken for the one before."""
+        if path not in self._stamps:
+            try:
+                found = path.stat()
+            except OSError as error:
+                raise UsageError(f"{path} cannot be read ({error.strerror}); it was there when training began.") from error
+            self._stamps[path] = f"{found.st_size} {found.st_mtime_ns}"
+        return self._stamps[path]
 
     def _write(self, item: Item, shape: Shape) -> None:
         triplet = item.read().resized(shape)
