@@ -29,17 +29,24 @@ def read_toml(path: Path, kind: str) -> dict[str, Any]:
 
 
 def put_value(values: dict[str, Any], key: str, value: Any) -> None:
-    """Give the key, whose sections are parted by dots, a value, before the file's contents are checked.
+    """Give the key a value, before the file's contents are checked: `optim.lr`, or `stages.0.size` of the first entry of a list.
 
     Raises:
-        UsageError: it goes through something that is not a section.
+        UsageError: it goes through something that is not a section, or names an entry that a list lacks.
     """
     *sections, name = key.split(".")
-    for section in sections:
-        values = values.setdefault(section, {})
-        if not isinstance(values, dict):
-            raise UsageError(f"The key {key} goes through {section}, which is not a section of the recipe.")
-    values[name] = value
+    place: Any = values
+    for depth, section in enumerate(sections):
+        place = place[_entry(place, section, key)] if isinstance(place, list) else place.setdefault(section, {})
+        if not isinstance(place, dict | list):
+            raise UsageError(f"The key {key} goes through {'.'.join(sections[: depth + 1])}, which is not a section of the recipe.")
+    place[_entry(place, name, key) if isinstance(place, list) else name] = value
+
+
+def _entry(entries: list[Any], number: str, key: str) -> int:
+    if not number.isascii() or not number.isdigit() or int(number) >= len(entries):
+        raise UsageError(f"The key {key} names the entry {number!r} of a list that has {len(entries)}; they are counted from 0.")
+    return int(number)
 
 
 def check_values(model: type[M], values: Mapping[str, Any], kind: str, name: str) -> M:

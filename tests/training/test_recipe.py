@@ -73,6 +73,13 @@ def test_settings_lie_over_the_file() -> None:
     assert recipe.optim.muon_lr == read_recipe(path).optim.muon_lr
 
 
+def test_settings_change_one_stage_of_several() -> None:
+    path = ROOT / "recipes/full.toml"
+    before, after = read_recipe(path), read_recipe(path, ["stages.1.until=20010", "stages.1.batch=8", "data.shards.0=other"])
+    assert after.stages[0] == before.stages[0] and after.data.shards == [Path("other")]
+    assert after.stages[1] == before.stages[1].model_copy(update={"until": 20010, "batch": 8})
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
@@ -82,6 +89,12 @@ def test_settings_lie_over_the_file() -> None:
         ("task=everything", "task"),
         ("optim", "key=value"),
         ("task.name=edit", "not a section"),
+        ("stages.0.size.name=edit", r"through stages\.0\.size, which is not a section"),
+        ("stages.9.size=64", "the entry '9' of a list that has"),
+        ("stages.size=64", "the entry 'size' of a list that has"),
+        ("optim.betas=[1.5, 0.9]", r"optim\.betas"),
+        ("optim.lr=inf", r"optim\.lr"),
+        ("seed=99999999999999", "seed"),
         ("stages=[]", "stages"),
         ("model.preset=v9", "there is no preset v9"),
         ("model={}", "model.autoencoder and model.mllm must name"),

@@ -27,7 +27,9 @@ def train(
     ] = None,
     peak: Annotated[
         float | None,
-        typer.Option("--peak", help="TFLOPS of one device at most; known for common GPUs, and 989 for a plan.", show_default=False),
+        typer.Option(
+            "--peak", min=0.1, help="TFLOPS of one device at most; known for common GPUs, and 989 for a plan.", show_default=False
+        ),
     ] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Only count parameters, memory, arithmetic, and the time and cost of an epoch.")

@@ -23,8 +23,12 @@ ADAPTED = ["_attn.qkv", "_attn.proj", "_mlp.0", "_mlp.2", "_mod.lin", "linear1",
 """Every linear layer of the DiT's blocks."""
 
 
+MOST_SEED = 2**32
+"""Of a run: each sample's own seed, which is made of it, has to fit into 64 bits."""
+
+
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Stage(_Section):
@@ -125,7 +129,7 @@ class Optim(_Section):
     lr: float = Field(gt=0)
     muon_lr: float | None = Field(default=None, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.95)
     warmup: int = Field(default=100, ge=0)
     decay: int = Field(default=0, ge=0)
     final: float = Field(default=0.0, ge=0, le=1)
@@ -185,7 +189,7 @@ class Recipe(_Section):
     """
 
     task: Literal["autoencoder", "mllm", "edit"]
-    seed: int = 0
+    seed: int = Field(default=0, ge=-MOST_SEED, le=MOST_SEED)
     threads: int = Field(default=0, ge=0)
     compile: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
