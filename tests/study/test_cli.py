@@ -45,6 +45,8 @@ def test_plan_says_how_many_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0 and said.startswith("25 people see a difference of 0.5 points") and "--people-per-case 1 " in said
     code, fewer, _ = call(capsys, "plan", "--difference", "1", "--candidates", "5", "--systems", "2", "--cases-per-person", "30")
     assert code == 0 and "Each compares 2 of 5 systems on 30 cases, so two given systems on 3." in fewer
+    code, said, _ = call(capsys, "plan", "--candidates", "6", "--systems", "3", "--cases", "600")
+    assert code == 0 and " --systems 3 --people-per-case " in said  # the command that it names serves what was planned
 
 
 @pytest.mark.parametrize(

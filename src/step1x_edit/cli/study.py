@@ -144,7 +144,10 @@ def plan(
     )
     if cases is not None:
         wanted = max(1, -(-found.people * cases_per_person // cases))
-        typer.echo(f"With {cases} cases that is: step1x study serve --people-per-case {wanted} --cases-per-person {cases_per_person}")
+        typer.echo(
+            f"With {cases} cases that is: step1x study serve RESULTS... --systems {together} --people-per-case {wanted} "
+            f"--cases-per-person {cases_per_person}"
+        )
 
 
 def _read(database: str) -> Record:
