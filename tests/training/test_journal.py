@@ -58,6 +58,24 @@ def test_the_commit_is_that_of_the_code(tmp_path: Path) -> None:
     assert Path(step1x_edit.__file__).parent == PACKAGE
 
 
+def test_a_run_that_goes_on_with_another_recipe_says_so_and_keeps_both(
+    tmp_path: Path, line_recipe: Callable[..., Recipe], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = line_recipe()
+    Journal(tmp_path, first, CPU, 1).resume(0)
+    Journal(tmp_path, first, CPU, 1).resume(4)
+    assert capsys.readouterr().err == "" and not (tmp_path / "recipe-00000004.json").exists()
+    stages = [{"until": 5, "size": 32, "batch": 4}, {"until": 30, "size": 32, "batch": 2}]
+    second = line_recipe(seed=3, optim={**first.optim.model_dump(), "lr": 1e-3}, stages=stages)
+    Journal(tmp_path, second, CPU, 1).resume(4)
+    said = capsys.readouterr().err
+    for words in ("Until step 4", "seed was 0 and is 3", "optim.lr was 0.01 and is 0.001", "stages.1.until was 12 and is 30"):
+        assert words in said
+    Journal(tmp_path, line_recipe(seed=9), CPU, 1).resume(4)  # the second made no step
+    kept, now = (json.loads((tmp_path / name).read_text()) for name in ("recipe-00000004.json", "recipe.json"))
+    assert (kept["seed"], kept["stages"][1]["until"], now["seed"]) == (0, 12, 9)
+
+
 def test_pace_and_what_is_left(line_recipe: Callable[..., Recipe]) -> None:
     pace = Pace(line_recipe(), peak=1e9)
     pace.add(samples=10, flops=1e6)

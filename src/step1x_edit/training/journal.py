@@ -1,6 +1,6 @@
 """What a run says of itself: the recipe, version and seed it was made with, every logged number, and a line for whoever watches.
 
-recipe.json    the resolved recipe
+recipe.json    the resolved recipe; recipe-00000400.json the one until step 400, where the run went on with another
 run.json       code version, seed, processes, device
 metrics.jsonl  every logged number, one line of JSON a time; a resumed run takes back what it had logged after its last state
 events.*       the same for TensorBoard, and the evaluation's pictures, where it is installed and asked for
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,9 @@ from step1x_edit.errors import Step1XError, UsageError
 from step1x_edit.model.tensors import write_json, write_whole
 from step1x_edit.training.recipe import Recipe
 
-METRICS = "metrics.jsonl"
+METRICS, RECIPE = "metrics.jsonl", "recipe.json"
+SAID = 6
+"""At most so many changed values of a recipe are named."""
 
 PACKAGE = Path(__file__).parents[1]
 """Where all of the code lies."""
@@ -51,18 +55,30 @@ class Journal:
 
     def __init__(self, out: Path, recipe: Recipe, device: torch.device, processes: int) -> None:
         self._out, self._recipe = out, recipe
-        write_json(out / "recipe.json", recipe.model_dump(mode="json"))
         about = {"seed": recipe.seed, "processes": processes, "device": _name(device), **code_version()}
         write_json(out / "run.json", about)
         self._board = _open_board(out) if recipe.logging.tensorboard else None
         self._wandb = _open_wandb(out, recipe) if recipe.logging.wandb else None
 
     def resume(self, step: int) -> None:
-        """Take back what was logged after `step`, from which the run goes on."""
+        """Take back what was logged after `step`, from which the run goes on, and say what of the recipe was another until then."""
+        self._keep_recipe(step)
         path = self._out / METRICS
         if path.exists():
             rows = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
             write_whole(path, lambda partial: partial.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8"))
+
+    def _keep_recipe(self, step: int) -> None:
+        path, now = self._out / RECIPE, self._recipe.model_dump(mode="json")
+        before = _read_recipe(path)
+        changed = list(_compare(before, now)) if step and before else []
+        kept = path.with_name(f"{path.stem}-{step:08d}.json")
+        if changed and not kept.exists():
+            write_json(kept, before)
+        if changed:
+            named = ", ".join(changed[:SAID]) + (f" and {len(changed) - SAID} more" if len(changed) > SAID else "")
+            print(f"Until step {step} the run had another recipe, which is kept in {kept}: {named}.", file=sys.stderr)
+        write_json(path, now)
 
     def log(self, step: int, numbers: dict[str, float]) -> None:
         """Keep numbers of a step.
@@ -142,6 +158,26 @@ def line(step: int, recipe: Recipe, numbers: dict[str, float]) -> str:
     time_left = f"{left / 3600:.1f} h" if left > 5400 else f"{left / 60:.0f} min"
     mfu = f"  MFU {numbers['mfu']:.1%}" if "mfu" in numbers else ""
     return f"step {step}/{recipe.steps}  loss {numbers['loss']:.4f}  {numbers['samples_per_second']:.1f} samples/s{mfu}  {time_left} left"
+
+
+def _read_recipe(path: Path) -> dict[str, Any]:
+    """The recipe that a run had until now, with the defaults of what was not yet a key then; empty where there is none that can be read."""
+    try:
+        return Recipe.model_validate_json(path.read_text(encoding="utf-8")).model_dump(mode="json")
+    except (OSError, ValueError):
+        return {}
+
+
+def _compare(before: Any, now: Any, name: str = "") -> Iterator[str]:
+    """The values that were others before, section by section; the stages are sections too, where there are as many as before."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in {**before, **now}:
+            yield from _compare(before.get(key), now.get(key), f"{name}.{key}" if name else key)
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now) and all(isinstance(each, dict) for each in now):
+        for number, pair in enumerate(zip(before, now, strict=True)):
+            yield from _compare(*pair, f"{name}.{number}")
+    elif before != now:
+        yield f"{name} was {before!r} and is {now!r}"
 
 
 def _step_of(row: str) -> float:
