@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -145,6 +146,20 @@ def test_ends_of_lines_of_other_scripts_are_letters(service: Service, cases: lis
     assert (state.refused, len(service.calls)) == (1, 1)
     Journal(tmp_path / "x.jsonl").add({"text": text})
     assert Journal(tmp_path / "x.jsonl").read() == [{"text": text}]
+
+
+def test_two_runs_at_once_do_not_pay_twice(service: Service, cases: list[BenchCase], tmp_path: Path) -> None:
+    service.delay = 5.0
+    with ThreadPoolExecutor(1) as other:
+        first = other.submit(run_system, remote(service), cases, tmp_path / "m", limits=FAST, prices=FREE)
+        while not service.calls:
+            time.sleep(0.01)
+        with pytest.raises(UsageError, match="Another run is at work in"):
+            run_system(remote(service), cases, tmp_path / "m", limits=FAST, prices=FREE)
+        service.delay = 0.0
+        assert first.result().edited == len(cases)
+    assert len(service.calls) == len(cases)
+    assert run_system(remote(service), cases, tmp_path / "m", limits=FAST, prices=FREE).edited == len(cases)
 
 
 def test_killed_at_random_no_finished_case_is_asked_twice(service: Service, cases: list[BenchCase], tmp_path: Path) -> None:
