@@ -63,6 +63,10 @@ def make_app(service: Service) -> FastAPI:
             return JSONResponse(wrap("server_error", "try later"), int(word))
         if word == "401":
             return JSONResponse(wrap("invalid_api_key", "who are you"), 401)
+        if word.startswith("option:"):
+            _, name, code = word.split(":")
+            error = {"message": f"'{name}' will not do.", "type": "invalid_request_error", "param": name, "code": code}
+            return JSONResponse({"error": error}, 400)
         if word.startswith("raw:"):
             return Response(word.removeprefix("raw:"), media_type="application/json")
         if word == "402":

@@ -97,6 +97,14 @@ def test_a_refusal_is_this_cases_answer(name: str, word: str, service: Service, 
         edit(hosted(name, service), case)
 
 
+def test_an_option_that_the_service_lacks_ends_the_run(service: Service, case: BenchCase) -> None:
+    service.script = ["option:quality:invalid_value"] * 2
+    with pytest.raises(Step1XError, match="does not take a setting of this call"):
+        edit(hosted("openai", service, quality="ultra"), case)
+    with pytest.raises(Refused):  # where it was not asked for, it is something about this case
+        edit(hosted("openai", service), case)
+
+
 @pytest.mark.parametrize(("name", "word"), [("openai", "broken"), ("gemini", "stopped")])
 def test_other_answers_without_a_picture(name: str, word: str, service: Service, case: BenchCase) -> None:
     service.script = [word]

@@ -15,7 +15,10 @@ LONGEST_ANSWER = 1400
 
 
 class ChatJudge:
-    """POST chat/completions with the pictures as data URLs, through OpenAI's own client; temperature 0."""
+    """POST chat/completions with the pictures as data URLs, through OpenAI's own client; temperature 0.
+
+    An option that is None is left out: newer models take neither `temperature` nor `max_tokens`.
+    """
 
     concurrency = 8
 
@@ -31,10 +34,10 @@ class ChatJudge:
         """One call."""
         content: list[dict[str, Any]] = [{"type": "text", "text": question.text}]
         for picture in question.pictures:
-            url = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+            url = f"data:image/{_name_format(picture)};base64,{base64.b64encode(picture).decode()}"
             content.append({"type": "image_url", "image_url": {"url": url}})
         messages: Any = [{"role": "user", "content": content}]
-        with explain(self.place):
+        with explain(self.place, self.options):
             raw = self.client.chat.completions.with_raw_response.create(model=self.model, messages=messages, extra_body=self.options)
             answer = raw.http_response.json()
         message = dig(answer, "choices", 0, "message")
@@ -46,6 +49,13 @@ class ChatJudge:
         if dig(answer, "choices", 0, "finish_reason") == "content_filter":
             raise Refused("the judge's answer was filtered", used)
         return Reply(_read_content(message.get("content")), used, str(answer.get("model") or self.model))
+
+
+def _name_format(picture: bytes) -> str:
+    """What a file is, by its first bytes: results of other tools may be JPEG or WebP, and services refuse what is called another."""
+    if picture.startswith(b"\xff\xd8"):
+        return "jpeg"
+    return "webp" if picture[:4] == b"RIFF" and picture[8:12] == b"WEBP" else "png"
 
 
 def _read_content(content: Any) -> str:

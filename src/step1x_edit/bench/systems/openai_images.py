@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ _PASSING = (408, 409, 425, 429, 500, 502, 503, 504, 529)
 FETCH_PAUSES = (1.0, 3.0)
 """Seconds before a picture is asked for a second and a third time."""
 _OUT_OF_MONEY = ("insufficient_quota", "billing_hard_limit_reached")
+_WRONG_SETTING = ("unsupported_parameter", "unsupported_value", "unknown_parameter", "missing_required_parameter")
 
 
 class OpenAIImages:
@@ -34,13 +35,13 @@ class OpenAIImages:
         self.client = open_client(url, key, timeout)
         self.place = hide_login(str(self.client.base_url))
         self.model = model
-        self.options = dict(options)
+        self.options = {name: value for name, value in options.items() if value is not None}
         self.name = name_folder(model)
         self.facts: Mapping[str, Any] = {"model": model, "url": self.place, "options": self.options}
 
     def edit(self, case: BenchCase, picture: Image.Image, seed: int) -> Edited:
         """One call. The protocol has no seed."""
-        with explain(self.place):
+        with explain(self.place, self.options):
             raw = self.client.images.with_raw_response.edit(
                 model=self.model, image=("source.png", encode_png(picture), "image/png"), prompt=case.instruction, extra_body=self.options
             )
@@ -73,8 +74,8 @@ def open_client(url: str | None, key: str | None, timeout: float) -> openai.Open
 
 
 @contextmanager
-def explain(service: str) -> Iterator[None]:
-    """The client's errors as those of `bench.calls`."""
+def explain(service: str, options: Container[str | None] = ()) -> Iterator[None]:
+    """The client's errors as those of `bench.calls`; what a service says of one of the call's `options` concerns all calls."""
     import openai
 
     try:
@@ -84,6 +85,11 @@ def explain(service: str) -> Iterator[None]:
     except openai.APIConnectionError as error:
         raise Passing(f"{service} is out of reach") from error
     except openai.APIStatusError as error:
+        if error.status_code in (400, 422) and (error.code in _WRONG_SETTING or error.param in options):
+            raise Step1XError(
+                f"{service} does not take a setting of this call ({_message(error)}); give another with --option NAME=VALUE, "
+                "or leave one of ours out with --option NAME=null."
+            ) from error
         raise sort_out(
             error.status_code, str(error.code or ""), _message(error), error.response.headers.get("retry-after"), service
         ) from error
