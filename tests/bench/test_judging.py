@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from bench_services import Service
+from PIL import Image
 
 from step1x_edit.bench.calls import Limits, Prices, Purse
 from step1x_edit.bench.gedit import BenchCase, place_result
+from step1x_edit.bench.judges.judge import Question
 from step1x_edit.bench.judges.judging import judge_results, open_purse
 from step1x_edit.bench.judges.openai_chat import ChatJudge
 from step1x_edit.bench.judges.rubric import OWN, Rubric, fetch_published, read_published
@@ -122,6 +128,57 @@ def test_an_empty_account_ends_judging_and_is_no_answer(service: Service, cases:
     assert all(case.known for case in judged(service, cases, results).cases)
 
 
+@pytest.mark.parametrize("word", ["option:max_tokens:unsupported_parameter", "option:temperature:invalid_value"])
+def test_a_setting_that_the_service_lacks_is_no_refusal(word: str, service: Service, cases: list[BenchCase], results: Path) -> None:
+    service.script = [word] * 8
+    with pytest.raises(Step1XError, match=rf"not take a setting of this call .*{word.split(':')[1]}' will not do.*--option NAME=null"):
+        judged(service, cases, results)
+    service.script.clear()
+    assert all(case.known for case in judged(service, cases, results).cases)
+    service.calls.clear()
+    ChatJudge("judge", f"{service.url}/v1", "key", 20, {"max_tokens": None}).ask(Question("?", ()), 0)
+    assert "max_tokens" not in service.calls[0]["body"] and service.calls[0]["body"]["temperature"] == 0
+
+
+@pytest.mark.parametrize(("ending", "told"), [(".png", "png"), (".jpg", "jpeg"), (".webp", "webp")])
+def test_pictures_are_called_what_they_are(ending: str, told: str, service: Service, cases: list[BenchCase], results: Path) -> None:
+    place = place_result(results, cases[0].name)
+    with Image.open(place) as picture:
+        picture.convert("RGB").save(place.with_suffix(ending))
+    if ending != ".png":
+        place.unlink()
+    judged(service, cases[:1], results)
+    assert {url.partition(";")[0] for url in sent_pictures(service)} == {"data:image/png", f"data:image/{told}"}
+
+
+@pytest.mark.parametrize("change", ["larger", "transparent"])
+def test_a_result_is_shown_as_published(change: str, service: Service, cases: list[BenchCase], results: Path) -> None:
+    place = place_result(results, cases[0].name)
+    with Image.open(place) as picture:
+        size, plain = picture.size, picture.convert("RGB")
+    (plain.resize((3 * size[0], 2 * size[1])) if change == "larger" else plain.convert("RGBA")).save(place)
+    judged(service, cases[:1], results)
+    assert len(service.calls) == 2
+    for url in sent_pictures(service):
+        with Image.open(BytesIO(base64.b64decode(url.partition(",")[2]))) as seen:
+            assert (seen.size, seen.mode) == (size, "RGB")
+    plain.resize((5 * size[0], size[1])).save(place)
+    judged(service, cases[:1], results)
+    assert len(service.calls) == 4
+
+
+def test_a_result_that_is_cut_short_is_missing(service: Service, cases: list[BenchCase], results: Path) -> None:
+    place = place_result(results, cases[0].name)
+    Image.new("RGB", (64, 64), "red").save(place)
+    place.write_bytes(place.read_bytes()[:-40])
+    (case,) = judged(service, cases[:1], results).cases
+    assert not case.known and "the result cannot be read" in case.reason and not service.calls
+
+
+def sent_pictures(service: Service) -> list[str]:
+    return [part["image_url"]["url"] for call in service.calls for part in call["body"]["messages"][0]["content"][1:]]
+
+
 def test_the_reasons_for_missing_cases_are_shown(
     service: Service, cases: list[BenchCase], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,6 +191,19 @@ def test_the_reasons_for_missing_cases_are_shown(
     assert "1 cases are missing: no result: safety_violations=[sexual] [/INST]." in shown and "sc: the answer holds no scores" in shown
     assert run(["bench", "report", str(results), "--out", str(results / "report.html")]) == 0
     assert "sc: the answer holds no scores" in (results / "report.html").read_text()
+
+
+def test_two_commands_at_once_do_not_pay_twice(service: Service, cases: list[BenchCase], results: Path) -> None:
+    service.delay = 5.0
+    with ThreadPoolExecutor(1) as other:
+        first = other.submit(judged, service, cases, results)
+        while not service.calls:
+            time.sleep(0.01)
+        with pytest.raises(UsageError, match=r"judge is asked about .* by another command"):
+            judged(service, cases, results)
+        service.delay = 0.0
+        assert all(case.known for case in first.result().cases)
+    assert len(service.calls) == 12
 
 
 def test_a_cost_cap_holds_and_the_same_call_goes_on(service: Service, cases: list[BenchCase], results: Path) -> None:
@@ -181,14 +251,12 @@ def test_the_noise_of_repeats_and_of_the_order_is_measured(service: Service, cas
     found = judged(service, cases[:2], results, Limits(concurrency=1), repeats=2, swap=True)
     assert len(service.calls) == 2 * (4 + 1)
     assert [case.sc for case in found.cases] == [7, 7]  # the other order never enters the score
-    assert found.noise["sc_repeats"]["mean_deviation"] == 1
+    assert found.noise["sc_repeats"]["standard_deviation"] == pytest.approx(2**0.5)  # of one answer, told from twos of 6 and 8
     assert found.noise["pq_repeats"]["same"] == 1
     assert found.noise["sc_position"]["mean_shift"] == -5
 
 
 def test_a_changed_result_or_rubric_is_asked_anew(service: Service, cases: list[BenchCase], results: Path) -> None:
-    from PIL import Image
-
     judged(service, cases, results)
     Image.new("RGB", (48, 32)).save(place_result(results, cases[0].name))
     judged(service, cases, results)

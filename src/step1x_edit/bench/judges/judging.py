@@ -12,10 +12,11 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import fmean, pstdev
+from statistics import fmean, variance
 from typing import Any
 
 from step1x_edit import __version__
@@ -25,10 +26,12 @@ from step1x_edit.bench.judges.cache import AnswerCache, Kept, name_answer
 from step1x_edit.bench.judges.judge import Judge, Question, Reply
 from step1x_edit.bench.judges.parsing import Unreadable, parse_scores
 from step1x_edit.bench.judges.rubric import PARTS, Part, Rubric
+from step1x_edit.bench.judges.showing import Shown, show_result
 from step1x_edit.bench.running import check_asked, read_missing
 from step1x_edit.bench.score_tables import RECORD, drop_other_tables, write_tables
 from step1x_edit.bench.scores import CaseScore
-from step1x_edit.errors import Step1XError
+from step1x_edit.errors import ImageError, Step1XError
+from step1x_edit.locking import hold
 
 ANSWERS = "answers.sqlite"
 SWAPPED = "\n\nThe pictures come in the other order here: the edited picture first, the original second."
@@ -63,7 +66,7 @@ class _Asked:
     part: Part
     repeat: int
     swapped: bool
-    pictures: tuple[Path, ...]
+    pictures: tuple[Shown, ...]
     name: str
 
 
@@ -93,13 +96,13 @@ def judge_results(
         progress: told after each answer.
 
     Raises:
-        UsageError: the results answer other questions.
+        UsageError: the results answer other questions, or another command has them judged by the same judge.
         Step1XError: the judge answers no question; what it answered before is kept.
     """
     check_asked(folder, cases)
     place = folder / "scores" / judge.name
-    cache = AnswerCache(place / ANSWERS)
-    try:
+    busy = f"{judge.name} is asked about {folder} by another command; wait for it."
+    with hold(place / ".lock", busy), closing(AnswerCache(place / ANSWERS)) as cache:
         missing = read_missing(folder, [case.name for case in cases])
         questions = _list_questions(judge, rubric, [c for c in cases if c.name not in missing], folder, cache, repeats, swap)
         answers = cache.read()
@@ -111,8 +114,6 @@ def judge_results(
         drop_other_tables(place, {**judge.facts, "rubric_digest": rubric.digest})
         write_tables(place, folder.resolve().name, found)
         _write_record(place / RECORD, judge, rubric, [answers[q.name] for q in flat if q.name in answers], found, repeats, state, noise)
-    finally:
-        cache.close()
     return Judged(found, state, ended, noise)
 
 
@@ -139,13 +140,14 @@ def _list_questions(
         result, source = find_picture(place_result(folder, case.name)), find_picture(place_source(folder, case.name))
         if result is None or source is None:
             raise Step1XError(f"{place_source(folder, case.name)} is missing: the source must lie beside the result.")
+        before, after = Shown(source), show_result(result, source)
         for repeat in range(repeats):
             for part in PARTS:
                 for swapped in (False, True) if swap and part == "sc" else (False,):
-                    pictures = (result,) if part == "pq" else (result, source) if swapped else (source, result)
-                    digests = tuple(cache.digest(path) for path in pictures)
+                    pictures = (after,) if part == "pq" else (after, before) if swapped else (before, after)
+                    digests = tuple(cache.digest(shown.path) for shown in pictures)
                     instruction = case.instruction if part == "sc" else ""
-                    mark = f"{rubric.digest}{'/swapped' if swapped else ''}"
+                    mark = f"{rubric.digest}{'/swapped' if swapped else ''}{f'/{after.size}' if after.size else ''}"
                     name = name_answer(judge.facts, mark, part, instruction, digests, repeat)
                     questions.setdefault(case.name, []).append(_Asked(case, part, repeat, swapped, pictures, name))
     return questions
@@ -173,10 +175,12 @@ def _ask_all(
         reply, refusal = Reply(""), ""
         try:
             text = rubric.fill(question.part, question.case.instruction) + (SWAPPED if question.swapped else "")
-            asked = Question(text, tuple(path.read_bytes() for path in question.pictures))
+            asked = Question(text, tuple(shown.read() for shown in question.pictures))
             reply, _ = call(lambda: judge.ask(asked, question.repeat), limits, pace)
         except Refused as error:
             refusal, reply = str(error), Reply("", error.usage)
+        except ImageError as error:
+            refusal = f"the result cannot be read: {error}"
         finally:
             cost = purse.end(reply.usage)
         return question, cache.keep(question.name, reply, cost, refusal)
@@ -248,7 +252,7 @@ def _score(
 
 
 def _measure_noise(questions: Sequence[_Asked], answers: Mapping[str, Kept]) -> dict[str, Any]:
-    """How far repeats of one question lie apart, and what the pictures' order does."""
+    """How far repeats of one question lie apart, as the standard deviation of one answer, and what the pictures' order does."""
     groups: dict[tuple[Any, ...], dict[bool, list[float]]] = {}
     for question in questions:
         try:
@@ -258,11 +262,11 @@ def _measure_noise(questions: Sequence[_Asked], answers: Mapping[str, Kept]) -> 
         groups.setdefault((*question.case.name, question.part), {}).setdefault(question.swapped, []).append(value)
     found: dict[str, Any] = {}
     for part in PARTS:
-        spreads = [pstdev(g[False]) for name, g in groups.items() if name[-1] == part and len(g.get(False, ())) > 1]
+        spreads = [variance(g[False]) for name, g in groups.items() if name[-1] == part and len(g.get(False, ())) > 1]
         if spreads:
             found[f"{part}_repeats"] = {
                 "questions": len(spreads),
-                "mean_deviation": fmean(spreads),
+                "standard_deviation": fmean(spreads) ** 0.5,
                 "same": spreads.count(0) / len(spreads),
             }
     shifts = [fmean(g[True]) - fmean(g[False]) for g in groups.values() if g.get(True) and g.get(False)]
