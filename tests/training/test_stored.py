@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,19 @@ def test_an_epoch_leaves_nothing_out_and_mixes_no_shapes(sizes: list[tuple[int, 
     assert all(len(numbers) == batch for _, numbers in batches)
     forms = dict(enumerate(stored.forms(Stage(until=1, size=512, batch=batch, aspects=[1.0, 1.5, 0.5]), 16)))
     assert all(forms[number] == form for form, numbers in batches for number in numbers)
+
+
+def test_a_few_pictures_that_fill_whole_batches_are_told() -> None:
+    stored = object.__new__(Stored)
+    stored.items = [Item(str(i), (900, 900), {}) for i in range(100)] + [Item(f"tall {i}", (500, 1000), {}) for i in range(2)]
+    stored.seed, stored._squares = 0, False
+    used = Counter(number for _, numbers in stored._draw_epoch(0, 64, 16, (1.0, 0.5), 16) for number in numbers)
+    assert (used[100], used[101]) == (8, 8)
+    (said,) = stored.find_overused(stage(16), 16)
+    assert said.startswith("Only 2 of 102 triplets are of about 0.60 widths") and "each comes 8 times in an epoch" in said
+    assert stored.find_overused(stage(4), 16) == []
+    stored.items = stored.items[:3]
+    assert stored.find_overused(stage(16), 16) == []  # all of one form come equally often
 
 
 def test_the_published_fine_tuning_json(stored_set: Path, tmp_path: Path) -> None:

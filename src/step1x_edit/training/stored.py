@@ -10,6 +10,7 @@ import json
 import math
 import random
 import tarfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -88,6 +89,16 @@ class Stored:
         """The form that each item has in a stage."""
         buckets = [fit_form(round(1000 * aspect), 1000, stage.size, cell, self._squares) for aspect in stage.aspects or ASPECTS]
         return [min(buckets, key=lambda b: abs(math.log(b.aspect * i.size[1] / i.size[0]))) for i in items or self.items]
+
+    def find_overused(self, stage: Stage, cell: int) -> list[str]:
+        """A sentence on each bucket that fills less than half of a batch, so that its triplets come several times in an epoch."""
+        counts = Counter(self.forms(stage, cell))
+        return [
+            f"Only {count} of {len(self.items)} triplets are of about {form.aspect:.2f} widths to a height; to fill a batch of "
+            f"{stage.batch}, each comes {stage.batch / count:.0f} times in an epoch. Fewer aspects, or a smaller batch, even that out."
+            for form, count in sorted(counts.items())
+            if len(counts) > 1 and 2 * count < stage.batch
+        ]
 
     def _draw_epoch(self, epoch: int, size: int, batch: int, aspects: tuple[float, ...], cell: int) -> list[tuple[Form, list[int]]]:
         """Batches, each of one form. The last one of a bucket is filled up from its beginning, so that nothing is left out."""

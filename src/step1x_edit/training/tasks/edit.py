@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -76,7 +77,10 @@ class EditTask:
         self._examples: list[Example] | None = None
 
     def prepare(self, processes: Processes) -> None:
-        """Compute what is cached and let go of the MLLM and the autoencoder; or load them."""
+        """Compute what is cached and let go of the MLLM and the autoencoder; or load them. Says which triplets are used too often."""
+        if self.stored is not None and processes.first:
+            overused = [each for stage in self.recipe.stages for each in self.stored.find_overused(stage, self.preset.cell)]
+            print("".join(f"{each}\n" for each in dict.fromkeys(overused)), end="", file=sys.stderr, flush=True)
         if self.cache is None or self.stored is None:
             _ = self.encoders.mllm, self.encoders.autoencoder
             return
