@@ -152,6 +152,15 @@ def test_a_trained_adapter_says_in_the_editor_what_it_said_in_training(tmp_path:
     assert not torch.allclose(before, say(plain), atol=1e-4)
 
 
+def test_a_model_that_predicts_the_change_has_a_smallest_time_of_its_own(tmp_path: Path, edit_recipe: MakeRecipe) -> None:
+    stages = [{"until": 2, "size": 64, "batch": 16}]
+    free, bound = (edit_recipe(timesteps=times, stages=stages) for times in ({"low": 0.0, "shift": 0.01}, {"shift": 0.01}))
+    without, with_it = (max(losses(run(recipe, tmp_path / str(i)))) for i, recipe in enumerate((free, bound)))
+    assert with_it < without / 20  # a hundredth of the shift: nearly all times are small
+    assert bound.timesteps.suited_to("velocity").low == 0.0
+    assert free.timesteps.suited_to("reference_blend").low == 0.0
+
+
 def test_an_adapter_for_no_layer_is_said(tmp_path: Path, edit_recipe: MakeRecipe) -> None:
     with pytest.raises(UsageError, match=r"'attention\.q'"):
         build_task(edit_recipe(adapter={"layers": ["attention.q"]}), CPU, tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -99,6 +100,15 @@ def test_triplets_that_are_used_again_say_the_same_in_a_run_that_was_stopped(
         assert train(build_task(parts, CPU, tmp_path / "parts"), parts, tmp_path / "parts", CPU) == steps
     whole, parts = (read_tensors(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_triplets_that_come_again_are_asked_for_in_both_languages(tmp_path: Path, random_mini: Path, pictures: list[str]) -> None:
+    recipe = read("edit", pictures, *frozen(random_mini), "data.limit=2", "dropout=0")
+    task = build_task(recipe, CPU, tmp_path)
+    tokenizer = task.encoders.mllm.processor.tokenizer
+    asked = [tokenizer.batch_decode(task.batch(portions(recipe, step)[0]).content.message["input_ids"]) for step in (0, 1)]
+    chinese = [[re.search("[\u4e00-\u9fff]", text) is not None for text in texts] for texts in asked]
+    assert chinese == [[False, True], [True, False]]
 
 
 def test_instructions_are_dropped_for_guidance(tmp_path: Path, random_mini: Path, pictures: list[str]) -> None:

@@ -94,10 +94,14 @@ def to_range(pictures: Tensor) -> Tensor:
     return pictures.float() / 127.5 - 1.0
 
 
-def instruction_of(triplet: Triplet, number: int) -> str:
-    """English for even numbers, Chinese for odd ones; the one that there is, where there is only one."""
+def instruction_of(triplet: Triplet, number: int, limit: int | None = None) -> str:
+    """English for even numbers, Chinese for odd ones; the one that there is, where there is only one.
+
+    Where the same triplets come again after `limit` samples, each of them changes its language every time.
+    """
     first, second = triplet.instruction_en, triplet.instruction_zh
-    return (second or first) if number % 2 else (first or second)
+    turn = number if limit is None else sum(divmod(number, limit))
+    return (second or first) if turn % 2 else (first or second)
 
 
 def streams_of(recipe: Recipe) -> Streams:

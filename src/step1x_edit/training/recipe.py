@@ -169,14 +169,19 @@ class Timesteps(_Section):
     """How t is drawn: a share `high_share` uniformly from `high`..1, the rest from `low`..1 by `draw`, shifted towards noise by `shift`.
 
     Source: reference facts (published fine-tuning: logit-normal, shift 3.1582). Choice: the share near t = 1, where the whole edit has to
-    be decided, and the lower bound, below which a model that predicts the change to the reference has nothing left to learn.
+    be decided, and the lower bound, below which a model that predicts the change to the reference has nothing left to learn: its velocity
+    is that change divided by t, its loss without bounds. None is 0.2 for such models, and 0 for others.
     """
 
     draw: Literal["uniform", "logit-normal"] = "uniform"
-    low: float = Field(default=0.0, ge=0, lt=1)
+    low: float | None = Field(default=None, ge=0, lt=1)
     high: float = Field(default=1.0, ge=0, le=1)
     high_share: float = Field(default=0.0, ge=0, le=1)
     shift: float = Field(default=3.1582, gt=0)
+
+    def suited_to(self, prediction: str) -> Timesteps:
+        """The same, with the lower bound of a model with such a `Preset.prediction` where there is none."""
+        return self if self.low is not None else self.model_copy(update={"low": 0.0 if prediction == "velocity" else 0.2})
 
 
 class Recipe(_Section):

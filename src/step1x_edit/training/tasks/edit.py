@@ -62,6 +62,7 @@ class EditTask:
         start = recipe.model.start
         preset = load_preset(start, row) if recipe.adapter is not None and start is not None and start.is_dir() else row
         self.recipe, self.preset, self.device = recipe, preset, device
+        self.times = recipe.timesteps.suited_to(preset.prediction)
         evaluation = recipe.evaluation
         self.streams = Streams(recipe.data, recipe.stages) if recipe.data.photos else None
         kept_out = evaluation.count if evaluation.every and evaluation.heldout else 0
@@ -106,8 +107,9 @@ class EditTask:
     def _draw(self, portion: Portion) -> tuple[Pictures | Encoded, Tensor]:
         """A portion's triplets, and how much each is squeezed."""
         dropped = [random.Random(f"{self.recipe.seed}/drop/{n}").random() < self.recipe.dropout for n in portion.samples]
-        cell = self.preset.cell
+        cell, limit = self.preset.cell, None
         if self.streams is not None:
+            limit = self.recipe.data.limit
             forms = self._forms(portion)
             triplets = self.streams.triplets(portion.stage, portion.samples, forms)
         else:
@@ -120,7 +122,8 @@ class EditTask:
                 latents = torch.stack([source for source, _, _ in read] + [target for _, target, _ in read])
                 return Encoded(latents, collate([embedding for _, _, embedding in read])), _stretch(forms)
             triplets = [item.read().resized(form.size) for item in items]
-        instructions = ["" if drop else instruction_of(t, n) for t, n, drop in zip(triplets, portion.samples, dropped, strict=True)]
+        asked = zip(triplets, portion.samples, dropped, strict=True)
+        instructions = ["" if drop else instruction_of(triplet, number, limit) for triplet, number, drop in asked]
         message = self.encoders.mllm.prepare([Image.fromarray(t.source) for t in triplets], instructions)
         return Pictures(to_tensor([t.source for t in triplets]), to_tensor([t.target for t in triplets]), message), _stretch(forms)
 
@@ -133,8 +136,7 @@ class EditTask:
         encoded = self._encode(batch.content)
         tokens, grid = pack_latents(encoded.latents, self.preset, batch.stretch_B)
         reference, latent = tokens.chunk(2)
-        times = self.recipe.timesteps
-        draw = partial(draw_times, 1, **times.model_dump(), device=latent.device)
+        draw = partial(draw_times, 1, **self.times.model_dump(), device=latent.device)
         t = torch.cat([draw(generator=generator) for generator in draws])
         noise = torch.stack([torch.randn(latent.shape[1:], generator=generator, device=latent.device) for generator in draws])
         predicted = self.editor(interpolate(latent, noise, t), reference, encoded.embedding, t, grid)

@@ -111,7 +111,7 @@ class MLLMTask(Untold):
 
     def __init__(self, recipe: Recipe, out: Path) -> None:
         torch.manual_seed(recipe.seed)
-        self.streams = streams_of(recipe)
+        self.streams, self._limit = streams_of(recipe), recipe.data.limit
         saved = out / "mllm"  # a run that is gone on with keeps its tokens, whatever has become of the wordings
         tokenizer = PreTrainedTokenizerFast.from_pretrained(saved) if saved.exists() else build_tokenizer(self._corpus(recipe))
         self.mllm = build_mllm(tokenizer, recipe.model.preset)
@@ -129,7 +129,7 @@ class MLLMTask(Untold):
         """The processor's tensors, and labels [B, L] that are -100 up to the answer."""
         triplets = self.streams.triplets(portion.stage, portion.samples)
         images = [Image.fromarray(t.source) for t in triplets]
-        prompts = [self.mllm.message(instruction_of(t, number)) for number, t in zip(portion.samples, triplets, strict=True)]
+        prompts = [self.mllm.message(instruction_of(t, number, self._limit)) for number, t in zip(portion.samples, triplets, strict=True)]
         texts = [f"{prompt}{answer_of(t)}<|im_end|>" for prompt, t in zip(prompts, triplets, strict=True)]
         batch: dict[str, Any] = dict(
             self.mllm.processor(text=texts, images=images, padding=True, padding_side="right", return_tensors="pt")
