@@ -56,6 +56,19 @@ def test_the_command_prints_tables_with_the_papers_beside(
     assert "7.494" in text
 
 
+@pytest.mark.parametrize("verb", ["score", "compare"])
+def test_names_of_systems_are_whole_in_a_narrow_terminal(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("leave-as-is", "another-system-with-a-long-name"):
+        write_tables(tmp_path / name / "scores" / "judge", name, scores(2.0))
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["bench", verb, str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    rows = [[cell.strip() for cell in line.split("│")[1:3]] for line in text.splitlines() if line.startswith("│")]
+    assert any("another-system-with-a-long-name" in "".join(cells) for cells in zip(*rows, strict=True))
+
+
 def test_pairs_are_compared_on_what_both_have(tables: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["bench", "compare", str(tables), "--by", "judge-a", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)

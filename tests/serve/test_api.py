@@ -279,6 +279,13 @@ def test_hosts_that_would_never_be_found_are_refused(host: str) -> None:
             Settings(url_hosts=("*.photos.example", "2606:4700::1111", name))
 
 
+def test_probes_are_logged_only_where_something_is_wrong(server: Server, http: httpx.Client) -> None:
+    probes = [http.get(path) for path in ("/health", "/ready")]
+    other = http.get("/v1/models")
+    assert server.has_said(other.headers["x-request-id"])
+    assert [probe.headers["x-request-id"] in server.output for probe in probes] == [False, False]
+
+
 def test_nothing_of_a_request_is_logged(server: Server, http: httpx.Client) -> None:
     secret = "paint the zebra heliotrope"
     answer = http.post("/v1/images/edits?token=heliotrope", data={"prompt": secret}, files={"image": ("zebra.png", PICTURE)})

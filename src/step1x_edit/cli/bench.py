@@ -242,14 +242,16 @@ app.add_typer(bench_build.app, name="build")
 
 def _print_summary(summary: Mapping[str, Any]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from step1x_edit.bench.summary import beside
 
     console = Console(markup=False)  # names and reasons may hold brackets
     for view in sorted({name for system in summary["systems"].values() for name in system["views"]}):
         language, subset = view.split("/")
-        table = Table("system", "SC", "PQ", "O", "95 %", "cases", "missing", "tasks", title=f"language {language}, {subset}")
+        table = Table(
+            Column("system", overflow="fold"), "SC", "PQ", "O", "95 %", "cases", "missing", "tasks", title=f"language {language}, {subset}"
+        )
         for name, system in summary["systems"].items():
             if found := system["views"].get(view):
                 table.add_row(name, *(_figure(found[m]) for m in ("sc", "pq", "o")), _range(found["interval"]["o"]), *_counts(found))
@@ -266,10 +268,12 @@ def _print_summary(summary: Mapping[str, Any]) -> None:
 
 def _print_pairs(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     table = Table(
-        "first", "second", "difference", "95 %", "p", "wins", "ties", "losses", caption="p: sign flips by question, Holm-corrected"
+        *(Column(name, overflow="fold") for name in ("first", "second")),
+        *("difference", "95 %", "p", "wins", "ties", "losses"),
+        caption="p: sign flips by question, Holm-corrected",
     )
     for row in rows:
         counts = (str(row[key]) for key in ("wins", "ties", "losses"))

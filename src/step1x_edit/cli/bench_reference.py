@@ -62,11 +62,12 @@ def score_reference(cases: Sequence[BenchCase], systems: Mapping[str, Path], as_
 
 def _print(summary: Mapping[str, Any]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     console = Console(markup=False)  # names may hold brackets
     for language in ("en", "cn", "all"):
-        table = Table("system", "success", "95 %", "SSIM", "outside, dB", "text read", "cases", "missing", title=f"language {language}")
+        headings = ("success", "95 %", "SSIM", "outside, dB", "text read", "cases", "missing")
+        table = Table(Column("system", overflow="fold"), *headings, title=f"language {language}")
         for name, system in summary["systems"].items():
             view = system["views"].get(language, {})
             low, high = view["success"]["interval"] if "success" in view else (None, None)

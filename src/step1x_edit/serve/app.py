@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -29,6 +30,9 @@ from step1x_edit.web import ResponseHeaders
 log = logging.getLogger("step1x.serve")
 
 HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store", "content-security-policy": "default-src 'none'"}
+
+PROBES = frozenset({"/health", "/ready"})
+"""Routes that supervisors ask every few seconds: where all is well, the log does not say so each time."""
 
 
 def create_app(settings: Settings, gave_up: Callable[[str], None] = lambda sentence: None) -> FastAPI:
@@ -143,4 +147,5 @@ class Account:
             self._service.metrics.requests.labels(path, status).inc()
             self._service.metrics.seconds.labels(path).observe(seconds)
             owner = scope.get("step1x.owner", "-")
-            log.info("%s %s %s %.3f s key=%s request=%s", scope["method"], path, status, seconds, owner, name)
+            level = logging.DEBUG if path in PROBES and status < HTTPStatus.BAD_REQUEST else logging.INFO
+            log.log(level, "%s %s %s %.3f s key=%s request=%s", scope["method"], path, status, seconds, owner, name)
