@@ -28,6 +28,7 @@ from PIL import Image, UnidentifiedImageError, features
 from step1x_edit.errors import ImageError, Step1XError, UsageError
 from step1x_edit.image_kinds import open_header
 from step1x_edit.image_modes import Picture, flatten, to_standard
+from step1x_edit.image_origins import UNKNOWN, Origin
 from step1x_edit.image_records import read_record, save_options
 
 MAX_PIXELS = 120_000_000
@@ -241,6 +242,7 @@ def write_image(
     overwrite: bool = False,
     record: Mapping[str, str] | None = None,
     seal: Callable[[bytes, str], bytes] | None = None,
+    origin: Origin | None = None,
 ) -> tuple[str, ...]:
     """Write a picture, complete or not at all; returns notes on what the format could not hold.
 
@@ -250,6 +252,7 @@ def write_image(
         overwrite: replace a file of that name; otherwise one that appears even during the writing is kept.
         record: how the picture was made, kept in the file where the format has room; see `image_records`.
         seal: makes of the encoded file and its format the file that is written, as with content credentials; what it raises passes on.
+        origin: how the photograph was taken that it was made of, kept in the file where the format has room.
 
     Raises:
         UsageError: see `check_target`.
@@ -260,7 +263,7 @@ def write_image(
     name, notes = format_of(path), []
     if image.mode == "RGBA" and name in _WITHOUT_ALPHA:
         notes.append(f"{path.suffix.lower()} files hold no transparency: transparent parts were put on white.")
-    encoded = encode_image(image, name, record)
+    encoded = encode_image(image, name, record, origin)
     sealed = encoded if seal is None else seal(encoded, name)
     try:
         _publish(sealed, path, overwrite)
@@ -269,20 +272,22 @@ def write_image(
     return tuple(notes)
 
 
-def encode_image(image: Image.Image, name: str, record: Mapping[str, str] | None = None, **options: object) -> bytes:
+def encode_image(
+    image: Image.Image, name: str, record: Mapping[str, str] | None = None, origin: Origin | None = None, **options: object
+) -> bytes:
     """The file of a picture.
 
     Args:
         image: RGB or RGBA; transparent parts are put on white where the format holds no transparency.
         name: one of the formats of `WRITE_FORMATS`.
-        record: see `write_image`.
+        record, origin: see `write_image`.
         options: of Pillow, instead of our own.
 
     Raises:
         ImageError: the format cannot hold a picture of this size.
     """
     encoded = BytesIO()
-    kept = save_options(name, record) if record else {}
+    kept = save_options(name, record or {}, origin or UNKNOWN)
     try:
         opaque = flatten(image) if name in _WITHOUT_ALPHA else image
         opaque.save(encoded, name, **{**_SAVE_OPTIONS[name], **kept, **options})
@@ -313,11 +318,11 @@ def _decode(file: IO[bytes], name: str, size: int) -> Picture:
         image = _open(file, name)
         animated = image.format not in _MULTI_PAGE and getattr(image, "is_animated", False)
         image.load()
-        upright = _turn_upright(image)
+        origin, upright = Origin.of(image), _turn_upright(image)
         picture = to_standard(upright)
         picture.image.info.clear()  # the profile is applied; what else was there is the original's
     first = ("Only the first of its frames or pages is edited.",) if animated else ()
-    return Picture(picture.image, first + picture.notes)
+    return Picture(picture.image, first + picture.notes, origin)
 
 
 def _open(file: IO[bytes], name: str) -> Image.Image:

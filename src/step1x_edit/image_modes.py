@@ -8,6 +8,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageCms
 
+from step1x_edit.image_origins import UNKNOWN, Origin
+
 _UNMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
 _COLOURS_OF = {"1": "L", "P": "RGB", "PA": "RGB", "LA": "L", "RGBA": "RGB", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
 """Modes with transparency, a palette or a colour space of their own, and the mode that holds their colours alone."""
@@ -18,10 +20,11 @@ _UNNOTICED = 3
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that was read, RGB or RGBA, and what was done to it that its owner may want to know, a sentence each."""
+    """A picture that was read, RGB or RGBA; what was done to it that its owner may want to know, a sentence each; and how it was taken."""
 
     image: Image.Image
     notes: tuple[str, ...] = ()
+    origin: Origin = UNKNOWN
 
 
 def to_standard(image: Image.Image) -> Picture:

@@ -11,6 +11,8 @@ from typing import Any
 
 from PIL import ExifTags, Image, PngImagePlugin
 
+from step1x_edit.image_origins import Origin
+
 PREFIX = "step1x:"
 """Of the keys that are read back."""
 
@@ -21,22 +23,23 @@ _WITH_EXIF = ("JPEG", "WEBP", "AVIF", "TIFF")
 _ASCII = b"ASCII\0\0\0"
 
 
-def save_options(name: str, record: Mapping[str, str]) -> dict[str, Any]:
-    """What `Image.save` needs to keep a record in a file of format `name`; nothing where the format has no room."""
+def save_options(name: str, record: Mapping[str, str], origin: Origin) -> dict[str, Any]:
+    """What `Image.save` needs to keep a record, and how its photograph was taken, in a file of format `name`, as far as there is room."""
+    options = origin.save_options(name)
+    if not record:
+        return options
     if name == "PNG":
-        chunks = PngImagePlugin.PngInfo()
+        options["pnginfo"] = PngImagePlugin.PngInfo()
         for key, value in record.items():
-            chunks.add_itxt(key, value)
-        return {"pnginfo": chunks}
-    if name not in _WITH_EXIF:
-        return {}
-    exif, text = Image.Exif(), json.dumps(dict(record))
-    exif[ExifTags.Base.Software] = record.get("Software", "")
-    if name == "TIFF":  # Pillow writes no table of EXIF into it
-        exif[ExifTags.Base.ImageDescription] = text
-    else:
-        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = _ASCII + text.encode("ascii")
-    return {"exif": exif}
+            options["pnginfo"].add_itxt(key, value)
+    elif name in _WITH_EXIF:
+        exif, text = options.setdefault("exif", Image.Exif()), json.dumps(dict(record))
+        exif[ExifTags.Base.Software] = record.get("Software", "")
+        if name == "TIFF":  # Pillow writes no table of EXIF into it
+            exif[ExifTags.Base.ImageDescription] = text
+        else:
+            exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = _ASCII + text.encode("ascii")
+    return options
 
 
 def read_record(image: Image.Image) -> dict[str, str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from safetensors.torch import save_file
 
 from step1x_edit import __version__
@@ -31,6 +31,27 @@ def assert_refused(done: subprocess.CompletedProcess[str], code: int, sentence: 
     assert sentence in done.stderr
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.startswith("step1x: ") and done.stderr.endswith(".\n") and done.stderr.count("\n") == 1
+
+
+def test_how_a_photograph_was_taken_stays_with_its_edits(step1x: Run, tmp_path: Path, random_mini: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Copyright] = "CC0"
+    exif[ExifTags.Base.Orientation] = 6
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2024:05:01 10:20:30"
+    for name in ("a.jpg", "b.jpg"):
+        Image.new("RGB", (40, 30), "red").save(tmp_path / name, exif=exif)
+    words = ("make it night", "--weights", random_mini)
+    done = step1x("edit", tmp_path / "a.jpg", tmp_path / "b.jpg", *words, "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert step1x("edit", tmp_path / "a.jpg", *words, "--no-exif", "-o", tmp_path / "bare.jpg").returncode == 0
+    assert step1x("edit", tmp_path / "a.jpg", *words, "-o", tmp_path / "one.jpg").returncode == 0
+    for path in (tmp_path / "out" / "a.png", tmp_path / "out" / "b.png", tmp_path / "one.jpg", tmp_path / "bare.jpg"):
+        with Image.open(path) as image:
+            found = image.getexif()
+            taken = found.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal)
+            told = (image.size, found.get(ExifTags.Base.Orientation), found.get(ExifTags.Base.Copyright), taken)
+        kept = path.name != "bare.jpg"
+        assert told == ((30, 40), None, "CC0" if kept else None, "2024:05:01 10:20:30" if kept else None)
 
 
 def test_results_lie_beside_the_picture(step1x: Run, photo: Path, random_mini: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +22,7 @@ from step1x_edit.cli.folders import check_version, find_version, find_weights
 from step1x_edit.cli.libraries import prepare_libraries
 from step1x_edit.cli.likeness import read_likeness
 from step1x_edit.cli.progress import edits_line
+from step1x_edit.cli.reading import read
 from step1x_edit.cli.regions import read_region, read_shape
 from step1x_edit.cli.thought import Thought
 from step1x_edit.errors import Step1XError, UsageError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from step1x_edit.credentials import Credentials
     from step1x_edit.editor import Editor
     from step1x_edit.image_modes import Picture
+    from step1x_edit.image_origins import Origin
     from step1x_edit.types import EditRequest, EditResult
 
 
@@ -131,6 +133,9 @@ def edit(
     ] = "on",
     raw: Annotated[bool, typer.Option("--raw", help="The same as --strict-size off.")] = False,
     settings: Annotated[bool, typer.Option("--settings/--no-settings", help="Keep the settings of the edit in the file.")] = True,
+    exif: Annotated[
+        bool, typer.Option("--exif/--no-exif", help="Carry over when, where, by whom and with what a photograph was taken.")
+    ] = True,
     credentials: Annotated[
         Path | None,
         typer.Option(
@@ -188,6 +193,7 @@ def edit(
         lora_apart,
         Thought(thinker, thinker_model, tries, 512) if think or thinker else None,
         settings,
+        exif,
         economy.Economy(vram, weights_dtype, offload, strips, split, cache, guided),
         open_credentials(credentials, credentials_key),
         wanted,
@@ -211,11 +217,11 @@ def edit(
             raise UsageError("Several pictures take no mask, box, reference, thinking or comparison; edit those one by one.")
         task.many(list_jobs(named, (instruction, *task.then), out, count), options)
     else:
-        picture = _read(image)
-        references = tuple(_read(each).image for each in reference or ())
+        picture = read(image)
+        references = tuple(read(each).image for each in reference or ())
         region = read_region(mask, box, picture.image.size)
         request = EditRequest(picture.image, instruction, mask=region, references=references, **options)
-        task.one(request, image, out, compare, picture.notes)
+        task.one(request, image, out, compare, picture)
     print(f"Done in {time.perf_counter() - started:.1f} s.", file=sys.stderr)
 
 
@@ -235,6 +241,7 @@ class _Task:
     adapters_apart: bool
     thought: Thought | None
     settings: bool
+    exif: bool
     economy: economy.Economy
     credentials: Credentials | None
     wanted: str
@@ -252,7 +259,7 @@ class _Task:
             editor.use_adapters(self.adapters, merge=not self.adapters_apart)
         return editor
 
-    def one(self, request: EditRequest, image: Path, out: Path | None, compare: Path | None, notes: Iterable[str] = ()) -> None:
+    def one(self, request: EditRequest, image: Path, out: Path | None, compare: Path | None, picture: Picture | None = None) -> None:
         """One picture: as many results as are asked for, and of the last one the further turns."""
         from dataclasses import replace
 
@@ -274,7 +281,8 @@ class _Task:
         beside = [*([compare] if compare else []), *(self.thought.names(targets[0]) if self.thought else [])]
         for target in [*targets, *beside]:
             check_target(target, self.overwrite)
-        _say_notes(notes)
+        _say_notes(picture.notes if picture else ())
+        write = partial(self._write, origin=picture.origin if picture else None)
         written: list[EditResult] = []
         with edits_line(results * (1 + (request.refine is not None))) as (say, advance):
             say(f"Loading {self.model}")
@@ -282,16 +290,16 @@ class _Task:
             say("Editing")
             made: Iterable[EditResult]
             if self.thought is not None:
-                made = [self.thought.run(editor, request, targets[0], self._write, advance)]
+                made = [self.thought.run(editor, request, targets[0], write, advance)]
             elif turns:
                 made = editor.edit_turns(request, [request.instruction, *self.then], advance)
             else:
                 made = editor.edit_seeds(request, range(request.seed, request.seed + self.count), advance)
             for target, result in zip(targets, made, strict=True):
                 if out is None:
-                    self._write_beside(result, image)
+                    _write_beside(partial(write, result), image)
                 else:
-                    self._write(result, target)
+                    write(result, target)
                 written.append(result)
         if compare:
             from step1x_edit.comparison import side_by_side
@@ -319,7 +327,7 @@ class _Task:
         with edits_line(sum(max(len(job.instructions), len(job.targets)) for job in waiting)) as (say, advance):
             for job in waiting:
                 say(f"Checking {job.image.name}")
-                picture = _read(job.image).image
+                picture = read(job.image).image
                 for text in job.instructions:
                     request = EditRequest(picture, text, **options)  # whatever is wrong is said before any work is done
                 job.targets[0].parent.mkdir(parents=True, exist_ok=True)
@@ -327,60 +335,39 @@ class _Task:
             editor = self.open(request)
             for job in waiting:
                 say(job.image.name)
-                found = _read(job.image)
+                found = read(job.image)
                 _say_notes(f"{job.image}: {note}" for note in found.notes)
                 request = EditRequest(found.image, job.instructions[0], **options)
                 if len(job.instructions) > 1:
                     *_, last = editor.edit_turns(request, job.instructions, advance)
-                    self._write(last, job.targets[0])
+                    self._write(last, job.targets[0], found.origin)
                     continue
                 missing = {request.seed + i: target for i, target in enumerate(job.targets) if self.overwrite or not target.exists()}
                 for result in editor.edit_seeds(request, list(missing), advance):
-                    self._write(result, missing[result.request.seed])
+                    self._write(result, missing[result.request.seed], found.origin)
 
-    def _write_beside(self, result: EditResult, image: Path) -> None:
-        """Write under the next free name, even if another takes it meanwhile."""
-        from step1x_edit.image_io import free_names
-
-        while True:
-            (target,) = free_names(image)
-            try:
-                return self._write(result, target)
-            except Step1XError:
-                if not target.exists():
-                    raise
-
-    def _write(self, result: EditResult, target: Path) -> None:
-        from functools import partial
-
+    def _write(self, result: EditResult, target: Path, origin: Origin | None) -> None:
         from step1x_edit.image_io import write_image
         from step1x_edit.settings import describe_edit
 
         record = describe_edit(result) if self.settings else None
+        kept = origin if self.exif else None
         seal = None if self.credentials is None else partial(self.credentials.sign, request=result.request)
-        _say_notes([*result.notes, *write_image(result.raw if self.raw else result.image, target, self.overwrite, record, seal)])
+        _say_notes([*result.notes, *write_image(result.raw if self.raw else result.image, target, self.overwrite, record, seal, kept)])
         _say_path(target)
 
 
-def _read(path: Path) -> Picture:
-    from step1x_edit.image_io import read_image
+def _write_beside(write: Callable[[Path], None], image: Path) -> None:
+    """Write under the next free name, even if another takes it meanwhile."""
+    from step1x_edit.image_io import free_names
 
-    with _quiet_decoders():
-        return read_image(path)
-
-
-@contextmanager
-def _quiet_decoders() -> Iterator[None]:
-    """The TIFF library writes what it thinks of a damaged file straight to the error stream; we say it in one sentence of our own."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+    while True:
+        (target,) = free_names(image)
+        try:
+            return write(target)
+        except Step1XError:
+            if not target.exists():
+                raise
 
 
 def _say_notes(notes: Iterable[str]) -> None:
