@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from functools import partial
 from pathlib import Path
 
 from step1x_edit.model.presets import PRESETS
@@ -20,8 +21,12 @@ def main() -> None:
     first, second = (read_tensors(folder / MODEL_FILE) for folder in (arguments.first, arguments.second))
     if {name: each.shape for name, each in first.items()} != {name: each.shape for name, each in second.items()}:
         parser.error("The two models have not the same sizes.")
-    others = shutil.ignore_patterns(MODEL_FILE, "state", "metrics.jsonl", ".lock")
-    shutil.copytree(arguments.second, arguments.out, dirs_exist_ok=True, ignore=others)
+    own = {MODEL_FILE, "state", "samples", "metrics.jsonl", ".lock"}  # at the top; a folder of the MLLM keeps all
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for part in arguments.second.iterdir():
+        if part.name not in own:
+            copy = partial(shutil.copytree, dirs_exist_ok=True) if part.is_dir() else shutil.copy
+            copy(part, arguments.out / part.name)
     mean = {name: (first[name].float() + second[name].float()) / 2 for name in second}
     save_model(arguments.out, load_preset(arguments.second, PRESETS["mini"]), mean)
     print(arguments.out)

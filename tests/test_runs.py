@@ -1,0 +1,25 @@
+"""What the scripts in runs/ make."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from step1x_edit import Editor
+from step1x_edit.model.tensors import read_tensors
+from step1x_edit.model.weights import MODEL_FILE
+
+RUNS = Path(__file__).parents[1] / "runs"
+
+
+def test_the_mean_of_two_models_is_a_whole_model(tmp_path: Path, random_mini: Path, still_mini: Path) -> None:
+    out = tmp_path / "new" / "mean"
+    done = subprocess.run([sys.executable, RUNS / "mean.py", random_mini, still_mini, "--out", out], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"{out}\n"), done.stderr
+    first, second, mean = (read_tensors(folder / MODEL_FILE) for folder in (random_mini, still_mini, out))
+    for name, value in mean.items():
+        torch.testing.assert_close(value.float(), (first[name].float() + second[name].float()) / 2, rtol=1e-2, atol=1e-3)
+    assert Editor.open("mini", "cpu", folder=out).preset.squares
