@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The embedded model from nothing: autoencoder, small MLLM, editor, scores. A run that is there already is gone on with, so after a kill the
-# same command goes on. On two cores that compute with bfloat16 it took seventeen hours, most of them shared with other work.
+# same command goes on. On two cores that compute with bfloat16 it took eighteen hours, most of them shared with other work.
 #
 #   runs/mini.sh PHOTOS CUTOUTS [OUT]
 #
@@ -31,5 +31,7 @@ train harder "$out/mini_harder" --set "model.autoencoder=$out/mini" --set "model
 train square "$out/mini_square" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_harder"
 train natural "$out/mini_natural" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_square"
 [ -f "$out/mini_mean/model.safetensors" ] || .venv/bin/python runs/mean.py "$out/mini_square" "$out/mini_natural" --out "$out/mini_mean"
-.venv/bin/python benchmarks/heldout.py --weights "$out/mini_mean"
-echo "step1x edit PHOTO INSTRUCTION --weights $out/mini_mean   edits with it"
+train again "$out/mini_again" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_mean"
+[ -f "$out/mini_last/model.safetensors" ] || .venv/bin/python runs/mean.py "$out/mini_mean" "$out/mini_again" --out "$out/mini_last"
+.venv/bin/python benchmarks/heldout.py --weights "$out/mini_last"
+echo "step1x edit PHOTO INSTRUCTION --weights $out/mini_last   edits with it"
