@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from io import BytesIO
 from pathlib import Path
 
+import pillow_heif
 import pytest
-from PIL import Image, TiffImagePlugin
+from PIL import ExifTags, Image, TiffImagePlugin
 
 from step1x_edit.errors import ImageError
-from step1x_edit.image_io import read_image, read_size
+from step1x_edit.image_io import read_endings, read_image, read_size
 from step1x_edit.image_kinds import name_kind
 
 
@@ -20,6 +23,34 @@ def write_tiff(path: Path, tags: dict[int, int | bytes]) -> Path:
         directory[tag] = value
     Image.new("RGB", (160, 120), "teal").save(path, "TIFF", tiffinfo=directory)
     return path
+
+
+def photograph() -> bytes:
+    """A HEIC picture as a phone writes it: on its side, with a note that says so. Upright, it is red on the left and blue on the right."""
+    exif, picture, file = Image.Exif(), Image.new("RGB", (64, 40), "red"), BytesIO()
+    exif.update({ExifTags.Base.Orientation: 6, ExifTags.Base.Copyright: "CC0"})
+    picture.paste("blue", (0, 0, 64, 20))
+    pillow_heif.from_pillow(picture).save(file, quality=95, exif=exif.tobytes())
+    return file.getvalue()
+
+
+def test_heic_is_read_upright_from_a_file_of_ones_own_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "IMG_0001.HEIC"
+    path.write_bytes(photograph())
+    picture = read_image(path)
+    assert (picture.image.size, picture.notes) == ((40, 64), ())
+    for place, colour in (((5, 32), (255, 0, 0)), ((35, 32), (0, 0, 255))):
+        assert picture.image.getpixel(place) == pytest.approx(colour, abs=6)
+    assert b"CC0" in picture.origin.exif
+    assert ".heic" in read_endings()
+    with pytest.raises(ImageError, match="a HEIC picture, which is not read"):
+        read_image(path.read_bytes())  # whose it is nobody knows
+    path.write_bytes(photograph()[:400])
+    with pytest.raises(ImageError, match=r"not a whole picture|damaged or cut off"):
+        read_image(path)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(ImageError, match=r"is a HEIC picture; pip install 'step1x-edit\[heic\]' to have it read, or export it as JPEG"):
+        read_image(path)
 
 
 @pytest.mark.parametrize("tags", [{254: 1}, {50706: b"\x01\x04\0\0"}])

@@ -26,7 +26,7 @@ from typing import IO
 from PIL import Image, UnidentifiedImageError, features
 
 from step1x_edit.errors import ImageError, Step1XError, UsageError
-from step1x_edit.image_kinds import open_header
+from step1x_edit.image_kinds import HEIC_ENDINGS, open_header, reads_heic
 from step1x_edit.image_modes import Picture, flatten, to_standard
 from step1x_edit.image_origins import UNKNOWN, Origin
 from step1x_edit.image_records import read_record, save_options
@@ -59,7 +59,7 @@ _SAVE_OPTIONS: dict[str, dict[str, object]] = {
     "BMP": {},
 }
 _WITHOUT_ALPHA = ("JPEG", "BMP")
-_MULTI_PAGE = ("MPO", "ICO")  # more than one picture in the file, yet no animation
+_MULTI_PAGE = ("MPO", "ICO", "HEIF")  # more than one picture in the file, yet no animation
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -96,7 +96,8 @@ _warnings_lock = threading.Lock()
 
 def read_endings() -> frozenset[str]:
     """Endings of the names of files that `read_image` reads, in small letters, each with its dot."""
-    return frozenset(ending for ending, name in Image.registered_extensions().items() if name in READ_FORMATS)
+    found = frozenset(ending for ending, name in Image.registered_extensions().items() if name in READ_FORMATS)
+    return found | HEIC_ENDINGS if reads_heic() else found
 
 
 def read_image(source: Path | bytes) -> Picture:
@@ -108,7 +109,7 @@ def read_image(source: Path | bytes) -> Picture:
     if isinstance(source, bytes):
         return _decode(BytesIO(source), "The file", len(source))
     with _open_regular(source) as file:
-        return _decode(file, str(source), os.fstat(file.fileno()).st_size)
+        return _decode(file, str(source), os.fstat(file.fileno()).st_size, own=True)
 
 
 def open_record(path: Path) -> dict[str, str]:
@@ -311,11 +312,11 @@ def _open_regular(path: Path) -> IO[bytes]:
     raise ImageError(f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}; give the path of a picture.")
 
 
-def _decode(file: IO[bytes], name: str, size: int) -> Picture:
+def _decode(file: IO[bytes], name: str, size: int, own: bool = False) -> Picture:
     if size == 0:
         raise ImageError(f"{name} is empty.")
     with _explain_decoding(name), _quiet_warnings():
-        image = _open(file, name)
+        image = _open(file, name, own)
         animated = image.format not in _MULTI_PAGE and getattr(image, "is_animated", False)
         image.load()
         origin, upright = Origin.of(image), _turn_upright(image)
@@ -325,9 +326,9 @@ def _decode(file: IO[bytes], name: str, size: int) -> Picture:
     return Picture(picture.image, first + picture.notes, origin)
 
 
-def _open(file: IO[bytes], name: str) -> Image.Image:
+def _open(file: IO[bytes], name: str, own: bool = False) -> Image.Image:
     """Read the header alone."""
-    image = open_header(file, name, READ_FORMATS)
+    image = open_header(file, name, READ_FORMATS, own)
     if image.width * image.height > MAX_PIXELS:
         raise Image.DecompressionBombError
     return image

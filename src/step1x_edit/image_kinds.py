@@ -1,10 +1,12 @@
-"""Files that people take for pictures and that are not read here, told by their first bytes, so that their owners learn what to do.
+"""Files that Pillow alone does not read, told by their first bytes: HEIC pictures, which another library reads, and what is no picture that
+can be edited, so that its owner learns what to do.
 
 A camera's raw file is the treacherous one: many are TIFF files whose first page is a thumbnail, which would be edited in its place.
 """
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import IO
 
 from PIL import Image, UnidentifiedImageError
@@ -15,7 +17,8 @@ from step1x_edit.errors import ImageError
 LONGEST_HEAD = 512
 """Bytes from the beginning of a file that tell what it is."""
 
-RAW = "a camera's raw file"
+RAW, HEIC = "a camera's raw file", "a HEIC picture"
+HEIC_ENDINGS = frozenset({".heic", ".heif"})
 _BEGINNINGS = {
     b"FUJIFILMCCD-RAW": RAW,
     b"IIRO": RAW,
@@ -30,13 +33,19 @@ _SUBFILE, _DNG_VERSION = 254, 50706
 _REDUCED = 1
 
 
-def open_header(file: IO[bytes], name: str, formats: tuple[str, ...]) -> Image.Image:
+def reads_heic() -> bool:
+    """Whether the library that reads HEIC pictures is installed."""
+    return find_spec("pillow_heif") is not None
+
+
+def open_header(file: IO[bytes], name: str, formats: tuple[str, ...], own: bool = False) -> Image.Image:
     """Open a picture without decoding it.
 
     Args:
         file: at its beginning.
         name: what errors call it.
         formats: Pillow's names of those that are read.
+        own: whether it is the user's own file; of others, those that may be hostile, no HEIC picture is read.
 
     Raises:
         ImageError: it is another kind of picture.
@@ -49,11 +58,23 @@ def open_header(file: IO[bytes], name: str, formats: tuple[str, ...]) -> Image.I
         kind = RAW if _is_raw(image, head) else ""
     except UnidentifiedImageError:
         kind = name_kind(head)
+        if kind == HEIC and own:
+            return _open_heic(file, name)
         if not kind:
             raise
     if kind:
         raise ImageError(f"{name} is {kind}, which is not read; export it as JPEG, PNG or TIFF first.")
     return image
+
+
+def _open_heic(file: IO[bytes], name: str) -> Image.Image:
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise ImageError(f"{name} is {HEIC}; pip install 'step1x-edit[heic]' to have it read, or export it as JPEG.") from error
+    pillow_heif.register_heif_opener(thumbnails=False)
+    file.seek(0)
+    return Image.open(file, formats=("HEIF",))
 
 
 def name_kind(head: bytes) -> str:
@@ -65,7 +86,7 @@ def name_kind(head: bytes) -> str:
         brands = head[8 : max(12, int.from_bytes(head[:4], "big"))]
         if brands.startswith(b"crx "):
             return RAW
-        return "a HEIC picture" if any(brand in brands for brand in (b"hei", b"hev")) else "a video"
+        return HEIC if any(brand in brands for brand in (b"hei", b"hev")) else "a video"
     return "a drawing in SVG" if b"<svg" in head else ""
 
 
