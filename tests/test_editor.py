@@ -128,18 +128,18 @@ def test_the_instruction_counts_and_guidance_strengthens_it(editor: Editor, scen
 def test_guidance_is_against_the_empty_instruction(editor: Editor, scene: Image.Image) -> None:
     """Weight 0 is what the empty instruction alone gives, which the two in one batch must not disturb."""
     asked: list[list[str]] = []
-    encode = editor.mllm.encode
+    prepare = editor.mllm.prepare
 
     def listen(images: list[Image.Image], instructions: list[str]) -> object:
         asked.append(list(instructions))
-        return encode(images, instructions)
+        return prepare(images, instructions)
 
-    editor.mllm.encode = listen  # type: ignore[method-assign,assignment]
+    editor.mllm.prepare = listen  # type: ignore[method-assign,assignment]
     try:
         editor.edit(scene, "make it night", steps=1, guidance=2)
         editor.edit(scene, "make it night", steps=1, guidance=1)
     finally:
-        del editor.mllm.encode
+        del editor.mllm.prepare
     assert asked == [["make it night", ""], ["make it night"]]
 
 

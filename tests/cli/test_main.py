@@ -51,7 +51,8 @@ def test_help_takes_little_longer_than_starting_python(step1x: Run) -> None:
         (["edit", "a.png"], "The instruction is missing"),
         (["edit", "a.png", "make it night", "--steps", "many"], "Invalid value for '--steps'"),
         (["edit", "a.png", "make it night", "-n", "0"], "Invalid value for '--count'"),
-        (["edit", "a.png", "make", "it", "night"], "unexpected extra argument"),
+        (["edit", "a.png", "make", "it", "night"], "There is no file a.png; if it belongs to the instruction, put quotes around that"),
+        (["edit", "/", "make", "it", "night"], "There is no file make; if it belongs to the instruction, put quotes around that"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(step1x: Run, arguments: list[str], sentence: str) -> None:

@@ -39,10 +39,12 @@ def list_jobs(pictures: Sequence[Path], instructions: tuple[str, ...], out: Path
         count: how many results each picture has.
 
     Raises:
-        UsageError: a folder holds no pictures, `out` is missing or a file, or both turns and a count are asked for.
+        UsageError: a picture is missing, a folder holds none, `out` is missing or a file, or both turns and a count are asked for.
     """
     if len(instructions) > 1 and count > 1:
         raise UsageError("Several turns are made of one result; leave out either --then or --count.")
+    if missing := [path for path in pictures if not path.exists()]:
+        raise UsageError(f"There is no file {missing[0]}; if it belongs to the instruction, put quotes around that.")
     if out is None:
         if len(pictures) > 1:
             raise UsageError("Several pictures need a folder for their results; give one with --out.")
