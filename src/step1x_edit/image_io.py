@@ -28,7 +28,7 @@ from PIL import Image, UnidentifiedImageError, features
 from step1x_edit.errors import ImageError, Step1XError, UsageError
 from step1x_edit.image_kinds import HEIC_ENDINGS, open_header, reads_heic
 from step1x_edit.image_modes import Picture, flatten, to_standard
-from step1x_edit.image_origins import UNKNOWN, Origin
+from step1x_edit.image_origins import EXIF_ERRORS, UNKNOWN, Origin
 from step1x_edit.image_records import read_record, save_options
 
 MAX_PIXELS = 120_000_000
@@ -72,32 +72,16 @@ _UPRIGHT = {
 }
 _ORIENTATION_TAG = 0x0112
 
-DECODE_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    TypeError,
-    AttributeError,
-    IndexError,
-    KeyError,
-    OverflowError,
-    ZeroDivisionError,
-    MemoryError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
+DECODE_ERRORS = (*EXIF_ERRORS, EOFError, MemoryError, RuntimeError, zlib.error, Image.DecompressionBombError)
 """What Pillow's decoders raise on damaged files; it documents OSError alone, but the others are reached by changing single bytes."""
 
 _warnings_lock = threading.Lock()
 
 
-def read_endings() -> frozenset[str]:
-    """Endings of the names of files that `read_image` reads, in small letters, each with its dot."""
+def read_endings(own: bool = True) -> frozenset[str]:
+    """Endings of files that `read_image` reads, in small letters, each with its dot; without `own`, of those it reads from bytes too."""
     found = frozenset(ending for ending, name in Image.registered_extensions().items() if name in READ_FORMATS)
-    return found | HEIC_ENDINGS if reads_heic() else found
+    return found | HEIC_ENDINGS if own and reads_heic() else found
 
 
 def read_image(source: Path | bytes) -> Picture:

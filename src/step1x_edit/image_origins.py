@@ -31,7 +31,7 @@ LONGEST = 1000
 
 _WITH_EXIF = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF")
 _WITH_RESOLUTION = ("PNG", "JPEG", "TIFF", "BMP")
-_DAMAGE = (
+EXIF_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -90,7 +90,7 @@ def _read_exif(image: Image.Image) -> bytes:
             values = {tag: value for tag, value in found.get_ifd(table).items() if tag in KEPT[table] and _is_short(value)}
             kept.get_ifd(table).update(values)
         return kept.tobytes() if kept or any(kept.get_ifd(table) for table in tables) else b""
-    except _DAMAGE:
+    except EXIF_ERRORS:
         return b""
 
 
@@ -101,6 +101,6 @@ def _is_short(value: Any) -> bool:
 def _read_dpi(value: Any) -> tuple[float, float] | None:
     try:
         across, down = (float(each) for each in value)
-    except _DAMAGE:
+    except EXIF_ERRORS:
         return None
     return (across, down) if all(math.isfinite(each) and 1 <= each <= 10_000 for each in (across, down)) else None

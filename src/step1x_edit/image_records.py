@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import ExifTags, Image, PngImagePlugin
 
-from step1x_edit.image_origins import Origin
+from step1x_edit.image_origins import EXIF_ERRORS, Origin
 
 PREFIX = "step1x:"
 """Of the keys that are read back."""
@@ -61,5 +61,5 @@ def _read_comment(image: Image.Image) -> Any:
         else:
             text = exif.get(ExifTags.Base.ImageDescription)
         return json.loads(text) if isinstance(text, str) and len(text) <= LONGEST else None
-    except (OSError, SyntaxError, ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError):
-        return None  # Pillow's readers raise any of these on damaged EXIF data, whose pixels may be sound
+    except (*EXIF_ERRORS, RecursionError):
+        return None

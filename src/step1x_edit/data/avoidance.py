@@ -9,18 +9,16 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from step1x_edit.data.duplicates import hash_picture
 from step1x_edit.data.photographs import decode
-from step1x_edit.data.storage import write_json
+from step1x_edit.data.storage import read_rows, write_json
 from step1x_edit.data.triplet import Pixels
 from step1x_edit.errors import ImageError, UsageError
-from step1x_edit.image_io import READ_FORMATS
+from step1x_edit.image_io import read_endings
 
 DISTANCE = 6
 """Choice: two pictures are the same where at most so many of the 64 bits of their hashes differ; of other ones, about half do."""
@@ -75,7 +73,7 @@ class Avoided:
 def list_avoided(places: Sequence[Path]) -> list[Path]:
     """The files of some places that pictures are looked for in: raises UsageError where a place is missing."""
     found = []
-    endings = {".parquet", *(ending for ending, name in Image.registered_extensions().items() if name in READ_FORMATS)}
+    endings = {".parquet"} | read_endings(own=False)
     for place in places:
         if not place.exists():
             raise UsageError(f"{place}, whose pictures are to be avoided, does not exist; give a folder or a Parquet file.")
@@ -95,15 +93,6 @@ def _read_pictures(place: Path) -> Iterator[tuple[str, bytes]]:
 
 def _read_parquet(path: Path) -> Iterator[tuple[str, bytes]]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    try:
-        file = pq.ParquetFile(path)
-        kinds = {field.name: field.type for field in file.schema_arrow}
-        columns = [name for name, kind in kinds.items() if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0]
-        for batch in file.iter_batches(batch_size=32, columns=columns):
-            for row in batch.to_pylist():
-                cells: list[Any] = [row[name] for name in columns]
-                yield from ((f"in {path}", cell["bytes"]) for cell in cells if cell and cell["bytes"])
-    except (pa.ArrowException, OSError) as error:
-        raise UsageError(f"{path} is damaged, or no Parquet file; get a whole copy of it.") from error
+    for row in read_rows(path, lambda kind: pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0):
+        yield from ((f"in {path}", cell["bytes"]) for cell in row.values() if cell and cell["bytes"])

@@ -26,7 +26,7 @@ from typing import Any
 
 from step1x_edit.data.shards import SET, SHARDS, Record, decode_picture, find_picture, read_records, split_caption, to_tar, write_tar
 from step1x_edit.data.slots import COMPOSED, Slot, name_candidate, parse_id
-from step1x_edit.data.storage import check_new, make_folder, replace_file, write_bytes, write_json, write_lines
+from step1x_edit.data.storage import check_new, make_folder, read_rows, replace_file, write_bytes, write_json, write_lines
 from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.image_io import read_image
 from step1x_edit.tables import read_json_lines
@@ -229,15 +229,8 @@ def _read_captions(path: Path) -> dict[str, dict[str, str]]:
 
 def read_parquet(folder: Path) -> Iterator[Sample]:
     """Parquet files as `export_parquet` writes them."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     for path in _list_parquet(folder):
-        try:
-            for batch in pq.ParquetFile(path).iter_batches(batch_size=32):
-                yield from (_read_row(path, row) for row in batch.to_pylist())
-        except (pa.ArrowException, OSError) as error:
-            raise UsageError(f"{path} is damaged, or no Parquet file; get a whole copy of it.") from error
+        yield from (_read_row(path, row) for row in read_rows(path))
 
 
 def _list_parquet(source: Path) -> list[Path]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from step1x_edit.errors import Step1XError, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PARTIAL = ".partial"
 
@@ -78,6 +81,24 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     """Read JSON Lines that this package has written."""
     with path.open("rb") as lines:
         return [json.loads(line) for line in lines]
+
+
+def read_rows(path: Path, wanted: Callable[[pa.DataType], bool] = lambda kind: True) -> Iterator[dict[str, Any]]:
+    """The rows of a Parquet file, of which a few are in memory at once, with the columns of wanted types.
+
+    Raises:
+        UsageError: the file is damaged, or another kind of file.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+        columns = [field.name for field in file.schema_arrow if wanted(field.type)]
+        for batch in file.iter_batches(batch_size=32, columns=columns):
+            yield from batch.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise UsageError(f"{path} is damaged, or no Parquet file; get a whole copy of it.") from error
 
 
 def sweep(folder: Path) -> None:

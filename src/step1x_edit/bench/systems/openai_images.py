@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from step1x_edit.bench.calls import Passing, Refused, Usage, dig, hide_login, read_count, read_retry_after
+from step1x_edit.bench.calls import Passing, Refused, Usage, dig, hide_login, leave_out, read_count, read_retry_after
 from step1x_edit.bench.gedit import BenchCase
 from step1x_edit.bench.systems.system import Edited, Settings, decode, encode_png, name_folder
 from step1x_edit.errors import Step1XError, UsageError
@@ -35,7 +35,7 @@ class OpenAIImages:
         self.client = open_client(url, key, timeout)
         self.place = hide_login(str(self.client.base_url))
         self.model = model
-        self.options = {name: value for name, value in options.items() if value is not None}
+        self.options = leave_out(options)
         self.name = name_folder(model)
         self.facts: Mapping[str, Any] = {"model": model, "url": self.place, "options": self.options}
 
