@@ -68,7 +68,7 @@ def test_provenance_is_exact(built: Path) -> None:
 
 def test_every_candidate_is_accounted_for(built: Path) -> None:
     facts = read_set(built)
-    rejected = read_lines(built / "rejected.jsonl")
+    rejected = [*read_lines(built / "rejected.jsonl")]
     counted = Counter((parse_id(row["id"])[0].name, row["stage"], row["reason"]) for row in rejected)
     said = {
         (slot, stage, reason): count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def test_kept_triplets_are_the_same_again(built: Path, tmp_path: Path) -> None:
 
 
 def test_rejected_ones_come_with_their_reason(built: Path) -> None:
-    for row in read_lines(built / "rejected.jsonl")[:6]:
+    for row in islice(read_lines(built / "rejected.jsonl"), 6):
         made = remake(built, row["id"])
         assert not made.known
         assert made.rejection == f"{row['stage']}: {row['reason']}"

@@ -6,11 +6,12 @@ ones that pass every filter and are near no earlier one fill the category. Nothi
 
 from __future__ import annotations
 
+import heapq
 import json
 import math
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,26 +20,26 @@ from datatrove.pipeline.base import PipelineStep
 
 from step1x_edit.data.asking import ReadKey, no_key
 from step1x_edit.data.avoidance import Avoided
+from step1x_edit.data.books import Books
 from step1x_edit.data.candidates import list_versions
 from step1x_edit.data.clips import list_clips
 from step1x_edit.data.executors import Workers, open_workers, run_tasks
 from step1x_edit.data.inventory import Inventory
-from step1x_edit.data.jobs import INPUTS, Job
+from step1x_edit.data.jobs import INPUTS, Block, Job
 from step1x_edit.data.licences import Credits
 from step1x_edit.data.materials import list_cutouts
 from step1x_edit.data.photographs import Input
-from step1x_edit.data.pipeline import assemble, make, order_key, pack_small, read_stretch, survey
+from step1x_edit.data.pipeline import assemble, make, order_key, survey
 from step1x_edit.data.recipe import DataRecipe, check_recipe
-from step1x_edit.data.selection import Row, Selection
-from step1x_edit.data.shards import RECIPE, SET, SHARDS, decode_picture, find_picture, read_sample, to_tar, write_tar
-from step1x_edit.data.slots import parse_id
+from step1x_edit.data.selection import KEPT, SPARE, Fate, Row, Selection
+from step1x_edit.data.shards import RECIPE, SET, SHARDS
+from step1x_edit.data.slots import Slot, parse_id
 from step1x_edit.data.storage import make_folder, read_lines, sweep, write_json, write_lines
 from step1x_edit.data.suitability import find_need, suits
 from step1x_edit.errors import Step1XError, UsageError
 from step1x_edit.locking import hold
 
-PHOTOGRAPHS, REJECTED = "photographs.jsonl", "rejected.jsonl"
-REJECTED_PICTURES = "rejected.tar"
+PHOTOGRAPHS = "photographs.jsonl"
 
 Progress = Callable[[str, int, int], None]
 """What is done, how far it is, and how far it will go."""
@@ -74,14 +75,13 @@ def build(recipe: DataRecipe, out: Path, progress: Progress = lambda what, done,
 
 
 def _make(job: Job, run: Run) -> tuple[Selection, int]:
-    """All the work of a build but its books: every candidate, and how many shards the kept ones fill."""
+    """All the work of a build but `set.json`: every candidate, the books of the rejected ones, and shards, of which it says how many."""
     if not job.avoided.exists():
         Avoided.take(job.recipe.avoid).write(job.avoided)
     run("looking at photographs", survey(job), math.ceil(len(Inventory.read(job.inventory).photographs) / INPUTS), "survey")
-    selection = _draw(job, run)
-    kept = [row for row in selection.rows if not row.values["stage"]]
-    picks = sorted(kept, key=lambda row: order_key(job.recipe.seed, row.values["id"]))
-    shards = job.write_picks([(row.values["id"], row.file, *row.values["at"]) for row in picks])
+    selection, books = _draw(job, run)
+    books.close()
+    shards = job.write_picks(sorted(books.picks, key=lambda pick: order_key(job.recipe.seed, pick[0])))
     run("writing shards", assemble(job), shards, "shards")
     return selection, shards
 
@@ -159,7 +159,7 @@ def _run(job: Job, workers: Workers, progress: Progress, what: str, steps: list[
     run_tasks(steps, tasks, job.work / "logs" / name, where, lambda done, total: progress(what, done, total), workers)
 
 
-def _draw(job: Job, run: Run) -> Selection:
+def _draw(job: Job, run: Run) -> tuple[Selection, Books]:
     """Rounds of candidates until the wanted numbers are kept."""
     limits = job.recipe.limits
     selection = Selection(job.recipe.slots(), None if "duplicates" in limits.off else limits.distance)
@@ -174,42 +174,46 @@ def _draw(job: Job, run: Run) -> Selection:
                     f"add some, or set the share of {slot.category} to 0{blurred}."
                 )
             selection.hand_over(slot)
-    number = 0
+    books, number = Books(job), 0
     while blocks := selection.plan(job.recipe.executor.block):
         job.write_plan(number, blocks)
         run(f"making candidates, round {number + 1}", make(job, number), len(blocks), f"round-{number}")
-        selection.take(_read_round(job, number, len(blocks)))
+        books.enter(map(selection.settle, _read_round(job, number, blocks)))
         number += 1
-    return selection
+    return selection, books
 
 
-def _read_round(job: Job, number: int, tasks: int) -> list[Row]:
-    rows = []
-    for rank in range(tasks):
-        for values in read_lines(job.round(number) / f"{rank:05d}.jsonl"):
-            slot, index = parse_id(values["id"])
-            rows.append(Row((number, index, slot.order), slot, values, f"round-{number}/{rank:05d}.tar"))
-    return rows
+def _read_round(job: Job, number: int, blocks: Sequence[Block]) -> Iterator[Row]:
+    """A round's candidates in their order: what each slot has made, side by side."""
+    ranks: dict[Slot, list[int]] = {}
+    for rank in sorted(range(len(blocks)), key=lambda rank: blocks[rank].first):
+        ranks.setdefault(blocks[rank].slot, []).append(rank)
+    return heapq.merge(*(_read_slot(job, number, slot, found) for slot, found in ranks.items()), key=lambda row: row.order)
+
+
+def _read_slot(job: Job, number: int, slot: Slot, ranks: Iterable[int]) -> Iterator[Row]:
+    for rank in ranks:
+        place = job.round(number) / f"{rank:05d}.jsonl"
+        file = place.with_suffix(".tar").relative_to(job.work).as_posix()
+        for values in read_lines(place):
+            yield Row((number, parse_id(values["id"])[1], slot.order), slot, values, file)
 
 
 def _finish(job: Job, selection: Selection, shards: int) -> dict[str, Any]:
-    """Write the books of a set: inputs, what was rejected and why, and `set.json`, last of all."""
-    inputs, rows = job.read_inputs(), selection.rows
-    write_lines(job.out / PHOTOGRAPHS, [entry.to_row() for entry in inputs])
-    rejected = [row for row in rows if row.values["stage"] not in ("", "spare")]
-    hidden = ("hash", "at", "small")
-    write_lines(job.out / REJECTED, [{k: v for k, v in row.values.items() if k not in hidden} for row in rejected])
-    write_tar(job.out / REJECTED_PICTURES, _small_pictures(job, rejected))
-    kept = [row for row in rows if not row.values["stage"]]
-    spare = [row for row in rows if row.values["stage"] == "spare"]
+    """Write the inputs, and `set.json`, last of all."""
+    inputs, fates = job.read_inputs(), selection.fates
+    write_lines(job.out / PHOTOGRAPHS, (entry.to_row() for entry in inputs))
+    kept = {fate: count for fate, count in fates.items() if fate.stage == KEPT}
+    spare = {fate: count for fate, count in fates.items() if fate.stage == SPARE}
+    rejected = {fate: count for fate, count in fates.items() if fate.stage not in (KEPT, SPARE)}
     facts = {
-        "count": len(kept),
-        "categories": _count(row.slot.category.value for row in kept),
-        "routes": _count(row.values["route"] for row in kept),
+        "count": sum(kept.values()),
+        "categories": _add(kept, lambda fate: fate.slot.category.value),
+        "routes": _add(kept, lambda fate: fate.route),
         "composed_instead": dict(sorted(selection.composed_instead.items())),
-        "drawn": _count(row.slot.name for row in rows),
-        "rejected": _count_stages(rejected),
-        "spare": _count(row.slot.name for row in spare),
+        "drawn": _add(fates, lambda fate: fate.slot.name),
+        "rejected": _add_stages(rejected),
+        "spare": _add(spare, lambda fate: fate.slot.name),
         "photographs": {"taken": sum(not entry.skipped for entry in inputs), "skipped": _count(filter(None, (e.skipped for e in inputs)))},
         "licences": _count(licence or "unknown" for licence in _list_licences(job.recipe, inputs)),
         "shards": [json.loads((job.work / "shards" / f"{i:05d}.json").read_text(encoding="utf-8")) for i in range(shards)],
@@ -231,39 +235,24 @@ def _list_licences(recipe: DataRecipe, inputs: Iterable[Input]) -> Iterator[str]
         yield from (clip.credit.licence for clip in list_clips(recipe.videos))
 
 
-def _small_pictures(job: Job, rejected: list[Row]) -> Iterator[bytes]:
-    """Pictures of the first rejected candidates of each category and reason."""
-    shown: Counter[tuple[str, str]] = Counter()
-    for row in rejected:
-        values = row.values
-        key = row.slot.name, values["reason"]
-        if shown[key] >= job.recipe.rejected_pictures:
-            continue
-        if "small" in values:
-            yield read_stretch((job.work / row.file).with_suffix(".small"), *values["small"])
-        elif "at" in values:
-            yield _reduce(read_stretch(job.work / row.file, *values["at"]), values["id"])
-        else:
-            continue
-        shown[key] += 1
-
-
-def _reduce(stretch: bytes, name: str) -> bytes:
-    """A whole triplet's stretch of tar as that of a rejected one."""
-    files = read_sample(stretch)
-    return to_tar(name, pack_small(*(decode_picture(find_picture(files, which)) for which in ("source", "target"))))
-
-
 def _count(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(names).items()))
 
 
-def _count_stages(rejected: list[Row]) -> dict[str, dict[str, dict[str, int]]]:
-    """Slot -> stage -> reason -> how many."""
+def _add(fates: Mapping[Fate, int], key: Callable[[Fate], str]) -> dict[str, int]:
+    """How many candidates there are of each key."""
+    found: Counter[str] = Counter()
+    for fate, count in fates.items():
+        found[key(fate)] += count
+    return dict(sorted(found.items()))
+
+
+def _add_stages(rejected: Mapping[Fate, int]) -> dict[str, dict[str, dict[str, int]]]:
+    """Slot -> stage -> reason -> how many candidates."""
     found: dict[str, dict[str, Counter[str]]] = {}
-    for row in rejected:
-        stages = found.setdefault(row.slot.name, {})
-        stages.setdefault(row.values["stage"], Counter())[row.values["reason"]] += 1
+    for fate, count in rejected.items():
+        stages = found.setdefault(fate.slot.name, {})
+        stages.setdefault(fate.stage, Counter())[fate.reason] += count
     return {
         name: {stage: dict(sorted(reasons.items())) for stage, reasons in sorted(stages.items())} for name, stages in sorted(found.items())
     }

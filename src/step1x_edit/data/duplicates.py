@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from array import array
 from itertools import pairwise
 
 import cv2
@@ -11,6 +11,7 @@ import numpy as np
 from step1x_edit.data.triplet import Pixels
 
 BITS = 128
+_NONE = -1
 
 
 def hash_picture(picture: Pixels) -> int:
@@ -30,24 +31,34 @@ class Neighbours:
     """Hashes that have been taken, and whether a further one lies within `distance` bits of one of them.
 
     The bits are divided into `distance` + 1 bands: two hashes that differ in at most `distance` bits agree in at least one whole band.
+    Those that agree in a band are a chain, from the last one that was taken to the first; a link of it takes 8 bytes.
     """
 
     def __init__(self, distance: int) -> None:
         self.distance = distance
         edges = np.linspace(0, BITS, distance + 2).round().astype(int)
         self._bands = [(int(low), (1 << int(high - low)) - 1) for low, high in pairwise(edges)]
-        self._tables: list[defaultdict[int, list[tuple[int, str]]]] = [defaultdict(list) for _ in self._bands]
+        self._taken: list[tuple[int, str]] = []
+        self._last: list[dict[int, int]] = [{} for _ in self._bands]  # a band's bits -> which hash was the last to have them
+        self._before = [array("q") for _ in self._bands]  # and for each hash, which one had them before it
 
     def find(self, value: int) -> tuple[str, int] | None:
         """Name and distance of a hash that was taken and is near enough, or None."""
-        for (low, mask), table in zip(self._bands, self._tables, strict=True):
-            for other, name in table.get(value >> low & mask, ()):
+        for (low, mask), last, before in zip(self._bands, self._last, self._before, strict=True):
+            place = last.get(value >> low & mask, _NONE)
+            while place != _NONE:
+                other, name = self._taken[place]
                 apart = (value ^ other).bit_count()
                 if apart <= self.distance:
                     return name, apart
+                place = before[place]
         return None
 
     def take(self, value: int, name: str) -> None:
         """Remember a hash."""
-        for (low, mask), table in zip(self._bands, self._tables, strict=True):
-            table[value >> low & mask].append((value, name))
+        place = len(self._taken)
+        self._taken.append((value, name))
+        for (low, mask), last, before in zip(self._bands, self._last, self._before, strict=True):
+            bits = value >> low & mask
+            before.append(last.get(bits, _NONE))
+            last[bits] = place

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from step1x_edit.data.building import PHOTOGRAPHS, REJECTED, read_recipe_of
+from step1x_edit.data.books import REJECTED
+from step1x_edit.data.building import PHOTOGRAPHS, read_recipe_of
 from step1x_edit.data.candidates import Candidate, Workshop, list_versions
 from step1x_edit.data.filters import FILTERS
 from step1x_edit.data.photographs import Input

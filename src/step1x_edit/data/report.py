@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from step1x_edit.data.building import REJECTED, REJECTED_PICTURES, read_set
+from step1x_edit.data.books import REJECTED, REJECTED_PICTURES
+from step1x_edit.data.building import read_set
 from step1x_edit.data.filters import FILTERS
 from step1x_edit.data.page import Card, write_page
 from step1x_edit.data.shards import decode_mask, decode_picture, find_picture, list_shards, read_records, read_tar
@@ -142,11 +143,10 @@ def _kept_cards(folder: Path, each: int, counts: Mapping[str, int]) -> Iterable[
 def _rejected_cards(folder: Path, categories: Sequence[str]) -> Iterable[Card]:
     if not (folder / REJECTED_PICTURES).exists():
         return
-    rows = {row["id"]: row for row in read_lines(folder / REJECTED)}
-    for key, files in read_tar(folder / REJECTED_PICTURES):
-        row = rows[key]
-        if categories and row["category"] not in categories:
+    pictures = dict(read_tar(folder / REJECTED_PICTURES))
+    for row in read_lines(folder / REJECTED):
+        if row["id"] not in pictures or (categories and row["category"] not in categories):
             continue
-        source, target = (decode_picture(find_picture(files, name)) for name in ("source", "target"))
+        source, target = (decode_picture(find_picture(pictures[row["id"]], name)) for name in ("source", "target"))
         words, reason = (row["instruction_en"], row["instruction_zh"]), f"{row['stage']}: {row['reason']}"
-        yield Card(key, row["category"], reason, words, source, target, None, row["numbers"], {})
+        yield Card(row["id"], row["category"], reason, words, source, target, None, row["numbers"], {})

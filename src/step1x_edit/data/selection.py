@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from step1x_edit.data.duplicates import Neighbours
 from step1x_edit.data.jobs import Block, cut_blocks, interleave
@@ -24,10 +24,13 @@ _MOST = {COMPOSED: 40, PHOTOGRAPH: 20}
 _PIECES = 8
 """Blocks that a slot's candidates of a round are cut into at least, so that no worker waits long for the last one."""
 
+KEPT, SPARE = "", "spare"
+"""Stages of candidates that no stage has rejected: they are in the set, or were not needed."""
+
 
 @dataclass(frozen=True)
 class Row:
-    """A candidate as the selection sees it, and where its bytes lie; `order` is its place among all of them."""
+    """A candidate as its block has it, and where its bytes lie; `order` is its place among all of them."""
 
     order: tuple[int, int, int]
     slot: Slot
@@ -35,19 +38,28 @@ class Row:
     file: str
 
 
+class Fate(NamedTuple):
+    """What became of candidates: the stage and the reason of those that are not kept, `KEPT` and nothing of the others."""
+
+    slot: Slot
+    route: str
+    stage: str
+    reason: str
+
+
 class Selection:
-    """How a set fills.
+    """How a set fills. Of what is kept it remembers the hashes, of everything else only how many there were.
 
     What photographs do not allow is composed instead: a slot of edits from photographs hands what it lacks to its category's other slot.
 
     Attributes:
-        rows: every candidate so far, with stage and reason of those that are not kept.
+        fates: how many candidates so far had which.
         composed_instead: category -> how many were to come from photographs, but had to be composed.
     """
 
     def __init__(self, wanted: Mapping[Slot, int], distance: int | None) -> None:
         """Begin with nothing; `distance` is that of near-duplicates, in bits, or None where these are kept."""
-        self.rows: list[Row] = []
+        self.fates: Counter[Fate] = Counter()
         self.composed_instead: Counter[str] = Counter()
         self._wanted = dict(wanted)
         self._drawn: Counter[Slot] = Counter()
@@ -86,23 +98,22 @@ class Selection:
         """How many candidates may be drawn before the slot is given up."""
         return _MOST[slot.route] * self._wanted[slot] + 100 - self._drawn[slot]
 
-    def take(self, rows: list[Row]) -> None:
-        """Take a round's candidates in: mark near-duplicates, and what is not needed, with stage and reason; the others are kept."""
-        rows = sorted(rows, key=lambda row: row.order)
-        self.rows += rows
-        for row in rows:
-            values = row.values
-            if values["stage"]:
-                continue
+    def settle(self, row: Row) -> Row:
+        """Say what becomes of the next candidate: near-duplicates and what is not needed get a stage and a reason."""
+        values = row.values
+        if values["stage"] == KEPT:
             if not self._lacks(row.slot):
-                values |= {"stage": "spare", "reason": "the category was full already"}
-                continue
-            if self._neighbours is not None and not _pass_neighbours(values, self._neighbours):
-                continue
-            self._kept[row.slot] += 1
+                values |= {"stage": SPARE, "reason": "the category was full already"}
+            elif self._neighbours is None or _pass_neighbours(values, self._neighbours):
+                self._kept[row.slot] += 1
+        self.fates[Fate(row.slot, values["route"], values["stage"], values["reason"])] += 1
+        return row
 
     def _give_up(self, slot: Slot) -> str:
-        reasons = Counter(row.values["reason"] for row in self.rows if row.slot == slot and row.values["stage"])
+        reasons: Counter[str] = Counter()
+        for fate, count in self.fates.items():
+            if fate.slot == slot and fate.stage != KEPT:
+                reasons[fate.reason] += count
         worst = ", ".join(f"{count} because {reason}" for reason, count in reasons.most_common(3))
         return (
             f"Only {self._kept[slot]} of {self._wanted[slot]} triplets of the category {slot.category} passed ({worst}); "

@@ -74,13 +74,15 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write JSON Lines, as `write_json` writes JSON."""
-    write_bytes(path, b"".join(json.dumps(row, ensure_ascii=False).encode(errors="backslashreplace") + b"\n" for row in rows))
+    with replace_file(path) as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False).encode(errors="backslashreplace") + b"\n")
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Read JSON Lines that this package has written."""
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Read JSON Lines that this package has written, one after the other."""
     with path.open("rb") as lines:
-        return [json.loads(line) for line in lines]
+        yield from map(json.loads, lines)
 
 
 def read_rows(path: Path, wanted: Callable[[pa.DataType], bool] = lambda kind: True) -> Iterator[dict[str, Any]]:
