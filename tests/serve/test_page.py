@@ -83,13 +83,17 @@ def ask(driver: webdriver.Chrome, words: str) -> None:
     says(driver, f"“{words}”, ")
 
 
+def choose(driver: webdriver.Chrome, name: str, value: int) -> None:
+    box = wait_for(driver, lambda d: d.find_element(By.CSS_SELECTOR, f"#{name} input[type=number]"))
+    box.clear()
+    box.send_keys(f"{value}\t")
+
+
 def begin_a_long_edit(driver: webdriver.Chrome) -> None:
     """Of a quarter of a minute, so that there is time to stop it."""
     driver.find_element(By.CSS_SELECTOR, "#advanced button").click()
-    for name, value in (("steps", "60"), ("size", "256")):
-        box = wait_for(driver, lambda d, name=name: d.find_element(By.CSS_SELECTOR, f"#{name} input[type=number]"))
-        box.clear()
-        box.send_keys(f"{value}\t")
+    choose(driver, "steps", 60)
+    choose(driver, "size", 256)
     driver.find_element(By.CSS_SELECTOR, "#instruction textarea").send_keys("make it night")
     driver.find_element(By.ID, "go").click()
     says(driver, " of 60, ")
@@ -208,6 +212,7 @@ def test_another_picture_takes_the_place_of_the_edit_in_progress(driver: webdriv
     says(driver, "Now say what to change.")
     wait_for(driver, lambda d: d.find_element(By.ID, "go").is_enabled())
     says(driver, "Now say what to change.")
+    choose(driver, "steps", 1)
     ask(driver, "make it black and white")
     wait_for(driver, lambda d: turns(d) == 2)
 
@@ -220,6 +225,32 @@ def test_what_is_wrong_is_one_sentence(driver: webdriver.Chrome, said: Path, tmp
     driver.find_element(By.CSS_SELECTOR, "#upload input[type=file]").send_keys(str(broken))
     wait_for(driver, lambda d: any("It is not a whole picture" in each.text for each in d.find_elements(By.CSS_SELECTOR, ".toast-body")))
     assert "Traceback" not in said.read_text()
+
+
+DROP_OVER = """
+const [path, done] = arguments, box = document.querySelector("#upload img");
+fetch(path).then((answer) => answer.blob()).then((blob) => {
+  const carried = new DataTransfer();
+  carried.items.add(new File([blob], "notes.png", { type: "image/png" }));
+  for (const kind of ["dragenter", "dragover", "drop"]) {
+    box.dispatchEvent(new DragEvent(kind, { dataTransfer: carried, bubbles: true, cancelable: true }));
+  }
+  done();
+});
+"""
+
+
+def test_a_file_that_is_no_picture_leaves_the_picture_and_its_turns(driver: webdriver.Chrome) -> None:
+    drop(driver, PHOTOS / "coffee.jpg")
+    ask(driver, "make it night")
+    before = driver.find_element(By.CSS_SELECTOR, "#upload img").get_attribute("src")
+    driver.execute_async_script(DROP_OVER, "data:text/plain,no%20picture")
+    wait_for(driver, lambda d: any("It is not a whole picture" in each.text for each in d.find_elements(By.CSS_SELECTOR, ".toast-body")))
+    wait_for(driver, lambda d: d.find_element(By.CSS_SELECTOR, "#upload img").get_property("naturalWidth") == 600)
+    assert driver.find_element(By.CSS_SELECTOR, "#upload img").get_attribute("src") == before
+    assert turns(driver) == 2
+    ask(driver, "make it black and white")
+    wait_for(driver, lambda d: turns(d) == 3)
 
 
 def test_on_a_phone_nothing_is_cut_off(url: str, tmp_path: Path) -> None:

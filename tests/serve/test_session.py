@@ -28,20 +28,21 @@ def desk() -> Iterator[Desk]:
 
 
 def test_turns_are_added_undone_and_gone_back_to(scene: Image.Image) -> None:
-    session = Session.begin(scene, "start")
+    session = Session.begin(scene, Path("start.png"))
     for number in range(3):
         session = session.add(Turn(scene, f"turn {number}"))
     assert session.present.words == "turn 2" and session.before.words == "turn 1"
     assert session.undo().present.words == "turn 1"
-    assert session.back_to(0).undo() == session.back_to(0) == Session.begin(scene, "start")
+    assert session.back_to(0).undo() == session.back_to(0) == Session.begin(scene, Path("start.png"))
 
 
 def test_of_very_many_turns_the_start_and_the_last_are_kept(scene: Image.Image) -> None:
-    session = Session.begin(scene, "start")
+    session = Session.begin(scene, Path("start.png"))
     for number in range(2 * MOST_TURNS):
         session = session.add(Turn(scene, f"turn {number}"))
     assert len(session.turns) == MOST_TURNS
-    assert session.turns[0].words == "start" and session.present.words == f"turn {2 * MOST_TURNS - 1}"
+    assert session.turns[0].words == "The picture" and session.present.words == f"turn {2 * MOST_TURNS - 1}"
+    assert session.source == session.undo().source == Path("start.png")
 
 
 def test_without_a_picture_nothing_is_asked() -> None:

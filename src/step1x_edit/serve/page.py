@@ -114,8 +114,6 @@ class Page:
                     self.upload = gr.Image(
                         label="Picture", type="filepath", sources=["upload", "clipboard"], height=260, elem_id="upload", buttons=[]
                     )
-                    # gradio would open the file itself, and fail without a sentence
-                    self.upload.preprocess = _path_of  # type: ignore[method-assign, assignment]
                     self.instruction = gr.Textbox(
                         label="What to change", placeholder="make it night", lines=1, max_lines=4, elem_id="instruction"
                     )
@@ -207,9 +205,16 @@ class Page:
 
     def _connect(self) -> None:
         shown = [self.session, self.compare, self.turns, self.status, self.undo, self.over, self.download, self.canvas]
-        self.upload.input(self._begin, [self.upload, self.first], shown, show_progress="hidden")
+        # not `input` nor `upload`: these are told of a file that is dropped over a picture before its path is there
+        self.upload.change(
+            self._begin,
+            [self.upload, self.session, self.first],
+            [self.upload, *shown],
+            preprocess=False,  # gradio would open the file itself, and fail without a sentence
+            show_progress="hidden",
+        )
         if self.photos is not None:
-            self.photos.click(self._take, [self.photos, self.first], [self.upload, *shown], show_progress="hidden")
+            self.photos.click(lambda row: row[0], [self.photos], [self.upload], show_progress="hidden")
         self.ideas.click(lambda row: row[0], [self.ideas], [self.instruction], show_progress="hidden")
         settings = [self.seed, self.steps, self.guidance, self.strength, self.size, self.negative]
         gr.on(
@@ -228,18 +233,21 @@ class Page:
         self.turns.select(self._choose, [self.session, self.first], shown, show_progress="hidden")
         self.first.input(self._show, [self.session, self.first], shown, show_progress="hidden")
 
-    def _begin(self, person: gr.Request, path: str | None, first: bool) -> list[Any]:
+    def _begin(self, person: gr.Request, upload: dict[str, Any] | None, session: Session, first: bool) -> list[Any]:
+        """Work on another picture; where it cannot be read, go on with the one before. What is dropped over a picture comes after none."""
+        path = None if upload is None else Path(upload["path"])
+        if path is not None and path == session.source:  # as it was put back
+            return [gr.skip(), *self._keep(gr.skip())]
         self._leave(person)
         if path is None:
-            return self._show(Session(), first)
+            return [gr.skip(), *self._show(session.set_aside(), first)]
         try:
-            picture = read_image(Path(path))
+            picture = read_image(path)
         except Step1XError as error:
-            raise gr.Error(_say(error, path), title="This picture cannot be used", print_exception=False) from error
-        return self._show(Session.begin(picture.image), first, " ".join(picture.notes))
-
-    def _take(self, person: gr.Request, row: list[Any], first: bool) -> list[Any]:
-        return [row[0], *self._begin(person, row[0], first)]
+            gr.Warning(str(error).replace(str(path), "It"), title="This picture cannot be used")
+            session = session.take_up()
+            return [None if session.source is None else str(session.source), *self._show(session, first)]
+        return [gr.skip(), *self._show(Session.begin(picture.image, path), first, " ".join(picture.notes))]
 
     def _choose(self, person: gr.Request, event: gr.SelectData, session: Session, first: bool) -> list[Any]:
         self._leave(person)
@@ -353,12 +361,3 @@ def _describe(session: Session) -> str:
 def _plain(words: str) -> str:
     """Text as Markdown that shows it as it is. A picture's profile may be named like a link, which the browser would follow."""
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(words.split()))
-
-
-def _path_of(upload: Any) -> str | None:
-    return None if upload is None else str(upload.path)
-
-
-def _say(error: Step1XError, path: str) -> str:
-    """The sentence without the name that the file has on this machine."""
-    return str(error).replace(path, "It")

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,14 +48,30 @@ class Turn:
 
 @dataclass(frozen=True)
 class Session:
-    """The turns of a picture; immutable, so that a page whose answer was lost still holds a whole one."""
+    """The turns of a picture; immutable, so that a page whose answer was lost still holds a whole one.
+
+    Attributes:
+        turns: from the picture at the start to the present one.
+        source: file of the picture at the start, where it came from one.
+        aside: what there was before the picture was taken away.
+    """
 
     turns: tuple[Turn, ...] = ()
+    source: Path | None = None
+    aside: Session | None = None
 
     @classmethod
-    def begin(cls, image: Image.Image, name: str = "") -> Session:
+    def begin(cls, image: Image.Image, source: Path | None = None) -> Session:
         """Start with a picture."""
-        return cls((Turn(image, name or "The picture"),))
+        return cls((Turn(image, "The picture"),), source)
+
+    def set_aside(self) -> Session:
+        """Without a picture, but with this one at hand."""
+        return Session(aside=self) if self.turns else self
+
+    def take_up(self) -> Session:
+        """This one, or where it has no picture, what was set aside."""
+        return self if self.turns or self.aside is None else self.aside
 
     @property
     def present(self) -> Turn:
@@ -72,15 +88,15 @@ class Session:
     def add(self, turn: Turn) -> Session:
         """One turn more; the first of very many is kept, the second goes."""
         turns = (*self.turns, turn)
-        return Session(turns if len(turns) <= MOST_TURNS else (turns[0], *turns[2:]))
+        return replace(self, turns=turns if len(turns) <= MOST_TURNS else (turns[0], *turns[2:]))
 
     def undo(self) -> Session:
         """Without the last turn; the picture at the start stays."""
-        return Session(self.turns[:-1] or self.turns) if len(self.turns) > 1 else self
+        return replace(self, turns=self.turns[:-1]) if len(self.turns) > 1 else self
 
     def back_to(self, number: int) -> Session:
         """As it was at turn `number`, from 0."""
-        return Session(self.turns[: number + 1])
+        return replace(self, turns=self.turns[: number + 1])
 
 
 @dataclass(frozen=True)
