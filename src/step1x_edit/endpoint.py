@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from step1x_edit.errors import Step1XError, UsageError
+from step1x_edit.patience import read_retry_after
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -83,7 +84,7 @@ class EndpointThinker:
                 return self._send(opener, _fit(body, self._refused))
             except urllib.error.HTTPError as error:
                 said = self._read_error(error)
-                wait = error.headers.get("Retry-After", "")
+                wait = read_retry_after(error.headers.get("Retry-After"))
                 error.close()
                 if error.code == 400 and (field := said.get("param")) in _OTHERWISE and field not in self._refused:
                     self._refused.add(field)
@@ -95,9 +96,8 @@ class EndpointThinker:
                 if attempt >= self.attempts:
                     why = getattr(error, "reason", None) or error
                     raise Step1XError(f"The server at {self.url} does not answer ({why}); is it running?") from error
-                wait = ""
-            asked = float(wait) if wait.isascii() and wait.isdigit() else 0.0
-            time.sleep(max(self.pause * 2 ** (attempt - 1), min(asked, LONGEST_PAUSE)))
+                wait = None
+            time.sleep(max(self.pause * 2 ** (attempt - 1), min(wait or 0.0, LONGEST_PAUSE)))
             attempt += 1
 
     def _send(self, opener: urllib.request.OpenerDirector, body: Mapping[str, Any]) -> bytes:

@@ -13,7 +13,7 @@ import pytest
 from bench_services import Service
 from PIL import Image
 
-from step1x_edit.bench.calls import Limits, Pace, Passing, Refused, Usage, call, read_retry_after
+from step1x_edit.bench.calls import Limits, Pace, Passing, Refused, Usage, call
 from step1x_edit.bench.gedit import BenchCase
 from step1x_edit.bench.judges.judge import Question
 from step1x_edit.bench.judges.openai_chat import ChatJudge
@@ -191,16 +191,6 @@ def test_a_service_that_names_no_time_worth_the_word_is_given_time_all_the_same(
     with pytest.raises(Passing):
         call(busy, Limits(attempts=2, first_wait=0.2), Pace())
     assert time.monotonic() - began >= 0.1
-
-
-def test_retry_after_is_a_number_or_a_date() -> None:
-    from datetime import UTC, datetime, timedelta
-    from email.utils import format_datetime
-
-    assert read_retry_after("7") == 7
-    assert read_retry_after(format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)) == pytest.approx(29.5, abs=1.5)
-    assert read_retry_after("soon") is None
-    assert read_retry_after(None) is None
 
 
 def test_leaving_it_and_a_folder(case: BenchCase, tmp_path: Path) -> None:

@@ -12,8 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from step1x_edit.errors import Step1XError, UsageError
@@ -241,17 +239,3 @@ def read_count(value: Any) -> int:
 def leave_out(values: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of a request without those that are None, which is how an option takes away what is sent otherwise."""
     return {name: value for name, value in values.items() if value is not None}
-
-
-def read_retry_after(value: str | None) -> float | None:
-    """Seconds that a Retry-After header asks for: a number, or a date."""
-    if not value:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from step1x_edit.bench.calls import Passing, Refused, Usage, dig, hide_login, leave_out, read_count, read_retry_after
+from step1x_edit.bench.calls import Passing, Refused, Usage, dig, hide_login, leave_out, read_count
 from step1x_edit.bench.gedit import BenchCase
 from step1x_edit.bench.systems.system import Edited, Settings, decode, encode_png, name_folder
 from step1x_edit.errors import Step1XError, UsageError
+from step1x_edit.patience import read_retry_after
 
 if TYPE_CHECKING:
     import openai
