@@ -27,6 +27,7 @@ def test_every_address_is_found(first: str, last: str, host: str, ending: str, b
 
 
 @given(st.integers(1, 99), st.lists(st.integers(100, 9999), min_size=2, max_size=3), st.sampled_from([" ", "-", "."]))
+@example(1, [111, 111], " ")
 def test_every_international_number_is_found(country: int, groups: list[int], separator: str) -> None:
     assert "telephone number" in kinds(f"+{country}{separator}{separator.join(str(g) for g in groups)}")
 

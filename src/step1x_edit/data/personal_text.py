@@ -59,13 +59,14 @@ def passes_chinese_identity(text: str) -> bool:
 
 
 def _is_telephone(text: str) -> bool:
-    """Seven to fifteen digits that are not a date, a time, a price or a span of years."""
-    digits = _digits(text)
-    if not 7 <= len(digits) <= 15 or len(set(digits)) == 1:
+    """Seven to fifteen digits: with a country's before them, or not one digit alone, a date, a time, a price or a span of years."""
+    digits, squeezed = _digits(text), text.strip()
+    if not 7 <= len(digits) <= 15:
         return False
-    if text.strip().startswith("+"):
+    if squeezed.startswith(("+", "＋")):
         return True
-    squeezed = text.strip()
+    if len(set(digits)) == 1:
+        return False
     dates = r"(\d{1,4}[./\- ]\d{1,2}[./\- ]\d{1,4}|(19|20)\d\d\s?[-–/]\s?(19|20)\d\d|(19|20)\d\d(0\d|1[0-2])([0-2]\d|3[01]))"
     if re.fullmatch(dates, squeezed):
         return False
