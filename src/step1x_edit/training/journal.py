@@ -9,6 +9,7 @@ events.*       the same for TensorBoard, and the evaluation's pictures, where it
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 import sys
 import time
@@ -24,7 +25,7 @@ from step1x_edit.errors import Step1XError, UsageError
 from step1x_edit.model.tensors import write_json, write_whole
 from step1x_edit.training.recipe import Recipe
 
-METRICS, RECIPE = "metrics.jsonl", "recipe.json"
+METRICS, RECIPE, WANDB_RUN = "metrics.jsonl", "recipe.json", "wandb-run.txt"
 SAID = 6
 """At most so many changed values of a recipe are named."""
 
@@ -204,4 +205,14 @@ def _open_wandb(out: Path, recipe: Recipe) -> Any:
         import wandb
     except ImportError as error:
         raise UsageError("Weights & Biases is not installed; pip install wandb, or leave logging.wandb out.") from error
-    return wandb.init(project=recipe.logging.wandb, dir=str(out), config=recipe.model_dump(mode="json"), resume="allow", id=out.name)
+    kept = out / WANDB_RUN  # folders of one name are different runs
+    if not kept.exists():
+        write_whole(kept, lambda partial: partial.write_text(secrets.token_hex(4), encoding="utf-8"))
+    return wandb.init(
+        project=recipe.logging.wandb,
+        name=out.name,
+        id=kept.read_text(encoding="utf-8"),
+        resume="allow",
+        dir=str(out),
+        config=recipe.model_dump(mode="json"),
+    )
