@@ -200,6 +200,14 @@ def test_masks_are_judged_by_size_and_sharpness() -> None:
         ("IMG_2041", ""),
         ("our Teddy Bear at home", "teddy bear"),
         ("catalogue", ""),
+        ("roses-102501987", "rose"),
+        ("two buses", "bus"),
+        ("leaves", "leaf"),
+        ("knives", "knife"),
+        ("three women", "woman"),
+        ("children", "child"),
+        ("my glasses", "glasses"),
+        ("grass", "grass"),
         ("dog and cat", ""),
         ("cat on a sofa", ""),
         ("Übus", ""),
@@ -208,6 +216,27 @@ def test_masks_are_judged_by_size_and_sharpness() -> None:
 )
 def test_a_files_name_says_what_it_shows(stem: str, name: str) -> None:
     assert name_by_file(stem) == name
+
+
+def test_two_markings_of_a_folder_do_not_lose_names(tmp_path: Path) -> None:
+    for number in range(2):
+        save_ball(tmp_path / f"ball-{number}.jpg")
+
+    def come_second(what: str, done: int, total: int) -> None:
+        with pytest.raises(UsageError, match="Another marking is at work"):
+            mark_photographs(tmp_path, Toolbox.offline())
+
+    assert len(mark_photographs(tmp_path, Toolbox.offline(), come_second)) == 2
+    assert len(read_names(tmp_path)) == 2
+
+
+def test_hidden_files_are_not_looked_at(tmp_path: Path) -> None:
+    (tmp_path / ".thumbnails").mkdir()
+    for name in ("ball.jpg", "._ball.jpg", ".thumbnails/ball.jpg"):
+        save_ball(tmp_path / name)
+    (tmp_path / ".DS_Store").write_bytes(b"Bud1")
+    assert [marking.photograph.name for marking in mark_photographs(tmp_path, Toolbox.offline())] == ["ball.jpg"]
+    assert [path for _, path in list_inputs([tmp_path])] == [tmp_path / "ball.jpg"]
 
 
 @given(st.text(max_size=40))

@@ -15,7 +15,7 @@ import numpy as np
 
 from step1x_edit.data.duplicates import hash_picture
 from step1x_edit.data.photographs import decode
-from step1x_edit.data.storage import read_rows, write_json
+from step1x_edit.data.storage import read_rows, walk, write_json
 from step1x_edit.data.triplet import Pixels
 from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.image_io import read_endings
@@ -77,8 +77,8 @@ def list_avoided(places: Sequence[Path]) -> list[Path]:
     for place in places:
         if not place.exists():
             raise UsageError(f"{place}, whose pictures are to be avoided, does not exist; give a folder or a Parquet file.")
-        paths = sorted(place.rglob("*")) if place.is_dir() else [place]
-        found += [path for path in paths if path.is_file() and path.suffix.lower() in endings]
+        paths = sorted(walk(place)) if place.is_dir() else [place]
+        found += [path for path in paths if path.suffix.lower() in endings]
     return found
 
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from step1x_edit.data.licences import Credit, Credits
+from step1x_edit.data.storage import walk
 from step1x_edit.data.tools.filtering import shrink
 from step1x_edit.data.tools.weights import digest_file
 from step1x_edit.data.triplet import Pixels
@@ -61,7 +62,7 @@ def list_clips(folders: Sequence[Path]) -> list[Clip]:
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"The folder {folder} does not exist; give an existing folder of clips.")
-        for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file()):
+        for path in sorted(path for path in walk(folder) if path.suffix.lower() in ENDINGS):
             found.append(Clip(path.relative_to(folder).as_posix(), path, credits.find(path)))
     if not found:
         raise UsageError(f"There is no clip in {', '.join(map(str, folders))}; clips end in {', '.join(ENDINGS)}.")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -30,6 +30,7 @@ from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Floats, Pixels
 from step1x_edit.data.vocabulary import Entry
 from step1x_edit.errors import ImageError, UsageError
+from step1x_edit.locking import hold
 
 RECORD = "marks.jsonl"
 
@@ -46,6 +47,9 @@ _EACH = 60
 """Photographs on a contact sheet."""
 
 _BEHIND = (255, 0, 255)
+
+_PLURALS = (("s", ""), ("es", ""), ("ies", "y"), ("ves", "f"), ("ves", "fe"), ("men", "man"), ("children", "child"))
+"""Endings of plurals, and what the singular has instead."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +84,17 @@ def mark_photographs(
         What became of each that was looked at, by name.
 
     Raises:
-        UsageError: the folder is missing, or a `names.json` or the record is not as it should be.
+        UsageError: the folder is missing, another process is at work in it, or a `names.json` or the record is not as it should be.
     """
-    photographs = {Marking(path).mask: path for path in list_photographs([folder])}  # where files differ in their ending alone, one
+    found = list_photographs([folder])
+    with hold(folder / ".marks.lock", f"Another marking is at work in {folder}; wait for its end, or choose another folder."):
+        return _mark_all(folder, found, tools, tell, again)
+
+
+def _mark_all(
+    folder: Path, found: Sequence[Path], tools: Toolbox, tell: Callable[[str, int, int], None] | None, again: bool
+) -> list[Marking]:
+    photographs = {Marking(path).mask: path for path in found}  # where files differ in their ending alone, one
     _drop_half_a_line(folder / RECORD)
     known = set() if again else {marking.photograph for marking in read_record(folder)}
     waiting = [path for mask, path in photographs.items() if not mask.exists() and path not in known]
@@ -119,14 +131,21 @@ def judge_mask(matte: Floats) -> str:
 
 
 def name_by_file(stem: str) -> str:
-    """The name of `labels.LABELS` that a file's name has: nothing where it has none, or several of which none holds the others."""
+    """The name of `labels.LABELS` that a file's name has, or has in the plural: nothing where it has none, or several of which none holds
+    the others."""
     words = re.findall(r"[^\W\d_]+", stem.lower())
     runs = ((first, last) for first in range(len(words)) for last in range(first + 1, len(words) + 1))
-    found = [(first, last) for first, last in runs if " ".join(words[first:last]) in LABELS]
-    for first, last in found:
+    found = {(first, last): label for first, last in runs if (label := _find_label(" ".join(words[first:last])))}
+    for (first, last), label in found.items():
         if all(first <= other_first and other_last <= last for other_first, other_last in found):
-            return " ".join(words[first:last])
+            return label
     return ""
+
+
+def _find_label(words: str) -> str:
+    """The label that some words are, or of which they are the plural; empty where they are none."""
+    singular = (words.removesuffix(ending) + instead for ending, instead in _PLURALS if words.endswith(ending))
+    return next((label for label in (words, *singular) if label in LABELS), "")
 
 
 def check_sheets(folder: Path, out: Path) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from step1x_edit.data.colours import name_colour
 from step1x_edit.data.compositing import grow
 from step1x_edit.data.split import Part, Split
+from step1x_edit.data.storage import walk
 from step1x_edit.data.tools.filtering import bound
 from step1x_edit.data.tools.patch_fill import PatchFill
 from step1x_edit.data.tools.protocols import Box
@@ -258,7 +259,7 @@ def _list_files(folders: Iterable[str | Path], endings: set[str]) -> list[Path]:
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise UsageError(f"The folder {folder} does not exist; give an existing folder of pictures.")
-        found |= {path for path in folder.rglob("*") if path.suffix.lower() in endings and not is_mask(path) and path.is_file()}
+        found |= {path for path in walk(folder) if path.suffix.lower() in endings and not is_mask(path)}
     return sorted(found, key=lambda path: (path.stem, path))
 
 

@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from step1x_edit.data.deidentification import Finding, Switches, blur_findings, deidentify
 from step1x_edit.data.licences import Credit
 from step1x_edit.data.materials import Content, Photograph, is_mask, mask_of, name_topic, read_content, shrink
+from step1x_edit.data.storage import walk
 from step1x_edit.data.tools.protocols import Box
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.tools.weights import digest_file
@@ -100,7 +101,7 @@ class Input:
 
 
 def list_inputs(folders: Sequence[Path]) -> list[tuple[Path, Path]]:
-    """Folder and path of every file in the folders, in an order that does not depend on the file system.
+    """Folder and path of every file in the folders that is not hidden, in an order that does not depend on the file system.
 
     No two files have the same path below their folder: where they would, a folder further up stands for theirs.
 
@@ -111,7 +112,7 @@ def list_inputs(folders: Sequence[Path]) -> list[tuple[Path, Path]]:
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"The folder {folder} does not exist; give an existing folder of photographs.")
-        paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() not in TABLES and not is_mask(path))
+        paths = sorted(path for path in walk(folder) if path.suffix.lower() not in TABLES and not is_mask(path))
         found += [(folder, path) for path in paths]
     return _tell_apart(found)
 

@@ -53,6 +53,13 @@ def make_folder(folder: Path) -> None:
         raise UsageError(f"The folder {folder} cannot be made ({error.strerror or error}); choose another one.") from error
 
 
+def walk(folder: Path) -> Iterator[Path]:
+    """The files in a folder and in those in it, but for hidden ones, which systems and editors leave beside pictures (`._photo.jpg`)."""
+    for path in folder.rglob("*"):
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path
+
+
 def check_new(folder: Path) -> None:
     """Raise UsageError where something is there already, but for an empty folder."""
     if folder.exists() and not folder.is_dir():

@@ -14,6 +14,7 @@ import numpy as np
 
 from step1x_edit.bench.building.requests import ENDINGS
 from step1x_edit.data.duplicates import hash_picture
+from step1x_edit.data.storage import walk
 from step1x_edit.data.tools.protocols import SimilarityScorer
 from step1x_edit.data.triplet import Floats, Pixels
 from step1x_edit.errors import ImageError, UsageError
@@ -55,7 +56,7 @@ class LocalSearch:
         self._similarity = similarity
         self._pictures: list[Path] = []
         vectors, hashes = [], []
-        for path in sorted(each for each in folder.rglob("*") if each.suffix.lower() in ENDINGS):
+        for path in sorted(each for each in walk(folder) if each.suffix.lower() in ENDINGS):
             try:
                 pixels = np.asarray(flatten(read_image(path).image))
             except ImageError:

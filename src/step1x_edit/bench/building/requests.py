@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from step1x_edit.data.storage import walk
 from step1x_edit.errors import UsageError
 from step1x_edit.tables import read_csv, read_json_lines
 
@@ -82,7 +83,7 @@ def _read_table(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _read_folder(folder: Path) -> Iterator[Mapping[str, Any]]:
-    for picture in sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS):
+    for picture in sorted(path for path in walk(folder) if path.suffix.lower() in ENDINGS):
         beside = picture.with_suffix(".txt")
         text = beside.read_bytes()[: 4 * LONGEST].decode("utf-8", errors="replace") if beside.is_file() else ""
         yield {"picture": str(picture.relative_to(folder)), "instruction": text}
