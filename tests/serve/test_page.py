@@ -74,6 +74,10 @@ def says(driver: webdriver.Chrome, words: str) -> None:
     wait_for(driver, lambda d: words in d.find_element(By.ID, "status").text)
 
 
+def warns(driver: webdriver.Chrome, words: str) -> None:
+    wait_for(driver, lambda d: any(words in each.text for each in d.find_elements(By.CSS_SELECTOR, ".toast-body")))
+
+
 def ask(driver: webdriver.Chrome, words: str) -> None:
     box = driver.find_element(By.CSS_SELECTOR, "#instruction textarea")
     box.clear()
@@ -223,7 +227,7 @@ def test_what_is_wrong_is_one_sentence(driver: webdriver.Chrome, said: Path, tmp
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     driver.find_element(By.CSS_SELECTOR, "#upload input[type=file]").send_keys(str(broken))
-    wait_for(driver, lambda d: any("It is not a whole picture" in each.text for each in d.find_elements(By.CSS_SELECTOR, ".toast-body")))
+    warns(driver, "The file is not a whole picture")
     assert "Traceback" not in said.read_text()
 
 
@@ -245,10 +249,22 @@ def test_a_file_that_is_no_picture_leaves_the_picture_and_its_turns(driver: webd
     ask(driver, "make it night")
     before = driver.find_element(By.CSS_SELECTOR, "#upload img").get_attribute("src")
     driver.execute_async_script(DROP_OVER, "data:text/plain,no%20picture")
-    wait_for(driver, lambda d: any("It is not a whole picture" in each.text for each in d.find_elements(By.CSS_SELECTOR, ".toast-body")))
+    warns(driver, "The file is not a whole picture")
     wait_for(driver, lambda d: d.find_element(By.CSS_SELECTOR, "#upload img").get_property("naturalWidth") == 600)
     assert driver.find_element(By.CSS_SELECTOR, "#upload img").get_attribute("src") == before
     assert turns(driver) == 2
+    ask(driver, "make it black and white")
+    wait_for(driver, lambda d: turns(d) == 3)
+
+
+def test_a_page_that_is_loaded_again_goes_on(driver: webdriver.Chrome) -> None:
+    drop(driver, PHOTOS / "coffee.jpg")
+    ask(driver, "make it night")
+    wait_for(driver, lambda d: "step1x-edit-session" in d.execute_script("return Object.keys(localStorage)"))
+    driver.refresh()
+    says(driver, "“make it night”, ")
+    assert turns(driver) == 2
+    assert driver.find_element(By.CSS_SELECTOR, "#upload img").get_property("naturalWidth") == 600
     ask(driver, "make it black and white")
     wait_for(driver, lambda d: turns(d) == 3)
 

@@ -14,7 +14,7 @@ from PIL import Image
 from step1x_edit.editor import Editor
 from step1x_edit.errors import UsageError
 from step1x_edit.image_io import read_image
-from step1x_edit.serve.session import MOST_TURNS, Desk, Session, Step, Stopped, Turn, ask, read_mask
+from step1x_edit.serve.session import MOST_KEPT, MOST_TURNS, Desk, Session, Shelf, Step, Stopped, Turn, ask, read_mask
 from step1x_edit.settings import read_settings
 
 
@@ -43,6 +43,16 @@ def test_of_very_many_turns_the_start_and_the_last_are_kept(scene: Image.Image) 
     assert len(session.turns) == MOST_TURNS
     assert session.turns[0].words == "The picture" and session.present.words == f"turn {2 * MOST_TURNS - 1}"
     assert session.source == session.undo().source == Path("start.png")
+
+
+def test_the_shelf_keeps_the_last_sessions_of_a_few_browsers(scene: Image.Image) -> None:
+    shelf, sessions = Shelf(), [Session.begin(scene, Path(f"{number}.png")) for number in range(MOST_KEPT + 1)]
+    keys = [shelf.put("", session) for session in sessions[:-1]]
+    assert [shelf.get(key) for key in keys] == sessions[:-1] and len(set(keys)) == MOST_KEPT
+    assert shelf.put(keys[0], sessions[0].add(Turn(scene, "night"))) == keys[0]
+    keys.append(shelf.put("", sessions[-1]))
+    assert not shelf.get(keys[1]).turns and shelf.get(keys[0]).present.words == "night"
+    assert not shelf.get("").turns and not shelf.get("made up").turns
 
 
 def test_without_a_picture_nothing_is_asked() -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from step1x_edit.errors import Step1XError
 from step1x_edit.image_io import read_image
-from step1x_edit.serve.session import Desk, Session, Step, Stopped, ask, read_mask, reduce
+from step1x_edit.serve.session import Desk, Session, Shelf, Step, Stopped, ask, read_mask, reduce
 
 IDEAS = (
     "make it night",
@@ -101,10 +101,12 @@ class Page:
 
     def __init__(self, desk: Desk, photos: Sequence[Path] = ()) -> None:
         self.desk = desk
+        self.shelf = Shelf()
         self.running: dict[str, Running] = {}  # by the session of the page whose edit goes on
         preset = desk.editor.preset
         with gr.Blocks(title="Step1X-Edit", analytics_enabled=False, delete_cache=(3600, 86400)) as self.blocks:
             self.session = gr.State(Session())
+            self.key = gr.BrowserState("", storage_key="step1x-edit-session")
             gr.Markdown(
                 f"# Step1X-Edit\nSay what to change, in English or Chinese. Model: **{preset.name}**. Your pictures stay on this machine.",
                 elem_id="title",
@@ -205,11 +207,13 @@ class Page:
 
     def _connect(self) -> None:
         shown = [self.session, self.compare, self.turns, self.status, self.undo, self.over, self.download, self.canvas]
+        begun = [self.upload, *shown]
+        self.blocks.load(self._recall, [self.key, self.first], begun, show_progress="hidden")
         # not `input` nor `upload`: these are told of a file that is dropped over a picture before its path is there
-        self.upload.change(
+        chosen = self.upload.change(
             self._begin,
             [self.upload, self.session, self.first],
-            [self.upload, *shown],
+            begun,
             preprocess=False,  # gradio would open the file itself, and fail without a sentence
             show_progress="hidden",
         )
@@ -217,7 +221,7 @@ class Page:
             self.photos.click(lambda row: row[0], [self.photos], [self.upload], show_progress="hidden")
         self.ideas.click(lambda row: row[0], [self.ideas], [self.instruction], show_progress="hidden")
         settings = [self.seed, self.steps, self.guidance, self.strength, self.size, self.negative]
-        gr.on(
+        edited = gr.on(
             [self.go.click, self.instruction.submit],
             self._edit,
             [self.session, self.instruction, self.canvas, self.first, *settings],
@@ -228,10 +232,20 @@ class Page:
         self.go.click(None, js=INTO_VIEW)
         # not `cancels`: a step that is on its way would be shown after the edit has ended
         self.stop.click(self._stop, None, [self.stop], show_progress="hidden")
-        self.undo.click(self._undo, [self.session, self.first], shown, show_progress="hidden")
-        self.over.click(self._start_over, [self.session, self.first], shown, show_progress="hidden")
-        self.turns.select(self._choose, [self.session, self.first], shown, show_progress="hidden")
+        undone = self.undo.click(self._undo, [self.session, self.first], shown, show_progress="hidden")
+        begun_anew = self.over.click(self._start_over, [self.session, self.first], shown, show_progress="hidden")
+        gone_back = self.turns.select(self._choose, [self.session, self.first], shown, show_progress="hidden")
         self.first.input(self._show, [self.session, self.first], shown, show_progress="hidden")
+        for changed in (chosen, edited, undone, begun_anew, gone_back):
+            changed.then(self.shelf.put, [self.key, self.session], [self.key], show_progress="hidden")
+
+    def _recall(self, key: str, first: bool) -> list[Any]:
+        """What this browser worked on before its page was loaded again."""
+        session = self.shelf.get(key)
+        if not session.turns:
+            return [gr.skip(), *self._keep(gr.skip())]
+        there = session.source is not None and session.source.exists()
+        return [str(session.source) if there else gr.skip(), *self._show(session, first)]
 
     def _begin(self, person: gr.Request, upload: dict[str, Any] | None, session: Session, first: bool) -> list[Any]:
         """Work on another picture; where it cannot be read, go on with the one before. What is dropped over a picture comes after none."""
@@ -244,7 +258,7 @@ class Page:
         try:
             picture = read_image(path)
         except Step1XError as error:
-            gr.Warning(str(error).replace(str(path), "It"), title="This picture cannot be used")
+            gr.Warning(str(error).replace(str(path), "The file"))
             session = session.take_up()
             return [None if session.source is None else str(session.source), *self._show(session, first)]
         return [gr.skip(), *self._show(Session.begin(picture.image, path), first, " ".join(picture.notes))]

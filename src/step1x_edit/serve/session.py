@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import secrets
 import tempfile
 import threading
 import time
@@ -27,6 +28,9 @@ SHOWN = 1600
 """Longest side in pixels of what the browser is sent to look at; the file to take home has every pixel."""
 
 MOST_TURNS = 16
+
+MOST_KEPT = 4
+"""Sessions that are kept for pages that may be loaded again; each may hold as many pictures as it has turns."""
 
 PATIENCE = 0.2
 """Seconds after which an edit that waits for its turn looks whether it is still wanted."""
@@ -97,6 +101,26 @@ class Session:
     def back_to(self, number: int) -> Session:
         """As it was at turn `number`, from 0."""
         return replace(self, turns=self.turns[: number + 1])
+
+
+class Shelf:
+    """The last sessions of a few browsers, so that a page that is loaded again goes on with its own. Their keys are chance."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Session] = {}
+
+    def put(self, key: str, session: Session) -> str:
+        """Keep a session, in place of the oldest one of all where there are many; returns its key, a new one where it has none."""
+        key = key or secrets.token_urlsafe()
+        self._kept.pop(key, None)
+        self._kept[key] = session
+        while len(self._kept) > MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
+        return key
+
+    def get(self, key: str) -> Session:
+        """The session of a key; one without a picture where there is none."""
+        return self._kept.get(key, Session())
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 Pair = tuple[Task, EditRequest]
 
+SMALLEST = 64
+"""Side in pixels of the smallest pictures that models work at."""
+
 BUG = 70
 """Exit code after a failure that should not happen."""
 
@@ -79,7 +82,13 @@ def _open(opening: Opening) -> Editor:
     editor = Editor.open(opening.model, opening.device, opening.dtype, Path(opening.folder) if opening.folder else None)
     if opening.adapters:
         editor.use_adapters([(Path(path), weight) for path, weight in opening.adapters])
+    _warm_up(editor)
     return editor
+
+
+def _warm_up(editor: Editor) -> None:
+    """A small edit of one step: no client waits for what a device sets up once, and a device that cannot edit says so at the start."""
+    next(editor.edit_seeds(EditRequest(Image.new("RGB", (SMALLEST, SMALLEST)), "warm up", steps=1, size=SMALLEST), [0]))
 
 
 class Worker:
