@@ -19,7 +19,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 LAYERS: tuple[set[str], ...] = (
     {"errors"},
-    {"types", "image_origins", "patience"},
+    {"types", "image_origins", "patience", "loading"},
     {"model", "flow", "devices", "image_kinds", "image_modes", "image_records"},
     {"image_io", "comparison", "alignment", "transfer", "tables", "toml_files", "web", "memory", "locking"},
     {"drawing", "settings", "credentials", "refinement"},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from step1x_edit.cli.bench_options import read_key
-from step1x_edit.cli.libraries import prepare_libraries
+from step1x_edit.cli.libraries import loading
 from step1x_edit.cli.progress import progress_line
 from step1x_edit.errors import UsageError
 
@@ -107,12 +107,12 @@ class Qwen:
     """A Qwen2.5-VL that answers in words."""
 
     def __init__(self, folder: Path) -> None:
-        prepare_libraries()
-        import torch
-        from transformers import Qwen2_5_VLForConditionalGeneration
+        with loading():
+            import torch
+            from transformers import Qwen2_5_VLForConditionalGeneration
 
-        from step1x_edit.devices import choose_device
-        from step1x_edit.model.mllm import Processor
+            from step1x_edit.devices import choose_device
+            from step1x_edit.model.mllm import Processor
 
         place = choose_device(None)
         try:

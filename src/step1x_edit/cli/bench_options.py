@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from step1x_edit.cli.libraries import prepare_libraries
+from step1x_edit.cli.libraries import loading
 from step1x_edit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,10 +67,10 @@ def own_editor(weights: Path | None, device: str | None) -> Callable[[str], tupl
     """Opens our own editor when it is wanted."""
 
     def open_(model: str) -> tuple[Editor, Mapping[str, Any]]:
-        prepare_libraries()
-        from step1x_edit.editor import Editor
+        with loading():
+            from step1x_edit.editor import Editor
 
-        editor = Editor.open(model, device, None, weights)
+            editor = Editor.open(model, device, None, weights)
         facts = {"weights": str(weights or "embedded"), "fingerprint": editor.weights}
         return editor, {**facts, "device": str(editor.device), "dtype": str(editor.dtype)}
 

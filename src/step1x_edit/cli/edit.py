@@ -19,7 +19,7 @@ from step1x_edit.cli.batch import Job, list_jobs, number_names, read_batch, sort
 from step1x_edit.cli.credentials import open_credentials
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.folders import check_version, find_version, find_weights
-from step1x_edit.cli.libraries import prepare_libraries
+from step1x_edit.cli.libraries import loading
 from step1x_edit.cli.likeness import read_likeness
 from step1x_edit.cli.progress import edits_line
 from step1x_edit.cli.reading import read
@@ -249,8 +249,8 @@ class _Task:
 
     def open(self, request: EditRequest) -> Editor:
         """Load the model, for this request and others like it."""
-        prepare_libraries()
-        editor = self.economy.open(self.model, find_version(self.model), self.device, self.dtype, self.weights, request)
+        with loading():
+            editor = self.economy.open(self.model, find_version(self.model), self.device, self.dtype, self.weights, request)
         if self.wanted not in ("", editor.weights):
             _say_notes(
                 [f"That edit was made with other weights of {self.model} ({self.wanted}; these are {editor.weights}): it will differ."]

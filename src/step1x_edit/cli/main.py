@@ -5,6 +5,7 @@ Each verb's file imports heavy libraries inside its function, so that asking for
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -62,7 +63,9 @@ app.add_typer(study_app, name="study")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and leave the process with its exit code: 0 done, 1 failed, 2 asked for wrongly, 130 interrupted."""
-    sys.exit(run(arguments))
+    code = run(arguments)
+    gc.freeze()  # what is left needs no search for garbage: a fifth of the time of an edit
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

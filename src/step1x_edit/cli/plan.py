@@ -9,6 +9,7 @@ import typer
 
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.folders import find_version, find_weights
+from step1x_edit.cli.libraries import loading
 from step1x_edit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,9 +30,10 @@ def plan(
     from rich.console import Console
     from rich.table import Table
 
-    from step1x_edit.memory import GIB, RESERVE
+    with loading():
+        from step1x_edit.memory import GIB, RESERVE
 
-    counted = make_plan(model, size, dtype, references)
+        counted = make_plan(model, size, dtype, references)
     tokens = counted.tokens
     weights = ", ".join(f"{part} {number / 1e9:.3g}" for part, number in counted.parameters.items())
     print(f"{model} at size {counted.size}. Weights, in billions: {weights}.")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from step1x_edit.cli.debugging import Debug
-from step1x_edit.cli.libraries import prepare_libraries
+from step1x_edit.cli.libraries import loading
 from step1x_edit.errors import UsageError
 
 
@@ -48,23 +48,23 @@ def train(
 
     Without that timeout, torchrun kills its processes 30 seconds after Ctrl-C, which may be before the state is saved.
     """
-    prepare_libraries()
-    from step1x_edit.training.recipe import read_recipe
-
     settings = [*(set_ or []), *([f'data.cache="{cache}"'] if cache else [])]
-    values = read_recipe(recipe, settings)
-    if plan:
-        from step1x_edit.training.plan import Hardware, describe, make_plan
+    with loading():
+        from step1x_edit.training.plan import Hardware, describe, known_peak, make_plan
+        from step1x_edit.training.recipe import read_recipe
 
-        for line in describe(make_plan(values, Hardware(gpus, gpu_memory, peak or 989)), samples, price):
+        values = read_recipe(recipe, settings)
+        planned = make_plan(values, Hardware(gpus, gpu_memory, peak or 989)) if plan else None
+    if planned is not None:
+        for line in describe(planned, samples, price):
             typer.echo(line)
         return
     if out is None:
         raise UsageError("Name the folder of the run with --out.")
-    from step1x_edit.devices import choose_device
-    from step1x_edit.training.plan import known_peak
-    from step1x_edit.training.tasks import build_task
-    from step1x_edit.training.trainer import train as run
+    with loading():
+        from step1x_edit.devices import choose_device
+        from step1x_edit.training.tasks import build_task
+        from step1x_edit.training.trainer import train as run
 
     torchrun = "TORCHELASTIC_RUN_ID" in os.environ
     if torchrun and device is None:

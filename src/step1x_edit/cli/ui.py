@@ -11,7 +11,7 @@ import typer
 from step1x_edit.cli.batch import list_folder
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.folders import find_version, find_weights
-from step1x_edit.cli.libraries import prepare_libraries
+from step1x_edit.cli.libraries import loading
 from step1x_edit.cli.screen import open_page
 from step1x_edit.errors import UsageError
 
@@ -35,19 +35,19 @@ def ui(
     debug: Debug = False,
 ) -> None:
     """Edit in the browser, on this machine. Ctrl-C ends it."""
-    prepare_libraries()
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # nobody is told that the page is used
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    try:
-        import gradio  # noqa: F401
-    except ImportError as error:
-        raise UsageError("The page needs gradio, which is not installed; pip install 'step1x-edit[ui]'.") from error
-    from step1x_edit.editor import Editor
-    from step1x_edit.serve.page_server import serve_page
+    with loading():
+        try:
+            import gradio  # noqa: F401
+        except ImportError as error:
+            raise UsageError("The page needs gradio, which is not installed; pip install 'step1x-edit[ui]'.") from error
+        from step1x_edit.editor import Editor
+        from step1x_edit.serve.page_server import serve_page
 
-    offered = list_photos(photos)
-    typer.echo(f"Loading {model}")
-    editor = Editor.open(find_version(model), device, dtype, weights or find_weights(model))
+        offered = list_photos(photos)
+        typer.echo(f"Loading {model}")
+        editor = Editor.open(find_version(model), device, dtype, weights or find_weights(model))
 
     def ready(url: str) -> None:
         typer.echo(f"The page is at {url}; Ctrl-C ends it.")

@@ -25,6 +25,7 @@ from PIL import Image, ImageOps
 from step1x_edit.drawing import explain_failures
 from step1x_edit.errors import ImageError, Step1XError, UsageError
 from step1x_edit.image_io import encode_image, read_image, resize
+from step1x_edit.loading import without_collecting
 from step1x_edit.serve.filtering import load_filter
 from step1x_edit.serve.messages import Batch, Broken, Done, Failed, Free, Message, Opening, Output, Preview, Ready, Task
 from step1x_edit.serve.refusals import LEFT
@@ -70,19 +71,20 @@ def work(connection: Connection, cancelled: Synchronized[int], opening: Opening)
 
 
 def _open(opening: Opening) -> Editor:
-    import torch
-    from transformers.utils import logging as transformers_logging
+    with without_collecting():
+        import torch
+        from transformers.utils import logging as transformers_logging
 
-    from step1x_edit.editor import Editor
+        from step1x_edit.editor import Editor
 
-    logging.disable(logging.WARNING)
-    transformers_logging.disable_progress_bar()
-    if opening.threads:
-        torch.set_num_threads(opening.threads)
-    editor = Editor.open(opening.model, opening.device, opening.dtype, Path(opening.folder) if opening.folder else None)
-    if opening.adapters:
-        editor.use_adapters([(Path(path), weight) for path, weight in opening.adapters])
-    _warm_up(editor)
+        logging.disable(logging.WARNING)
+        transformers_logging.disable_progress_bar()
+        if opening.threads:
+            torch.set_num_threads(opening.threads)
+        editor = Editor.open(opening.model, opening.device, opening.dtype, Path(opening.folder) if opening.folder else None)
+        if opening.adapters:
+            editor.use_adapters([(Path(path), weight) for path, weight in opening.adapters])
+        _warm_up(editor)
     return editor
 
 
