@@ -131,8 +131,7 @@ def judge_mask(matte: Floats) -> str:
 
 
 def name_by_file(stem: str) -> str:
-    """The name of `labels.LABELS` that a file's name has, or has in the plural: nothing where it has none, or several of which none holds
-    the others."""
+    """The name of `labels.LABELS` that a file's name has, in the plural perhaps; nothing where it has none, or several side by side."""
     words = re.findall(r"[^\W\d_]+", stem.lower())
     runs = ((first, last) for first in range(len(words)) for last in range(first + 1, len(words) + 1))
     found = {(first, last): label for first, last in runs if (label := _find_label(" ".join(words[first:last])))}
