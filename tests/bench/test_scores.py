@@ -133,8 +133,10 @@ def test_the_interval_has_the_width_that_theory_gives() -> None:
     assert found.low < found.value < found.high
 
 
-def test_one_question_has_no_interval() -> None:
-    for cases in ({("ps_human", "en", "a"): 5.0, ("ps_human", "cn", "a"): 6.0}, draws(5.0, 1, seed=1)):
+def test_where_a_task_has_one_question_there_is_no_interval() -> None:
+    one = {("ps_human", "en", "a"): 5.0, ("ps_human", "cn", "a"): 6.0}
+    beside_others = {("color_alter", "en", str(key)): float(key) for key in range(5)}
+    for cases in (one, draws(5.0, 1, seed=1), one | beside_others):
         found = interval_of(cases)
         assert found.value > 0 and math.isnan(found.low) and math.isnan(found.high)
     assert not math.isnan(interval_of(draws(5.0, 2, seed=1)).low)

@@ -28,7 +28,7 @@ PERMUTATIONS = 10_000
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure, and where it would lie with other questions of its kind, with `CONFIDENCE`; NaN where there is nothing to tell it from."""
+    """A figure, and where it would lie with other questions, with `CONFIDENCE`; NaN where any task has one question alone."""
 
     value: float
     low: float
@@ -104,7 +104,7 @@ def _interval(groups: _Groups, seed: int, resamples: int) -> Interval:
     if not groups:
         return Interval(math.nan, math.nan, math.nan)
     value = float(np.mean([sums.sum() / counts.sum() for sums, counts in groups]))
-    if all(len(sums) < 2 for sums, _ in groups):  # of one question nobody knows how much another would differ
+    if any(len(sums) < 2 for sums, _ in groups):  # of one question nobody knows how much another of its task would differ
         return Interval(value, math.nan, math.nan)
     rng = np.random.default_rng(seed)
     total = np.zeros(resamples)
