@@ -75,3 +75,11 @@ def test_too_little_is_one_sentence(plan: Plan) -> None:
 
 def test_settings_are_spelled_as_options() -> None:
     assert Placement("int8", "parts", split=True).spell() == "--weights-dtype int8 --offload parts --split"
+
+
+def test_with_a_cache_nothing_is_split() -> None:
+    plans = {cached: Plan(PRESETS["mini"], 512, cached=cached) for cached in (False, True)}
+    for cached, plan in plans.items():
+        assert {need.placement.split for need in plan.each(0)} == {not cached}
+    split, together = (next(plans[cached].each(0)).stages["sampling"] for cached in (False, True))
+    assert split < together

@@ -173,6 +173,7 @@ class Plan:
         references: int = 1,
         guidance: bool = True,
         mllm_config: Any = None,
+        cached: bool = False,
     ) -> None:
         """Run an edit on the meta device.
 
@@ -183,8 +184,10 @@ class Plan:
             references: pictures in a request.
             guidance: whether two rows are compared.
             mllm_config: transformers configuration of the MLLM; None for the released one's sizes.
+            cached: whether steps are taken over from others, for which both sides of guidance are computed at once.
         """
         self.preset, self.size, self.dtype = preset, size, dtype
+        self._splits = (False,) if cached else (False, True)
         self.tokens = tokens_for(preset, size, references)
         self.rows = 2 if guidance else 1
         self._model, self._autoencoder = build_transformer(preset, dtype), build_autoencoder(preset, dtype)
@@ -228,7 +231,7 @@ class Plan:
                 yield need
 
     def _slimmest(self, weights: WeightsType, place: Offload, device_bytes: float | None) -> Need:
-        options = [self.need(Placement(weights, place, strips, split)) for split in (False, True) for strips in (False, True)]
+        options = [self.need(Placement(weights, place, strips, split)) for split in self._splits for strips in (False, True)]
         if device_bytes is None:
             return options[0]
         return next((need for need in options if need.fits(device_bytes)), options[-1])
@@ -241,7 +244,7 @@ class Plan:
         """
         found = next(self.fitting(device_bytes, offload), None)
         if found is None:
-            least = self.need(Placement("int8", "blocks" if offload else "none", True, True)).device / (1 - RESERVE)
+            least = self.need(Placement("int8", "blocks" if offload else "none", True, self._splits[-1])).device / (1 - RESERVE)
             raise UsageError(
                 f"{self.preset.name} at size {self.size} needs at least {least / GIB:.1f} GiB of memory, "
                 f"not {device_bytes / GIB:g}; choose a smaller size{'' if offload else ' or a device that can be offloaded'}."

@@ -66,5 +66,5 @@ class Economy:
         place = choose_device(device)
         number = str(choose_dtype(dtype, place)).removeprefix("torch.")
         pictures = (request.image is not None) + len(request.references)
-        plan = make_plan(model, request.size, number, pictures, request.guidance, folder)
+        plan = make_plan(model, request.size, number, pictures, request.guidance, folder, cached=self.cache is not None)
         return plan.best(self.vram * GIB, offload=place.type != "cpu").placement

@@ -56,7 +56,13 @@ def plan(
 
 
 def make_plan(
-    model: str, size: int | None, dtype: str, references: int = 1, guidance: float | None = None, folder: Path | None = None
+    model: str,
+    size: int | None,
+    dtype: str,
+    references: int = 1,
+    guidance: float | None = None,
+    folder: Path | None = None,
+    cached: bool = False,
 ) -> Plan:
     """The plan of a model by name; its own sizes where it is here, or in the folder that is given.
 
@@ -78,7 +84,7 @@ def make_plan(
         preset, found = load_preset(folder, preset), find_mllm(folder)
         config = _read_mllm_config(found[0]) if found else None
     with_guidance = (preset.guidance if guidance is None else guidance) != 1
-    return Plan(preset, size or preset.size, choose_dtype(dtype, torch.device("cuda")), references, with_guidance, config)
+    return Plan(preset, size or preset.size, choose_dtype(dtype, torch.device("cuda")), references, with_guidance, config, cached)
 
 
 def _read_mllm_config(folder: Path) -> Any:
