@@ -108,14 +108,16 @@ class Shelf:
 
     def __init__(self) -> None:
         self._kept: dict[str, Session] = {}
+        self._turn = threading.Lock()
 
     def put(self, key: str, session: Session) -> str:
         """Keep a session, in place of the oldest one of all where there are many; returns its key, a new one where it has none."""
         key = key or secrets.token_urlsafe()
-        self._kept.pop(key, None)
-        self._kept[key] = session
-        while len(self._kept) > MOST_KEPT:
-            del self._kept[next(iter(self._kept))]
+        with self._turn:
+            self._kept.pop(key, None)
+            self._kept[key] = session
+            if len(self._kept) > MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
         return key
 
     def get(self, key: str) -> Session:
