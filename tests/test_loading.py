@@ -33,8 +33,15 @@ def test_an_error_leaves_it_on() -> None:
 
 
 def test_what_was_loaded_is_not_looked_through_again() -> None:
+    gc.unfreeze()
     before = gc.get_freeze_count()
     with without_collecting():
         kept = [Node() for _ in range(1000)]
     assert gc.get_freeze_count() >= before + len(kept)
+    first = weakref.ref(kept[0])
+    del kept
+    gc.collect()
+    assert first() is not None
+    with without_collecting():  # as when another model is loaded in its place
+        assert first() is None
     gc.unfreeze()

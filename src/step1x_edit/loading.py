@@ -11,8 +11,11 @@ from contextlib import contextmanager
 def without_collecting() -> Iterator[None]:
     """No search for garbage while libraries and weights are loaded, which make hundreds of thousands of objects and hardly any garbage.
 
-    Nor are these objects looked through ever again: neither by later searches, nor when the process ends.
+    Nor are these objects looked through later, not even when the process ends; but whatever is loaded next looks for them first, since the
+    model that was loaded before may be garbage by then.
     """
+    gc.unfreeze()
+    gc.collect()
     gc.disable()
     try:
         yield

@@ -45,14 +45,15 @@ def test_of_very_many_turns_the_start_and_the_last_are_kept(scene: Image.Image) 
     assert session.source == session.undo().source == Path("start.png")
 
 
-def test_the_shelf_keeps_the_last_sessions_of_a_few_browsers(scene: Image.Image) -> None:
-    shelf, sessions = Shelf(), [Session.begin(scene, Path(f"{number}.png")) for number in range(MOST_KEPT + 1)]
-    keys = [shelf.put("", session) for session in sessions[:-1]]
-    assert [shelf.get(key) for key in keys] == sessions[:-1] and len(set(keys)) == MOST_KEPT
-    assert shelf.put(keys[0], sessions[0].add(Turn(scene, "night"))) == keys[0]
-    keys.append(shelf.put("", sessions[-1]))
-    assert not shelf.get(keys[1]).turns and shelf.get(keys[0]).present.words == "night"
-    assert not shelf.get("").turns and not shelf.get("made up").turns
+def test_the_shelf_keeps_the_last_sessions_of_a_few_tabs(scene: Image.Image) -> None:
+    shelf, sessions = Shelf(), {str(number): Session.begin(scene, Path(f"{number}.png")) for number in range(MOST_KEPT)}
+    for key, session in sessions.items():
+        shelf.put(key, session)
+    assert {key: shelf.get(key) for key in sessions} == sessions
+    shelf.put("0", sessions["0"].add(Turn(scene, "night")))
+    shelf.put("another", Session.begin(scene))
+    assert not shelf.get("1").turns and shelf.get("0").present.words == "night" and shelf.get("2") == sessions["2"]
+    assert not shelf.get("").turns
 
 
 def test_without_a_picture_nothing_is_asked() -> None:

@@ -87,6 +87,14 @@ footer { display: none !important; }
 INTO_VIEW = "() => { document.querySelector('#compare')?.scrollIntoView({ behavior: 'smooth', block: 'nearest' }); }"
 """On a phone the result is below what was typed."""
 
+OWN_KEY = """(_, first) => {
+  const chance = () => Array.from(crypto.getRandomValues(new Uint8Array(24)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const key = sessionStorage.getItem("step1x-edit") ?? chance();
+  sessionStorage.setItem("step1x-edit", key);
+  return [key, first];
+}"""
+"""What a tab is told from others by, also after its page was loaded again."""
+
 MASK_HELP = "Paint over the part that may change. Nothing outside it changes by a single level. Without paint, all of the picture may."
 
 
@@ -106,7 +114,7 @@ class Page:
         preset = desk.editor.preset
         with gr.Blocks(title="Step1X-Edit", analytics_enabled=False, delete_cache=(3600, 86400)) as self.blocks:
             self.session = gr.State(Session())
-            self.key = gr.BrowserState("", storage_key="step1x-edit-session")
+            self.key = gr.Textbox(visible=False)
             gr.Markdown(
                 f"# Step1X-Edit\nSay what to change, in English or Chinese. Model: **{preset.name}**. Your pictures stay on this machine.",
                 elem_id="title",
@@ -208,7 +216,7 @@ class Page:
     def _connect(self) -> None:
         shown = [self.session, self.compare, self.turns, self.status, self.undo, self.over, self.download, self.canvas]
         begun = [self.upload, *shown]
-        self.blocks.load(self._recall, [self.key, self.first], begun, show_progress="hidden")
+        self.blocks.load(self._recall, [self.key, self.first], [self.key, *begun], js=OWN_KEY, show_progress="hidden")
         # not `input` nor `upload`: these are told of a file that is dropped over a picture before its path is there
         chosen = self.upload.change(
             self._begin,
@@ -237,15 +245,15 @@ class Page:
         gone_back = self.turns.select(self._choose, [self.session, self.first], shown, show_progress="hidden")
         self.first.input(self._show, [self.session, self.first], shown, show_progress="hidden")
         for changed in (chosen, edited, undone, begun_anew, gone_back):
-            changed.then(self.shelf.put, [self.key, self.session], [self.key], show_progress="hidden")
+            changed.then(self.shelf.put, [self.key, self.session], None, show_progress="hidden")
 
     def _recall(self, key: str, first: bool) -> list[Any]:
-        """What this browser worked on before its page was loaded again."""
+        """What this tab of a browser worked on before its page was loaded again."""
         session = self.shelf.get(key)
         if not session.turns:
-            return [gr.skip(), *self._keep(gr.skip())]
+            return [key, gr.skip(), *self._keep(gr.skip())]
         there = session.source is not None and session.source.exists()
-        return [str(session.source) if there else gr.skip(), *self._show(session, first)]
+        return [key, str(session.source) if there else gr.skip(), *self._show(session, first)]
 
     def _begin(self, person: gr.Request, upload: dict[str, Any] | None, session: Session, first: bool) -> list[Any]:
         """Work on another picture; where it cannot be read, go on with the one before. What is dropped over a picture comes after none."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import secrets
 import tempfile
 import threading
 import time
@@ -104,21 +103,19 @@ class Session:
 
 
 class Shelf:
-    """The last sessions of a few browsers, so that a page that is loaded again goes on with its own. Their keys are chance."""
+    """The last sessions of a few tabs of browsers, so that a page that is loaded again goes on with its own. Their keys are chance."""
 
     def __init__(self) -> None:
         self._kept: dict[str, Session] = {}
         self._turn = threading.Lock()
 
-    def put(self, key: str, session: Session) -> str:
-        """Keep a session, in place of the oldest one of all where there are many; returns its key, a new one where it has none."""
-        key = key or secrets.token_urlsafe()
+    def put(self, key: str, session: Session) -> None:
+        """Keep a session, in place of the oldest one of all where there are many."""
         with self._turn:
             self._kept.pop(key, None)
             self._kept[key] = session
             if len(self._kept) > MOST_KEPT:
                 del self._kept[next(iter(self._kept))]
-        return key
 
     def get(self, key: str) -> Session:
         """The session of a key; one without a picture where there is none."""

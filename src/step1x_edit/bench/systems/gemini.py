@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,7 @@ class Gemini:
             base_url=settings.url, timeout=round(settings.timeout * 1000), retry_options=types.HttpRetryOptions(attempts=1)
         )
         self.client = genai.Client(api_key=settings.key, http_options=options)
+        weakref.finalize(self, self.client.close)  # its connections would stay open
         self.model = settings.model or DEFAULT_MODEL
         self.options = dict(settings.options)
         self.name = name_folder(self.model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+import weakref
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,7 @@ class OpenAIImages:
 
 
 def open_client(url: str | None, key: str | None, timeout: float) -> openai.OpenAI:
-    """A client without retries of its own.
+    """A client without retries of its own, whose connections are closed when nobody needs it any more.
 
     Raises:
         UsageError: there is no key for OpenAI itself.
@@ -71,7 +72,10 @@ def open_client(url: str | None, key: str | None, timeout: float) -> openai.Open
 
     if key is None and url is None:
         raise UsageError("OpenAI needs a key; set OPENAI_API_KEY, or give the --url of another service.")
-    return openai.OpenAI(api_key=key or "none", base_url=url, timeout=timeout, max_retries=0)
+    connections = openai.DefaultHttpxClient()
+    client = openai.OpenAI(api_key=key or "none", base_url=url, timeout=timeout, max_retries=0, http_client=connections)
+    weakref.finalize(client, connections.close)
+    return client
 
 
 @contextmanager
