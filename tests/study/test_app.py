@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import func, select
+from study_hall import DESIGN, Hall, Visitor
 from study_people import form_token, read_page
 
-from conftest import DESIGN, Hall, Visitor
 from step1x_edit.study.answers import SKIP_REASONS, close_gaps
 from step1x_edit.study.assignment import CLAIM_SECONDS, Design
 from step1x_edit.study.store import JUDGEMENT, PERSON, VOTE

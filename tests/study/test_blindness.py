@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from sqlalchemy import select
+from study_hall import DESIGN, SYSTEMS, Hall, Visitor
 from study_material import TASKS, UNRELATED, draw, look
 from study_people import read_page
 
-from conftest import DESIGN, SYSTEMS, Hall, Visitor
 from step1x_edit.errors import UsageError
 from step1x_edit.study.assignment import DECOY, Kind
 from step1x_edit.study.pictures import BUCKET, SOURCE, CasePictures, Gallery, choose_decoy, fit_within, place_on_canvas

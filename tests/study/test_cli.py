@@ -9,10 +9,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from study_hall import Hall
 from study_material import make_results
 from study_server import Server
 
-from conftest import Hall
 from step1x_edit.cli.main import run
 from step1x_edit.study.opening import OpenStudy
 from step1x_edit.study.results import read_results

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas
 import pytest
 from sqlalchemy import select
+from study_hall import SYSTEMS, Hall, Visitor
 from study_material import TASKS
 from study_votes import ballot, check, record
 
-from conftest import SYSTEMS, Hall, Visitor
 from step1x_edit.errors import Step1XError, UsageError
 from step1x_edit.study.ballots import read_record
 from step1x_edit.study.export import COLUMNS, DECOY_NAME, export, list_rows

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
+from study_hall import DESIGN, Hall, Visitor
 from study_people import form_token
 
-from conftest import DESIGN, Hall, Visitor
 from step1x_edit.cli.main import run
 from step1x_edit.errors import UsageError
 from step1x_edit.study.store import JUDGEMENT, PERSON, SCREEN, VOTE, claim_database

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from sqlalchemy import func, select
+from study_hall import Hall, Visitor
 from study_people import form_token
 
-from conftest import Hall, Visitor
 from step1x_edit.study.ballots import read_record
 from step1x_edit.study.store import JUDGEMENT, PERSON, SCREEN, VOTE, digest_link
 from step1x_edit.study.texts import TEXTS

@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 
 import pytest
 from sqlalchemy import func, select
+from study_hall import Hall, Visitor
 from study_people import form_token
 
-from conftest import Hall, Visitor
 from step1x_edit.study.store import JUDGEMENT, SCREEN, VOTE
 from step1x_edit.study.texts import TEXTS
 

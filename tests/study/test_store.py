@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
+from study_hall import DESIGN
 from study_material import make_results
 
-from conftest import DESIGN
 from step1x_edit.errors import UsageError
 from step1x_edit.study.assignment import Design
 from step1x_edit.study.opening import OpenStudy, open_study
