@@ -260,7 +260,7 @@ def test_a_file_that_is_no_picture_leaves_the_picture_and_its_turns(driver: webd
 def test_a_page_that_is_loaded_again_goes_on(driver: webdriver.Chrome, url: str) -> None:
     drop(driver, PHOTOS / "coffee.jpg")
     ask(driver, "make it night")
-    time.sleep(1)  # nothing says that it is put on the shelf
+    time.sleep(4)  # nothing says that it is put on the shelf
     driver.refresh()
     says(driver, "“make it night”, ")
     assert turns(driver) == 2
