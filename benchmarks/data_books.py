@@ -17,14 +17,14 @@ from pathlib import Path
 
 from step1x_edit.data.books import Books
 from step1x_edit.data.jobs import Job
-from step1x_edit.data.recipe import DataRecipe
+from step1x_edit.data.recipe import DataRecipe, Limits
 from step1x_edit.data.selection import Row, Selection
 from step1x_edit.data.slots import COMPOSED, Slot, name_candidate
 from step1x_edit.types import EditCategory
 
 ROOT = Path(__file__).parents[1]
 SLOT = Slot(EditCategory.COLOR_ALTERATION, COMPOSED)
-DISTANCE = DataRecipe.model_fields["limits"].get_default(call_default_factory=True).distance
+DISTANCE = Limits().distance
 
 
 def make_rows(count: int, one_in: int) -> Iterator[Row]:

@@ -20,6 +20,9 @@ LONGEST_INSTRUCTION = 2000
 MOST_STEPS = 100_000
 """Choice: far beyond any use, and small enough that the list of times costs nothing; a file may ask for any number with --like."""
 
+SMALLEST_SIZE, LARGEST_SIZE = 64, 4096
+"""Sides in pixels of the squares between which that may lie whose area the model works at."""
+
 
 class EditCategory(StrEnum):
     """The eleven kinds of edit of the paper, named as in the paper; the values are GEdit-Bench's task names."""
@@ -90,8 +93,8 @@ class EditRequest:
             raise UsageError(f"Steps must be at least 1 and at most {MOST_STEPS}, not {self.steps}.")
         if self.guidance is not None and not 0 <= self.guidance <= 100:
             raise UsageError(f"Guidance must lie between 0 and 100, not {self.guidance}.")
-        if self.size is not None and not 64 <= self.size <= 4096:
-            raise UsageError(f"Size must lie between 64 and 4096 pixels, not {self.size}.")
+        if self.size is not None and not SMALLEST_SIZE <= self.size <= LARGEST_SIZE:
+            raise UsageError(f"Size must lie between {SMALLEST_SIZE} and {LARGEST_SIZE} pixels, not {self.size}.")
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"The seed must lie between 0 and 2**63 - 1, not {self.seed}.")
         if self.guidance_limit is not None and not 0 <= self.guidance_limit <= 1:

@@ -61,10 +61,9 @@ def train(
         return
     if out is None:
         raise UsageError("Name the folder of the run with --out.")
-    with loading():
-        from step1x_edit.devices import choose_device
-        from step1x_edit.training.tasks import build_task
-        from step1x_edit.training.trainer import train as run
+    from step1x_edit.devices import choose_device
+    from step1x_edit.training.tasks import build_task
+    from step1x_edit.training.trainer import train as run
 
     torchrun = "TORCHELASTIC_RUN_ID" in os.environ
     if torchrun and device is None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from step1x_edit.serve.messages import Format
 from step1x_edit.serve.refusals import Refusal
+from step1x_edit.types import LARGEST_SIZE, SMALLEST_SIZE
 
 SIZE = r"^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$"
 
@@ -42,7 +43,7 @@ class Wishes(BaseModel):
     guidance_limit: float | None = Field(None, ge=0, le=1, description="Guidance is limited above this time; the model's own by default.")
     negative: str = Field("", description="What guidance leads away from.")
     model_size: int | None = Field(
-        None, ge=64, le=4096, description="Side of the square whose area the model works at; its own by default."
+        None, ge=SMALLEST_SIZE, le=LARGEST_SIZE, description="Side of the square whose area the model works at; its own by default."
     )
     timeout: float | None = Field(None, gt=0, description="Seconds until which the answer is wanted; the server's limit by default.")
 

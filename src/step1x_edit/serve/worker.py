@@ -29,16 +29,13 @@ from step1x_edit.loading import without_collecting
 from step1x_edit.serve.filtering import load_filter
 from step1x_edit.serve.messages import Batch, Broken, Done, Failed, Free, Message, Opening, Output, Preview, Ready, Task
 from step1x_edit.serve.refusals import LEFT
-from step1x_edit.types import EditRequest
+from step1x_edit.types import SMALLEST_SIZE, EditRequest
 
 if TYPE_CHECKING:
     from step1x_edit.drawing import Drawing
     from step1x_edit.editor import Draw, Editor
 
 Pair = tuple[Task, EditRequest]
-
-SMALLEST = 64
-"""Side in pixels of the smallest pictures that models work at."""
 
 BUG = 70
 """Exit code after a failure that should not happen."""
@@ -90,7 +87,8 @@ def _open(opening: Opening) -> Editor:
 
 def _warm_up(editor: Editor) -> None:
     """A small edit of one step: no client waits for what a device sets up once, and a device that cannot edit says so at the start."""
-    next(editor.edit_seeds(EditRequest(Image.new("RGB", (SMALLEST, SMALLEST)), "warm up", steps=1, size=SMALLEST), [0]))
+    picture = Image.new("RGB", (SMALLEST_SIZE, SMALLEST_SIZE))
+    next(editor.edit_seeds(EditRequest(picture, "warm up", steps=1, size=SMALLEST_SIZE), [0]))
 
 
 class Worker:
