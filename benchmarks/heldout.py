@@ -4,6 +4,7 @@
     python benchmarks/heldout.py --marked             # edits of things photographed where they stand
     python benchmarks/heldout.py --cases 10 --raw     # quicker, and of the drawing itself
     python benchmarks/heldout.py --cases 10 --size 512 --work 128 --difficulty 1 --refine 0.5     # small subjects, with a second pass
+    python benchmarks/heldout.py --cases 20 --size 512 --work 128 --difficulty 1 --box --zoom     # small subjects, seen from close by
 
 The cases are made from examples/photos and examples/cutouts, so their true results are known. The subjects are pasted: easier than those
 that were photographed where they stand, which examples/marked has some of. See step1x_edit.bench.heldout for what is counted.
@@ -35,6 +36,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="sampling steps; the model's own number by default")
     parser.add_argument("--work", type=int, help="side that the model works at; --size by default")
     parser.add_argument("--refine", type=float, help="strength of a second pass over what changed")
+    parser.add_argument("--box", action="store_true", help="bound each edit by a box about the region that should change")
+    parser.add_argument("--zoom", action="store_true", help="with --box: show the model that box and its surroundings alone")
     parser.add_argument("--raw", action="store_true", help="score what the model drew, not the edit laid over the picture")
     parser.add_argument("--families", action="store_true", help="a second table, of the kinds of edit within each category")
     parser.add_argument("--categories", nargs="*", help="these alone")
@@ -72,7 +75,9 @@ def main() -> None:
 
     def edit(case: Case) -> np.ndarray:
         source, size = Image.fromarray(case.triplet.source), arguments.work or arguments.size
-        request = EditRequest(source, case.instruction, steps=arguments.steps, size=size, refine=arguments.refine)
+        mask = Image.fromarray(case.box_region()) if arguments.box else None
+        way = {"steps": arguments.steps, "size": size, "refine": arguments.refine, "zoom": arguments.zoom}
+        request = EditRequest(source, case.instruction, mask=mask, **way)
         result = next(editor.edit_seeds(request, [request.seed]))
         picture = result.raw if arguments.raw else result.image
         if arguments.pictures:

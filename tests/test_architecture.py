@@ -21,7 +21,7 @@ LAYERS: tuple[set[str], ...] = (
     {"errors"},
     {"types", "image_origins", "patience", "loading"},
     {"model", "flow", "devices", "image_kinds", "image_modes", "image_records"},
-    {"image_io", "comparison", "alignment", "transfer", "tables", "toml_files", "web", "memory", "locking"},
+    {"image_io", "comparison", "alignment", "transfer", "tables", "toml_files", "web", "memory", "locking", "closeup"},
     {"drawing", "settings", "credentials", "refinement"},
     {"editor", "verification", "hub"},
     {"thinking", "endpoint"},

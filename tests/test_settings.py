@@ -20,7 +20,7 @@ from step1x_edit.types import EditRequest, EditResult
 def result(scene: Image.Image) -> EditResult:
     mask = Image.new("L", scene.size, 255)
     words = '把"背景"换成海滩\n!'
-    sampling = {"steps": 3, "guidance": 2.5, "size": 128, "strength": 0.75, "guidance_limit": 0.93}
+    sampling = {"steps": 3, "guidance": 2.5, "size": 128, "strength": 0.75, "guidance_limit": 0.93, "feather": 9, "zoom": True}
     request = EditRequest(scene, words, seed=2**62, negative="grey", mask=mask, **sampling)
     made_with = {"cache": "every:5", "guided": "0.2,0.9", "lora": "night.safetensors:0.8\nfilm:1", "weights": "0123456789ab"}
     return EditResult(scene, scene, request, "mini", made_with=made_with)
@@ -31,7 +31,7 @@ def test_settings_come_back(ending: str, tmp_path: Path, result: EditResult) -> 
     path = tmp_path / f"a{ending}"
     write_image(result.image, path, record=describe_edit(result))
     request = result.request
-    names = ("instruction", "seed", "steps", "guidance", "size", "negative", "strength", "guidance_limit")
+    names = ("instruction", "seed", "steps", "guidance", "size", "negative", "strength", "guidance_limit", "feather", "zoom")
     assert request.mask is not None
     options, lora = {name: getattr(request, name) for name in names}, ("night.safetensors:0.8", "film:1")
     assert read_settings(path) == Settings(options, "mini", digest_mask(request.mask), "every:5", "0.2,0.9", lora, "0123456789ab")

@@ -159,6 +159,21 @@ def test_a_mask_bounds_the_edit(open_twin: Open, draw_scene: Callable[..., Image
     assert np.array_equal(pixels(both)[~inside], pixels(transparent)[~inside])
 
 
+def test_what_is_seen_from_close_by_may_have_any_form(open_twin: Open, draw_scene: Callable[..., Image.Image]) -> None:
+    editor, photo = open_twin("v1.0"), draw_scene(1200, 900)
+    requests = []
+    for box in ((100, 300, 700, 500), (300, 100, 500, 700)):
+        mask = Image.new("L", photo.size, 0)
+        mask.paste(255, box)
+        requests.append(EditRequest(photo, "night", mask=mask, zoom=True, start=photo, strength=0.5))
+    wide, high = requests
+    assert len({editor.kind(each) for each in (wide, high, replace(high, zoom=False))}) == 3
+    for request in requests:
+        result = next(editor.edit_seeds(request, [0]))
+        assert result.image.size == photo.size
+        assert (result.raw.width > result.raw.height) == (request is wide)
+
+
 def test_turns(open_twin: Open, scene: Image.Image) -> None:
     editor = open_twin("v1.1")
     first, second = editor.edit_turns(EditRequest(scene, "unused", seed=4), ["night", "snow"])

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from step1x_edit.alignment import realign
+from step1x_edit.closeup import Box, find_closeup, find_shape, soften
 from step1x_edit.errors import Step1XError
 from step1x_edit.image_io import Form, fit_form, fit_size, resize
 from step1x_edit.image_modes import flatten, to_standard
@@ -50,13 +51,17 @@ class Sheet:
     """The pictures of one request.
 
     Attributes:
-        original: the picture to edit, RGB or RGBA, 8 bits; None from text alone.
-        opaque: it without transparency, RGB.
+        whole: the picture to edit, RGB or RGBA, 8 bits; None from text alone.
+        box: what of it is worked at.
+        original: that part, or the whole.
+        opaque: the same without transparency, RGB.
         reduced: what the model is shown: this one and the references, at the size that it works at, RGB.
         forms: theirs; from text alone, that of the picture to be drawn.
         natural: width and height of a drawn picture in the proportions of the original.
     """
 
+    whole: Image.Image | None
+    box: Box | None
     original: Image.Image | None
     opaque: Image.Image | None
     reduced: tuple[Image.Image, ...]
@@ -66,17 +71,43 @@ class Sheet:
     @classmethod
     def of(cls, request: EditRequest, size: int, preset: Preset) -> Sheet:
         """Read a request for a model that works at `size`, as for `fit_form`."""
-        original = None if request.image is None else to_standard(request.image).image
+        whole, box = None if request.image is None else to_standard(request.image).image, find_closeup(request, size)
+        original = whole if whole is None or box is None else whole.crop(box)
         opaque = None if original is None else flatten(original)
         pictures = [*([] if opaque is None else [opaque]), *(flatten(to_standard(each).image) for each in request.references)]
-        shape = request.shape or (1, 1) if original is None else original.size
+        shape = find_shape(request, size)
         forms = tuple(fit_form(*each, size, preset.cell, preset.squares) for each in [picture.size for picture in pictures] or [shape])
         reduced = tuple(resize(picture, form.size) for picture, form in zip(pictures, forms, strict=False))
-        return cls(original, opaque, reduced, forms, fit_size(*shape, size, preset.cell))
+        return cls(whole, box, original, opaque, reduced, forms, fit_size(*shape, size, preset.cell))
+
+    def reduce(self, picture: Image.Image) -> Image.Image:
+        """Another picture of the whole one's size, as the model is shown it."""
+        standard = to_standard(picture).image
+        part = standard if self.box is None else standard.crop(self.box)
+        return resize(flatten(part), self.forms[0].size)
+
+    def draw(self, colours: Tensor) -> Image.Image:
+        """What the model drew, [3, h, w] in 0..1, as a picture: RGB, no longer squeezed where it was."""
+        return resize(to_picture(colours), self.natural)
 
     def show(self, colours: Tensor) -> Image.Image:
-        """What the model drew, [3, h, w] in 0..1, as a picture to look at: RGB, no longer squeezed where it was."""
-        return resize(to_picture(colours), self.natural)
+        """The same to look at: in its place, where the model sees less than the whole picture."""
+        drawn = self.draw(colours)
+        if self.whole is None or self.box is None:
+            return drawn
+        scale = (drawn.width * drawn.height / (self.whole.width * self.whole.height)) ** 0.5
+        shown = resize(flatten(self.whole), (max(1, round(self.whole.width * scale)), max(1, round(self.whole.height * scale))))
+        left, top, right, bottom = (round(side * scale) for side in self.box)
+        shown.paste(resize(drawn, (max(1, right - left), max(1, bottom - top))), (left, top))
+        return shown
+
+    def put_back(self, edited: Image.Image) -> Image.Image:
+        """The whole picture with an edited one in the place of its original, whose mode it has."""
+        if self.whole is None or self.box is None:
+            return edited
+        picture = self.whole.copy()
+        picture.paste(edited, self.box[:2])
+        return picture
 
 
 @dataclass(frozen=True)
@@ -106,11 +137,13 @@ class Drawing:
     def finish(self) -> EditResult:
         """The change laid over the original, at its own size, within the mask where there is one."""
         clock, sheet, request = Clock(self.seconds), self.sheet, self.request
-        edited = raw = sheet.show(self.drawn)
+        edited = raw = sheet.draw(self.drawn)
         if sheet.original is not None and sheet.opaque is not None and self.baseline is not None:
             drawn = realign(self.drawn, self.baseline)
             full = transfer(np.asarray(sheet.opaque), to_colours(sheet.reduced[0]), self.baseline, drawn)
-            edited = _lay_over(sheet.original, sheet.opaque, full, request.mask)
+            mask = None if request.mask is None else soften(request.mask, request.feather)
+            part = mask if mask is None or sheet.box is None else mask.crop(sheet.box)
+            edited = sheet.put_back(_lay_over(sheet.original, sheet.opaque, full, part))
         elif request.shape is not None:
             edited = resize(raw, request.shape)
         clock.lap("transfer")
@@ -150,7 +183,7 @@ def _lay_over(original: Image.Image, opaque: Image.Image, edited: np.ndarray, ma
     """
     change = edited.astype(np.int16) - np.asarray(opaque)
     if mask is not None:
-        share = np.asarray(mask.convert("L"), dtype=np.float32)[..., None] / 255
+        share = np.asarray(mask, dtype=np.float32)[..., None] / 255
         change = np.rint(change * share).astype(np.int16)
     pixels = np.array(original)
     if original.mode == "RGBA":

@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from step1x_edit.closeup import find_shape
 from step1x_edit.devices import choose_device, choose_dtype
 from step1x_edit.drawing import TOO_LARGE, TOO_LONG, Clock, Drawing, Sheet, explain_failures, to_colours
 from step1x_edit.errors import UsageError, WeightsError
@@ -26,8 +27,7 @@ from step1x_edit.flow.objective import interpolate
 from step1x_edit.flow.packing import pack, unpack
 from step1x_edit.flow.sampler import sample
 from step1x_edit.flow.schedule import schedule, shift_for
-from step1x_edit.image_io import Form, fit_form, resize
-from step1x_edit.image_modes import flatten, to_standard
+from step1x_edit.image_io import Form, fit_form
 from step1x_edit.memory import ALL_ON_DEVICE, Placement, arrange
 from step1x_edit.model.autoencoder import Autoencoder
 from step1x_edit.model.caching import Shortcuts
@@ -226,11 +226,10 @@ class Editor:
         """Equal for requests that may be in one batch."""
         request = self._complete(request)
         assert request.size is not None
-        pictures = [each for each in (request.image, *request.references) if each is not None]
-        sizes = [each.size for each in pictures] or [request.shape or (1, 1)]
+        sizes = [find_shape(request, request.size), *(each.size for each in request.references)]
         drawn = tuple(fit_form(*each, request.size, self.preset.cell, self.preset.squares).size for each in sizes)
         way = request.steps, request.guidance, request.guidance_limit, request.strength, request.start is None
-        return len(pictures), drawn, request.size, *way
+        return request.image is None, drawn, request.size, *way
 
     def edit_turns(self, request: EditRequest, instructions: Sequence[str], progress: Progress | None = None) -> Iterator[EditResult]:
         """One result an instruction, each an edit of the one before it; the request's own instruction does not count."""
@@ -299,9 +298,7 @@ class Editor:
         latents = [self.autoencoder.encode(torch.stack([self._to_range(each) for each in column])) for column in columns]
         baselines = self._to_colours(self.autoencoder.decode(latents[0])) if latents else None
         tokens = torch.cat([pack(each, preset.patch) for each in latents], dim=1) if latents else None
-        starts = [
-            resize(flatten(to_standard(request.start).image), sheets[0].forms[0].size) for request in requests if request.start is not None
-        ]
+        starts = [sheet.reduce(each.start) for sheet, each in zip(sheets, requests, strict=True) if each.start is not None]
         if starts and first.strength < 1:
             begin: Tensor | None = pack(self.autoencoder.encode(torch.stack([self._to_range(each) for each in starts])), preset.patch)
         else:

@@ -16,8 +16,18 @@ from step1x_edit.image_io import open_record
 from step1x_edit.image_records import PREFIX
 from step1x_edit.types import LONGEST_INSTRUCTION, EditResult
 
-_NUMBERS = {"seed": int, "steps": int, "guidance": float, "size": int, "strength": float, "guidance_limit": float, "refine": float}
-_TEXTS = ("instruction", "model", "negative", "mask", "cache", "guided", "lora", "weights")
+_NUMBERS = {
+    "seed": int,
+    "steps": int,
+    "guidance": float,
+    "size": int,
+    "strength": float,
+    "guidance_limit": float,
+    "refine": float,
+    "feather": int,
+}
+"""Of `EditRequest`, by name."""
+_TEXTS = ("instruction", "model", "negative", "mask", "cache", "guided", "lora", "weights", "zoom")
 
 
 @dataclass(frozen=True)
@@ -25,7 +35,7 @@ class Settings:
     """How an edit was made.
 
     Attributes:
-        options: of `EditRequest`, by name: instruction, seed, steps, guidance, size, strength, guidance_limit, refine, negative.
+        options: of `EditRequest`, by name: instruction, negative, zoom, and the numbers.
         model: name of the model.
         mask: SHA-256 of the mask's pixels, or empty where there was none.
         cache, guided: what was left out, see `Shortcuts`; or empty.
@@ -47,6 +57,7 @@ def describe_edit(result: EditResult) -> dict[str, str]:
     request = result.request
     values: dict[str, Any] = {name: getattr(request, name) for name in ("instruction", *_NUMBERS, "negative")}
     values |= {"model": result.model, "mask": "" if request.mask is None else digest_mask(request.mask)}
+    values |= {"feather": request.feather or "", "zoom": "on" if request.zoom else ""}
     values |= result.made_with
     texts = {f"{PREFIX}{name}": str(value) for name, value in values.items() if value not in ("", None)}
     return {"Software": f"step1x-edit {__version__}", **texts}
@@ -81,6 +92,8 @@ def parse_settings(record: Mapping[str, str], name: str) -> Settings:
                 options[key] = kind(values[key])
             except ValueError as error:
                 raise UsageError(f"The setting {key} in {name} is {values[key][:40]!r}, which is no number.") from error
+    if values.get("zoom"):
+        options["zoom"] = True
     lora = tuple(values.get("lora", "").splitlines())
     texts = {key: values.get(key, "") for key in ("mask", "cache", "guided", "weights")}
     return Settings(options, values["model"], lora=lora, **texts)

@@ -23,6 +23,9 @@ MOST_STEPS = 100_000
 SMALLEST_SIZE, LARGEST_SIZE = 64, 4096
 """Sides in pixels of the squares between which that may lie whose area the model works at."""
 
+WIDEST_FEATHER = 1000
+"""Pixels of a soft edge. Choice: beyond any use."""
+
 
 class EditCategory(StrEnum):
     """The eleven kinds of edit of the paper, named as in the paper; the values are GEdit-Bench's task names."""
@@ -55,6 +58,8 @@ class EditRequest:
         guidance_limit: guidance is limited in length where t is above this, 0 at every step, 1 never; None takes the model's own.
         strength: share of the way from noise that is gone, from the picture on; 1 begins with noise alone.
         mask: where the edit may be, of the picture's size: white is edited, black stays as it is to the last bit.
+        feather: pixels over which the edge of the mask fades, all of them inside, 0 to `WIDEST_FEATHER`.
+        zoom: show the model the mask and its surroundings alone, so that it draws them larger, see closeup.py.
         references: more pictures that the instruction speaks of, where the model takes them.
         shape: width and height of a picture made from the instruction alone; None is a square.
         start: what less than full strength begins from, of the picture's size; None is the picture itself.
@@ -74,6 +79,8 @@ class EditRequest:
     guidance_limit: float | None = None
     strength: float = 1.0
     mask: Image | None = None
+    feather: int = 0
+    zoom: bool = False
     references: tuple[Image, ...] = ()
     shape: tuple[int, int] | None = None
     start: Image | None = None
@@ -101,6 +108,8 @@ class EditRequest:
             raise UsageError(f"The guidance limit must lie between 0 and 1, not {self.guidance_limit}.")
         if not 0 < self.strength <= 1:
             raise UsageError(f"Strength must be above 0 and at most 1, not {self.strength}.")
+        if not 0 <= self.feather <= WIDEST_FEATHER:
+            raise UsageError(f"The soft edge must be 0 to {WIDEST_FEATHER} pixels wide, not {self.feather}.")
         if self.refine is not None and not 0 < self.refine <= 1:
             raise UsageError(f"The strength of refining must be above 0 and at most 1, not {self.refine}.")
 
@@ -114,6 +123,9 @@ class EditRequest:
                 raise UsageError(f"Without a picture to edit there is no use for {' or '.join(named)}; give a picture too.")
         elif self.shape is not None:
             raise UsageError("A picture that is edited keeps its own shape; leave the shape out.")
+        if self.mask is None and (self.zoom or self.feather):
+            use = "to zoom in on" if self.zoom else "whose edge could be soft"
+            raise UsageError(f"There is no mask {use}; give a mask or a box, or leave that out.")
         if self.shape is not None and not all(1 <= side <= 65536 for side in self.shape):
             raise UsageError(f"The shape must be two sides of 1 to 65536 pixels, not {self.shape[0]} x {self.shape[1]}.")
         for name, other in (("mask", self.mask), ("start", self.start)):

@@ -88,7 +88,22 @@ def test_results_lie_beside_the_picture(step1x: Run, photo: Path, random_mini: P
 def test_an_edit_is_made_again_from_its_file(step1x: Run, photo: Path, random_mini: Path) -> None:
     first, again, other, bare = (photo.with_name(name) for name in ("first.jpg", "again.jpg", "other.png", "bare.webp"))
     box = ("--box", "10,10,100,100")
-    asked = (photo, "把它变成夜晚", "--seed", "7", "--steps", "6", "--strength", "0.5", "--cache", "every:2", *box)
+    asked = (
+        photo,
+        "把它变成夜晚",
+        "--seed",
+        "7",
+        "--steps",
+        "6",
+        "--strength",
+        "0.5",
+        "--cache",
+        "every:2",
+        *box,
+        "--zoom",
+        "--feather",
+        "5",
+    )
     assert step1x("edit", *asked, "--weights", random_mini, "-o", first).returncode == 0
     assert_refused(step1x("edit", photo, "--like", first), 2, "was made within a mask")
     done = step1x("edit", photo, "--like", first, *box, "--weights", random_mini, "-o", again)
@@ -97,7 +112,8 @@ def test_an_edit_is_made_again_from_its_file(step1x: Run, photo: Path, random_mi
     assert step1x("edit", photo, "make it day", "--like", again, *box, "--seed", "8", "--weights", random_mini, "-o", other).returncode == 0
     found = read_settings(other)
     assert (found.options["instruction"], found.options["seed"], found.options["steps"]) == ("make it day", 8, 6)
-    assert found.cache == "every:2"
+    assert found.cache == "every:2" and found.options["zoom"] and found.options["feather"] == 5
+    assert_refused(step1x("edit", photo, "make it night", "--zoom"), 2, "There is no mask to zoom in on")
     done = step1x("edit", photo, "--like", first, *box, "--no-settings", "-o", bare)  # with the embedded model's own weights
     assert done.returncode == 0 and "made with other weights of mini" in done.stderr
     assert_refused(step1x("edit", photo, "--like", bare), 2, "holds no settings")

@@ -51,13 +51,15 @@ def test_a_loaded_model_edits_each_picture_as_the_editor_does(random_mini: Path,
 def test_outside_the_mask_nothing_changes(editor: Editor, batch: torch.Tensor, shape: tuple[int, ...]) -> None:
     mask = torch.zeros(shape)
     mask[..., : shape[-1] // 2] = 1
-    (images,) = run_node(Step1XEditNode, {"model": editor, "image": batch, "mask": mask})
+    (images,) = run_node(Step1XEditNode, {"model": editor, "image": batch, "mask": mask, "zoom": True, "feather": 4})
     assert torch.equal(images[:, :, 160:], batch[:, :, 160:]) and not torch.equal(images[:, :, :140], batch[:, :, :140])
 
 
 def test_what_does_not_fit_is_one_sentence(editor: Editor, batch: torch.Tensor) -> None:
     with pytest.raises(UsageError, match="3 masks for 2 pictures"):
         run_node(Step1XEditNode, {"model": editor, "image": batch, "mask": torch.ones(3, 200, 300)})
+    with pytest.raises(UsageError, match="There is no mask to zoom in on"):
+        run_node(Step1XEditNode, {"model": editor, "image": batch, "zoom": True})
     with pytest.raises(UsageError, match="The instruction is empty"):
         run_node(Step1XEditNode, {"model": editor, "image": batch, "instruction": ""})
 

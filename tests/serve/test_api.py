@@ -15,7 +15,7 @@ from PIL import Image
 from serve_server import Server
 from serve_uploads import encode, noise
 
-from step1x_edit import Editor
+from step1x_edit import Editor, EditRequest
 from step1x_edit.errors import UsageError
 from step1x_edit.serve.limits import Settings
 from step1x_edit.serve.refusals import Refusal
@@ -61,6 +61,21 @@ def test_a_mask_marks_what_is_edited_by_transparency(client: openai.OpenAI, scen
     result = read(answer.data[0].b64_json)
     assert np.array_equal(pixels(result)[:, 150:], pixels(scene)[:, 150:])
     assert np.abs(pixels(result)[:, :150] - pixels(scene)[:, :150]).mean() > 5
+
+
+def test_the_model_may_be_shown_a_mask_from_close_by(client: openai.OpenAI, scene: Image.Image) -> None:
+    data, box = scene.resize((900, 600)), (600, 100, 700, 200)
+    mask, region = data.convert("RGBA"), Image.new("L", data.size, 0)
+    region.paste(255, box)
+    mask.putalpha(region.point(lambda level: 255 - level))
+    wanted = {"seed": 5, "zoom": True, "feather": 10}
+    answer = client.images.edit(image=encode(data), mask=encode(mask), prompt="make it night", n=2, extra_body=wanted)
+    assert answer.data and len(answer.data) == 2
+    request = EditRequest(data, "make it night", mask=region, zoom=True, feather=10)
+    expected = next(Editor.open("mini").edit_seeds(request, [5])).image
+    assert np.abs(pixels(read(answer.data[0].b64_json)) - pixels(expected)).max() <= 2
+    with pytest.raises(openai.BadRequestError, match="There is no mask to zoom in on"):
+        client.images.edit(image=encode(data), prompt="make it night", extra_body={"zoom": True})
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,8 @@ def test_from_a_picture_to_the_file_taken_home(driver: webdriver.Chrome, url: st
         stroke.move_by_offset(14, 6)
     stroke.release().perform()
 
+    driver.find_element(By.CSS_SELECTOR, "#zoom input").click()
+    choose(driver, "feather", 6)
     ask(driver, "make it black and white")
     assert len(driver.find_elements(By.CSS_SELECTOR, "#compare img")) == 2
     wait_for(driver, lambda d: turns(d) == 2)
@@ -128,6 +130,7 @@ def test_from_a_picture_to_the_file_taken_home(driver: webdriver.Chrome, url: st
     file = wait_for(driver, lambda d: next((tmp_path / "home").glob("*.png"), None))
     settings = read_settings(file)
     assert settings.options["instruction"] == "make it black and white" and settings.model == "mini" and settings.mask
+    assert settings.options["zoom"] and settings.options["feather"] == 6
     with Image.open(file) as edited, Image.open(photo) as original:
         assert edited.size == original.size
         changed = np.abs(np.asarray(edited.convert("RGB"), np.int16) - np.asarray(original.convert("RGB"))).max(axis=2) > 0

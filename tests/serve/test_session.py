@@ -66,6 +66,12 @@ def test_values_that_are_left_out_are_the_models_own(scene: Image.Image) -> None
     assert (request.seed, request.steps, request.negative) == (3, None, "")
 
 
+def test_without_paint_the_settings_of_masks_are_left_out(scene: Image.Image) -> None:
+    session, values = Session.begin(scene), {"zoom": True, "feather": 8}
+    far, near = (ask(session, "make it night", mask, values) for mask in (None, Image.new("L", scene.size, 255)))
+    assert (far.zoom, far.feather, near.zoom, near.feather) == (False, 0, True, 8)
+
+
 def test_paint_becomes_a_mask_of_the_pictures_size() -> None:
     layer = Image.new("RGBA", (50, 40))
     assert read_mask([layer], (100, 80)) is None and read_mask([], (100, 80)) is None

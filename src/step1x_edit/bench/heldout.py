@@ -24,6 +24,9 @@ OTHERS = 4
 BEST_PSNR = 60.0
 """PSNR in dB that stands for an exact match, so that means stay finite."""
 
+MARKED_ABOUT = 0.02
+"""Of the picture's longer side: how much more than the region a box about it holds on each side."""
+
 MARKED = (
     EditCategory.BACKGROUND_CHANGE,
     EditCategory.COLOR_ALTERATION,
@@ -48,6 +51,15 @@ class Case:
     def instruction(self) -> str:
         """What is asked."""
         return self.triplet.instruction_zh if self.language == "zh" else self.triplet.instruction_en
+
+    def box_region(self) -> Pixels:
+        """The region that should change as a person may mark it, by a box with a little more about it: uint8 [H, W], 255 inside."""
+        region = self.triplet.region
+        more = round(MARKED_ABOUT * max(region.shape))
+        rows, columns = (np.flatnonzero(region.any(axis=axis)) for axis in (1, 0))
+        mask = np.zeros(region.shape, np.uint8)
+        mask[max(0, rows[0] - more) : rows[-1] + 1 + more, max(0, columns[0] - more) : columns[-1] + 1 + more] = 255
+        return mask
 
 
 @dataclass(frozen=True)

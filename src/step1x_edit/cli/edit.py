@@ -82,6 +82,12 @@ def edit(
     box: Annotated[
         str | None, typer.Option("--box", metavar="X,Y,W,H", help="The edit stays in this box of pixels.", show_default=False)
     ] = None,
+    feather: Annotated[
+        int | None, typer.Option("--feather", help="Pixels over which the edge of the mask or box fades, inside it.", show_default=False)
+    ] = None,
+    zoom: Annotated[
+        bool, typer.Option("--zoom", help="Show the model the mask or box with its surroundings alone, so drawn larger.")
+    ] = False,
     reference: Annotated[
         list[Path] | None, typer.Option("--reference", help="A further picture; may be repeated (v1.1, v1.2).", show_default=False)
     ] = None,
@@ -157,7 +163,7 @@ def edit(
     if strict_size not in ("on", "off"):
         raise UsageError(f"--strict-size is on or off, not {strict_size!r}.")
     options: dict[str, Any] = {"seed": seed, "steps": steps, "guidance": guidance, "size": size, "strength": strength}
-    options |= {"negative": negative, "guidance_limit": guidance_limit, "refine": refine}
+    options |= {"negative": negative, "guidance_limit": guidance_limit, "refine": refine, "feather": feather, "zoom": zoom or None}
     options = {name: value for name, value in options.items() if value is not None}
     named, instruction = sort_words(pictures or (), instruction)
     image = named[0] if len(named) == 1 and not named[0].is_dir() else None

@@ -24,7 +24,7 @@ from step1x_edit.errors import UsageError
 from step1x_edit.image_io import resize
 from step1x_edit.integrations.arrays import to_array, to_pictures
 from step1x_edit.model.presets import PRESETS
-from step1x_edit.types import EditRequest
+from step1x_edit.types import WIDEST_FEATHER, EditRequest
 
 CATEGORY = "Step1X-Edit"
 MODEL = "STEP1X_EDIT_MODEL"
@@ -82,6 +82,8 @@ class Step1XEditNode:
             },
             "optional": {
                 "mask": ("MASK",),
+                "feather": ("INT", {"default": 0, "min": 0, "max": WIDEST_FEATHER, "tooltip": "Pixels over which the mask's edge fades."}),
+                "zoom": ("BOOLEAN", {"default": False, "tooltip": "Show the model the mask's surroundings alone, so drawn larger."}),
                 "negative": ("STRING", {"multiline": True, "default": ""}),
             },
         }
@@ -97,6 +99,8 @@ class Step1XEditNode:
         size: int,
         strength: float,
         mask: Tensor | None = None,
+        feather: int = 0,
+        zoom: bool = False,
         negative: str = "",
     ) -> tuple[Tensor]:
         """The edited batch [B, H, W, C]; raises as `Editor.edit_seeds` does."""
@@ -113,7 +117,7 @@ class Step1XEditNode:
         )
         made: list[Image.Image] = []
         for index, (picture, region) in enumerate(zip(pictures, masks, strict=True)):
-            one = replace(request, image=picture, mask=region)
+            one = replace(request, image=picture, mask=region, feather=feather, zoom=zoom)
             made += [result.image for result in model.edit_seeds(one, [seed], _progress(index, len(pictures)))]
         return (torch.from_numpy(to_array(made)),)
 

@@ -19,6 +19,7 @@ from diffusers.pipelines.pipeline_utils import ImagePipelineOutput
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from step1x_edit.closeup import find_shape
 from step1x_edit.devices import choose_device, choose_dtype
 from step1x_edit.editor import Draw, Editor
 from step1x_edit.errors import UsageError
@@ -129,6 +130,8 @@ class Step1XEditPipeline:
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
         num_images_per_prompt: int = 1,
         mask_image: Image.Image | None = None,
+        feather: int = 0,
+        zoom: bool = False,
         strength: float = 1.0,
         size: int | None = None,
         output_type: str = "pil",
@@ -148,6 +151,8 @@ class Step1XEditPipeline:
             generator: seeds are drawn from it, so that one that goes on gives other pictures; or one for each result; None is torch's own.
             num_images_per_prompt: results of each picture, one after another.
             mask_image: white where the edit may be, of the picture's size.
+            feather: pixels over which the mask's edge fades, inside it.
+            zoom: show the model the mask and its surroundings alone, so that it draws them larger.
             strength: under 1 keeps more of the picture.
             size: side of the square whose area the model works at.
             output_type: pil, np ([B, H, W, C]) or pt ([B, C, H, W]).
@@ -181,6 +186,8 @@ class Step1XEditPipeline:
                 negative=negative_prompt,
                 strength=strength,
                 mask=mask_image,
+                feather=feather,
+                zoom=zoom,
             )
             own = seeds[index * num_images_per_prompt : (index + 1) * num_images_per_prompt]
             watch = self._watch(callback_on_step_end, ESTIMATE in callback_on_step_end_tensor_inputs, request)
@@ -200,8 +207,8 @@ class Step1XEditPipeline:
         if callback is None:
             return None
         preset = self.editor.preset
-        shape = request.image.size if request.image else (1, 1)
-        width, height = fit_form(*shape, request.size or preset.size, preset.cell, preset.squares).size
+        size = request.size or preset.size
+        width, height = fit_form(*find_shape(request, size), size, preset.cell, preset.squares).size
         steps = request.steps or preset.steps
         times = schedule(steps, shift_for(width * height // preset.cell**2, preset.schedule_low, preset.schedule_high))
 

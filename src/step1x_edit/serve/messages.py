@@ -69,6 +69,8 @@ class Task:
     instruction: str
     seed: int
     mask: bytes | None = None
+    feather: int = 0
+    zoom: bool = False
     negative: str = ""
     steps: int | None = None
     guidance: float | None = None

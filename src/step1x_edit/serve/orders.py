@@ -66,15 +66,15 @@ class Clerk:
         if len(given) > model.references:
             few = "one picture" if model.references == 1 else f"{model.references} pictures"
             raise Refusal(f"{model.model} takes {few} in a request, not {len(given)}.", 400, "too_many_images", "image")
-        strength = wishes.strength
-        _try(wishes, image=Image.new("L", (1, 1)), strength=strength)
+        point, way = Image.new("L", (1, 1)), wishes.model_dump(include={"strength", "feather", "zoom"})
+        _try(wishes, image=point, mask=None if marked is None else point, **way)
         pictures, mask = await self._fetch(given, marked, take, arrived, self._seconds(wishes))
         sizes = [await self._measure(each, "image") for each in pictures]
         if mask is not None and (size := await self._measure(mask, "mask")) != sizes[0]:
             (width, height), (wide, high) = size, sizes[0]
             sentence = f"The mask is {width} x {height} pixels and the picture {wide} x {high}; make the mask of the picture's size."
             raise Refusal(sentence, 400, "invalid_mask", "mask")
-        return self._order(wishes, model, arrived, sizes, pictures=tuple(pictures), mask=mask, strength=strength)
+        return self._order(wishes, model, arrived, sizes, pictures=tuple(pictures), mask=mask, **way)
 
     def read_generation(self, upload: Upload, model: Ready) -> Order:
         """A picture from text alone; raises as `read_edit` does."""
@@ -172,9 +172,10 @@ class Clerk:
         sizes: Sequence[Size],
         pictures: tuple[bytes, ...] = (),
         mask: bytes | None = None,
-        strength: float = 1.0,
         shape: Size | None = None,
+        **way: Any,
     ) -> Order:
+        """The tasks of a request; `way` are the fields that edits alone have."""
         (width, height), (wide, high) = sizes[0], wishes.bounds or sizes[0]
         each, most = width * height * min(wide / width, high / height) ** 2, TOGETHER * self.limits.pixels
         if wishes.n * each > most:
@@ -182,9 +183,10 @@ class Clerk:
             raise Refusal(sentence, 400, "invalid_value", "n")
         area = wishes.model_size or model.size
         drawn = tuple(fit_form(*size, area, model.cell, model.squares).size for size in sizes)
+        alike = bool(pictures), drawn, area, wishes.steps, wishes.guidance, wishes.guidance_limit
         make = partial(
             Task,
-            kind=(bool(pictures), drawn, area, wishes.steps, wishes.guidance, wishes.guidance_limit, strength),
+            kind=(*alike, way.get("strength"), hash(mask) if way.get("zoom") else None),  # what is zoomed in on lies in the mask
             pixels=sum(width * height for width, height in sizes),
             pictures=pictures,
             mask=mask,
@@ -193,11 +195,11 @@ class Clerk:
             steps=wishes.steps,
             guidance=wishes.guidance,
             guidance_limit=wishes.guidance_limit,
-            strength=strength,
             model_size=wishes.model_size,
             shape=shape,
             output=Output(wishes.output_format, wishes.output_compression, None if shape else wishes.bounds),
             previews=wishes.partial_images if wishes.stream else 0,
+            **way,
         )
         seed = secrets.randbelow(2**31) if wishes.seed is None else wishes.seed
         tasks = tuple(make(number=self.number(), seed=seed + i) for i in range(wishes.n))

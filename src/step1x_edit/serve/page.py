@@ -183,6 +183,11 @@ class Page:
                         canvas_size=(CANVAS, CANVAS),
                         elem_id="canvas",
                     )
+                    with gr.Row():
+                        self.zoom = gr.Checkbox(
+                            False, label="Look closer", info="The model sees this part alone, and draws it larger", elem_id="zoom"
+                        )
+                        self.feather = gr.Slider(0, 64, 0, step=1, label="Soft edge", info="Pixels, inside the mask", elem_id="feather")
                 with gr.Accordion("Advanced", open=False, elem_id="advanced"):
                     with gr.Row():
                         self.seed = gr.Number(0, label="Seed", info="Another seed, another result", precision=0, minimum=0)
@@ -228,7 +233,7 @@ class Page:
         if self.photos is not None:
             self.photos.click(lambda row: row[0], [self.photos], [self.upload], show_progress="hidden")
         self.ideas.click(lambda row: row[0], [self.ideas], [self.instruction], show_progress="hidden")
-        settings = [self.seed, self.steps, self.guidance, self.strength, self.size, self.negative]
+        settings = [self.seed, self.steps, self.guidance, self.strength, self.size, self.negative, self.zoom, self.feather]
         edited = gr.on(
             [self.go.click, self.instruction.submit],
             self._edit,
@@ -292,7 +297,7 @@ class Page:
     def _edit(
         self, person: gr.Request, session: Session, instruction: str, canvas: dict[str, Any] | None, first: bool, *settings: Any
     ) -> Iterator[list[Any]]:
-        names = ("seed", "steps", "guidance", "strength", "size", "negative")
+        names = ("seed", "steps", "guidance", "strength", "size", "negative", "zoom", "feather")
         busy = [gr.update(interactive=False), gr.update(visible=True, interactive=True)]
         idle = [gr.update(interactive=True), gr.update(visible=False)]
         running = self.running[str(person.session_hash)] = Running()

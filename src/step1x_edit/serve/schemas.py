@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from step1x_edit.serve.messages import Format
 from step1x_edit.serve.refusals import Refusal
-from step1x_edit.types import LARGEST_SIZE, SMALLEST_SIZE
+from step1x_edit.types import LARGEST_SIZE, SMALLEST_SIZE, WIDEST_FEATHER
 
 SIZE = r"^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$"
 
@@ -63,6 +63,8 @@ class EditWishes(Wishes):
     """The fields of an edit, but for its pictures and mask."""
 
     strength: float = Field(1.0, gt=0, le=1, description="How far to go from the picture; less keeps more of it.")
+    feather: int = Field(0, ge=0, le=WIDEST_FEATHER, description="Pixels over which the edge of the mask fades, inside it.")
+    zoom: bool = Field(False, description="Show the model the mask with its surroundings alone, so that it is drawn larger.")
     input_fidelity: Ignored = None
 
 

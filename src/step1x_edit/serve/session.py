@@ -34,6 +34,8 @@ MOST_KEPT = 4
 PATIENCE = 0.2
 """Seconds after which an edit that waits for its turn looks whether it is still wanted."""
 
+OF_MASKS = ("zoom", "feather")
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -227,10 +229,11 @@ def read_mask(layers: Sequence[Image.Image], size: tuple[int, int]) -> Image.Ima
 
 
 def ask(session: Session, instruction: str, mask: Image.Image | None, values: Mapping[str, Any]) -> EditRequest:
-    """The request of the next turn; `values` are of `EditRequest`, where None stands for the model's own.
+    """The request of the next turn; `values` are of `EditRequest`, where None stands for the model's own. Without a mask, those of one are
+    left out.
 
     Raises:
         UsageError: there is no picture, or a value is out of its range.
     """
-    given = {name: value for name, value in values.items() if value is not None}
+    given = {name: value for name, value in values.items() if value is not None and (mask is not None or name not in OF_MASKS)}
     return EditRequest(session.present.image, instruction.strip(), mask=mask, **given)

@@ -153,6 +153,8 @@ class Worker:
             guidance_limit=task.guidance_limit,
             strength=task.strength,
             mask=mask,
+            feather=task.feather,
+            zoom=task.zoom,
             references=tuple(pictures[1:]),
             shape=task.shape,
         )
