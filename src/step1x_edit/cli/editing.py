@@ -1,0 +1,196 @@
+"""The work of `step1x edit`: one picture or many, with the model loaded once, and every result written as soon as it is there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from step1x_edit.cli.batch import Job, number_names
+from step1x_edit.cli.economy import Economy
+from step1x_edit.cli.folders import find_version
+from step1x_edit.cli.libraries import loading
+from step1x_edit.cli.progress import edits_line
+from step1x_edit.cli.reading import STREAM, read
+from step1x_edit.cli.thought import Thought
+from step1x_edit.errors import Step1XError, UsageError
+
+if TYPE_CHECKING:
+    from step1x_edit.credentials import Credentials
+    from step1x_edit.editor import Editor
+    from step1x_edit.image_modes import Picture
+    from step1x_edit.image_origins import Origin
+    from step1x_edit.types import EditRequest, EditResult
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is the same for all edits of a run: the model, and how results are written."""
+
+    model: str
+    weights: Path | None
+    device: str | None
+    dtype: str | None
+    count: int
+    then: tuple[str, ...]
+    overwrite: bool
+    raw: bool
+    adapters: tuple[tuple[Path, float], ...]
+    adapters_apart: bool
+    thought: Thought | None
+    settings: bool
+    exif: bool
+    economy: Economy
+    credentials: Credentials | None
+    wanted: str
+    """The fingerprint of the weights that made the picture whose likeness is asked for, where it says one."""
+
+    def open(self, request: EditRequest) -> Editor:
+        """Load the model, for this request and others like it."""
+        with loading():
+            editor = self.economy.open(self.model, find_version(self.model), self.device, self.dtype, self.weights, request)
+        if self.wanted not in ("", editor.weights):
+            _say_notes(
+                [f"That edit was made with other weights of {self.model} ({self.wanted}; these are {editor.weights}): it will differ."]
+            )
+        if self.adapters:
+            editor.use_adapters(self.adapters, merge=not self.adapters_apart)
+        return editor
+
+    def one(self, request: EditRequest, image: Path, out: Path | None, compare: Path | None, picture: Picture | None = None) -> None:
+        """One picture: as many results as are asked for, and of the last one the further turns."""
+        from step1x_edit.image_io import check_target, free_names, write_image
+
+        if self.thought is not None and (self.then or self.count > 1 or request.image is None):
+            raise UsageError("Thinking makes one result of one picture; leave out --then, --count and --text-to-image.")
+        turns = len(self.then)
+        if turns and self.count > 1:
+            raise UsageError("Several turns are made of one result; leave out either --then or --count.")
+        for text in self.then:
+            replace(request, instruction=text)
+        results = self.count + turns
+        if out == STREAM and (results > 1 or self.thought is not None):
+            raise UsageError("One result alone can go to standard output; leave out --count, --then and --think, or name a file.")
+        if out == STREAM and sys.stdout.isatty():
+            raise UsageError("The picture would be written into the terminal; pipe it on, or name a file with --out.")
+        if image == STREAM:
+            image = Path("stdin.png")
+        if out not in (None, STREAM) and out.is_dir():
+            image, out = out / image.name, None
+        targets = number_names(out, results) if out else free_names(image, results)
+        if compare in targets:
+            raise UsageError(f"The comparison and a result would both be written to {compare}; give them different names.")
+        beside = [*([compare] if compare else []), *(self.thought.names(targets[0]) if self.thought else [])]
+        for target in [*targets, *beside]:
+            if target != STREAM:
+                check_target(target, self.overwrite)
+        _say_notes(picture.notes if picture else ())
+        write = partial(self._write, origin=picture.origin if picture else None)
+        written: list[EditResult] = []
+        with edits_line(results * (1 + (request.refine is not None))) as (say, advance):
+            say(f"Loading {self.model}")
+            editor = self.open(request)
+            say("Editing")
+            made: Iterable[EditResult]
+            if self.thought is not None:
+                made = [self.thought.run(editor, request, targets[0], write, advance)]
+            elif turns:
+                made = editor.edit_turns(request, [request.instruction, *self.then], advance)
+            else:
+                made = editor.edit_seeds(request, range(request.seed, request.seed + self.count), advance)
+            for target, result in zip(targets, made, strict=True):
+                if out is None:
+                    _write_beside(partial(write, result), image)
+                else:
+                    write(result, target)
+                written.append(result)
+        if compare:
+            from step1x_edit.comparison import side_by_side
+
+            before = [] if request.image is None else [request.image]
+            sheet = side_by_side(
+                [*before, *(r.raw if self.raw else r.image for r in written)], " → ".join([request.instruction, *self.then])
+            )
+            write_image(sheet, compare, self.overwrite)
+            _say_path(compare)
+
+    def many(self, jobs: Sequence[Job], options: dict[str, Any]) -> None:
+        """All jobs of a batch file with the model loaded once; results that are there are kept, so that a run can be taken up again."""
+        from step1x_edit.types import EditRequest
+
+        sources = {job.image.resolve() for job in jobs}
+        for target in (target for job in jobs for target in job.targets):
+            if not self.overwrite and target.resolve() in sources:
+                raise UsageError(f"The result {target} would take the place of a picture; choose another folder with --out.")
+        waiting = [job for job in jobs if self.overwrite or not all(target.exists() for target in job.targets)]
+        if kept := len(jobs) - len(waiting):
+            _say_notes([f"{kept} of {len(jobs)} results are there already and are kept; --overwrite makes them anew."])
+        if not waiting:
+            return
+        with edits_line(sum(max(len(job.instructions), len(job.targets)) for job in waiting)) as (say, advance):
+            for job in waiting:
+                say(f"Checking {job.image.name}")
+                picture = read(job.image).image
+                for text in job.instructions:
+                    request = EditRequest(picture, text, **options)  # whatever is wrong is said before any work is done
+                job.targets[0].parent.mkdir(parents=True, exist_ok=True)
+            say(f"Loading {self.model}")
+            editor = self.open(request)
+            for job in waiting:
+                say(job.image.name)
+                found = read(job.image)
+                _say_notes(f"{job.image}: {note}" for note in found.notes)
+                request = EditRequest(found.image, job.instructions[0], **options)
+                if len(job.instructions) > 1:
+                    *_, last = editor.edit_turns(request, job.instructions, advance)
+                    self._write(last, job.targets[0], found.origin)
+                    continue
+                missing = {request.seed + i: target for i, target in enumerate(job.targets) if self.overwrite or not target.exists()}
+                for result in editor.edit_seeds(request, list(missing), advance):
+                    self._write(result, missing[result.request.seed], found.origin)
+
+    def _write(self, result: EditResult, target: Path, origin: Origin | None) -> None:
+        from step1x_edit.image_io import encode_image, write_image
+        from step1x_edit.settings import describe_edit
+
+        picture = result.raw if self.raw else result.image
+        record = describe_edit(result) if self.settings else None
+        kept = origin if self.exif else None
+        seal = None if self.credentials is None else partial(self.credentials.sign, request=result.request)
+        if target == STREAM:
+            data = encode_image(picture, "PNG", record, kept)
+            sys.stdout.buffer.write(data if seal is None else seal(data, "PNG"))
+            sys.stdout.buffer.flush()
+            _say_notes(result.notes)
+            return
+        _say_notes([*result.notes, *write_image(picture, target, self.overwrite, record, seal, kept)])
+        _say_path(target)
+
+
+def _write_beside(write: Callable[[Path], None], image: Path) -> None:
+    """Write under the next free name, even if another takes it meanwhile."""
+    from step1x_edit.image_io import free_names
+
+    while True:
+        (target,) = free_names(image)
+        try:
+            return write(target)
+        except Step1XError:
+            if not target.exists():
+                raise
+
+
+def _say_notes(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(f"Note: {note}", file=sys.stderr)
+
+
+def _say_path(path: Path) -> None:
+    typer.echo(os.fsencode(path))  # as it is on the disk, whatever the terminal's encoding
+    sys.stdout.flush()
