@@ -48,7 +48,7 @@ def test_mark_says_how_many_photographs_have_a_mask_and_why_others_do_not(tmp_pa
     assert str(tmp_path / "sheets" / "marked-001.jpg") in said
     assert run(["data", "mark", str(tmp_path / "photos")]) == 0
     assert "0 of 0 photographs that were not looked at before have a mask now." in capsys.readouterr().out
-    assert run(["data", "mark", str(tmp_path / "photos"), "--again", "--json"]) == 0
+    assert run(["data", "mark", str(tmp_path / "photos"), "--again", "--json", "--workers", "2"]) == 0
     (left,) = json.loads(capsys.readouterr().out)["photographs"]
     assert left["reason"] == "nothing says what it is"
     assert run(["data", "mark", str(tmp_path / "photos"), "--matting", "scissors"]) == 2

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,6 +44,7 @@ class Namer:
 
 
 def save_ball(path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
     picture = Image.new("RGB", (180, 160), (200, 205, 210))
     ImageDraw.Draw(picture).ellipse(BALL, fill=(200, 30, 30))
     picture.save(path, quality=95)
@@ -228,6 +231,37 @@ def test_two_markings_of_a_folder_do_not_lose_names(tmp_path: Path) -> None:
 
     assert len(mark_photographs(tmp_path, Toolbox.offline(), come_second)) == 2
     assert len(read_names(tmp_path)) == 2
+
+
+def test_workers_write_what_one_process_writes(tmp_path: Path) -> None:
+    for number in range(12):
+        save_ball(tmp_path / "one" / f"ball-{number}.jpg")
+    Image.new("RGB", (90, 90), "navy").save(tmp_path / "one" / "apple.png")
+    (tmp_path / "one" / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    told: list[tuple[str, int, int]] = []
+    alone = mark_photographs(tmp_path / "one", Toolbox.offline())
+    shared = mark_photographs(tmp_path / "two", Toolbox.offline(), lambda *done: told.append(done), workers=2)
+    assert [(one.photograph.name, one.name, one.reason) for one in alone] == [(one.photograph.name, one.name, one.reason) for one in shared]
+    assert told == [("marking", done, 14) for done in range(1, 15)]
+    for file in (tmp_path / "one").iterdir():
+        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes(), file.name
+
+
+def test_a_worker_that_is_killed_is_one_sentence_and_the_rest_is_gone_on_with(tmp_path: Path) -> None:
+    for number in range(20):
+        save_ball(tmp_path / f"ball-{number}.jpg")
+
+    def kill(what: str, done: int, total: int) -> None:
+        if done == 2:
+            for process in multiprocessing.active_children():
+                process.kill()
+
+    with pytest.raises(Step1XError, match="A worker was killed"):
+        mark_photographs(tmp_path, Toolbox.offline(), kill, workers=2)
+    left = mark_photographs(tmp_path, Toolbox.offline(), workers=2)
+    assert 0 < len(left) < 20 and len(read_record(tmp_path)) == 20
+    assert len(read_names(tmp_path)) == len([*tmp_path.glob("*.mask.png")]) == 20
 
 
 def test_hidden_files_are_not_looked_at(tmp_path: Path) -> None:

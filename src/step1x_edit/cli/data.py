@@ -82,6 +82,7 @@ def mark(
         str | None, typer.Option("--detector", help="florence2 or detr: names what the file's name does not.", show_default=False)
     ] = None,
     sheets: Annotated[Path | None, typer.Option("--sheets", help="Draw contact sheets of all that is marked into this folder.")] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that look at photographs, each with its own tools.")] = 1,
     again: Annotated[
         bool, typer.Option("--again", help="Look once more at photographs that were left out, or whose mask is gone.")
     ] = False,
@@ -100,7 +101,7 @@ def mark(
     choices = {"matting": matting, **({"detector": detector} if detector else {})}
     tools = Toolbox({role: ToolChoice.parse(choice) for role, choice in choices.items()})
     with progress_line("data") as tell:
-        markings = mark_photographs(photos, tools, lambda what, done, total: tell(done, total, what), again)
+        markings = mark_photographs(photos, tools, lambda what, done, total: tell(done, total, what), again, workers)
     drawn = draw_sheets(photos, sheets) if sheets is not None else []
     if as_json:
         rows = [{"photograph": str(one.photograph), "name": one.name, "reason": one.reason} for one in markings]

@@ -41,7 +41,7 @@ _POLL = 2.0
 _REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 """What a disk says that takes nothing any more, here to datatrove's own logs."""
 
-_KILLED = "A worker was killed, perhaps for want of memory; run the same command again, or with fewer --workers."
+KILLED = "A worker was killed, perhaps for want of memory; run the same command again, or with fewer --workers."
 
 
 class Workers(Protocol):
@@ -97,7 +97,7 @@ class LocalWorkers:
         if self._pool is None:
             context = multiprocessing.get_context("forkserver")
             context.set_forkserver_preload(["step1x_edit.data.pipeline"])
-            self._pool = ProcessPoolExecutor(self.count, context, initializer=_end_with_parent)
+            self._pool = ProcessPoolExecutor(self.count, context, initializer=end_with_parent)
         futures: list[Future[Any]] = []
         try:
             futures += [self._pool.submit(work, rank) for rank in ranks]
@@ -105,7 +105,7 @@ class LocalWorkers:
                 future.result()
                 yield
         except BrokenProcessPool as error:
-            raise Step1XError(_KILLED) from error
+            raise Step1XError(KILLED) from error
         finally:
             for future in futures:
                 future.cancel()
@@ -153,7 +153,7 @@ class RayWorkers:
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from error
             except ray.exceptions.RayError as error:
-                raise Step1XError(_KILLED) from error
+                raise Step1XError(KILLED) from error
             if waiting:
                 asked[actor.work.remote(shared, waiting.popleft())] = actor
             if done:
@@ -251,7 +251,8 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]  # datatrove h
             return super()._run_for_rank(rank, local_rank, node_rank)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Let this process end where the one that started it does, even if that is killed."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_watch, args=(parent.sentinel,), daemon=True).start()

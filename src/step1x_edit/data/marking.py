@@ -10,9 +10,14 @@ and one that was thrown away does not come back.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,6 +25,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from step1x_edit.data.executors import KILLED, end_with_parent
 from step1x_edit.data.labels import LABELS
 from step1x_edit.data.materials import list_photographs, mask_of, read_names
 from step1x_edit.data.photographs import decode
@@ -29,7 +35,7 @@ from step1x_edit.data.tools.filtering import bound, overlap
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Floats, Pixels
 from step1x_edit.data.vocabulary import Entry
-from step1x_edit.errors import ImageError, UsageError
+from step1x_edit.errors import ImageError, Step1XError, UsageError
 from step1x_edit.locking import hold
 
 RECORD = "marks.jsonl"
@@ -45,6 +51,9 @@ _SEEN = (0.1, 0.5, 0.9)
 
 _EACH = 60
 """Photographs on a contact sheet."""
+
+_AHEAD = 4
+"""Photographs that are looked at or wait to be written down, for each worker."""
 
 _BEHIND = (255, 0, 255)
 
@@ -66,8 +75,23 @@ class Marking:
         return mask_of(self.photograph)
 
 
+@dataclass(frozen=True)
+class _Look:
+    """What was found in one photograph, before anything is written.
+
+    Attributes:
+        marking: what becomes of it.
+        entry: what the `names.json` said of its mask.
+        data: the mask's file, where it gets one.
+    """
+
+    marking: Marking
+    entry: Entry = field(default_factory=Entry)
+    data: bytes = b""
+
+
 def mark_photographs(
-    folder: Path, tools: Toolbox, tell: Callable[[str, int, int], None] | None = None, again: bool = False
+    folder: Path, tools: Toolbox, tell: Callable[[str, int, int], None] | None = None, again: bool = False, workers: int = 1
 ) -> list[Marking]:
     """Mark the photographs of a folder and of those in it.
 
@@ -79,29 +103,35 @@ def mark_photographs(
         tools: its matting tool makes the masks, its detector names what the file does not.
         tell: told what is done, how much of it, and of how much.
         again: whether photographs without a mask that were looked at before are looked at once more.
+        workers: processes that look at photographs, each with tools of its own; what is written does not depend on their number.
 
     Returns:
         What became of each that was looked at, by name.
 
     Raises:
         UsageError: the folder is missing, another process is at work in it, or a `names.json` or the record is not as it should be.
+        Step1XError: a worker was killed.
     """
     found = list_photographs([folder])
     with hold(folder / ".marks.lock", f"Another marking is at work in {folder}; wait for its end, or choose another folder."):
-        return _mark_all(folder, found, tools, tell, again)
+        return _mark_all(folder, found, tools, tell, again, workers)
 
 
 def _mark_all(
-    folder: Path, found: Sequence[Path], tools: Toolbox, tell: Callable[[str, int, int], None] | None, again: bool
+    folder: Path, found: Sequence[Path], tools: Toolbox, tell: Callable[[str, int, int], None] | None, again: bool, workers: int
 ) -> list[Marking]:
     photographs = {Marking(path).mask: path for path in found}  # where files differ in their ending alone, one
     _drop_half_a_line(folder / RECORD)
     known = set() if again else {marking.photograph for marking in read_record(folder)}
     waiting = [path for mask, path in photographs.items() if not mask.exists() and path not in known]
     markings = []
-    for done, path in enumerate(waiting, start=1):
-        marking = _mark(path, tools)
-        row = {"photograph": path.relative_to(folder).as_posix(), "name": marking.name, "reason": marking.reason}
+    for done, look in enumerate(_look_at_all(waiting, tools, workers), start=1):
+        marking = look.marking
+        if look.data:
+            _add_name(marking.mask, marking.name, look.entry)  # the name first: a mask without a name is an error, not the reverse
+            write_bytes(marking.mask, look.data)
+        path = marking.photograph.relative_to(folder)
+        row = {"photograph": path.as_posix(), "name": marking.name, "reason": marking.reason}
         with (folder / RECORD).open("a", encoding="utf-8", errors="backslashreplace") as record:
             record.write(json.dumps(row, ensure_ascii=False) + "\n")
         markings.append(marking)
@@ -181,30 +211,63 @@ def _drop_half_a_line(file: Path) -> None:
         write_bytes(file, text[: text.rfind(b"\n") + 1])
 
 
-def _mark(path: Path, tools: Toolbox) -> Marking:
-    """Look at one photograph, and write its mask where it gets one."""
+def _look_at_all(photographs: Sequence[Path], tools: Toolbox, workers: int) -> Iterator[_Look]:
+    """What is found in each, in their order."""
+    if workers == 1:
+        yield from (_look_at(path, tools) for path in photographs)
+        return
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("forkserver"), initializer=_begin, initargs=(tools,))
+    ahead: deque[Future[_Look]] = deque()
+    try:
+        for path in photographs:
+            ahead.append(pool.submit(_look_in_worker, path))
+            if len(ahead) >= _AHEAD * workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    except BrokenProcessPool as error:
+        raise Step1XError(KILLED) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_tools: Toolbox
+"""Those of a worker, which keep what they have opened."""
+
+
+def _begin(tools: Toolbox) -> None:
+    global _tools
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that writes
+    end_with_parent()
+    _tools = tools
+
+
+def _look_in_worker(path: Path) -> _Look:
+    return _look_at(path, _tools)
+
+
+def _look_at(path: Path, tools: Toolbox) -> _Look:
+    """Look at one photograph."""
     try:
         path.name.encode()
         picture = decode(path.read_bytes())
     except UnicodeEncodeError:
-        return Marking(path, reason="its file's name is not UTF-8")
+        return _Look(Marking(path, reason="its file's name is not UTF-8"))
     except OSError as error:
-        return Marking(path, reason=f"it cannot be opened: {error.strerror or error}")
+        return _Look(Marking(path, reason=f"it cannot be opened: {error.strerror or error}"))
     except ImageError as error:
-        return Marking(path, reason=f"it cannot be read: {error}".rstrip("."))
+        return _Look(Marking(path, reason=f"it cannot be read: {error}".rstrip(".")))
     matte = tools.matting.matte(picture)
     if reason := judge_mask(matte):
-        return Marking(path, reason=reason)
+        return _Look(Marking(path, reason=reason))
     mask = Marking(path).mask
     entry = read_names([mask]).get(mask, Entry())
     name = entry.en or name_by_file(path.stem) or _ask_detector(picture, matte, tools)
     if not name:
-        return Marking(path, reason="nothing says what it is")
-    _add_name(mask, name, entry)  # the name first: a mask without a name is an error, a name without a mask is not
+        return _Look(Marking(path, reason="nothing says what it is"))
     data = BytesIO()
     Image.fromarray((matte * 255 + 0.5).astype(np.uint8)).save(data, "PNG", optimize=True)
-    write_bytes(mask, data.getvalue())
-    return Marking(path, name)
+    return _Look(Marking(path, name), entry, data.getvalue())
 
 
 def _ask_detector(picture: Pixels, matte: Floats, tools: Toolbox) -> str:
