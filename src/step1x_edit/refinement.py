@@ -22,6 +22,8 @@ from step1x_edit.types import EditRequest, EditResult
 
 STRONG = 0.25
 """Share of the strongest changes from which a change counts for the box; specks far from the edit do not widen it."""
+MARGIN = 0.3
+"""Surroundings of the change on each side, as share of its longer side."""
 BORDER = 0.02
 """Width of the band around the change in which the second pass fades out, as share of the box's longer side."""
 LEAST_GAIN = 1.25
@@ -68,7 +70,7 @@ def find_region(result: EditResult) -> Region | None:
         return None
     strong = change >= max(1.0, STRONG * float(np.percentile(change[change > 0], 99)))
     picture = change.shape[1], change.shape[0]
-    box, seen = surround(_bounds(strong), picture, request.size), find_closeup(request, request.size) or (0, 0, *picture)
+    box, seen = surround(_bounds(strong), picture, request.size, MARGIN), find_closeup(request, request.size) or (0, 0, *picture)
     if _area(seen) < LEAST_GAIN**2 * _area(box):
         return None
     if request.mask is not None:
