@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gallery import edit_all
+from gallery import Edit, edit_all
 from PIL import Image
 
 EDITS = [
@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/fifty"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    made = [sheet for _, sheet in edit_all({str(number): edit for number, edit in enumerate(EDITS)}, arguments.weights)]
+    made = [sheet for _, sheet in edit_all({str(number): Edit(*edit) for number, edit in enumerate(EDITS)}, arguments.weights)]
     for first in range(0, len(made), EACH):
         target = arguments.out / f"{first // EACH + 1}.png"
         arrange(made[first : first + EACH]).save(target)

@@ -8,32 +8,50 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 
+
+class Edit(NamedTuple):
+    """A photograph of examples/photos, an instruction, and perhaps a box of pixels (x, y, width, height), then seen from close by."""
+
+    photo: str
+    instruction: str
+    box: tuple[int, int, int, int] | None = None
+
+
 EDITS = {
-    "night": ("roman-colosseum", "make it night"),
-    "black-and-white": ("coffee", "make it black and white"),
-    "sunset": ("lake-sherburne", "make it look like a warm sunset"),
-    "sketch": ("chelsea", "turn it into a pencil sketch"),
-    "winter": ("extreme-desert-hike", "make it look like winter"),
-    "grey-city": ("singaporean-cityscape", "把它变成黑白照片"),
-    "old-photo": ("seeding-by-clements-engelhardt", "apply an old photo look"),
-    "red-flowers": ("blue-periwinkle", "make the flowers red"),
-    "purple-sky": ("sunset-by-the-pier", "make the sky purple"),
-    "fails-background": ("perched-osprey", "make the background plain blue"),
-    "fails-style": ("roman-colosseum", "turn it into a cartoon"),
-    "fails-addition": ("tea-gardens", "add a red balloon on the left"),
-    "fails-removal": ("coffee", "remove the spoon"),
-    "fails-text": ("sunset-by-the-pier", 'write "HELLO" on it'),
-    "fails-colour": ("chelsea", "change the cat to blue"),
-    "fails-material": ("coffee", "make the cup out of wood"),
-    "fails-contrast": ("blue-periwinkle", "increase the contrast"),
+    "night": Edit("roman-colosseum", "make it night"),
+    "black-and-white": Edit("coffee", "make it black and white"),
+    "sunset": Edit("lake-sherburne", "make it look like a warm sunset"),
+    "sketch": Edit("chelsea", "turn it into a pencil sketch"),
+    "winter": Edit("extreme-desert-hike", "make it look like winter"),
+    "grey-city": Edit("singaporean-cityscape", "把它变成黑白照片"),
+    "old-photo": Edit("seeding-by-clements-engelhardt", "apply an old photo look"),
+    "red-flowers": Edit("blue-periwinkle", "make the flowers red"),
+    "purple-sky": Edit("sunset-by-the-pier", "make the sky purple"),
+    "close-bird": Edit("perched-osprey", "change the bird to blue", (195, 75, 110, 250)),
+    "close-badge": Edit("astronaut", "make the badge green", (128, 345, 90, 80)),
+    "close-eye": Edit("chelsea", "make the eye blue", (130, 85, 80, 80)),
+    "close-spoon": Edit("coffee", "turn the spoon into gold", (318, 220, 95, 110)),
+    "fails-background": Edit("perched-osprey", "make the background plain blue"),
+    "fails-style": Edit("roman-colosseum", "turn it into a cartoon"),
+    "fails-addition": Edit("tea-gardens", "add a red balloon on the left"),
+    "fails-removal": Edit("coffee", "remove the spoon"),
+    "fails-text": Edit("sunset-by-the-pier", 'write "HELLO" on it'),
+    "fails-colour": Edit("chelsea", "change the cat to blue"),
+    "fails-material": Edit("coffee", "make the cup out of wood"),
+    "fails-contrast": Edit("blue-periwinkle", "increase the contrast"),
 }
-"""Name of the picture, photograph, instruction."""
+"""Name of the picture, and its edit."""
+
+FEATHER = 6
+"""Pixels over which the edge of a box fades."""
 
 
 def main() -> None:
@@ -50,20 +68,26 @@ def main() -> None:
         print(target)
 
 
-def edit_all(edits: Mapping[str, tuple[str, str]], weights: Path | None) -> Iterator[tuple[str, Image.Image]]:
-    """Names, and each photograph beside its edit; photographs are named as in examples/photos."""
+def edit_all(edits: Mapping[str, Edit], weights: Path | None) -> Iterator[tuple[str, Image.Image]]:
+    """Names, and each photograph beside its edit."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from transformers.utils import logging
 
+    from step1x_edit.cli.regions import draw_box
     from step1x_edit.comparison import side_by_side
     from step1x_edit.editor import Editor
     from step1x_edit.image_io import read_image
+    from step1x_edit.types import EditRequest
 
     logging.disable_progress_bar()
     editor = Editor.open("mini", folder=weights)
-    for name, (photo, instruction) in edits.items():
+    for name, (photo, instruction, box) in edits.items():
         image = read_image(ROOT / f"examples/photos/{photo}.jpg").image
-        sheet = side_by_side([image, editor.edit(image, instruction).image], instruction)
+        request = EditRequest(image, instruction)
+        if box is not None:
+            request = replace(request, mask=draw_box(box, image.size), zoom=True, feather=FEATHER)
+        (result,) = editor.edit_seeds(request, [0])
+        sheet = side_by_side([image, result.image], instruction)
         sheet.thumbnail((900, 900))
         yield name, sheet
 

@@ -18,7 +18,7 @@ def read_region(mask: Path | None, box: str | None, size: tuple[int, int]) -> Im
         UsageError: both are given, the box is none or lies outside, or nothing of the mask is white.
         ImageError: the mask cannot be read.
     """
-    from PIL import Image, ImageChops, ImageDraw
+    from PIL import ImageChops
 
     from step1x_edit.image_io import read_image
 
@@ -34,12 +34,19 @@ def read_region(mask: Path | None, box: str | None, size: tuple[int, int]) -> Im
         return grey
     if box is None:
         return None
-    left, top, width, height = read_box(box)
-    region = Image.new("L", size, 0)
-    inside = max(0, left), max(0, top), min(size[0], left + width), min(size[1], top + height)
-    if inside[0] >= inside[2] or inside[1] >= inside[3]:
+    region = draw_box(read_box(box), size)
+    if region.getbbox() is None:
         raise UsageError(f"The box {box} lies outside the picture, which is {size[0]} x {size[1]}.")
-    ImageDraw.Draw(region).rectangle((inside[0], inside[1], inside[2] - 1, inside[3] - 1), fill=255)
+    return region
+
+
+def draw_box(box: tuple[int, int, int, int], size: tuple[int, int]) -> Image:
+    """A mask for a picture of this size, white in a box X, Y, W, H of pixels."""
+    from PIL import Image
+
+    left, top, width, height = box
+    region = Image.new("L", size, 0)
+    region.paste(255, (left, top, left + width, top + height))
     return region
 
 
