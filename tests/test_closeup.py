@@ -138,6 +138,18 @@ def test_a_soft_edge_fades_evenly_and_reaches_full_strength() -> None:
     assert wide[:100].max() == 0 and (wide[215:] == 255).all() and (np.diff(wide[100:200]) >= 0).all()
 
 
+@pytest.mark.parametrize("width", [8, 64, 200])
+def test_narrow_black_has_a_soft_edge_too(width: int) -> None:
+    mask = Image.new("L", (900, 900), 255)
+    mask.paste(0, (450, 0, 452, 900))  # a thin thing that is to stay
+    mask.paste(0, (0, 0, 1, 900))
+    row = pixels(soften(mask, width))[450]
+    step = max(1, width // 8)
+    assert (row[450:452] == 0).all() and row[0] == 0
+    assert (row[452 : 452 + step] <= 2 * 255 / 8).all() and (row[1 : 1 + step] <= 2 * 255 / 8).all()
+    assert row[452 : 452 + 2 * width].max() > 200
+
+
 def test_the_edge_of_an_edit_is_soft(editor: Editor, photo: Image.Image) -> None:
     request = EditRequest(photo, "make it night", size=64, mask=marked(photo.size, SPOT))
     hard, soft = (next(editor.edit_seeds(replace(request, feather=width), [0])).image for width in (0, 12))

@@ -70,13 +70,22 @@ def soften(mask: Image.Image, pixels: int) -> Image.Image:
     left, top, right, bottom = marked
     box = max(0, left - step), max(0, top - step), min(mask.width, right + step), min(mask.height, bottom + step)
     hard = mask.crop(box)
-    stairs = [hard.reduce(step)]
+    stairs = [_darkest(hard, step)]
     for _ in range(round(pixels / step)):
         stairs.append(stairs[-1].filter(ImageFilter.MinFilter(3)))
     soft = Image.fromarray(np.mean([np.asarray(stair) for stair in stairs], axis=0).round().astype(np.uint8))
     faded = Image.new("L", mask.size, 0)
-    faded.paste(ImageChops.darker(soft.resize(hard.size, Image.Resampling.BILINEAR), hard), box[:2])
+    even = soft.resize((soft.width * step, soft.height * step), Image.Resampling.BILINEAR).crop((0, 0, *hard.size))
+    faded.paste(ImageChops.darker(even, hard), box[:2])
     return faded
+
+
+def _darkest(mask: Image.Image, step: int) -> Image.Image:
+    """The mask in cells of `step` pixels, each as dark as its darkest one, so that narrow black is not lost."""
+    grey = np.asarray(mask)
+    grey = np.pad(grey, [(0, -side % step) for side in grey.shape], mode="edge")
+    rows, columns = (side // step for side in grey.shape)
+    return Image.fromarray(grey.reshape(rows, step, columns, step).min(axis=(1, 3)))
 
 
 def _place(centre: float, length: float, limit: int) -> tuple[int, int]:

@@ -84,16 +84,20 @@ def read_endings(own: bool = True) -> frozenset[str]:
     return found | HEIC_ENDINGS if own and reads_heic() else found
 
 
-def read_image(source: Path | bytes) -> Picture:
+def read_image(source: Path | bytes, own: bool | None = None) -> Picture:
     """Read a picture from a file, or from the bytes of one.
+
+    Args:
+        source: the file's path, or what is in it.
+        own: whether its owner asks for it, so that every format is read that can be, HEIC among them; by default, whether it is a path.
 
     Raises:
         ImageError: there is no such file, it is not a picture, it is damaged or cut off, or it is larger than `MAX_PIXELS`.
     """
     if isinstance(source, bytes):
-        return _decode(BytesIO(source), "The file", len(source))
+        return _decode(BytesIO(source), "The file", len(source), bool(own))
     with _open_regular(source) as file:
-        return _decode(file, str(source), os.fstat(file.fileno()).st_size, own=True)
+        return _decode(file, str(source), os.fstat(file.fileno()).st_size, own is not False)
 
 
 def open_record(path: Path) -> dict[str, str]:
@@ -216,7 +220,9 @@ def check_target(path: Path, overwrite: bool = False) -> None:
 
 def free_names(source: Path, count: int = 1, ending: str = "-edited", suffix: str = ".png") -> list[Path]:
     """Names beside `source` that are not taken: photo-edited.png, photo-edited-2.png, and so on."""
-    stem = source.stem.encode()[: LONGEST_NAME - 30].decode(errors="ignore")  # room for what is added
+    stem = source.stem
+    while len(os.fsencode(stem)) > LONGEST_NAME - 30:  # room for what is added
+        stem = stem[:-1]
     names = (source.with_name(f"{stem}{ending}{'' if i == 1 else f'-{i}'}{suffix}") for i in itertools.count(1))
     return list(itertools.islice((name for name in names if not name.exists() and not name.is_symlink()), count))
 

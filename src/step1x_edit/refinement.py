@@ -4,7 +4,8 @@
 
 The surroundings of the change are cut out of the original and edited again by the same instruction, from the first result on, and what came
 of it is put in the first result's place, if it is the same edit: what is cut out may mean something else, as "on the left" does. Outside
-the box nothing is touched; inside it, what the first pass left alone stays as it was, to the last bit.
+the box nothing is touched; inside it, what lies within the mask may change, or where there is none what the first pass changed, and a band
+about it.
 
 Choice: not in the paper.
 """

@@ -27,7 +27,7 @@ _NUMBERS = {
     "feather": int,
 }
 """Of `EditRequest`, by name."""
-_TEXTS = ("instruction", "model", "negative", "mask", "cache", "guided", "lora", "weights", "zoom")
+_TEXTS = ("instruction", "model", "negative", "mask", "cache", "guided", "lora", "weights", "zoom", "references")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Settings:
         mask: SHA-256 of the mask's pixels, or empty where there was none.
         cache, guided: what was left out, see `Shortcuts`; or empty.
         lora: names of the files of adapters, each with its weight, NAME:WEIGHT.
+        references: how many further pictures there were, or empty where there were none.
         weights: the fingerprint of the model's weights, or empty where the file does not say it.
     """
 
@@ -50,6 +51,7 @@ class Settings:
     guided: str = ""
     lora: tuple[str, ...] = ()
     weights: str = ""
+    references: str = ""
 
 
 def describe_edit(result: EditResult) -> dict[str, str]:
@@ -57,7 +59,7 @@ def describe_edit(result: EditResult) -> dict[str, str]:
     request = result.request
     values: dict[str, Any] = {name: getattr(request, name) for name in ("instruction", *_NUMBERS, "negative")}
     values |= {"model": result.model, "mask": "" if request.mask is None else digest_mask(request.mask)}
-    values |= {"feather": request.feather or "", "zoom": "on" if request.zoom else ""}
+    values |= {"references": len(request.references) or "", "feather": request.feather or "", "zoom": "on" if request.zoom else ""}
     values |= result.made_with
     texts = {f"{PREFIX}{name}": str(value) for name, value in values.items() if value not in ("", None)}
     return {"Software": f"step1x-edit {__version__}", **texts}
@@ -95,5 +97,5 @@ def parse_settings(record: Mapping[str, str], name: str) -> Settings:
     if values.get("zoom"):
         options["zoom"] = True
     lora = tuple(values.get("lora", "").splitlines())
-    texts = {key: values.get(key, "") for key in ("mask", "cache", "guided", "weights")}
+    texts = {key: values.get(key, "") for key in ("mask", "cache", "guided", "weights", "references")}
     return Settings(options, values["model"], lora=lora, **texts)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import httptools
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -26,6 +29,26 @@ MOST_HEAD = 64 * 1024
 
 HEADER_COST = 32
 """What each header counts on top of its bytes, for the room that it takes once it is read."""
+
+
+LOCAL = ("localhost", "127.0.0.1", "[::1]")
+
+
+def is_local(host: str) -> bool:
+    """Whether only this machine reaches a server that listens there."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def host_name(host: str) -> str:
+    """The name or address in a host as HTTP writes it: in lower case, without a port, an address of IPv6 in brackets."""
+    host = host.lower()
+    if host.count(":") > 1 and not host.startswith("["):
+        return f"[{host}]"
+    name, _, port = host.rpartition(":")
+    return name if port.isdigit() else host
 
 
 class ResponseHeaders:
@@ -50,6 +73,36 @@ class ResponseHeaders:
             await send(message)
 
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+class OwnPages:
+    """Keeps out pages of other sites, which a visitor's browser would let in: those that come under a name of their own that leads here,
+    and those that send something across sites. A link from elsewhere is followed.
+
+    Args:
+        app: what answers.
+        hosts: names under which the server is addressed; None where these cannot be known.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str] | None = None) -> None:
+        self._app = app
+        self._hosts = None if hosts is None else {host_name(host) for host in hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http" and self._is_foreign(scope["method"], Headers(scope=scope)):
+            await PlainTextResponse("Pages of other sites may not use this one.", 403)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _is_foreign(self, method: str, headers: Mapping[str, str]) -> bool:
+        if self._hosts is not None and host_name(headers.get("host", "")) not in self._hosts:
+            return True
+        if method in ("GET", "HEAD"):
+            return False
+        origin = headers.get("origin")
+        elsewhere = self._hosts is not None and origin is not None and host_name(origin.partition("://")[2]) not in self._hosts
+        return elsewhere or headers.get("sec-fetch-site") == "cross-site"
 
 
 class BoundedProtocol(HttpToolsProtocol):

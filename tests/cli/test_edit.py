@@ -129,6 +129,15 @@ def test_an_edit_with_adapters_is_made_again_with_them_alone(step1x: Run, photo:
     assert done.returncode == 0 and again.read_bytes() == first.read_bytes()
 
 
+def test_a_name_that_is_no_text_is_kept(photo: Path, random_mini: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(photo.parent) + b"/caf\xe9.png"))
+    photo.rename(odd)
+    command = [Path(sys.executable).with_name("step1x"), "edit", odd, "make it night", "--steps", "1", "--weights", random_mini]
+    done = subprocess.run(command, capture_output=True, timeout=200, check=False)
+    assert (done.returncode, done.stdout) == (0, os.fsencode(odd.with_stem(f"{odd.stem}-edited")) + b"\n"), done.stderr
+    assert odd.with_stem(f"{odd.stem}-edited").is_file()
+
+
 def test_raw_is_what_the_model_drew_and_overwrite_replaces(step1x: Run, photo: Path, random_mini: Path) -> None:
     out = photo.with_name("out.webp")
     out.write_bytes(b"old")

@@ -34,6 +34,8 @@ def test_pictures_go_from_one_edit_to_the_next(
     named = photo.with_name("night.png")
     assert step1x("edit", photo, "make it night", *way, "-o", named).returncode == 0
     assert first.stdout == named.read_bytes()
+    compared = pipe("edit", photo, "make it night", *way, "-o", "-", "--compare", "both.png", cwd=photo.parent)
+    assert compared.stdout == first.stdout and photo.with_name("both.png").is_file()
     second = pipe("edit", "-", "make it day", *way, "-o", "-", data=first.stdout, cwd=photo.parent)
     with Image.open(BytesIO(second.stdout)) as image:
         assert image.size == (300, 200) and image.text["step1x:instruction"] == "make it day"
@@ -54,6 +56,7 @@ def test_without_a_name_the_result_lies_in_the_working_folder(photo: Path, rando
         (["photo.png", "make it night", "-o", "-", "-n", "2"], "One result alone can go to standard output"),
         (["photo.png", "make it night", "-o", "-", "--then", "make it day"], "One result alone"),
         (["photo.png", "make it night", "-o", "-", "--think"], "One result alone"),
+        (["photo.png", "make it night", "--compare", "-"], "Cannot tell the format"),
         ([".", "make it night", "-o", "-"], "Several results cannot go to standard output"),
         (["photo.png", "-", "make it night", "-o", "out"], "There is no file -"),
     ],
@@ -64,6 +67,14 @@ def test_what_cannot_be_piped(
     done = step1x("edit", *words, cwd=photo.parent)
     assert (done.returncode, done.stdout) == (2, "") and sentence in done.stderr and done.stderr.count("\n") == 1
     assert os.listdir(photo.parent) == ["photo.png"]
+
+
+def test_heic_is_read_from_standard_input_too(photo: Path, random_mini: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    data = BytesIO()
+    pillow_heif.from_pillow(Image.open(photo).convert("RGB")).save(data)
+    done = pipe("edit", "-", "make it night", "--weights", random_mini, *SMALL, "-o", "night.png", data=data.getvalue(), cwd=photo.parent)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(("data", "sentence"), [(b"", "The file is empty"), (b"I am a letter", "is not a whole picture")])
@@ -78,6 +89,9 @@ def test_what_is_piped_in_must_be_a_picture(tmp_path: Path, data: bytes, sentenc
     [(["-", "make it night", "-o", "night.png"], b"pipe one in"), (["photo.png", "make it night", "-o", "-"], b"pipe it on")],
 )
 def test_a_terminal_is_neither_read_nor_filled(photo: Path, words: list[str], sentence: bytes) -> None:
+    closed = ["sh", "-c", 'exec "$@" <&- >&-', "sh", STEP1X, "edit", *words]
+    done = subprocess.run(closed, stderr=subprocess.PIPE, timeout=200, cwd=photo.parent, check=False)
+    assert done.returncode == 2 and sentence in done.stderr
     ours, theirs = pty.openpty()
     try:
         done = subprocess.run(

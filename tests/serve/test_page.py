@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageColor
@@ -284,3 +285,44 @@ def test_on_a_phone_nothing_is_cut_off(url: str, tmp_path: Path) -> None:
         drop(driver, PHOTOS / "coffee.jpg")
         ask(driver, "make it night")
         assert driver.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def call(url: str, function: int, values: list[object]) -> dict[str, object]:
+    """What an event of the page answers to whoever speaks to it without a browser."""
+    with httpx.Client(base_url=url, timeout=60) as http:
+        asked = {"data": values, "fn_index": function, "session_hash": "stranger"}
+        assert http.post("/gradio_api/queue/join", json=asked).status_code == 200
+        with http.stream("GET", "/gradio_api/queue/data", params={"session_hash": "stranger"}) as answer:
+            for line in answer.iter_lines():
+                message = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}
+                if message.get("msg") == "process_completed":
+                    return dict(message)
+    raise AssertionError("the event was not answered")
+
+
+def test_only_what_was_uploaded_is_read(url: str, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "private.png")
+    names = [each["targets"] for each in httpx.get(f"{url}/config").json()["dependencies"]]
+    (begin,) = (number for number, targets in enumerate(names) if [event for _, event in targets] == ["change"])
+    for path in (tmp_path / "private.png", PHOTOS / "chelsea.jpg", Path("/etc/hostname")):
+        told = call(url, begin, [{"path": str(path), "meta": {"_type": "gradio.FileData"}}, None, False])
+        assert told["success"] is False and "was not uploaded" in str(told["output"])
+    with (tmp_path / "private.png").open("rb") as file:
+        (uploaded,) = httpx.post(f"{url}/gradio_api/upload", files={"files": file}).json()
+    assert call(url, begin, [{"path": uploaded, "meta": {"_type": "gradio.FileData"}}, None, False])["success"] is True
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"host": "evil.example:7860"}, 403),
+        ({"origin": "http://evil.example"}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({}, 200),
+        ({"sec-fetch-site": "same-origin"}, 200),
+    ],
+)
+def test_pages_of_other_sites_are_kept_out(url: str, headers: dict[str, str], status: int) -> None:
+    asked = {"data": ["key", False], "fn_index": 0, "session_hash": "elsewhere"}
+    assert httpx.post(f"{url}/gradio_api/queue/join", json=asked, headers=headers).status_code == status
+    assert httpx.get(url, headers={"sec-fetch-site": "cross-site"}).status_code == 200  # a link

@@ -26,7 +26,7 @@ from step1x_edit.bench.running import check_asked, read_missing
 from step1x_edit.bench.statistics import interval_of
 from step1x_edit.bench.summary import number
 from step1x_edit.data.triplet import Pixels, Triplet
-from step1x_edit.errors import UsageError
+from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.image_io import read_image, resize
 from step1x_edit.image_modes import flatten
 from step1x_edit.types import EditCategory
@@ -65,9 +65,12 @@ def score_results(
     missing = read_missing(folder, [case.name for case in cases])
     for done, case in enumerate(cases, 1):
         path = find_picture(place_result(folder, case.name))
-        if path is not None:
-            for figure, value in score_result(case, flatten(read_image(path).image), read).items():
-                values[figure][case.name] = value
+        try:
+            found = {} if path is None else score_result(case, flatten(read_image(path).image), read)
+        except ImageError as error:
+            missing[case.name], found = f"the result cannot be read: {error}", {}
+        for figure, value in found.items():
+            values[figure][case.name] = value
         progress(done, len(cases))
     return ReferenceScores(values, missing)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from html import escape
 from io import BytesIO
 from pathlib import Path
@@ -18,8 +18,8 @@ from PIL import Image
 from step1x_edit.bench.gedit import TASKS, find_picture, place_result, place_source
 from step1x_edit.bench.radar import COLOURS, draw_radar
 from step1x_edit.bench.scores import CaseScore
-from step1x_edit.bench.summary import Scores, beside, compare_values, summarise
-from step1x_edit.errors import ImageError
+from step1x_edit.bench.summary import Scores, beside, compare_systems, summarise
+from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.image_io import read_image
 from step1x_edit.image_modes import flatten
 
@@ -109,22 +109,28 @@ def _view(view: str, summary: Mapping[str, Any]) -> list[str]:
     ]
     published = [[row["system"], *(_figure(row[m]) for m in ("sc", "pq", "o")), row["judge"]] for row in beside(language, subset)]
     head = ["system", "SC", "PQ", "O", "judge"]
-    by_task = [[task, *(_figure(found["tasks"].get(task, {}).get("o")) for found in systems.values())] for task in summary["tasks"]]
+    tasks = [[found["tasks"].get(task, {}).get("o") for found in systems.values()] for task in summary["tasks"]]
+    by_task = [[task, *map(_figure, values)] for task, values in zip(summary["tasks"], tasks, strict=True)]
     figures = {name: {task: means["o"] for task, means in found["tasks"].items()} for name, found in systems.items()}
     return [
         _heading(f"{'English' if language == 'en' else 'Chinese'}, {subset}"),
         _table("Mean over tasks", ["system", "SC", "PQ", "O", "95 %", "cases", "missing"], rows),
-        f'<div class="two">{_table("O by task", ["task", *systems], by_task, best=True)}{draw_radar(TASKS, figures)}</div>',
-        f"<details><summary>Published, for GEdit-Bench itself</summary>{_table('', head, published)}</details>" if published else "",
+        f'<div class="two">{_table("O by task", ["task", *systems], by_task, figures=tasks)}{draw_radar(TASKS, figures)}</div>',
+        f"<details><summary>Published, for GEdit-Bench itself</summary>{_table('', head, published, words=(0, 4))}</details>"
+        if published
+        else "",
     ]
 
 
 def _pairs(scores: Scores) -> str:
-    values = {system: {case.name: case.o or 0.0 for case in cases if case.known} for system, cases in scores.items()}
+    try:
+        found = compare_systems(scores)
+    except UsageError as error:
+        return f"{_heading('Pairs')}<p>{escape(str(error))}</p>"
     rows = [
         [f"{row['first']} less {row['second']}", _figure(row["difference"]), _range([row["low"], row["high"]]), _figure(row["p"])]
         + [str(row[key]) for key in ("wins", "ties", "losses")]
-        for row in compare_values(values)
+        for row in found
     ]
     head = ["pair", "difference in O", "95 %", "p", "wins", "ties", "losses"]
     return _heading("Pairs") + _table("On the questions that both answered; p by sign flips, Holm-corrected", head, rows)
@@ -162,7 +168,7 @@ def _missing(scores: Scores) -> str:
     rows = [
         [system, "/".join(case.name), case.instruction, case.reason] for system, cases in scores.items() for case in cases if not case.known
     ]
-    return _table(f"{len(rows)} cases", ["system", "case", "instruction", "reason"], rows) if rows else "<p>None.</p>"
+    return _table(f"{len(rows)} cases", ["system", "case", "instruction", "reason"], rows, words=range(4)) if rows else "<p>None.</p>"
 
 
 def _inline(path: Path) -> str:
@@ -194,23 +200,32 @@ def _navigate(parts: Sequence[str]) -> str:
     return f"<nav>{links}</nav>"
 
 
-def _table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], best: bool = False) -> str:
-    """A table; with `best`, the largest figure of each row is told apart. Columns after the figures that hold words are set to the left."""
+def _table(
+    caption: str,
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    words: Container[int] = (0,),
+    figures: Sequence[Sequence[float | None]] = (),
+) -> str:
+    """A table; the columns of `words` are set to the left.
 
-    def cell(text: str, row: Sequence[str]) -> str:
-        figures = [float(each) for each in row[1:] if _is_figure(each)]
-        kind = "best" if best and len(figures) > 1 and _is_figure(text) and float(text) == max(figures) else ""
-        kind = kind or ("words" if text and not text[0].isdigit() and text[0] not in "-–" else "")
+    With `figures`, those of all columns but the first, the largest of each row is told apart where it has company.
+    """
+
+    def mark(row: int, column: int) -> str:
+        known = [value for value in figures[row] if value is not None] if figures else []
+        if column and len(known) > 1 and figures[row][column - 1] == max(known):
+            return "best"
+        return "words" if column in words else ""
+
+    def cell(text: str, kind: str) -> str:
         return f'<td class="{kind}">{escape(text)}</td>' if kind else f"<td>{escape(text)}</td>"
 
     top = "".join(f"<th>{escape(each)}</th>" for each in head)
-    body = "".join("<tr>" + "".join(cell(each, row) for each in row) + "</tr>" for row in rows)
+    cells = ("".join(cell(text, mark(row, column)) for column, text in enumerate(texts)) for row, texts in enumerate(rows))
+    body = "".join(f"<tr>{each}</tr>" for each in cells)
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     return f"<table>{title}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _is_figure(text: str) -> bool:
-    return text.replace(".", "", 1).isdigit()
 
 
 def _figure(value: float | None) -> str:

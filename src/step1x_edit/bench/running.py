@@ -197,7 +197,7 @@ class _Worker:
             picture = read_image(case.source.read()).image
             shown = picture if case.shown is case.source else read_image(case.shown.read()).image
         except ImageError as error:
-            return self._note(row, "refused", f"the source cannot be read: {error}", started)
+            return self._note(row, "failed", f"the source cannot be read: {error}", started)  # it may be mended; nobody was asked
         self.purse.begin()
         try:
             edited, attempts = call(lambda: self.system.edit(case, picture, self.seed), self.limits, self.pace)
@@ -240,11 +240,11 @@ def _claim(folder: Path, system: System, seed: int) -> None:
             earlier = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise UsageError(f"{path} is damaged; choose another folder.") from error
-        for key, value in json.loads(json.dumps(record)).items():
-            if earlier.get(key) != value:
-                raise UsageError(
-                    f"{folder} holds a run with {key} {earlier.get(key)!r} and this one has {value!r}; choose another --out or --name."
-                )
+        wanted = json.loads(json.dumps(record))
+        for key in [*wanted, *(key for key in earlier if key not in ("version", "started"))]:
+            before, now = (f"{key} {each[key]!r}" if key in each else f"no {key}" for each in (earlier, wanted))
+            if before != now:
+                raise UsageError(f"{folder} holds a run with {before} and this one has {now}; choose another --out or --name.")
         return
     if (folder / "fullset").exists():
         raise UsageError(f"{folder} holds results that no run of this command made; choose another --out or --name.")

@@ -60,6 +60,11 @@ class TableSet:
         return _read_record(self.folder)
 
     @property
+    def known_judge(self) -> str:
+        """The judge where tables are ours; empty for those of others, whose folders are called as it happens."""
+        return self.judge if self.record else ""
+
+    @property
     def rubric(self) -> str:
         """What the judge was asked by; empty where that is not kept beside the tables."""
         return f"{self.record.get('rubric')} ({self.record.get('rubric_digest')})" if "rubric_digest" in self.record else ""
@@ -76,11 +81,14 @@ def find_tables(folder: Path) -> list[TableSet]:
 
 
 def read_set(found: TableSet) -> list[CaseScore]:
-    """Read the tables of one system, with the reasons for what is missing where they are kept beside them. See `read_tables`."""
-    kept = found.record.get("missing")
+    """Read the tables of one system, with the judge and the reasons for what is missing where they are kept beside them.
+
+    See `read_tables`.
+    """
+    kept, judge = found.record.get("missing"), found.known_judge
     reasons = kept if isinstance(kept, dict) else {}
     return [
-        case if case.known else replace(case, reason=str(reasons.get("/".join(case.name)) or case.reason))
+        replace(case, judge=judge, reason=case.reason if case.known else str(reasons.get("/".join(case.name)) or case.reason))
         for case in read_tables(found.tables)
     ]
 

@@ -38,6 +38,7 @@ class CaseScore:
         reason: why there is no judgement.
         source: path of the source, as the table says it.
         edited: path of the result, as the table says it.
+        judge: who judged; empty where that is not known, as of published tables.
     """
 
     task: str
@@ -50,6 +51,7 @@ class CaseScore:
     reason: str = ""
     source: str = ""
     edited: str = ""
+    judge: str = ""
 
     def __post_init__(self) -> None:
         for value in (self.sc, self.pq):

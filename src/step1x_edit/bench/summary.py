@@ -22,7 +22,7 @@ from step1x_edit.errors import UsageError
 SUBSETS: tuple[Subset, ...] = ("full", "intersection")
 
 Scores = dict[str, list[CaseScore]]
-"""By system; several judges of one system are told apart by "system (judge)"."""
+"""By system, or by "system (judge)" where there are several judges."""
 
 
 def read_scores(folders: Sequence[Path], judge: str | None = None) -> Scores:
@@ -49,9 +49,10 @@ def _find(folders: Sequence[Path], judge: str | None) -> dict[str, TableSet]:
         which = f" by {judge}" if judge else ""
         raise UsageError(f"There are no score tables{which} in {', '.join(map(str, folders))}; make them with step1x bench score --judge.")
     names = [each.system for each in sets]
+    several = len({each.known_judge for each in sets if each.known_judge}) > 1
     found: dict[str, TableSet] = {}
     for each in sets:
-        name = each.system if names.count(each.system) == 1 else f"{each.system} ({each.judge})"
+        name = f"{each.system} ({each.judge})" if names.count(each.system) > 1 or (several and each.known_judge) else each.system
         if name in found:
             raise UsageError(f"Two folders hold tables of {name}; give one of them.")
         found[name] = each
@@ -85,21 +86,27 @@ def summarise(scores: Mapping[str, Sequence[CaseScore]], common: bool = False, s
 def compare_systems(
     scores: Mapping[str, Sequence[CaseScore]], metric: Metric = "o", language: str = "all", subset: Subset = "full", seed: int = 0
 ) -> list[dict[str, Any]]:
-    """Every pair of systems on the cases that both have a judgement of; p corrected over the pairs.
+    """Every pair of systems on the cases that both have a judgement of, by one judge; p corrected over the pairs.
 
     Raises:
-        UsageError: there are fewer than two systems.
+        UsageError: there are fewer than two systems, or no two that one judge judged.
     """
     if len(scores) < 2:
         raise UsageError(f"A comparison takes at least two systems, and {', '.join(scores) or 'none'} is all there is.")
     marked = mark_intersection(scores) if subset == "intersection" else scores
     values = {system: values_of(choose(cases, language, subset), metric) for system, cases in marked.items()}
-    return compare_values(values, seed)
+    judges = {system: next((case.judge for case in cases), "") for system, cases in scores.items()}
+    pairs = [pair for pair in combinations(values, 2) if len({judges[system] for system in pair} - {""}) < 2]
+    if not pairs:
+        raise UsageError(f"No two systems were judged by one judge: {', '.join(values)}; have them judged by the same.")
+    return compare_values(values, pairs, seed)
 
 
-def compare_values(values: Mapping[str, statistics.Values], seed: int = 0) -> list[dict[str, Any]]:
-    """Every pair of systems, by a figure of every case."""
-    pairs = list(combinations(values, 2))
+def compare_values(
+    values: Mapping[str, statistics.Values], pairs: Sequence[tuple[str, str]] | None = None, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Some pairs of systems, or every pair, by a figure of every case."""
+    pairs = list(combinations(values, 2)) if pairs is None else pairs
     found = [statistics.compare(values[one], values[other], seed) for one, other in pairs]
     corrected = statistics.correct([difference.p for difference in found])
     rows = []

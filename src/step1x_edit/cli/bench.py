@@ -204,7 +204,7 @@ def compare(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Test every pair of systems on the cases that both have a judgement of."""
+    """Test every pair of systems that one judge judged, on the cases that both have a judgement of."""
     from step1x_edit.bench.summary import compare_systems, read_scores
 
     rows = compare_systems(read_scores(folders, by), metric.value, language.value, subset.value)

@@ -12,6 +12,7 @@ from step1x_edit.cli.bench_options import Options, read_key, read_options
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.progress import progress_line
 from step1x_edit.errors import UsageError
+from step1x_edit.locking import hold
 
 app = typer.Typer(help="Make a benchmark from people's requests: collect, review, cases.", no_args_is_help=True)
 
@@ -74,7 +75,8 @@ def collect(
     found = list(read_requests(requests))
     store = Store(out, create=True)
     try:
-        with progress_line("requests") as tell:
+        busy = f"Another collect is at work in {out}; wait for its end, or choose another --out."
+        with hold(out / ".lock", busy), progress_line("requests") as tell:
             state = run(
                 found,
                 store,

@@ -164,7 +164,7 @@ def edit(
         raise UsageError("--thinker-model names a model of a server; give its address with --thinker.")
     wanted = ""
     if like is not None:
-        found = read_likeness(like, masked=mask is not None or box is not None, adapted=bool(lora))
+        found = read_likeness(like, masked=mask is not None or box is not None, adapted=bool(lora), accompanied=bool(reference))
         options = {**found.options, **options}
         words = options.pop("instruction")
         model, instruction = model or found.model, instruction or words
@@ -175,22 +175,22 @@ def edit(
         check_version(model, weights)
     model = model or "mini"
     task = Task(
-        model,
-        weights or find_weights(model),
-        device,
-        dtype,
-        count,
-        tuple(then or ()),
-        overwrite,
-        raw or strict_size == "off",
-        tuple(read_lora(each) for each in lora or ()),
-        lora_apart,
-        Thought(thinker, thinker_model, tries, 512) if think or thinker else None,
-        settings,
-        exif,
-        economy.Economy(vram, weights_dtype, offload, strips, split, cache, guided),
-        open_credentials(credentials, credentials_key),
-        wanted,
+        model=model,
+        weights=weights or find_weights(model),
+        device=device,
+        dtype=dtype,
+        count=count,
+        then=tuple(then or ()),
+        overwrite=overwrite,
+        raw=raw or strict_size == "off",
+        adapters=tuple(read_lora(each) for each in lora or ()),
+        adapters_apart=lora_apart,
+        thought=Thought(thinker, thinker_model, tries, 512) if think or thinker else None,
+        settings=settings,
+        exif=exif,
+        economy=economy.Economy(vram, weights_dtype, offload, strips, split, cache, guided),
+        credentials=open_credentials(credentials, credentials_key),
+        wanted=wanted,
     )
     if text_to_image is not None:
         if named or images is not None or mask or box or reference:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from step1x_edit.types import EditRequest, EditResult
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """What is the same for all edits of a run: the model, and how results are written."""
 
@@ -77,8 +77,8 @@ class Task:
         results = self.count + turns
         if out == STREAM and (results > 1 or self.thought is not None):
             raise UsageError("One result alone can go to standard output; leave out --count, --then and --think, or name a file.")
-        if out == STREAM and sys.stdout.isatty():
-            raise UsageError("The picture would be written into the terminal; pipe it on, or name a file with --out.")
+        if out == STREAM and (sys.stdout is None or sys.stdout.isatty()):
+            raise UsageError("There is nothing that would take the picture on standard output; pipe it on, or name a file with --out.")
         if image == STREAM:
             image = Path("stdin.png")
         if out not in (None, STREAM) and out.is_dir():
@@ -87,9 +87,8 @@ class Task:
         if compare in targets:
             raise UsageError(f"The comparison and a result would both be written to {compare}; give them different names.")
         beside = [*([compare] if compare else []), *(self.thought.names(targets[0]) if self.thought else [])]
-        for target in [*targets, *beside]:
-            if target != STREAM:
-                check_target(target, self.overwrite)
+        for target in [*(each for each in targets if each != STREAM), *beside]:
+            check_target(target, self.overwrite)
         _say_notes(picture.notes if picture else ())
         write = partial(self._write, origin=picture.origin if picture else None)
         written: list[EditResult] = []
@@ -118,7 +117,8 @@ class Task:
                 [*before, *(r.raw if self.raw else r.image for r in written)], " → ".join([request.instruction, *self.then])
             )
             write_image(sheet, compare, self.overwrite)
-            _say_path(compare)
+            if out != STREAM:
+                _say_path(compare)
 
     def many(self, jobs: Sequence[Job], options: dict[str, Any]) -> None:
         """All jobs of a batch file with the model loaded once; results that are there are kept, so that a run can be taken up again."""

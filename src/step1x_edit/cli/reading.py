@@ -25,19 +25,19 @@ def read(path: Path) -> Picture:
     """See `image_io.read_image`.
 
     Raises:
-        UsageError: standard input is a terminal.
+        UsageError: standard input is a terminal, or closed.
         ImageError: it cannot be read as a picture.
     """
     from step1x_edit.image_io import read_image
 
     source = _read_stream() if path == STREAM else path
     with _quiet_decoders():
-        return read_image(source)
+        return read_image(source, own=True)
 
 
 def _read_stream() -> bytes:
-    if sys.stdin.isatty():
-        raise UsageError("There is no picture on standard input, which is the terminal; pipe one in, or name a file.")
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError("There is no picture on standard input; pipe one in, or name a file.")
     data = sys.stdin.buffer.read(LONGEST_STREAM + 1)
     if len(data) > LONGEST_STREAM:
         raise ImageError("There is more than 1 GiB on standard input, which is not read; name the file instead.")

@@ -46,7 +46,9 @@ def draw_box(box: tuple[int, int, int, int], size: tuple[int, int]) -> Image:
 
     left, top, width, height = box
     region = Image.new("L", size, 0)
-    region.paste(255, (left, top, left + width, top + height))
+    inside = max(0, left), max(0, top), min(size[0], left + width), min(size[1], top + height)
+    if inside[0] < inside[2] and inside[1] < inside[3]:
+        region.paste(255, inside)
     return region
 
 

@@ -103,8 +103,8 @@ def serve(
     from step1x_edit.errors import UsageError
     from step1x_edit.serve.limits import Limits, Settings
     from step1x_edit.serve.messages import Opening
-    from step1x_edit.serve.serving import is_local
     from step1x_edit.serve.serving import serve as run
+    from step1x_edit.web import is_local
 
     version, folder = find_version(model), weights or find_weights(model)
     if folder is None:

@@ -19,6 +19,7 @@ from PIL import Image
 from step1x_edit.errors import Step1XError
 from step1x_edit.image_io import read_image
 from step1x_edit.serve.session import Desk, Session, Shelf, Step, Stopped, ask, read_mask, reduce
+from step1x_edit.web import OwnPages
 
 IDEAS = (
     "make it night",
@@ -355,11 +356,13 @@ class Page:
         ]
 
 
-def create_page(desk: Desk, photos: Sequence[Path] = ()) -> FastAPI:
-    """The page as an application; `photos` are offered as examples."""
+def create_page(desk: Desk, photos: Sequence[Path] = (), hosts: Sequence[str] | None = None) -> FastAPI:
+    """The page as an application; `photos` are offered as examples, `hosts` are its names, where these are known."""
     page = Page(desk, photos)
     page.blocks.queue(default_concurrency_limit=8, max_size=64)
+    page.blocks.has_launched = True  # only then does gradio look whether a file was uploaded, or may be any on this machine
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(OwnPages, hosts=hosts)
     return gr.mount_gradio_app(
         app,
         page.blocks,

@@ -11,7 +11,7 @@ import uvicorn
 
 from step1x_edit.serve.page import create_page
 from step1x_edit.serve.session import Desk
-from step1x_edit.web import BoundedProtocol, address_of, listen
+from step1x_edit.web import LOCAL, BoundedProtocol, address_of, is_local, listen
 
 if TYPE_CHECKING:
     from step1x_edit.editor import Editor
@@ -32,7 +32,7 @@ def serve_page(editor: Editor, host: str, port: int, photos: Sequence[Path] = ()
     """
     with closing(Desk(editor)) as desk, listen(host, port) as listening:
         config = uvicorn.Config(
-            create_page(desk, photos),
+            create_page(desk, photos, (*LOCAL, host) if is_local(host) else None),
             http=BoundedProtocol,
             log_level="warning",
             access_log=False,

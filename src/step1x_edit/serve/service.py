@@ -15,6 +15,7 @@ from step1x_edit.serve.metrics import Metrics
 from step1x_edit.serve.orders import Clerk
 from step1x_edit.serve.refusals import Refusal
 from step1x_edit.serve.uploads import Budget
+from step1x_edit.web import host_name
 
 ANYBODY = "anybody"
 """The owner of all requests where there are no keys."""
@@ -43,7 +44,7 @@ class Service:
         reader = Reader(settings.url_hosts)
         self.clerk = Clerk(replace(settings.limits, results=results), self.names, reader, self.engine.number)
         self.started = int(time.time())
-        self._hosts = None if settings.hosts is None else {_name(host) for host in settings.hosts}
+        self._hosts = None if settings.hosts is None else {host_name(host) for host in settings.hosts}
         self._origins = {origin.lower() for origin in settings.origins}
         self._keys = None if settings.keys is None else Keys(settings.keys)
 
@@ -72,20 +73,11 @@ class Service:
                 wrong = "is unknown" if key else "is missing"
                 raise Refusal(f"The API key {wrong}; send one as Authorization: Bearer sk-step1x-...", 401, "invalid_api_key")
             return owner
-        name, origin = _name(headers.get("host", "")), headers.get("origin")
+        name, origin = host_name(headers.get("host", "")), headers.get("origin")
         across = headers.get("sec-fetch-site", "none") == "cross-site"
-        foreign = across or (origin is not None and _name(origin.partition("://")[2]) not in {name, *(self._hosts or ())})
+        foreign = across or (origin is not None and host_name(origin.partition("://")[2]) not in {name, *(self._hosts or ())})
         if foreign and origin not in self._origins:
             raise Refusal("Pages of other sites may not use this server.", 403, "cross_site")
         if self._hosts is not None and name not in self._hosts:
             raise Refusal("The server is not addressed under this name; see --allow-host.", 403, "unknown_host")
         return ANYBODY
-
-
-def _name(host: str) -> str:
-    """The name or address in a host as HTTP writes it: in lower case, without a port, an address of IPv6 in brackets."""
-    host = host.lower()
-    if host.count(":") > 1 and not host.startswith("["):
-        return f"[{host}]"
-    name, _, port = host.rpartition(":")
-    return name if port.isdigit() else host

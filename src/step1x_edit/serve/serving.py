@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import socket
 from collections.abc import Callable
@@ -15,10 +14,7 @@ from step1x_edit.errors import Step1XError
 from step1x_edit.serve.app import create_app
 from step1x_edit.serve.engine import Engine
 from step1x_edit.serve.limits import Settings
-from step1x_edit.web import BoundedProtocol, address_of, listen
-
-LOCAL = ("localhost", "127.0.0.1", "[::1]")
-
+from step1x_edit.web import LOCAL, BoundedProtocol, address_of, is_local, listen
 
 LAST_WORDS = 5
 """Seconds, after the grace is over, for the answers that say so."""
@@ -41,14 +37,6 @@ class _Server(uvicorn.Server):
             self._engine.abandon()
             self._engine.kill()
             await self.lifespan.shutdown()
-
-
-def is_local(host: str) -> bool:
-    """Whether only this machine reaches a server that listens there."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def serve(

@@ -78,10 +78,13 @@ def open_study(
     with claim_database(engine):  # a server that is refused must have changed nothing
         with progress("reading", len(collection.cases)) as step:
             pictures = list(_counted(gather(collection.cases, collection.systems), step))
-        study = _begin_or_continue(engine, database, collection, design, title, contact, pictures)
         gallery = Gallery(cache, dict(enumerate(pictures, 1)))
-        with progress("drawing", len(pictures)) as step:
-            gallery.render(step)
+
+        def draw() -> None:
+            with progress("drawing", len(pictures)) as step:
+                gallery.render(step)
+
+        study = _begin_or_continue(engine, database, collection, design, title, contact, pictures, draw)
     return OpenStudy(engine, study, design_of(study), gallery)
 
 
@@ -107,8 +110,20 @@ def check_design(design: Design, collection: Collection) -> None:
 
 
 def _begin_or_continue(
-    engine: Engine, database: str, collection: Collection, design: Design, title: str, contact: str, pictures: Sequence[CasePictures]
+    engine: Engine,
+    database: str,
+    collection: Collection,
+    design: Design,
+    title: str,
+    contact: str,
+    pictures: Sequence[CasePictures],
+    draw: Callable[[], None],
 ) -> Study:
+    """The study of the database.
+
+    `draw` draws its pictures, once they are known to be its own, and before a new study is kept: of files that turn out to be damaged there
+    must be none, which the mended files would no longer fit.
+    """
     content = [[c.task, c.language, c.key, c.instruction, p.digest] for c, p in zip(collection.cases, pictures, strict=True)]
     identity = fingerprint({"systems": collection.systems, "cases": content})
     tables = inspect(engine).get_table_names()
@@ -128,6 +143,7 @@ def _begin_or_continue(
             )
             for i, c in enumerate(collection.cases, 1)
         ]
+        draw()
         write_study(engine, study, {number: name for name, number in numbers.items()}, cases)
         return study
     study = read_study(engine, database)
@@ -135,6 +151,7 @@ def _begin_or_continue(
         raise UsageError(
             f"{database} belongs to a study of other results or instructions; give another --db, or the folders it began with."
         )
+    draw()
     with engine.begin() as connection:
         values = {"title": title, "contact": contact, "design": design_values(design)}
         connection.execute(STUDY.update().values(values))

@@ -32,6 +32,10 @@ STAND_INS = {"e-mail address": "name@example.com", "telephone number": "555 0100
 
 GAP = "[…]"
 _LATIN = "A-Za-zÀ-ɏ0-9"
+_PLAIN = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ı": "i", "ħ": "h", "ŧ": "t", "ß": "ss", "þ": "th", "æ": "ae", "œ": "oe"})
+"""Letters that are no plain one with an accent, as people write them whose keyboard lacks them."""
+_SPELT_OUT = _PLAIN | str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"})
+"""The same where accents are spelt out."""
 _SMALL_WORDS = " ad am an as at be by do go he hi if in is it me my no of oh on or so to up us we "
 """Words that are names too: only with a capital do they count as such."""
 
@@ -142,6 +146,7 @@ def _list_words(personal: Sequence[str]) -> list[str]:
         words |= {whole, *re.findall(r"(?:(?![\u4e00-\u9fff])[^\W\d_]){2,}", whole.partition("@")[0])}
         for name in re.findall(r"[\u4e00-\u9fff]{2,}", whole):
             words |= {name, *(name[surname:] for surname in (1, 2) if len(name) - surname in (2, 3))}
+    words |= {word.lower().translate(table) for word in words for table in (_PLAIN, _SPELT_OUT)}
     words |= {"".join(c for c in normalize("NFD", word) if not combining(c)) for word in words}
     return sorted(words - {""}, key=lambda word: (-len(word), word))
 

@@ -110,19 +110,18 @@ def _take(
     write_image(cleared.picture, folder / PICTURES / f"{name}.png")
     taken.append((value, groups))
     return Candidate(
-        0,
-        name,
-        "open",
-        "",
-        task,
-        cleared.english,
-        cleared.chinese,
-        0,
-        cleared.replaced,
-        cleared.likeness,
-        cleared.hidden,
-        cleared.questions,
-        f"{value:x}",
+        number=0,
+        name=name,
+        state="open",
+        reason="",
+        task=task,
+        english=cleared.english,
+        chinese=cleared.chinese,
+        replaced=cleared.replaced,
+        likeness=cleared.likeness,
+        hidden=cleared.hidden,
+        questions=cleared.questions,
+        hash=f"{value:x}",
     )
 
 

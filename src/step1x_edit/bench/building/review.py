@@ -50,10 +50,10 @@ def create_app(store: Store) -> FastAPI:
             "sizes": [(task, accepted[task], TASK_SIZES[task]) for task in TASKS],
             "reasons": REASONS,
             "same": sum(each.intent == current.intent for each in candidates) - 1 if current else 0,
-            "decided": [each for each in candidates if each.state in ("accepted", "rejected")][-12:],
+            "decided": [each for each in candidates if each.state in ("accepted", "rejected")],
             "token": token,
             "problem": problem,
-            "form": form or {"task": current.task, "english": current.english, "chinese": current.chinese, "reason": ""} if current else {},
+            "form": form or ({"reason": "", **{key: getattr(current, key) for key in ("task", "english", "chinese")}} if current else {}),
         }
         return HTMLResponse(environment.get_template("review.html").render(**values), status)
 

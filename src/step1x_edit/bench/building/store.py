@@ -102,7 +102,9 @@ class Store:
 
     def find(self, name: str) -> Candidate | None:
         """One by its name."""
-        return next((each for each in self.read() if name and each.name == name), None)
+        with self._lock:
+            row = self._database.execute(f"SELECT {_COLUMNS} FROM candidates WHERE name = ? AND name != ''", (name,)).fetchone()
+        return None if row is None else _read_row(row)
 
     def group(self, intents: dict[int, int]) -> None:
         """Keep the intents, by number of the candidate."""

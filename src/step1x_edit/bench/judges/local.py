@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from typing import Any, Protocol
 
 from PIL import Image
 
 from step1x_edit.bench.calls import Usage
 from step1x_edit.bench.judges.judge import Question, Reply
+from step1x_edit.image_io import read_image
+from step1x_edit.image_modes import flatten
 
 
 class Speaker(Protocol):
@@ -32,7 +33,7 @@ class LocalJudge:
         self.facts: Mapping[str, Any] = {**facts, "most_tokens": most_tokens}
 
     def ask(self, question: Question, repeat: int) -> Reply:
-        """One answer."""
-        pictures = [Image.open(BytesIO(data)).convert("RGB") for data in question.pictures]
+        """One answer; raises ImageError where a picture is damaged."""
+        pictures = [flatten(read_image(data).image) for data in question.pictures]
         text, given, made = self.speaker.speak(pictures, question.text, self.most_tokens)
         return Reply(text, Usage(given, made), self.name)

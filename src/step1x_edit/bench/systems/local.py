@@ -13,6 +13,7 @@ from step1x_edit.bench.gedit import BenchCase, find_picture, place_result
 from step1x_edit.bench.systems.system import Edited, Settings, name_folder
 from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.image_io import read_image
+from step1x_edit.types import EditRequest
 
 if TYPE_CHECKING:
     from step1x_edit.editor import Editor
@@ -43,6 +44,10 @@ class Own:
 
     def edit(self, case: BenchCase, picture: Image.Image, seed: int) -> Edited:
         """One edit, with the model's own steps, guidance and size where the options name none."""
+        try:
+            EditRequest(picture, case.instruction)
+        except UsageError as error:  # what is wrong with this case alone, not with the options
+            raise Refused(str(error)) from error
         return Edited(self.editor.edit(picture, case.instruction, seed=seed, **self.options).image, model=self.name)
 
 
