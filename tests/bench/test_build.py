@@ -28,6 +28,7 @@ from step1x_edit.bench.gedit import TASK_SIZES, read_cases
 from step1x_edit.cli.main import run
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.errors import Step1XError, UsageError
+from step1x_edit.locking import hold
 
 TOOLS = Toolbox.offline()
 
@@ -139,6 +140,10 @@ def test_instructions_are_cleaned(text: str, cleaned: str) -> None:
         ({"name": "An Li"}, "An and an apple", f"{GAP} and an apple"),
         ({"name": "王小明"}, "把小明的衣服变成红色", f"把{GAP}的衣服变成红色"),
         ({"name": "José"}, "Make Jose\u0301 and Jose smile", f"Make {GAP} and {GAP} smile"),
+        ({"name": "Łukasz Nowak"}, "make lukasz younger", f"make {GAP} younger"),
+        ({"name": "Søren Kjær"}, "let Soren and soeren smile at Kjaer", f"let {GAP} and {GAP} smile at {GAP}"),
+        ({"name": "Đức Trần"}, "put duc on a horse", f"put {GAP} on a horse"),
+        ({"name": "Jürgen Strauß"}, "make juergen strauss and Jurgen smile", f"make {GAP} and {GAP} smile"),
         ({"size": 48213, "kept": ["Anna"]}, "Make Anna 48213", "Make Anna 48213"),
     ],
 )
@@ -230,6 +235,15 @@ def test_collecting_goes_on_and_knows_duplicates(tmp_path: Path, scene: Image.Im
     store.close()
 
 
+def test_two_collections_at_once_lose_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_requests(tmp_path / "requests", ("lake-sherburne.jpg",))
+    collecting = ["bench", "build", "collect", str(tmp_path / "requests"), "--out", str(tmp_path / "work"), "--own-pictures"]
+    with hold(tmp_path / "work" / ".lock", ""):
+        assert run(collecting) == 2
+    assert "Another collect is at work" in capsys.readouterr().err
+    assert run(collecting) == 0
+
+
 def test_collecting_knows_requests_by_what_they_ask(tmp_path: Path, draw_scene: Callable[..., Image.Image]) -> None:
     store = Store(tmp_path / "work", create=True)
     asked = tmp_path / "asked"
@@ -302,6 +316,8 @@ def test_the_review_decides_and_refuses(store: Store) -> None:
     again = Store(store.folder)  # what was decided is on the disk
     assert [each.state for each in again.read()] == ["accepted", "rejected", "open"]
     again.close()
+    page = client.get("/").text
+    assert "/candidate/name0" in page and "/candidate/name1" in page  # whatever was decided can be taken back
     assert send("name0", decision="reopen") == 303
     assert store.read()[0].state == "open"
 

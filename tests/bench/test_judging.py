@@ -6,7 +6,7 @@ import base64
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
@@ -20,6 +20,7 @@ from step1x_edit.bench.calls import Limits, Prices, Purse
 from step1x_edit.bench.gedit import BenchCase, place_result
 from step1x_edit.bench.judges.judge import Question
 from step1x_edit.bench.judges.judging import judge_results, open_purse
+from step1x_edit.bench.judges.local import LocalJudge
 from step1x_edit.bench.judges.openai_chat import ChatJudge
 from step1x_edit.bench.judges.rubric import OWN, Rubric, fetch_published, read_published
 from step1x_edit.bench.reference import score_results
@@ -331,6 +332,18 @@ def test_a_password_in_the_address_is_written_nowhere(
     files = [file for file in results.parent.rglob("*") if file.is_file()]
     assert {"judge.json", "commands.txt", "run.json", "run.jsonl"} <= {file.name for file in files}
     assert [file for file in files if b"SECRET" in file.read_bytes()] == []
+
+
+def test_a_local_judge_is_not_shown_what_is_damaged(cases: list[BenchCase], results: Path) -> None:
+    class Silent:
+        def speak(self, pictures: Sequence[Image.Image], text: str, most_tokens: int) -> tuple[str, int, int]:
+            return "nothing", 1, 1
+
+    place = place_result(results, cases[0].name)
+    place.write_bytes(place.read_bytes()[:-40])
+    found = judge_results(LocalJudge("silent", Silent(), {}), OWN, cases[:2], results, limits=Limits(), purse=Purse(Prices()))
+    reasons = {case.name: case.reason for case in found.cases}
+    assert "the result cannot be read" in reasons[cases[0].name] and "no scores" in reasons[cases[1].name]
 
 
 def test_a_local_qwen_judges(random_mini: Path, cases: list[BenchCase], results: Path) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from step1x_edit.bench.gedit import LANGUAGES, TASKS, BenchCase, read_cases
+from step1x_edit.bench.gedit import LANGUAGES, TASKS, BenchCase, place_result, read_cases
 from step1x_edit.bench.mini import make_mini
-from step1x_edit.bench.reference import open_reader, score_result
+from step1x_edit.bench.reference import open_reader, score_result, score_results
 from step1x_edit.cli.main import run
 from step1x_edit.errors import UsageError
 from step1x_edit.image_io import read_image
@@ -72,6 +72,17 @@ def test_a_result_of_another_size_is_scored(cases: list[BenchCase]) -> None:
     case = cases[0]
     larger = picture(case.truth["target"]).resize((300, 300), Image.Resampling.BICUBIC)
     assert score_result(case, larger)["success"] == 1
+
+
+def test_a_damaged_result_is_missing_and_the_others_are_scored(cases: list[BenchCase], tmp_path: Path) -> None:
+    for case in cases[:2]:
+        place = place_result(tmp_path, case.name)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        picture(case.truth["target"]).save(place)
+    damaged = place_result(tmp_path, cases[0].name)
+    damaged.write_bytes(damaged.read_bytes()[:-200])
+    found = score_results(cases[:2], tmp_path)
+    assert [*found.values["success"]] == [cases[1].name] and "cannot be read" in found.missing[cases[0].name]
 
 
 def test_words_are_read() -> None:

@@ -15,6 +15,7 @@ from browsing import CHROMIUM, DRIVER, open_browser
 from step1x_edit.bench.calls import Limits, Prices
 from step1x_edit.bench.gedit import BenchCase
 from step1x_edit.bench.radar import draw_radar
+from step1x_edit.bench.report import write_report
 from step1x_edit.bench.running import run_system
 from step1x_edit.bench.score_tables import write_tables
 from step1x_edit.bench.scores import CaseScore
@@ -76,6 +77,12 @@ def test_the_slider_uncovers_what_was_before(page: str, tmp_path: Path) -> None:
         pictures = slide.find_elements(By.TAG_NAME, "img")
         assert {(p.size["width"], p.size["height"]) for p in pictures} == {(width, slide.size["height"])}, "one lies over the other"
         assert [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_words_that_look_like_figures_are_words() -> None:
+    cases = [CaseScore("ps_human", "en", words, None, None, instruction=words, reason="refused") for words in ("②", "3 cats")]
+    page = write_report({"s": cases}, {}, [])
+    assert '<td class="words">②</td>' in page and '<td class="words">3 cats</td>' in page
 
 
 def test_a_gap_is_not_a_zero() -> None:

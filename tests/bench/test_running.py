@@ -86,12 +86,14 @@ def test_a_refusal_is_paid_for_too(service: Service, cases: list[BenchCase], tmp
 
 
 @pytest.mark.parametrize("which", ["source", "shown"])
-def test_a_damaged_picture_is_refused_before_it_is_paid_for(which: str, service: Service, cases: list[BenchCase], tmp_path: Path) -> None:
+def test_a_damaged_picture_is_not_paid_for_and_tried_again(which: str, service: Service, cases: list[BenchCase], tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no picture")
     damaged = replace(cases[0], **{which: StoredFile(tmp_path / "broken.png")})
     state = run_system(remote(service), [damaged, cases[1]], tmp_path / "m", limits=FAST, prices=FREE)
-    assert (state.edited, state.refused, len(service.calls)) == (1, 1, 1)
+    assert (state.edited, state.failed, len(service.calls)) == (1, 1, 1)
     assert "cannot be read" in read_missing(tmp_path / "m", [damaged.name])[damaged.name]
+    mended = run_system(remote(service), cases[:2], tmp_path / "m", limits=FAST, prices=FREE)
+    assert (mended.edited, mended.failed, len(service.calls)) == (2, 0, 2)
 
 
 def test_a_wrong_key_ends_the_run_at_once(service: Service, cases: list[BenchCase], tmp_path: Path) -> None:
@@ -120,9 +122,21 @@ def test_a_folder_belongs_to_one_run(cases: list[BenchCase], random_mini: Path, 
         own = open_system("step1x", Settings(open_editor=own_editor(tmp_path / "weights", "cpu")))
         with pytest.raises(UsageError, match="fingerprint") if complaint else nullcontext():
             run_system(own, cases[:1], tmp_path / "own", limits=FAST, prices=FREE)
+    quick = Settings(open_editor=own_editor(tmp_path / "weights", "cpu"), options={"steps": 1})
+    run_system(open_system("step1x", quick), cases[:1], tmp_path / "quick", limits=FAST, prices=FREE)
+    with pytest.raises(UsageError, match=r"holds a run with options .* and this one has no options"):
+        run_system(own, cases[:1], tmp_path / "quick", limits=FAST, prices=FREE)
     (tmp_path / "other" / "fullset").mkdir(parents=True)
     with pytest.raises(UsageError, match="no run of this command"):
         run_system(system, cases, tmp_path / "other", limits=FAST, prices=FREE)
+
+
+def test_an_instruction_that_is_too_long_is_that_cases_alone(random_mini: Path, cases: list[BenchCase], tmp_path: Path) -> None:
+    own = open_system("step1x", Settings(open_editor=own_editor(random_mini, "cpu"), options={"steps": 1}))
+    long = replace(cases[0], instruction="make it night " * 200)
+    state = run_system(own, [long, cases[1]], tmp_path / "own", limits=FAST, prices=FREE)
+    assert (state.edited, state.refused) == (1, 1)
+    assert "2800 characters" in read_missing(tmp_path / "own", [long.name])[long.name]
 
 
 @pytest.mark.parametrize("change", ["instruction", "source"])

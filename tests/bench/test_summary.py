@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,21 @@ def test_pairs_are_compared_on_what_both_have(tables: Path, capsys: pytest.Captu
     assert row["p"] < 0.01
     common = compare_systems(read_scores([tables], "judge-a"), subset="intersection")
     assert common[0]["losses"] == 23
+
+
+def test_figures_of_different_judges_are_not_compared(tables: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for system, judge in (("one", "judge-a"), ("two", "judge-b")):
+        (tables / system / "scores" / judge / "judge.json").write_text(json.dumps({"judge": judge}))
+    shutil.rmtree(tables / "two" / "scores" / "judge-a")
+    assert [*read_scores([tables])] == ["one (judge-a)", "two (judge-b)"]
+    assert run(["bench", "compare", str(tables)]) == 2
+    assert "No two systems were judged by one judge: one (judge-a), two (judge-b)" in capsys.readouterr().err
+    assert run(["bench", "report", str(tables), "--out", str(tables / "report.html")]) == 0
+    assert "No two systems were judged by one judge" in (tables / "report.html").read_text()
+    write_tables(tables / "three" / "scores" / "judge-b", "three", scores(5.0))
+    (tables / "three" / "scores" / "judge-b" / "judge.json").write_text(json.dumps({"judge": "judge-b"}))
+    (row,) = compare_systems(read_scores([tables]))
+    assert (row["first"], row["second"]) == ("three (judge-b)", "two (judge-b)")
 
 
 def test_different_rubrics_are_not_compared(tables: Path, capsys: pytest.CaptureFixture[str]) -> None:

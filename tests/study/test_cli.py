@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
-from study_hall import Hall
+from study_hall import DESIGN, Hall
 from study_material import make_results
 from study_server import Server
 
 from step1x_edit.cli.main import run
-from step1x_edit.study.opening import OpenStudy
+from step1x_edit.errors import ImageError
+from step1x_edit.study.opening import OpenStudy, open_study
 from step1x_edit.study.results import read_results
 from step1x_edit.study.store import open_engine, read_study
 
@@ -76,6 +79,22 @@ def test_nothing_to_report_yet(begin: Callable[..., OpenStudy], tmp_path: Path, 
     begin()
     code, _, complaint = call(capsys, "report", "--db", tmp_path / "study.db", "--out", tmp_path / "r.html")
     assert code == 2 and "no votes yet" in complaint and not (tmp_path / "r.html").exists()
+
+
+def test_a_study_of_damaged_pictures_is_none_and_begins_once_they_are_mended(tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    make_results(folder, ["one", "two"], cases_per_task=1, size=(32, 32))
+    broken = next((folder / "one").rglob("*/en/*.png"))
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[:-40])
+    opening = partial(open_study, str(tmp_path / "study.db"), contact="a@b.c", title="T", cache=tmp_path / "pictures")
+    design = replace(DESIGN, cases_per_person=2, checks=0, repeats=0, systems_per_screen=2)
+    with pytest.raises(ImageError, match="damaged"):
+        opening(read_results([folder]), design)
+    broken.write_bytes(whole)
+    opened = opening(read_results([folder]), design)
+    assert opened.study.title == "T"
+    opened.engine.dispose()
 
 
 def test_serve_stops_when_asked_to_and_says_what_it_left_out(tmp_path: Path) -> None:
