@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from datatrove.pipeline.base import PipelineStep
 from failing_steps import Dies, Fails, Tells
 
 from step1x_edit.data.building import build
-from step1x_edit.data.executors import LocalWorkers, RayWorkers, run_tasks
+from step1x_edit.data.executors import LocalWorkers, RayWorkers, list_gpus, run_tasks
 from step1x_edit.data.recipe import DataRecipe, Executor, Ray, Slurm
 from step1x_edit.errors import Step1XError, UsageError
 
@@ -123,6 +124,34 @@ def test_progress_counts_what_was_done_before(tmp_path: Path) -> None:
 def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run_tasks([Fails()], 1, tmp_path / "logs", Executor())
     assert capfd.readouterr() == ("", "")
+
+
+def _note_gpu(folder: Path, rank: int) -> None:
+    (folder / str(rank)).write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+
+
+def test_each_worker_sees_a_gpu_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b,GPU-c")
+
+    with LocalWorkers(2) as workers:
+        list(workers.run(partial(_note_gpu, tmp_path), range(12)))
+    assert {path.read_text() for path in tmp_path.iterdir()} <= {"GPU-a", "GPU-b"}
+
+
+@pytest.mark.parametrize(
+    ("given", "files", "found"),
+    [(None, ["nvidia0", "nvidia1", "nvidiactl"], ["0", "1"]), (None, [], []), ("2,5", ["nvidia0"], ["2", "5"]), ("", ["nvidia0"], [])],
+)
+def test_gpus_are_those_that_may_be_used(
+    given: str | None, files: list[str], found: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in files:
+        (tmp_path / name).touch()
+    monkeypatch.setattr("step1x_edit.data.executors._GPUS", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if given is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    assert list_gpus() == found
 
 
 def test_one_pool_serves_list_after_list(tmp_path: Path) -> None:

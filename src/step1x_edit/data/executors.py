@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -37,6 +38,9 @@ Progress = Callable[[int, int], None]
 _POLL = 2.0
 """Seconds between looks at what a cluster has finished."""
 
+
+_GPUS = Path("/dev")
+"""Where Linux has a file for each, nvidia0 and so on; asking PyTorch would be the first thing that every worker loads."""
 
 _REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 """What a disk says that takes nothing any more, here to datatrove's own logs."""
@@ -71,7 +75,8 @@ def open_workers(where: Executor) -> Workers:
 class LocalWorkers:
     """Processes on this machine.
 
-    They end with the process that started them, even where that is killed. With a single one, the work is done where it is asked for.
+    They end with the process that started them, even where that is killed; where there are several GPUs, each sees one. With a single one,
+    the work is done where it is asked for.
     """
 
     def __init__(self, count: int) -> None:
@@ -97,7 +102,7 @@ class LocalWorkers:
         if self._pool is None:
             context = multiprocessing.get_context("forkserver")
             context.set_forkserver_preload(["step1x_edit.data.pipeline"])
-            self._pool = ProcessPoolExecutor(self.count, context, initializer=end_with_parent)
+            self._pool = ProcessPoolExecutor(self.count, context, initializer=begin_worker, initargs=(context.Value("i"), list_gpus()))
         futures: list[Future[Any]] = []
         try:
             futures += [self._pool.submit(work, rank) for rank in ranks]
@@ -175,7 +180,7 @@ class RayWorkers:
             self._started = True
         if not self._actors:
             cpus, memory = options.cpus_per_task, int(options.cpus_per_task * options.mem_per_cpu_gb * 2**30)
-            kind = ray.remote(_Actor).options(num_cpus=cpus, memory=memory)
+            kind = ray.remote(_Actor).options(num_cpus=cpus, memory=memory, num_gpus=options.gpus_per_task)
             self._actors = [kind.remote() for _ in range(where.workers)]
 
 
@@ -251,11 +256,28 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]  # datatrove h
             return super()._run_for_rank(rank, local_rank, node_rank)
 
 
-def end_with_parent() -> None:
-    """Let this process end where the one that started it does, even if that is killed."""
+def begin_worker(begun: Synchronized[int], gpus: Sequence[str]) -> None:
+    """Make this process a worker that ends where the one that started it does, even if that is killed, and that sees one GPU of several.
+
+    Args:
+        begun: counts the workers of a pool.
+        gpus: see `list_gpus`; from the first again after the last.
+    """
+    with begun.get_lock():
+        number, begun.value = begun.value, begun.value + 1
+    if len(gpus) > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_watch, args=(parent.sentinel,), daemon=True).start()
+
+
+def list_gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return [name for name in given.split(",") if name]
+    return [str(index) for index, _ in enumerate(_GPUS.glob("nvidia[0-9]*"))]
 
 
 def _watch(sentinel: int) -> None:

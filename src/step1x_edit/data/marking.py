@@ -19,13 +19,14 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from io import BytesIO
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from step1x_edit.data.executors import KILLED, end_with_parent
+from step1x_edit.data.executors import KILLED, begin_worker, list_gpus
 from step1x_edit.data.labels import LABELS
 from step1x_edit.data.materials import list_photographs, mask_of, read_names
 from step1x_edit.data.photographs import decode
@@ -216,7 +217,8 @@ def _look_at_all(photographs: Sequence[Path], tools: Toolbox, workers: int) -> I
     if workers == 1:
         yield from (_look_at(path, tools) for path in photographs)
         return
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("forkserver"), initializer=_begin, initargs=(tools,))
+    context = multiprocessing.get_context("forkserver")
+    pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(context.Value("i"), list_gpus(), tools))
     ahead: deque[Future[_Look]] = deque()
     try:
         for path in photographs:
@@ -235,10 +237,10 @@ _tools: Toolbox
 """Those of a worker, which keep what they have opened."""
 
 
-def _begin(tools: Toolbox) -> None:
+def _begin(begun: Synchronized[int], gpus: Sequence[str], tools: Toolbox) -> None:
     global _tools
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that writes
-    end_with_parent()
+    begin_worker(begun, gpus)
     _tools = tools
 
 

@@ -165,6 +165,7 @@ class Ray(_Section):
 
     address: str = ""
     cpus_per_task: int = Field(default=1, ge=1)
+    gpus_per_task: float = Field(default=0.0, ge=0, description="Ray hides all GPUs from tasks that ask for none")
     mem_per_cpu_gb: float = Field(default=1.0, gt=0)
 
 
