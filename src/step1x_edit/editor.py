@@ -78,7 +78,7 @@ class Editor:
         self._apart: list[str] = []
         self._attached: Attached | None = None
         self.placement = ALL_ON_DEVICE
-        self._waiting: Waiting | None = None
+        self._waiting = Waiting(device)
 
     @classmethod
     @explain_failures(memory=TOO_LARGE)
@@ -141,8 +141,7 @@ class Editor:
             self._attached.remove()
             self._attached, self._apart = None, []
         names = [f"{path.name}:{weight:g}" for path, weight in adapters]
-        if self._waiting is not None:
-            self._waiting.send_back()
+        self._waiting.send_back()
         if merge and self.placement.weights == "full":
             merge_adapters(self.model, found)
             self._merged += names
@@ -294,6 +293,7 @@ class Editor:
         clock.lap("mllm")
 
         # 3. The autoencoder encodes the pictures: the references. What it makes of the first one unedited is the baseline of step 7.
+        self._waiting.send_back()
         columns = zip(*(sheet.reduced for sheet in sheets), strict=True)
         latents = [self.autoencoder.encode(torch.stack([self._to_range(each) for each in column])) for column in columns]
         baselines = self._to_colours(self.autoencoder.decode(latents[0])) if latents else None
@@ -344,6 +344,7 @@ class Editor:
         clock.lap("sampling")
 
         # 6. The autoencoder decodes it.
+        self._waiting.send_back()
         drawn = self._decode(latent, grid)
         clock.lap("decoding")
 

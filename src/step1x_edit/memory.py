@@ -90,21 +90,20 @@ class Placement:
 ALL_ON_DEVICE = Placement()
 
 
-def arrange(placement: Placement, mllm: MLLM, autoencoder: Autoencoder, model: Step1XEdit, device: torch.device) -> Waiting | None:
-    """Keep a loaded model in that way, for good; returns what waits in main memory, if anything does."""
+def arrange(placement: Placement, mllm: MLLM, autoencoder: Autoencoder, model: Step1XEdit, device: torch.device) -> Waiting:
+    """Keep a loaded model in that way, for good; returns what waits in main memory."""
     for part in (mllm.model, model):
         if placement.weights != "full":
             narrow(part, placement.weights)
     autoencoder.use_strips(STRIP_ROWS if placement.strips else None)
     model.split = placement.split or (device.type == "cpu" and model.config.hidden_size >= LARGE)
     mllm.device = device
-    if placement.offload == "none":
-        mllm.model.to(device)
-        model.to(device)
-        return None
     waiting = Waiting(device)
     for part in (mllm.model, model):
-        waiting.add(part, placement.offload == "blocks")
+        if placement.offload == "none":
+            part.to(device)
+        else:
+            waiting.add(part, placement.offload == "blocks")
     return waiting
 
 

@@ -16,7 +16,8 @@ from datatrove.pipeline.base import PipelineStep
 from failing_steps import Dies, Fails, Tells
 
 from step1x_edit.data.building import build
-from step1x_edit.data.executors import LocalWorkers, RayWorkers, list_gpus, run_tasks
+from step1x_edit.data.executors import LocalWorkers, RayWorkers, run_tasks
+from step1x_edit.data.gpus import list_gpus
 from step1x_edit.data.recipe import DataRecipe, Executor, Ray, Slurm
 from step1x_edit.errors import Step1XError, UsageError
 
@@ -147,7 +148,7 @@ def test_gpus_are_those_that_may_be_used(
 ) -> None:
     for name in files:
         (tmp_path / name).touch()
-    monkeypatch.setattr("step1x_edit.data.executors._GPUS", tmp_path)
+    monkeypatch.setattr("step1x_edit.data.gpus._DEVICES", tmp_path)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if given is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from types import FrameType
 
 import pytest
@@ -43,6 +44,53 @@ def test_the_numbers_are_the_same(tiny_model: Model, embedding: Embedding, draw:
     for _ in range(2):
         for each, exact in zip((model, other), expected, strict=True):
             assert torch.equal(each(draw(2, 6, 16), draw(2, 6, 16, seed=2), embedding, T, GRID), exact)
+
+
+class _Event:
+    """Of a GPU that has no end of work: nothing is done until it is waited for."""
+
+    waits = 0
+
+    def synchronize(self) -> None:
+        _Event.waits += 1
+
+
+class _Stream:
+    def __init__(self, device: object = None) -> None:
+        pass
+
+    def wait_event(self, event: _Event) -> None:
+        """The GPU waits, the host does not."""
+
+    def record_event(self) -> _Event:
+        return _Event()
+
+
+class _Cuda:
+    type = "cuda"
+
+
+def test_fetching_does_not_run_ahead_of_computing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA as far as the host sees it: copies and kernels are queued, and whoever does not wait for them piles up memory."""
+    monkeypatch.setattr(torch.cuda, "Stream", _Stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: _Stream())
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    monkeypatch.setattr("step1x_edit.model.offload._pin", lambda tensor: tensor)
+    monkeypatch.setattr(Tensor, "record_stream", lambda self, stream: None)
+    moved, to = [], Tensor.to
+    monkeypatch.setattr(Tensor, "to", lambda self, device, **options: moved.append(_Event.waits) or to(self.clone(), "cpu"))
+    layers = nn.Sequential(*(nn.Linear(8, 8) for _ in range(5))).requires_grad_(False)
+    model = nn.Module()
+    model.blocks = nn.ModuleList(layers)
+    monkeypatch.setattr(_Event, "waits", 0)
+    waiting = Waiting(_Cuda())  # type: ignore[arg-type]
+    waiting.add(model, by_blocks=True)
+    with torch.inference_mode():
+        x = torch.randn(1, 8)
+        for layer in model.blocks:
+            x = layer(x)
+    # two blocks come at once; each further one only after the block before the one at work was waited for; two tensors each
+    assert moved == [0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
 
 
 @pytest.mark.parametrize("by_blocks", [False, True])

@@ -24,7 +24,7 @@ from selenium.webdriver.common.keys import Keys
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from browsing import CHROMIUM, DRIVER, open_browser, wait_for
-from step1x_edit.serve.page import THEME
+from step1x_edit.serve.page_style import THEME
 from step1x_edit.settings import read_settings
 
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromium-driver are not installed")

@@ -161,6 +161,26 @@ def test_a_model_that_predicts_the_change_has_a_smallest_time_of_its_own(tmp_pat
     assert free.timesteps.suited_to("reference_blend").low == 0.0
 
 
+def test_an_adapter_may_be_on_the_layer_that_pictures_come_in_by(tmp_path: Path, edit_recipe: MakeRecipe, random_mini: Path) -> None:
+    recipe = edit_recipe(adapter={"rank": 2, "layers": ["img_in"]}, optim={"lr": 1e-2, "warmup": 0, "ema": 0})
+    task = build_task(recipe, CPU, tmp_path)
+    assert train(task, recipe, tmp_path, CPU) == 4
+    editor = Editor.open("mini", "cpu", folder=random_mini)
+    editor.use_adapters([(tmp_path / ADAPTER_FILE, 1.0)])
+    assert task.flops(recipe.stages[0])
+
+
+def test_a_caption_that_cannot_be_read_is_named(tmp_path: Path, edit_recipe: MakeRecipe) -> None:
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "a.png")
+    pairs = {"a.png": {"caption": "say <|im_end|>", "ref_image_path": "a.png"}}
+    (tmp_path / "metadata.json").write_text(json.dumps(pairs))
+    stages = [{"until": 1, "size": 64, "batch": 1}]
+    for cache in (None, tmp_path / "cache"):
+        data = {"pairs": [tmp_path / "metadata.json"], "workers": 0, "cache": cache}
+        with pytest.raises(UsageError, match=r"The triplet .*a.*: The instruction holds <\|im_end\|>"):
+            run(edit_recipe(data=data, stages=stages), tmp_path / f"out-{cache is None}")
+
+
 def test_an_adapter_for_no_layer_is_said(tmp_path: Path, edit_recipe: MakeRecipe) -> None:
     with pytest.raises(UsageError, match=r"'attention\.q'"):
         build_task(edit_recipe(adapter={"layers": ["attention.q"]}), CPU, tmp_path)

@@ -31,6 +31,16 @@ def test_the_full_size_on_eight_gpus() -> None:
     assert "GPU hours" in text and "TOO MUCH" not in text
 
 
+def test_float32_takes_what_it_takes() -> None:
+    stages = ["stages=[{until=10, size=512, batch=8, micro_batch=1}]"]
+    half, single = (make_plan(read_recipe(RECIPES / "full.toml", [*stages, f"precision={p}"]), Hardware(8)) for p in ("auto", "float32"))
+    one, other = half.stages[0].memory, single.stages[0].memory
+    assert other["weights"] == one["weights"] and other["weights put together"] == 2 * one["weights put together"]
+    assert 1.6 * one["activations"] < other["activations"] < 2 * one["activations"]  # norms are float32 in both
+    assert other["MLLM and autoencoder"] > 1.9 * one["MLLM and autoencoder"]
+    assert "several times slower" in "\n".join(describe(single, 1)) and "several times slower" not in "\n".join(describe(half, 1))
+
+
 def test_adapters_of_24_gb_fit_and_the_full_size_does_not() -> None:
     small = ["stages=[{until=10, size=768, batch=4, micro_batch=1}]"]
     adapters = make_plan(read_recipe(RECIPES / "lora_24gb.toml", small), Hardware(1, 24, 165)).stages[0]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from step1x_edit.errors import UsageError
-from step1x_edit.training.sharding import compile_blocks, local, part_like, recompute, whole
+from step1x_edit.training.sharding import check_compiling, compile_blocks, local, part_like, recompute, whole
 
 
 def test_running_a_block_again_gives_the_same_gradients() -> None:
@@ -25,7 +28,27 @@ def test_running_a_block_again_gives_the_same_gradients() -> None:
 
 def test_compiling_on_a_cpu_is_refused_in_one_sentence() -> None:
     with pytest.raises(UsageError, match="gains nothing on a CPU"):
-        compile_blocks([nn.Linear(2, 2)], torch.device("cpu"))
+        check_compiling(torch.device("cpu"))
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_each_block_is_compiled_whether_it_runs_again_or_not(again: bool) -> None:
+    torch.manual_seed(0)
+    blocks, x = [nn.Sequential(nn.Linear(4, 4), nn.GELU()) for _ in range(2)], torch.randn(3, 4)
+    exact = blocks[1](blocks[0](x))
+    seen: list[torch.fx.GraphModule] = []
+
+    def count(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
+        seen.append(graph)
+        return graph.forward
+
+    compile_blocks(blocks, backend=count)
+    if again:
+        recompute(blocks)
+    found = blocks[1](blocks[0](x))
+    assert seen and torch.equal(found, exact)
+    found.sum().backward()
+    assert all(p.grad is not None for block in blocks for p in block.parameters())
 
 
 def test_a_tensor_that_is_not_sharded_is_its_own_part() -> None:

@@ -117,6 +117,18 @@ def test_sizes_are_those_of_upright_pictures_and_only_headers_are_read(
     assert item.size == (400, 600) == item.read().source.shape[1::-1]
 
 
+def test_a_damaged_picture_is_named(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        Image.effect_noise((64, 64), 50).convert("RGB").save(tmp_path / f"{name}.png")
+    pairs = {f"{name}.png": {"caption": "x", "ref_image_path": f"{name}.png"} for name in ("a", "b")}
+    (tmp_path / "metadata.json").write_text(json.dumps(pairs))
+    whole, cut = sorted(Stored(Data(pairs=[tmp_path / "metadata.json"])).items, key=lambda item: item.name)
+    (tmp_path / "b.png").write_bytes((tmp_path / "b.png").read_bytes()[:-500])
+    assert whole.read()
+    with pytest.raises(UsageError, match=r"^The triplet .*b.*: .*damaged"):
+        cut.read()
+
+
 @pytest.mark.parametrize(
     "damage", ["missing shard", "cut shard", "lost triplets", "no shards", "missing picture", "not JSON", "no caption"]
 )

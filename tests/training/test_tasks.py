@@ -133,6 +133,10 @@ def test_reconstruction_loss_is_zero_for_the_same_picture_and_a_unit_gaussian() 
     assert reconstruction_loss(picture, picture, latent + 1, latent) == pytest.approx(0.5e-5)
 
 
+def _in_pieces(recipe: Recipe) -> Recipe:
+    return recipe.model_copy(update={"stages": [stage.model_copy(update={"micro_batch": 1}) for stage in recipe.stages]})
+
+
 def test_mllm_and_that_a_resumed_run_keeps_its_tokens(tmp_path: Path, pictures: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     from step1x_edit.training.tasks import mllm
 
@@ -149,6 +153,9 @@ def test_mllm_and_that_a_resumed_run_keeps_its_tokens(tmp_path: Path, pictures: 
     labels, ids = batches[0]["labels"], batches[0]["input_ids"]
     said = labels != -100
     assert torch.equal(labels[said], ids[said])
+    together = first.loss(batches[0], ())
+    apart = [first.loss(first.batch(piece), ()) for piece in portions(_in_pieces(recipe), 1)]
+    assert together.item() == pytest.approx(sum(each.item() for each in apart) / len(apart), abs=1e-5) and len(apart) > 1
     tokenizer = first.mllm.processor.tokenizer
     assert tokenizer.decode(labels[0][said[0]]).count(";") >= 2  # the edit, the scene, and the scene after it
 

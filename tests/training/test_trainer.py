@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -133,6 +135,27 @@ class _Unread(_StopAfter):
         if portion.samples.start == self.last:
             raise UsageError("The picture is gone.")
         return self.task.batch(portion)
+
+
+def test_a_failure_that_nobody_expects_ends_the_process_too(tmp_path: Path) -> None:
+    """With processes that make the batches, which no signal ends."""
+    code = f"""
+import sys, torch
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from conftest import LineTask
+from step1x_edit.training.recipe import Recipe
+from step1x_edit.training.trainer import train
+class Bug(LineTask):
+    def loss(self, batch, draws):
+        raise RuntimeError("an illegal memory access")
+here = Path({str(tmp_path)!r})
+values = {{"task": "edit", "data": {{"photos": [here], "cutouts": [here], "heldout": here / "none.toml", "workers": 1}},
+    "model": {{"autoencoder": here, "mllm": here}}, "optim": {{"lr": 1e-2}}, "stages": [{{"until": 50, "size": 32, "batch": 2}}]}}
+train(Bug(), Recipe.model_validate(values), here / "run", torch.device("cpu"))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1 and "an illegal memory access" in done.stderr
 
 
 def test_too_little_memory_is_one_sentence(tmp_path: Path, line_task: Make, line_recipe: MakeRecipe) -> None:

@@ -29,6 +29,7 @@ from datatrove.pipeline.base import PipelineStep
 from datatrove.utils.stats import PipelineStats
 from loguru import logger
 
+from step1x_edit.data.gpus import list_gpus, take_gpu
 from step1x_edit.data.recipe import Executor
 from step1x_edit.errors import Step1XError, UsageError
 
@@ -38,9 +39,6 @@ Progress = Callable[[int, int], None]
 _POLL = 2.0
 """Seconds between looks at what a cluster has finished."""
 
-
-_GPUS = Path("/dev")
-"""Where Linux has a file for each, nvidia0 and so on; asking PyTorch would be the first thing that every worker loads."""
 
 _REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 """What a disk says that takes nothing any more, here to datatrove's own logs."""
@@ -261,23 +259,14 @@ def begin_worker(begun: Synchronized[int], gpus: Sequence[str]) -> None:
 
     Args:
         begun: counts the workers of a pool.
-        gpus: see `list_gpus`; from the first again after the last.
+        gpus: see `list_gpus`.
     """
     with begun.get_lock():
         number, begun.value = begun.value, begun.value + 1
-    if len(gpus) > 1:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
+    take_gpu(gpus, number)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_watch, args=(parent.sentinel,), daemon=True).start()
-
-
-def list_gpus() -> list[str]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if given is not None:
-        return [name for name in given.split(",") if name]
-    return [str(index) for index, _ in enumerate(_GPUS.glob("nvidia[0-9]*"))]
 
 
 def _watch(sentinel: int) -> None:

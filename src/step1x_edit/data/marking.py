@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from step1x_edit.data.executors import KILLED, begin_worker, list_gpus
+from step1x_edit.data.executors import KILLED, begin_worker
+from step1x_edit.data.gpus import list_gpus
 from step1x_edit.data.labels import LABELS
 from step1x_edit.data.materials import list_photographs, mask_of, read_names
 from step1x_edit.data.photographs import decode

@@ -140,16 +140,20 @@ class MLLM:
         for parameter in self.model.parameters():
             parameter.data = parameter.data.to(dtype)
 
+    def check(self, instructions: Sequence[str]) -> None:
+        """Raise UsageError where an instruction holds one of the special tokens."""
+        for instruction in instructions:
+            if found := next((token for token in self._special.texts if token in instruction), None):
+                raise UsageError(f"The instruction holds {found}, which has a meaning of its own to the model; leave it out.")
+
     def prepare(self, images: Sequence[Shown], instructions: Sequence[str]) -> dict[str, Tensor]:
         """Messages -> padded token ids and picture patches, on the CPU, and for v1.2 what is quoted and how large the pictures are.
 
         Raises:
             UsageError: an instruction holds one of the special tokens.
         """
+        self.check(instructions)
         shown = [_listed(image) for image in images]
-        for instruction in instructions:
-            if found := next((token for token in self._special.texts if token in instruction), None):
-                raise UsageError(f"The instruction holds {found}, which has a meaning of its own to the model; leave it out.")
         texts = [self.message(instruction, len(pictures)) for pictures, instruction in zip(shown, instructions, strict=True)]
         pictures = [picture.convert("RGB") for each in shown for picture in each]
         if side := self.preset.message.square:

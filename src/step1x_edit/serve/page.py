@@ -18,6 +18,7 @@ from PIL import Image
 
 from step1x_edit.errors import Step1XError
 from step1x_edit.image_io import read_image
+from step1x_edit.serve.page_style import STYLE, THEME
 from step1x_edit.serve.session import Desk, Session, Shelf, Step, Stopped, ask, read_mask, reduce
 from step1x_edit.web import OwnPages
 
@@ -39,52 +40,6 @@ LARGEST_UPLOAD = "64mb"
 CANVAS = 640
 """Longest side in pixels of the picture that a mask is painted on."""
 
-THEME = gr.themes.Soft(
-    primary_hue="teal",
-    neutral_hue="slate",
-    font=["ui-sans-serif", "system-ui", "sans-serif"],
-    font_mono=["ui-monospace", "monospace"],
-).set(
-    body_text_color_subdued="*neutral_500",
-    block_info_text_color="*neutral_500",
-    block_label_text_color="*primary_700",
-    block_label_background_fill_dark="*primary_700",
-    block_title_text_color="*primary_700",
-    block_title_background_fill_dark="*primary_700",
-    button_primary_background_fill="*primary_700",
-    button_primary_background_fill_dark="*primary_700",
-    button_primary_background_fill_hover="*primary_800",
-    button_primary_background_fill_hover_dark="*primary_800",
-    button_primary_text_color="white",
-    button_primary_text_color_dark="white",
-)
-"""With text that can be read, by WCAG's ratio of contrast, on a light screen and a dark one."""
-
-STYLE = """
-.gradio-container { max-width: min(1180px, 100%) !important; margin: 0 auto !important; }
-#title h1 { margin-bottom: 0; font-weight: 650; letter-spacing: -0.01em; }
-#title p { color: var(--body-text-color-subdued); margin-top: 2px; }
-#status { min-height: 1.6em; }
-#status p { color: var(--body-text-color-subdued); font-variant-numeric: tabular-nums; }
-#ideas .label { display: none; }
-footer { display: none !important; }
-#turns, #turns .grid-wrap { height: auto !important; max-height: none; overflow: visible; }
-#turns .grid-container { grid-template-columns: repeat(6, minmax(0, 1fr)) !important; }
-#turns .caption-label { left: 0; right: 0; bottom: 0; max-width: none; margin: 0; padding: 2px 6px; border-radius: 0; font-size: 12px;
-  line-height: 1.25; text-align: left; white-space: normal; overflow-wrap: anywhere; text-overflow: clip;
-  display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; }
-@media (max-width: 760px) {
-  #work, #folds { flex-direction: column; }
-  #work > *, #folds > * { width: 100%; min-width: 0 !important; }
-  #turns .grid-container { grid-template-columns: repeat(3, minmax(0, 1fr)) !important; }
-  #upload, #upload .image-container { height: 200px !important; }
-  #ideas { overflow: hidden; }
-  #ideas .gallery { flex-wrap: nowrap; overflow-x: auto; scrollbar-width: none; }
-  #ideas .gallery > * { flex: none; }
-  #title p { font-size: 0.9em; }
-}
-"""
-
 INTO_VIEW = "() => { document.querySelector('#compare')?.scrollIntoView({ behavior: 'smooth', block: 'nearest' }); }"
 """On a phone the result is below what was typed."""
 
@@ -99,6 +54,10 @@ OWN_KEY = """(_, first) => {
 MASK_HELP = "Paint over the part that may change. Nothing outside it changes by a single level. Without paint, all of the picture may."
 
 
+Shown = dict[Any, Any]
+"""Components of the page, and what they are to be."""
+
+
 class Running(threading.Event):
     """A person's edit that goes on: set when it is to stop, `left` where the person goes on from something else and wants no result."""
 
@@ -106,7 +65,7 @@ class Running(threading.Event):
 
 
 class Page:
-    """The components, and what happens when they are used. Every event gives all that it may change, so that no two get out of step."""
+    """The components, and what happens when they are used. What an event does not speak of stays as it is."""
 
     def __init__(self, desk: Desk, photos: Sequence[Path] = ()) -> None:
         self.desk = desk
@@ -253,39 +212,39 @@ class Page:
         for changed in (chosen, edited, undone, begun_anew, gone_back):
             changed.then(self.shelf.put, [self.key, self.session], None, show_progress="hidden")
 
-    def _recall(self, key: str, first: bool) -> list[Any]:
+    def _recall(self, key: str, first: bool) -> Shown:
         """What this tab of a browser worked on before its page was loaded again."""
         session = self.shelf.get(key)
         if not session.turns:
-            return [key, gr.skip(), *self._keep(gr.skip())]
+            return {self.key: key}
         there = session.source is not None and session.source.exists()
-        return [key, str(session.source) if there else gr.skip(), *self._show(session, first)]
+        return {self.key: key, **({self.upload: str(session.source)} if there else {}), **self._show(session, first)}
 
-    def _begin(self, person: gr.Request, upload: dict[str, Any] | None, session: Session, first: bool) -> list[Any]:
+    def _begin(self, person: gr.Request, upload: dict[str, Any] | None, session: Session, first: bool) -> Shown:
         """Work on another picture; where it cannot be read, go on with the one before. What is dropped over a picture comes after none."""
         path = None if upload is None else Path(upload["path"])
         if path is not None and path == session.source:  # as it was put back
-            return [gr.skip(), *self._keep(gr.skip())]
+            return {self.status: gr.skip()}
         self._leave(person)
         if path is None:
-            return [gr.skip(), *self._show(session.set_aside(), first)]
+            return self._show(session.set_aside(), first)
         try:
             picture = read_image(path)
         except Step1XError as error:
             gr.Warning(str(error).replace(str(path), "The file"))
             session = session.take_up()
-            return [None if session.source is None else str(session.source), *self._show(session, first)]
-        return [gr.skip(), *self._show(Session.begin(picture.image, path), first, " ".join(picture.notes))]
+            return {self.upload: None if session.source is None else str(session.source), **self._show(session, first)}
+        return self._show(Session.begin(picture.image, path), first, " ".join(picture.notes))
 
-    def _choose(self, person: gr.Request, event: gr.SelectData, session: Session, first: bool) -> list[Any]:
+    def _choose(self, person: gr.Request, event: gr.SelectData, session: Session, first: bool) -> Shown:
         self._leave(person)
         return self._show(session.back_to(int(event.index)), first)
 
-    def _undo(self, person: gr.Request, session: Session, first: bool) -> list[Any]:
+    def _undo(self, person: gr.Request, session: Session, first: bool) -> Shown:
         self._leave(person)
         return self._show(session.undo(), first)
 
-    def _start_over(self, person: gr.Request, session: Session, first: bool) -> list[Any]:
+    def _start_over(self, person: gr.Request, session: Session, first: bool) -> Shown:
         self._leave(person)
         return self._show(session.back_to(0), first)
 
@@ -297,16 +256,16 @@ class Page:
 
     def _edit(
         self, person: gr.Request, session: Session, instruction: str, canvas: dict[str, Any] | None, first: bool, *settings: Any
-    ) -> Iterator[list[Any]]:
+    ) -> Iterator[Shown]:
         names = ("seed", "steps", "guidance", "strength", "size", "negative", "zoom", "feather")
-        busy = [gr.update(interactive=False), gr.update(visible=True, interactive=True)]
-        idle = [gr.update(interactive=True), gr.update(visible=False)]
+        busy = {self.go: gr.update(interactive=False), self.stop: gr.update(visible=True, interactive=True)}
+        idle = {self.go: gr.update(interactive=True), self.stop: gr.update(visible=False)}
         running = self.running[str(person.session_hash)] = Running()
         try:
             mask = read_mask((canvas or {}).get("layers") or [], session.present.image.size) if session.turns else None
             request = ask(session, instruction, mask, dict(zip(names, settings, strict=True)))
             waits = "Waiting for an edit that was asked for before …"
-            yield [*self._keep(waits if self.desk.busy else "Reading the picture and the instruction …"), *busy]
+            yield {self.status: waits if self.desk.busy else "Reading the picture and the instruction …", **busy}
             shown = session.present.shown
             for step in self.desk.work(session, request, running):
                 if running.left:
@@ -314,13 +273,13 @@ class Page:
                 if isinstance(step, Step):
                     drawn = step.picture.resize(shown.size, Image.Resampling.BICUBIC)
                     words = f"Step {step.done} of {step.total}, {step.seconds:.1f} s"
-                    yield [*self._keep(words, (shown, drawn)), gr.skip(), gr.skip()]
+                    yield {self.status: words, self.compare: (shown, drawn)}
                 else:
-                    yield [*self._show(step, first), *idle]
+                    yield {**self._show(step, first), **idle}
         except Stopped:
-            yield [*(self._keep(gr.skip()) if running.left else self._show(session, first, "Stopped.")), *idle]
+            yield idle if running.left else {**self._show(session, first, "Stopped."), **idle}
         except Step1XError as error:
-            yield [*self._keep(_plain(_describe(session))), *idle]
+            yield {self.status: _plain(_describe(session)), **idle}
             raise gr.Error(str(error), title="That did not work", print_exception=False) from error
         finally:
             self.running.pop(str(person.session_hash), None)
@@ -331,29 +290,34 @@ class Page:
             running.set()
         return gr.update(interactive=False)
 
-    def _keep(self, words: Any, pair: tuple[Image.Image, Image.Image] | None = None) -> list[Any]:
-        """Everything as it is, but for the status and perhaps the comparison."""
-        return [gr.skip(), gr.skip() if pair is None else pair, gr.skip(), words, gr.skip(), gr.skip(), gr.skip(), gr.skip()]
-
-    def _show(self, session: Session, first: bool, words: str = "") -> list[Any]:
-        """Values of session, comparison, turns, status, undo, start over, download and canvas."""
+    def _show(self, session: Session, first: bool, words: str = "") -> Shown:
+        """All of a session."""
         if not session.turns:
             off = gr.update(interactive=False)
-            return [session, None, gr.update(value=[], visible=False), words, off, off, gr.update(value=None, interactive=False), None]
+            return {
+                self.session: session,
+                self.compare: None,
+                self.turns: gr.update(value=[], visible=False),
+                self.status: words,
+                self.undo: off,
+                self.over: off,
+                self.download: gr.update(value=None, interactive=False),
+                self.canvas: None,
+            }
         present = session.present
         before = session.turns[0] if first else session.before
         more = len(session.turns) > 1
-        words = _plain(words or _describe(session))
-        return [
-            session,
-            (before.shown, present.shown),
-            gr.update(value=[(reduce(turn.image, 256), turn.words) for turn in session.turns], visible=more),
-            words,
-            gr.update(interactive=more),
-            gr.update(interactive=more),
-            gr.update(value=None if present.file is None else str(present.file), interactive=present.file is not None),
-            {"background": reduce(present.image, CANVAS), "layers": [], "composite": None},
-        ]
+        file = present.file
+        return {
+            self.session: session,
+            self.compare: (before.shown, present.shown),
+            self.turns: gr.update(value=[(reduce(turn.image, 256), turn.words) for turn in session.turns], visible=more),
+            self.status: _plain(words or _describe(session)),
+            self.undo: gr.update(interactive=more),
+            self.over: gr.update(interactive=more),
+            self.download: gr.update(value=None if file is None else str(file), interactive=file is not None),
+            self.canvas: {"background": reduce(present.image, CANVAS), "layers": [], "composite": None},
+        }
 
 
 def create_page(desk: Desk, photos: Sequence[Path] = (), hosts: Sequence[str] | None = None) -> FastAPI:

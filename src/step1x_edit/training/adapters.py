@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from step1x_edit.errors import UsageError
 from step1x_edit.model import lora
+from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.training.recipe import Adapter
 
 ADAPTER_FILE = "adapter.safetensors"
@@ -96,13 +97,11 @@ def original_name(name: str) -> str:
     return name.replace(".base.", ".")
 
 
-def save(folder: Path, model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+def save(folder: Path, model: Step1XEdit, weights: Mapping[str, Tensor]) -> None:
     """Write the adapters with these weights, by the names of the model's parameters; raises as `write_tensors` does."""
     layers = {name: module for name, module in model.named_modules() if isinstance(module, LowRank)}
     pieces = {
         name: (lora.Piece(0, weights[f"{name}.down"].cpu(), weights[f"{name}.up"].cpu(), module.scale),) for name, module in layers.items()
     }
     outputs = {name: module.base.out_features for name, module in layers.items()}
-    hidden = model.get_submodule("img_in").out_features
-    assert isinstance(hidden, int)
-    lora.save_adapter(folder / ADAPTER_FILE, lora.Adapter("adapter", pieces, outputs, hidden), "kohya")
+    lora.save_adapter(folder / ADAPTER_FILE, lora.Adapter("adapter", pieces, outputs, model.preset.dit.hidden_size), "kohya")

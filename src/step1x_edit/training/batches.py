@@ -28,14 +28,10 @@ class Streams:
     def __init__(self, data: Data, stages: Sequence[Stage]) -> None:
         assert data.heldout is not None  # the recipe has seen to it
         self._data, self._split = data, Split.read(data.heldout)
-        first: TripletStream | None = None
-        self._streams: dict[int, TripletStream] = {}  # by the step that the stage ends with
-        for stage in stages:
-            if first is None:
-                stream = first = self._open(stage, "train")
-            else:
-                stream = first.variant(size=stage.size, mixture=stage.mixture, difficulty=stage.difficulty)
-            self._streams[stage.until] = stream
+        base = self._open(stages[0], "train")
+        self._streams = {  # by the step that the stage ends with
+            stage.until: base.variant(size=stage.size, mixture=stage.mixture, difficulty=stage.difficulty) for stage in stages
+        }
 
     def _open(self, stage: Stage, part: Part) -> TripletStream:
         return TripletStream(

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from step1x_edit.model.blocks import blocks_of
@@ -33,25 +35,44 @@ class StepCost:
     recomputed: int
 
 
-def count_step(editor: Step1XEdit, size: int, samples: int, text: int | None = None) -> StepCost:
-    """Count a step of an editor that lies on the meta device, in the types that it computes in.
+def count_step(editor: Step1XEdit, size: int, samples: int, text: int | None = None, dtype: torch.dtype = torch.float32) -> StepCost:
+    """Count a step of an editor that lies on the meta device.
 
     Args:
-        editor: as it is trained, with adapters where there are any.
+        editor: as it is trained, with adapters where there are any; its weights of any type.
         size: side in pixels of the square with the picture's area.
         samples: how many at once.
         text: tokens of text and picture that the MLLM gives; by default what the version pads to, or 512, or its limit.
+        dtype: what products are computed in. In bfloat16 norms are computed in float32, as by CUDA's autocast.
     """
     preset = editor.preset
     tokens = tokens_for(preset, size)
     tokens = tokens if text is None else replace(tokens, text=text)
-    with FlopCounterMode(display=False) as flops, FusedAttention() as attention, _kept(editor) as kept:
-        loss = run_transformer(editor, tokens, samples, editor.img_in.weight.dtype).float().square().mean()
+    with FlopCounterMode(display=False) as flops, FusedAttention() as attention, _kept(editor) as kept, _Autocast(dtype):
+        loss = run_transformer(editor, tokens, samples, dtype).float().square().mean()
         total, recomputed = kept.total, kept.outside + kept.inputs + kept.largest
         loss.backward()
     for parameter in editor.parameters():
         parameter.grad = None
     return StepCost(tokens.all, flops.get_total_flops() + attention.flops, total, recomputed)
+
+
+class _Autocast(TorchFunctionMode):
+    """What CUDA's autocast does with types, for tensors on the meta device: products in `dtype`, norms in float32."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self._dtype = dtype
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        wanted, named = {F.layer_norm: torch.float32, F.linear: self._dtype}.get(function), kwargs or {}
+        if wanted is None:
+            return function(*args, **named)
+        return function(*(_cast(each, wanted) for each in args), **{name: _cast(value, wanted) for name, value in named.items()})
+
+
+def _cast(value: Any, dtype: torch.dtype) -> Any:
+    return value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
 class _Kept:

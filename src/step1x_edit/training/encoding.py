@@ -153,7 +153,8 @@ class Cache:
         for text in TEXTS:
             instruction = {"en": triplet.instruction_en, "zh": triplet.instruction_zh, "empty": ""}[text]
             if instruction or text == "empty":
-                embedding = self._encoders.mllm.encode([Image.fromarray(triplet.source)], [instruction])
+                with item.named():
+                    embedding = self._encoders.mllm.encode([Image.fromarray(triplet.source)], [instruction])
                 values = {f.name: getattr(embedding, f.name) for f in fields(Embedding)}
                 tensors |= {f"{text}.{name}": value for name, value in values.items() if value is not None}
         write_tensors(self._path(item, shape), tensors)

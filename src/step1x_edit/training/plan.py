@@ -93,10 +93,11 @@ def make_plan(recipe: Recipe, hardware: Hardware) -> Plan:
     start, preset = recipe.model.start, recipe.model.sizes()
     if start is not None and start.is_dir() and recipe.adapter is not None:
         preset = load_preset(start, preset)
+    dtype = _dtype(recipe)
     with torch.device("meta"):
-        editor = Step1XEdit(preset).to(torch.bfloat16)
+        editor = Step1XEdit(preset).to(dtype)
         if recipe.adapter is not None:
-            adapters.attach(editor, recipe.adapter, torch.bfloat16)
+            adapters.attach(editor, recipe.adapter, dtype)
     trained = count_parameters(editor, trained=True)
     connector = count_parameters(editor.connector)
     parameters = {
@@ -112,9 +113,14 @@ def _plan_stage(editor: Step1XEdit, recipe: Recipe, stage: Stage, hardware: Hard
     if stage.batch % hardware.gpus:
         raise UsageError(f"A batch of {stage.batch} cannot be shared by {hardware.gpus} GPUs; make it a multiple of {hardware.gpus}.")
     portion = min(stage.batch // hardware.gpus, stage.micro_batch or stage.batch)
-    cost = count_step(editor, stage.size, portion)
+    cost = count_step(editor, stage.size, portion, dtype=_dtype(recipe))
     activations = cost.recomputed if recipe.activation_checkpointing else cost.kept
     return StagePlan(stage, portion, cost, {**fixed, "activations": activations})
+
+
+def _dtype(recipe: Recipe) -> torch.dtype:
+    """What products are computed in on a GPU."""
+    return torch.float32 if recipe.precision == "float32" else torch.bfloat16
 
 
 def _weights(editor: Step1XEdit, recipe: Recipe, gpus: int) -> dict[str, int]:
@@ -129,19 +135,23 @@ def _weights(editor: Step1XEdit, recipe: Recipe, gpus: int) -> dict[str, int]:
         "average": 4 * trained // parts if recipe.optim.ema else 0,
     }
     if recipe.adapter is None:
-        # in bfloat16: the block at work, the one that is fetched meanwhile, and what is in no block; without sharding, a copy of all
-        blocks = [count_parameters(block) for block in blocks_of(editor)]
-        memory["bfloat16 copies"] = 2 * (trained - sum(blocks) + 2 * max(blocks)) if parts > 1 else 2 * trained
+        blocks, each = [count_parameters(block) for block in blocks_of(editor)], _dtype(recipe).itemsize
+        if parts > 1:
+            # the block at work, the one that is fetched meanwhile, and what is in no block; the gradients of one
+            memory["weights put together"] = each * (trained - sum(blocks) + 2 * max(blocks))
+            memory["gradients to share out"] = (each + 4) * max(blocks)
+        elif each < 4:
+            memory["bfloat16 copies"] = each * trained
     return memory
 
 
 def _frozen(recipe: Recipe, preset: Preset) -> dict[str, int]:
-    """Bytes of the MLLM in bfloat16 and the autoencoder in float32, which are there unless what they say is cached."""
+    """Bytes of the MLLM, and of the autoencoder in float32, which are there unless what they say is cached."""
     if recipe.data.cache is not None:
         return {}
     if preset.connector.in_channels != RELEASED_HIDDEN:
         return {"MLLM and autoencoder": sum(_size_of(path) for path in (recipe.model.mllm, recipe.model.autoencoder) if path)}
-    return {"MLLM and autoencoder": 2 * RELEASED_MLLM + 4 * RELEASED_AUTOENCODER}
+    return {"MLLM and autoencoder": _dtype(recipe).itemsize * RELEASED_MLLM + 4 * RELEASED_AUTOENCODER}
 
 
 def _size_of(folder: Path) -> int:
@@ -157,6 +167,8 @@ def describe(plan: Plan, samples: int, price: float | None = None) -> Iterator[s
         f"trained {parameters['trained'] / 1e9:.3f} B parameters"
     )
     yield f"{hardware.gpus} x {hardware.gib:g} GiB, {hardware.tflops:g} TFLOPS each; times at {UTILISATION:.0%} of that, which is supposed"
+    if _dtype(plan.recipe) is torch.float32:
+        yield "in float32, which GPUs compute several times slower than bfloat16: give their peak for it with --peak"
     for planned in plan.stages:
         stage, cost = planned.stage, planned.cost
         yield ""

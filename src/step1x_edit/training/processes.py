@@ -18,7 +18,7 @@ MESSAGE = 2**23
 """Most numbers that travel together: 32 MiB of float32."""
 
 LONGEST_WAIT = timedelta(days=7)
-"""How long processes wait for one another where one may have much more to do, as when a large set is encoded."""
+"""How long processes wait for one another where one may have much more to do, as when a large set is encoded or a large model written."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def joined(device: torch.device, torchrun: bool = False) -> Iterator[Processes]:
     """
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     if torchrun:
-        dist.init_process_group(backend)
+        dist.init_process_group(backend, timeout=LONGEST_WAIT)
     else:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
     try:

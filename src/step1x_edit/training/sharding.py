@@ -6,8 +6,9 @@ and puts the weights of one block together, in bfloat16, while that block is at 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,16 +31,19 @@ def recompute(blocks: Sequence[nn.Module]) -> None:
         block.forward = partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
 
 
-def compile_blocks(blocks: Sequence[nn.Module], device: torch.device) -> None:
-    """Compile each block by itself: blocks of a kind share their code, so that the first step takes a minute and not a quarter of an hour.
-
-    Raises:
-        UsageError: on a CPU, where compiling takes longer than it ever gives back.
-    """
+def check_compiling(device: torch.device) -> None:
+    """Refuse to compile on a CPU, where it takes longer than it ever gives back; raises UsageError."""
     if device.type == "cpu":
         raise UsageError("compile gains nothing on a CPU and takes minutes; leave it out (compile = false).")
+
+
+def compile_blocks(blocks: Sequence[nn.Module], backend: str | Callable[..., Any] = "inductor") -> None:
+    """Compile each block by itself: blocks of a kind share their code, so that the first step takes a minute and not a quarter of an hour.
+
+    Comes before `recompute`, whose checkpoint Dynamo would not look into.
+    """
     for block in blocks:
-        block.compile()
+        block.forward = torch.compile(block.forward, backend=backend)  # type: ignore[method-assign]
 
 
 def shard(model: nn.Module, blocks: Sequence[nn.Module], processes: Processes, device: torch.device, dtype: torch.dtype) -> None:

@@ -111,7 +111,7 @@ def _further_blocks(tensors: Mapping[str, Tensor], preset: Preset) -> dict[str, 
 
 def _draw_blocks(preset: Preset, further: Mapping[str, range], seed: int) -> dict[str, Tensor]:
     """Weights from chance of these blocks alone, in main memory; their gates are closed."""
-    doubles, singles = (len(further.get(kind, "1")) for kind in ("double_blocks", "single_blocks"))
+    doubles, singles = (len(further.get(kind, range(1))) for kind in ("double_blocks", "single_blocks"))
     drawn = _fill(DiT(replace(preset.dit, depth=doubles, depth_single_blocks=singles)), preset, seed)
     weights: dict[str, Tensor] = {}
     for kind, numbers in further.items():

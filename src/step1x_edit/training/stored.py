@@ -12,13 +12,14 @@ import random
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from step1x_edit.data.shards import Record, list_shards, split_caption, unpack
 from step1x_edit.data.triplet import Triplet
-from step1x_edit.errors import ImageError, UsageError
+from step1x_edit.errors import ImageError, Step1XError, UsageError
 from step1x_edit.image_io import Form, fit_form, read_size
 from step1x_edit.training.portions import Portion
 from step1x_edit.training.recipe import Data, Stage
@@ -48,7 +49,19 @@ class Item:
     record: Record | None = None
 
     def read(self) -> Triplet:
-        """Decode it; raises ImageError or UsageError where it is damaged."""
+        """Decode it; raises UsageError, which names it, where it is damaged."""
+        with self.named():
+            return self._unpack()
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Errors name the triplet: a run of a million ends with the one that is at fault."""
+        try:
+            yield
+        except Step1XError as error:
+            raise UsageError(f"The triplet {self.name}: {error}") from error
+
+    def _unpack(self) -> Triplet:
         files = {ending: _read(*place) for ending, place in self.places.items()}
         if self.record is not None:
             return unpack(self.record, files)

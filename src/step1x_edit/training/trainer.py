@@ -11,7 +11,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
@@ -30,7 +30,7 @@ from step1x_edit.training.optim import Average, build_optimizers, rate
 from step1x_edit.training.portions import Portion, first_sample, generators, portions
 from step1x_edit.training.processes import Processes, joined
 from step1x_edit.training.recipe import Recipe, Stage
-from step1x_edit.training.sharding import compile_blocks, let_go, recompute, shard, whole
+from step1x_edit.training.sharding import check_compiling, compile_blocks, let_go, recompute, shard, whole
 
 PATIENCE = 10.0
 """Seconds that a run waits for one in the same folder to end: the workers of one that was killed notice it after a while."""
@@ -83,7 +83,7 @@ class _Batches(torch.utils.data.Dataset[Any]):
             return error  # raised in a worker it would become another, with the worker's traceback in its text
 
 
-def _batches(task: Task, recipe: Recipe, begin: int, processes: Processes) -> Iterator[list[Any]]:
+def _batches(task: Task, recipe: Recipe, begin: int, processes: Processes) -> Generator[list[Any]]:
     loader = torch.utils.data.DataLoader(
         _Batches(task, recipe, processes),
         batch_size=None,
@@ -189,7 +189,8 @@ class _Run:
         for stage in recipe.stages:
             processes.share(range(stage.batch))  # a batch that cannot be shared out is said before anything is done
         if recipe.compile:
-            compile_blocks(task.blocks, device)
+            check_compiling(device)
+            compile_blocks(task.blocks)
         if recipe.threads:
             torch.set_num_threads(recipe.threads)
         self.journal = Journal(out, recipe, device, processes.count) if processes.first else None
@@ -229,6 +230,7 @@ class _Run:
                 self._save(step)
         finally:
             interrupt.restore()
+            batches.close()  # else the processes that make them, which no signal ends, would be waited for without end
             self._close()
         return step
 

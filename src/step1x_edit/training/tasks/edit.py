@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from step1x_edit.data.triplet import Triplet
 from step1x_edit.flow.objective import draw_times, flow_loss, interpolate, weigh_by_change
 from step1x_edit.image_io import Form, fit_form
 from step1x_edit.model.blocks import blocks_of
@@ -35,7 +36,7 @@ from step1x_edit.training.processes import Processes
 from step1x_edit.training.recipe import Recipe, Stage
 from step1x_edit.training.sharding import is_sharded
 from step1x_edit.training.starting import build_editor, fill_editor
-from step1x_edit.training.stored import Stored
+from step1x_edit.training.stored import Item, Stored
 
 
 @dataclass(frozen=True)
@@ -107,25 +108,35 @@ class EditTask:
     def _draw(self, portion: Portion) -> tuple[Pictures | Encoded, Tensor]:
         """A portion's triplets, and how much each is squeezed."""
         dropped = [random.Random(f"{self.recipe.seed}/drop/{n}").random() < self.recipe.dropout for n in portion.samples]
-        cell, limit = self.preset.cell, None
         if self.streams is not None:
-            limit = self.recipe.data.limit
             forms = self._forms(portion)
             triplets = self.streams.triplets(portion.stage, portion.samples, forms)
-        else:
-            assert self.stored is not None
-            form, items = self.stored.plan(portion, cell)
-            forms = [form] * len(items)
-            if self.cache is not None:
-                texts = ["empty" if drop else ("en", "zh")[n % 2] for n, drop in zip(portion.samples, dropped, strict=True)]
-                read = [self.cache.read(item, form.size, text) for item, text in zip(items, texts, strict=True)]
-                latents = torch.stack([source for source, _, _ in read] + [target for _, target, _ in read])
-                return Encoded(latents, collate([embedding for _, _, embedding in read])), _stretch(forms)
-            triplets = [item.read().resized(form.size) for item in items]
+            return self._prepare(triplets, portion, dropped, self.recipe.data.limit), _stretch(forms)
+        assert self.stored is not None
+        form, items = self.stored.plan(portion, self.preset.cell)
+        stretch = _stretch([form] * len(items))
+        if self.cache is not None:
+            return self._read_cached(self.cache, items, form, portion, dropped), stretch
+        triplets = [item.read().resized(form.size) for item in items]
+        for item, triplet in zip(items, triplets, strict=True):
+            with item.named():
+                self.encoders.mllm.check([triplet.instruction_en, triplet.instruction_zh])
+        return self._prepare(triplets, portion, dropped), stretch
+
+    def _prepare(self, triplets: Sequence[Triplet], portion: Portion, dropped: Sequence[bool], limit: int | None = None) -> Pictures:
+        """Pictures, and the MLLM's message of each with its instruction, or an empty one."""
         asked = zip(triplets, portion.samples, dropped, strict=True)
         instructions = ["" if drop else instruction_of(triplet, number, limit) for triplet, number, drop in asked]
         message = self.encoders.mllm.prepare([Image.fromarray(t.source) for t in triplets], instructions)
-        return Pictures(to_tensor([t.source for t in triplets]), to_tensor([t.target for t in triplets]), message), _stretch(forms)
+        return Pictures(to_tensor([t.source for t in triplets]), to_tensor([t.target for t in triplets]), message)
+
+    @staticmethod
+    def _read_cached(cache: Cache, items: Sequence[Item], form: Form, portion: Portion, dropped: Sequence[bool]) -> Encoded:
+        """What the cache holds, in one language or the other by turns, or of the empty instruction."""
+        texts = ["empty" if drop else ("en", "zh")[n % 2] for n, drop in zip(portion.samples, dropped, strict=True)]
+        read = [cache.read(item, form.size, text) for item, text in zip(items, texts, strict=True)]
+        latents = torch.stack([source for source, _, _ in read] + [target for _, target, _ in read])
+        return Encoded(latents, collate([embedding for _, _, embedding in read]))
 
     def _forms(self, portion: Portion) -> list[Form]:
         """Of triplets that are made on the way."""
@@ -159,7 +170,7 @@ class EditTask:
                 editor = Step1XEdit(self.preset).to(torch.bfloat16)
                 if self.recipe.adapter is not None:
                     adapters.attach(editor, self.recipe.adapter, torch.bfloat16)
-            self._flops[stage.until] = count_step(editor, stage.size, 1).flops * stage.batch
+            self._flops[stage.until] = count_step(editor, stage.size, 1, dtype=torch.bfloat16).flops * stage.batch
         return self._flops[stage.until]
 
     def evaluate(self) -> tuple[dict[str, float], Image.Image | None]:

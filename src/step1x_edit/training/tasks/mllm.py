@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor, nn
@@ -142,8 +143,11 @@ class MLLMTask(Untold):
         return batch
 
     def loss(self, batch: dict[str, Tensor], draws: Sequence[torch.Generator]) -> Tensor:
-        """Cross-entropy of the answer's tokens."""
-        return self.mllm.model(**batch, use_cache=False).loss
+        """Cross-entropy, the mean of each answer's tokens and then of the answers, so that a batch in pieces is the same batch."""
+        labels = batch["labels"][:, 1:]
+        said = self.mllm.model(**{name: value for name, value in batch.items() if name != "labels"}, use_cache=False).logits[:, :-1]
+        each = F.cross_entropy(said.float().transpose(1, 2), labels, reduction="none")  # 0 where there is no answer
+        return (each.sum(1) / (labels != -100).sum(1)).mean()
 
     def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
         """Write `mllm/` in the `save_pretrained` layout."""
