@@ -31,6 +31,7 @@ def test_compiling_on_a_cpu_is_refused_in_one_sentence() -> None:
         check_compiling(torch.device("cpu"))
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # which Dynamo reads of what comes out of a block
 @pytest.mark.parametrize("again", [False, True])
 def test_each_block_is_compiled_whether_it_runs_again_or_not(again: bool) -> None:
     torch.manual_seed(0)
