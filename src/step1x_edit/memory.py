@@ -173,6 +173,7 @@ class Plan:
         guidance: bool = True,
         mllm_config: Any = None,
         cached: bool = False,
+        previews: bool = False,
     ) -> None:
         """Run an edit on the meta device.
 
@@ -184,8 +185,10 @@ class Plan:
             guidance: whether two rows are compared.
             mllm_config: transformers configuration of the MLLM; None for the released one's sizes.
             cached: whether steps are taken over from others, for which both sides of guidance are computed at once.
+            previews: whether pictures are decoded between the steps, beside the DiT.
         """
         self.preset, self.size, self.dtype = preset, size, dtype
+        self._previews = previews
         self._splits = (False,) if cached else (False, True)
         self.tokens = tokens_for(preset, size, references)
         self.rows = 2 if guidance else 1
@@ -213,6 +216,8 @@ class Plan:
         }
         idle = {"reading": model.whole, "pictures": mllm.whole + model.whole, "sampling": mllm.whole}
         if placement.offload != "none":
+            if self._previews:
+                at_work["pictures"] += model.resident(placement)
             return Need(placement, {stage: autoencoder + size for stage, size in at_work.items()}, mllm.pinned + model.pinned)
         return Need(placement, {stage: autoencoder + size + idle[stage] for stage, size in at_work.items()}, 0)
 

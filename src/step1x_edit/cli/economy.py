@@ -1,4 +1,4 @@
-"""Options of `step1x edit` that save memory or time."""
+"""Options that save memory or time, of all commands that load a model to edit."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from step1x_edit.cli.folders import find_version
 from step1x_edit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,17 +44,57 @@ class Economy:
     cache: str | None = None
     guided: str | None = None
 
-    def open(self, model: str, version: str, device: str | None, dtype: str | None, folder: Path | None, request: Any) -> Editor:
-        """Load the model in this way; with `--vram`, sizes and references are those of the request."""
+    @property
+    def places(self) -> bool:
+        """Whether anything is said of how the model is kept in memory."""
+        return self.vram is not None or self.weights is not None or self.offload is not None or self.strips or self.split
+
+    def open(
+        self,
+        model: str,
+        device: str | None,
+        dtype: str | None,
+        folder: Path | None,
+        *,
+        size: int | None = None,
+        pictures: int = 1,
+        guidance: float | None = None,
+        previews: bool = False,
+    ) -> Editor:
+        """Load the model in this way; what comes after it is that of the edits, see `place`."""
         from step1x_edit.editor import Editor
         from step1x_edit.model.caching import Shortcuts
 
         shortcuts = Shortcuts.read(self.cache, self.guided)
-        editor = Editor.open(version, device, dtype, folder, self._place(model, device, dtype, folder, request))
+        placement = self.place(model, device, dtype, folder, size=size, pictures=pictures, guidance=guidance, previews=previews)
+        editor = Editor.open(find_version(model), device, dtype, folder, placement)
         editor.shortcuts = shortcuts
         return editor
 
-    def _place(self, model: str, device: str | None, dtype: str | None, folder: Path | None, request: Any) -> Placement:
+    def place(
+        self,
+        model: str,
+        device: str | None,
+        dtype: str | None,
+        folder: Path | None,
+        *,
+        size: int | None = None,
+        pictures: int = 1,
+        guidance: float | None = None,
+        previews: bool = False,
+    ) -> Placement:
+        """How to keep the model: as is said, or with `--vram`, in the first way that fits.
+
+        Args:
+            model, device, dtype, folder: as they were given.
+            size: that is worked at; None for the model's own.
+            pictures: in each request.
+            guidance: None for the model's own.
+            previews: whether the work in progress is shown.
+
+        Raises:
+            UsageError: no way fits, or an option contradicts another.
+        """
         from step1x_edit.cli.plan import make_plan
         from step1x_edit.devices import choose_device, choose_dtype
         from step1x_edit.memory import GIB, Placement
@@ -63,8 +104,7 @@ class Economy:
             return Placement(**{name: value for name, value in given.items() if value})
         if any(given.values()):
             raise UsageError("--vram chooses the settings itself; leave out --weights-dtype, --offload, --strips and --split.")
-        place = choose_device(device)
-        number = str(choose_dtype(dtype, place)).removeprefix("torch.")
-        pictures = (request.image is not None) + len(request.references)
-        plan = make_plan(model, request.size, number, pictures, request.guidance, folder, cached=self.cache is not None)
-        return plan.best(self.vram * GIB, offload=place.type != "cpu").placement
+        where = choose_device(device)
+        number = str(choose_dtype(dtype, where)).removeprefix("torch.")
+        plan = make_plan(model, size, number, pictures, guidance, folder, self.cache is not None, previews)
+        return plan.best(self.vram * GIB, offload=where.type != "cpu").placement

@@ -14,7 +14,6 @@ import typer
 
 from step1x_edit.cli.batch import Job, number_names
 from step1x_edit.cli.economy import Economy
-from step1x_edit.cli.folders import find_version
 from step1x_edit.cli.libraries import loading
 from step1x_edit.cli.progress import edits_line
 from step1x_edit.cli.reading import STREAM, read
@@ -54,7 +53,8 @@ class Task:
     def open(self, request: EditRequest) -> Editor:
         """Load the model, for this request and others like it."""
         with loading():
-            editor = self.economy.open(self.model, find_version(self.model), self.device, self.dtype, self.weights, request)
+            pictures, how = (request.image is not None) + len(request.references), (self.model, self.device, self.dtype, self.weights)
+            editor = self.economy.open(*how, size=request.size, pictures=pictures, guidance=request.guidance)
         if self.wanted not in ("", editor.weights):
             _say_notes(
                 [f"That edit was made with other weights of {self.model} ({self.wanted}; these are {editor.weights}): it will differ."]

@@ -63,8 +63,9 @@ def make_plan(
     guidance: float | None = None,
     folder: Path | None = None,
     cached: bool = False,
+    previews: bool = False,
 ) -> Plan:
-    """The plan of a model by name; its own sizes where it is here, or in the folder that is given.
+    """The plan of a model by name; its own sizes where it is here, or in the folder that is given. The rest as for `memory.Plan`.
 
     Raises:
         UsageError: there is no such model or type.
@@ -84,7 +85,8 @@ def make_plan(
         preset, found = load_preset(folder, preset), find_mllm(folder)
         config = _read_mllm_config(found[0]) if found else None
     with_guidance = (preset.guidance if guidance is None else guidance) != 1
-    return Plan(preset, size or preset.size, choose_dtype(dtype, torch.device("cuda")), references, with_guidance, config, cached)
+    number = choose_dtype(dtype, torch.device("cuda"))
+    return Plan(preset, size or preset.size, number, references, with_guidance, config, cached, previews)
 
 
 def _read_mllm_config(folder: Path) -> Any:

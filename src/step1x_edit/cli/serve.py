@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from step1x_edit.cli import economy
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.folders import find_version, find_weights
 
@@ -47,7 +48,14 @@ def serve(
     keys: Annotated[
         Path | None, typer.Option("--keys", help="File of API keys; without it, no key is asked for.", show_default=False)
     ] = None,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Most pictures in one pass through the model.")] = 8,
+    vram: economy.Vram = None,
+    weights_dtype: economy.WeightsDtype = None,
+    offload: economy.Offload = None,
+    strips: economy.Strips = False,
+    split: economy.Split = False,
+    batch: Annotated[
+        int | None, typer.Option("--batch", min=1, help="Most pictures in one pass through the model; 8 by default, 1 with --vram.")
+    ] = None,
     waiting: Annotated[int, typer.Option("--waiting", min=1, help="Most pictures that wait; more are answered with 429.")] = 64,
     waiting_each: Annotated[
         int | None, typer.Option("--waiting-each", min=1, help="Most that wait for one key; half of --waiting where there are keys.")
@@ -110,6 +118,9 @@ def serve(
     if folder is None:
         raise UsageError(f"The weights of {model} are not here; step1x models pull fetches them, or give their folder with --weights.")
     devices: list[str | None] = [*device] if device else [None]
+    if vram is not None and batch not in (None, 1):
+        raise UsageError("--vram counts the memory of one picture at a time; leave out --batch.")
+    way = economy.Economy(vram, weights_dtype, offload, strips, split)
     opening = Opening(
         version,
         str(folder),
@@ -120,6 +131,7 @@ def serve(
         pixels=most_pixels,
         credentials=open_credentials(credentials, credentials_key),
         content_filter=content_filter,
+        placement=way.place(model, devices[0], dtype, folder, previews=True) if way.places else None,
     )
     settings = Settings(
         tuple(replace(opening, device=each) for each in devices),
@@ -130,7 +142,7 @@ def serve(
             seconds=seconds,
             held_bytes=max(Limits.held_bytes, most_mb * 2**20),
         ),
-        batch=batch,
+        batch=batch or (8 if vram is None else 1),
         places=waiting,
         places_each=waiting_each or (waiting if keys is None else max(1, waiting // 2)),
         keys=keys,

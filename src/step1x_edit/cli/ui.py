@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
+from step1x_edit.cli import economy
 from step1x_edit.cli.batch import list_folder
 from step1x_edit.cli.debugging import Debug
-from step1x_edit.cli.folders import find_version, find_weights
+from step1x_edit.cli.folders import find_weights
 from step1x_edit.cli.libraries import loading
 from step1x_edit.cli.screen import open_page
 from step1x_edit.errors import UsageError
@@ -32,6 +33,13 @@ def ui(
     ] = None,
     device: Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:N or mps; the best there is by default.")] = None,
     dtype: Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16; what suits the device by default.")] = None,
+    vram: economy.Vram = None,
+    weights_dtype: economy.WeightsDtype = None,
+    offload: economy.Offload = None,
+    strips: economy.Strips = False,
+    split: economy.Split = False,
+    cache: economy.Cache = None,
+    guided: economy.Guided = None,
     debug: Debug = False,
 ) -> None:
     """Edit in the browser, on this machine. Ctrl-C ends it."""
@@ -42,12 +50,12 @@ def ui(
             import gradio  # noqa: F401
         except ImportError as error:
             raise UsageError("The page needs gradio, which is not installed; pip install 'step1x-edit[ui]'.") from error
-        from step1x_edit.editor import Editor
         from step1x_edit.serve.page_server import serve_page
 
         offered = list_photos(photos)
         typer.echo(f"Loading {model}")
-        editor = Editor.open(find_version(model), device, dtype, weights or find_weights(model))
+        way = economy.Economy(vram, weights_dtype, offload, strips, split, cache, guided)
+        editor = way.open(model, device, dtype, weights or find_weights(model), previews=True)
 
     def ready(url: str) -> None:
         typer.echo(f"The page is at {url}; Ctrl-C ends it.")

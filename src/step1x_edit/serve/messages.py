@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from step1x_edit.credentials import Credentials
+    from step1x_edit.memory import Placement
 
 Format = Literal["png", "jpeg", "webp"]
 
@@ -24,6 +25,7 @@ class Opening:
         pixels: most pixels of a picture.
         credentials: who signs the files (C2PA); None leaves them unsigned.
         content_filter: module:name of a `ContentFilter`, see filtering.py; None for none.
+        placement: how the model is kept in memory; None for all of it on the device.
     """
 
     model: str
@@ -36,6 +38,7 @@ class Opening:
     pixels: int = 50_000_000
     credentials: Credentials | None = None
     content_filter: str | None = None
+    placement: Placement | None = None
 
 
 @dataclass(frozen=True)

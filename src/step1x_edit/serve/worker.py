@@ -73,12 +73,14 @@ def _open(opening: Opening) -> Editor:
         from transformers.utils import logging as transformers_logging
 
         from step1x_edit.editor import Editor
+        from step1x_edit.memory import ALL_ON_DEVICE
 
         logging.disable(logging.WARNING)
         transformers_logging.disable_progress_bar()
         if opening.threads:
             torch.set_num_threads(opening.threads)
-        editor = Editor.open(opening.model, opening.device, opening.dtype, Path(opening.folder) if opening.folder else None)
+        folder, placement = Path(opening.folder) if opening.folder else None, opening.placement or ALL_ON_DEVICE
+        editor = Editor.open(opening.model, opening.device, opening.dtype, folder, placement)
         if opening.adapters:
             editor.use_adapters([(Path(path), weight) for path, weight in opening.adapters])
         _warm_up(editor)
