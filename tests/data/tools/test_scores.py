@@ -1,4 +1,4 @@
-"""Scores rank pictures as people do, and hashes tell near-duplicates from different pictures."""
+"""Scores rank pictures as people do."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import numpy as np
 from step1x_edit.data.tools.scores import (
     LayoutSimilarity,
     PhotographicScorer,
-    count_different_bits,
-    hash_picture,
     measure_exposure,
     measure_sharpness,
 )
@@ -28,13 +26,6 @@ def variants(picture: Pixels) -> list[Pixels]:
         cv2.imdecode(data, cv2.IMREAD_COLOR).astype(np.uint8),
         cv2.convertScaleAbs(picture, alpha=1.08, beta=6).astype(np.uint8),
     ]
-
-
-def test_hashes_tell_near_duplicates_from_others(photo: Callable[[str, int], Pixels]) -> None:
-    hashes = {name: hash_picture(photo(name, 256)) for name in NAMES}
-    for name, own in hashes.items():
-        assert max(count_different_bits(own, hash_picture(v)) for v in variants(photo(name, 256))) < 8
-        assert min(count_different_bits(own, other) for key, other in hashes.items() if key != name) > 12
 
 
 def test_likeness_ranks_variants_before_other_pictures(photo: Callable[[str, int], Pixels]) -> None:

@@ -1,4 +1,4 @@
-"""Numbers about one picture: sharpness, exposure, perceptual hash, and the offline scorers of looks and likeness."""
+"""Numbers about one picture: sharpness, exposure, and the offline scorers of looks and likeness."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from step1x_edit.data.tools.protocols import ToolCard
 from step1x_edit.data.triplet import Floats, Pixels
 
 _SIDE = 256
-HASH_BITS = 64
 
 
 def _to_grey(picture: Pixels) -> Floats:
@@ -48,19 +47,6 @@ def measure_exposure(picture: Pixels) -> Exposure:
     low, high = (int(np.searchsorted(cumulated, level)) for level in (0.05, 0.95))
     mean = float((shares * np.arange(256)).sum() / 255)
     return Exposure(mean, float(shares[:5].sum()), float(shares[251:].sum()), (high - low) / 255)
-
-
-def hash_picture(picture: Pixels) -> int:
-    """Perceptual hash of 64 bits: the signs of the lowest frequencies. Pictures that differ in under 8 bits are near-duplicates."""
-    grey = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
-    low = cv2.dct(grey)[:8, :8].ravel()
-    bits = low > np.median(low[1:])
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
-
-
-def count_different_bits(one: int, two: int) -> int:
-    """Hamming distance of two hashes."""
-    return (one ^ two).bit_count()
 
 
 class PhotographicScorer:
