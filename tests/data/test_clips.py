@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,16 @@ def test_clips_are_listed_with_checksum_and_licence(tmp_path: Path) -> None:
         "attribution": "Someone",
         "source": "",
     }
+
+
+@pytest.mark.parametrize("place", [b"caf\xe9.avi", b"caf\xe9/walk.avi"])
+def test_a_clip_whose_name_is_not_utf_8_is_explained(tmp_path: Path, place: bytes) -> None:
+    path = tmp_path / os.fsdecode(place)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"a clip")
+    with pytest.raises(UsageError, match=r"The clip '.*/caf\\udce9.*avi' has a name that is not UTF-8; rename it") as caught:
+        list_clips([tmp_path])
+    assert str(caught.value).encode()
 
 
 def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from step1x_edit.data.materials import PHOTOGRAPH_SIDE, read_materials, read_names, read_subjects
+from step1x_edit.data.labels import label_topic
+from step1x_edit.data.materials import PHOTOGRAPH_SIDE, list_cutouts, name_topic, read_materials, read_names, read_subjects
 from step1x_edit.data.split import Split
 from step1x_edit.data.stream import TripletStream
 from step1x_edit.data.vocabulary import KINDS, Entry, count_one, describe_kind, with_another, with_article
@@ -176,6 +178,36 @@ def test_names_without_an_entry_come_from_the_file() -> None:
         assert describe_kind("x", Entry(en=english)) == (english, *wanted)
     for point in ("1f993", "U+1F993", "1f993-fe0f"):
         assert describe_kind("x", Entry(en="zebra", zh="斑马", codepoint=point)) == ("zebra", "斑马", "animal")
+
+
+def test_names_are_known_in_capitals_and_between_blanks(tmp_path: Path) -> None:
+    for entry in (Entry(en=" Dog ", zh=" "), Entry(en="DOG"), Entry(en="dog")):
+        assert describe_kind("x", entry) == ("dog", "狗", "animal")
+    assert describe_kind("Wine-Glass", Entry()) == ("wine glass", "酒杯", "object")
+    assert describe_kind("pen", Entry(en=" ", zh=" 笔 ")) == ("pen", "笔", "object")
+    assert describe_kind("x", Entry(en="Mona Lisa")) == ("Mona Lisa", "Mona Lisa", "object")
+    assert [label_topic(topic) for topic in ("Roses", "Dog", "Mona Lisa", None)] == ["rose", "dog", "", ""]
+    assert [name_topic(tmp_path / "x.jpg", Entry(en=en)) for en in ("Roses", " Dog", "Mona Lisa", " ")] == [
+        "roses",
+        "dog",
+        "Mona Lisa",
+        None,
+    ]
+
+
+def test_a_mask_that_is_named_by_blanks_has_no_name(tmp_path: Path) -> None:
+    save_marked(tmp_path)
+    (tmp_path / "names.json").write_text('{"car-1.mask": {"en": " "}}')
+    with pytest.raises(UsageError, match=r"car-1\.mask\.png has no name"):
+        read_materials([tmp_path], [tmp_path], Split(), "train")
+
+
+def test_a_cutout_whose_name_is_not_utf_8_is_explained(tmp_path: Path) -> None:
+    save_cutout(tmp_path)
+    (tmp_path / "red-box.png").rename(tmp_path / os.fsdecode(b"caf\xe9.png"))
+    with pytest.raises(UsageError, match=r"cut-out '.*/caf\\udce9\.png' has a name that is not UTF-8; rename it") as caught:
+        list_cutouts([tmp_path])
+    assert str(caught.value).encode()
 
 
 def test_articles() -> None:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from step1x_edit.data.licences import Credit, Credits
-from step1x_edit.data.storage import walk
+from step1x_edit.data.storage import check_name, walk
 from step1x_edit.data.tools.filtering import shrink
 from step1x_edit.data.tools.weights import digest_file
 from step1x_edit.data.triplet import Pixels
@@ -55,7 +55,7 @@ def list_clips(folders: Sequence[Path]) -> list[Clip]:
     """The clips in some folders, in an order that does not depend on the file system.
 
     Raises:
-        UsageError: a folder is missing, or none holds a clip.
+        UsageError: a folder is missing, none holds a clip, or a clip's name is not UTF-8.
     """
     credits = Credits(folders)
     found = []
@@ -63,7 +63,9 @@ def list_clips(folders: Sequence[Path]) -> list[Clip]:
         if not folder.is_dir():
             raise UsageError(f"The folder {folder} does not exist; give an existing folder of clips.")
         for path in sorted(path for path in walk(folder) if path.suffix.lower() in ENDINGS):
-            found.append(Clip(path.relative_to(folder).as_posix(), path, credits.find(path)))
+            name = path.relative_to(folder).as_posix()
+            check_name(name, f"The clip {str(path)!r}")
+            found.append(Clip(name, path, credits.find(path)))
     if not found:
         raise UsageError(f"There is no clip in {', '.join(map(str, folders))}; clips end in {', '.join(ENDINGS)}.")
     return found

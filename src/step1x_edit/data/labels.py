@@ -129,4 +129,5 @@ TOPICS: dict[str, str] = {
 
 def label_topic(topic: str | None) -> str:
     """What the thing that stands out in a photograph of something is called, or empty."""
-    return TOPICS.get(topic or "", topic if topic in LABELS else "")
+    small = (topic or "").lower()
+    return TOPICS.get(small, small if small in LABELS else "")

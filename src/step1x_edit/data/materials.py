@@ -18,8 +18,9 @@ import numpy as np
 
 from step1x_edit.data.colours import name_colour
 from step1x_edit.data.compositing import grow
+from step1x_edit.data.labels import label_topic
 from step1x_edit.data.split import Part, Split
-from step1x_edit.data.storage import walk
+from step1x_edit.data.storage import check_name, walk
 from step1x_edit.data.tools.filtering import bound
 from step1x_edit.data.tools.patch_fill import PatchFill
 from step1x_edit.data.tools.protocols import Box
@@ -246,8 +247,10 @@ def list_photographs(folders: Iterable[str | Path]) -> list[Path]:
 
 
 def list_cutouts(folders: Iterable[str | Path]) -> list[Path]:
-    """The cut-outs in some folders, by name; raises UsageError where a folder is missing, or two of them share a name."""
+    """The cut-outs in some folders, by name; raises UsageError where a folder is missing or a name is not UTF-8 or comes twice."""
     paths = _list_files(folders, _CUTOUTS)
+    for path in paths:
+        check_name(path.name, f"The cut-out {str(path)!r}")
     for one, other in pairwise(paths):
         if one.stem == other.stem:
             raise UsageError(f"The cut-outs {one} and {other} have the same name; rename one of them.")
@@ -342,7 +345,9 @@ def read_content(mask: Path, entry: Entry | None) -> Content:
 
 def name_topic(path: Path, entry: Entry | None) -> str | None:
     """What a photograph shows, by its entry in a `names.json`, or where its file's name begins with a flower's."""
-    return entry.en if entry and entry.en else FLOWERS.get(path.stem.split("-")[0])
+    if entry and entry.en:
+        return entry.en.lower() if label_topic(entry.en) else entry.en
+    return FLOWERS.get(path.stem.split("-")[0])
 
 
 def _read_subject(path: Path, entry: Entry | None) -> Subject:

@@ -11,6 +11,7 @@ import numpy as np
 
 from step1x_edit.data.colours import COLOURS, name_colour
 from step1x_edit.data.compositing import Sprite, cast_shadow, paste, place_box, scale_subject
+from step1x_edit.data.labels import LABELS, label_topic
 from step1x_edit.data.materials import FAINT, Materials, Photograph, Subject, Window
 from step1x_edit.data.tools.filtering import bound
 from step1x_edit.data.tools.protocols import Box
@@ -193,30 +194,44 @@ def gather_facts(photograph: Photograph, placed: Sequence[Placed]) -> dict[str, 
     return {"photograph": photograph.name, "subjects": [item.facts for item in placed]}
 
 
-def refer(rng: random.Random, wanted: Placed, others: Sequence[Placed]) -> tuple[str, str, str]:
-    """Choose a way to speak of one subject that fits no other one: by name, place, colour or kind.
+def refer(rng: random.Random, wanted: Placed, others: Sequence[Placed], photograph: Photograph) -> tuple[str, str, str]:
+    """Choose a way to speak of one subject: by name, place, colour or kind.
+
+    No way fits another subject, and neither the name nor the kind of what is pasted stands alone where the photograph shows the same.
 
     Returns:
         English with article ("the zebra"), Chinese ("斑马"), and the short form of the closed vocabulary ("zebra").
     """
     subject = wanted.subject
     kind_en, kind_zh = KINDS[subject.kind]
-    ways = [(f"the {subject.en}", subject.zh, subject.en)] * 6
+    names, kinds = _list_shown(photograph) if wanted.pasted else (set[str](), set[str]())
+    bare = (f"the {subject.en}", subject.zh, subject.en)
+    named = subject.en.lower() not in names  # whether the name alone says which one
+    ways = [bare] * 6 if named else []
     if all(other.place != wanted.place for other in others):
         place_en, place_zh = PLACES[wanted.place][:2]
-        ways.append((f"the {subject.en} {place_en}", f"{place_zh}的{subject.zh}", subject.en))
+        short = subject.en if named else f"{subject.en} {wanted.place}"
+        ways.append((f"the {subject.en} {place_en}", f"{place_zh}的{subject.zh}", short))
         ways.append((f"the {kind_en} {place_en}", f"{place_zh}的{kind_zh}", f"{kind_en} {wanted.place}"))
         ways.append((f"the thing {place_en}", f"{place_zh}的东西", f"thing {wanted.place}"))
     if subject.colour and all(other.subject.colour != subject.colour for other in others):
         colour_zh = COLOURS[subject.colour].zh
         if subject.colour not in subject.en.split():
-            ways.append((f"the {subject.colour} {subject.en}", f"{colour_zh}的{subject.zh}", subject.en))
+            short = subject.en if named else f"{subject.colour} {subject.en}"
+            ways.append((f"the {subject.colour} {subject.en}", f"{colour_zh}的{subject.zh}", short))
         ways.append((f"the {subject.colour} {kind_en}", f"{colour_zh}的{kind_zh}", f"{subject.colour} {kind_en}"))
-    if all(other.subject.kind != subject.kind for other in others):
+    if subject.kind not in kinds and all(other.subject.kind != subject.kind for other in others):
         ways.append((f"the {kind_en}", kind_zh, kind_en))
     if not others and wanted.pasted:
         ways.append(("the sticker", "贴纸", "sticker"))
         ways.append(("the pasted object", "贴上去的东西", "sticker"))
     if not wanted.pasted:
         ways.append(("the main subject", "主体", subject.en))
-    return rng.choice(ways)
+    return rng.choice(ways or [bare])
+
+
+def _list_shown(photograph: Photograph) -> tuple[set[str], set[str]]:
+    """English names, in small letters, and kinds of what a photograph is known to show."""
+    label, content = label_topic(photograph.topic), photograph.content
+    names, kinds = {(photograph.topic or "").lower(), label}, {LABELS[label][1]} if label else set[str]()
+    return (names | {content.en.lower()}, kinds | {content.kind}) if content else (names, kinds)

@@ -60,6 +60,14 @@ def walk(folder: Path) -> Iterator[Path]:
             yield path
 
 
+def check_name(name: str, file: str) -> None:
+    """Raise UsageError where a file's name is no Unicode, which what is written of it could not hold; `file` is what errors call it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{file} has a name that is not UTF-8; rename it.") from error
+
+
 def check_new(folder: Path) -> None:
     """Raise UsageError where something is there already, but for an empty folder."""
     if folder.exists() and not folder.is_dir():

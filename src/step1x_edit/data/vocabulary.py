@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from step1x_edit.data.labels import LABELS
 
@@ -92,6 +92,17 @@ FLOWERS: dict[str, str] = {
     "tulips": "tulips",
 }
 """First word of a photograph's file name -> what it shows."""
+
+_LEAVES = ("green", "black", "grey", "blue", "teal")
+
+NO_PETALS: dict[str, tuple[str, ...]] = {
+    "daisy": (*_LEAVES, "yellow", "orange"),
+    "dandelion": (*_LEAVES, "orange"),
+    "rose": _LEAVES,
+    "sunflower": (*_LEAVES, "white", "red", "pink", "purple"),
+    "tulip": _LEAVES,
+}
+"""A flower's label -> colours of which, in a photograph of such flowers, something is not the flower, or not all of it."""
 
 FLOWERS_ZH: dict[str, str] = {"daisies": "雏菊", "dandelions": "蒲公英", "roses": "玫瑰", "sunflowers": "向日葵", "tulips": "郁金香"}
 
@@ -187,6 +198,8 @@ UNNAMEABLE: frozenset[str] = frozenset(" ".join(_UNNAMEABLE.split()).split(", ")
 class Entry(BaseModel):
     """What a `names.json` says of a picture: its names, a key of `KINDS`, an emoji's code point. What else it says is for others."""
 
+    model_config = ConfigDict(str_strip_whitespace=True)
+
     en: str = ""
     zh: str = ""
     kind: str = ""
@@ -201,13 +214,16 @@ class Entry(BaseModel):
 
 
 def describe_kind(stem: str, entry: Entry) -> tuple[str, str, str]:
-    """Name a subject from its entry in `names.json`, or else from its file name.
+    """Name a subject from its entry in `names.json`, or else from its file name; a name that is known is written small.
 
     Returns:
         English name, Chinese name, kind.
     """
     english = (entry.en or stem.replace("-", " ")).replace("’", "'")
-    chinese, kind = _NAMED.get(english) or LABELS.get(english) or (english, "object")
+    known = _NAMED.get(english.lower()) or LABELS.get(english.lower())
+    if known:
+        english = english.lower()
+    chinese, kind = known or (english, "object")
     if entry.codepoint:
         point = int(re.split("[-_ ]", entry.codepoint.removeprefix("U+"))[0], 16)
         kind = next((kind for first, last, kind in _CODEPOINTS if first <= point <= last), "object")

@@ -27,7 +27,7 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
         background, photograph = materials.crop(rng, size)
         placed = put_subject(rng, materials, background, rng.uniform(0.45, 0.85), plain=True)
     fresh, clauses, english, chinese, edit, caption = _choose(rng, background)
-    reference, reference_zh, _ = refer(rng, placed, ())
+    reference, reference_zh, _ = refer(rng, placed, (), photograph)
     source, target = background.copy(), fresh.copy()
     placed.draw(source)
     placed.draw(target)

@@ -9,10 +9,11 @@ import numpy as np
 
 from step1x_edit.data.colours import CHROMATIC, COLOURS, find_colour, measure_hues, recolour
 from step1x_edit.data.compositing import Sprite, paste
+from step1x_edit.data.labels import label_topic
 from step1x_edit.data.materials import Materials
 from step1x_edit.data.scene import describe, gather_facts, refer, set_scene
 from step1x_edit.data.triplet import Draft, Request
-from step1x_edit.data.vocabulary import FLOWERS_ZH
+from step1x_edit.data.vocabulary import FLOWERS_ZH, NO_PETALS
 
 _COVERAGE = 0.12
 """Share of the picture that a hue must cover to be asked for."""
@@ -38,7 +39,7 @@ def _turn_hue(rng: random.Random, materials: Materials, size: int) -> Draft | No
     english = [f"the {before} parts", f"the {before} areas", f"everything {before}", f"the {before} colour", before]
     zh = COLOURS[before].zh
     chinese = [f"{zh}的部分", f"{zh}的区域", f"所有{zh}", f"{zh}", zh]
-    if photograph.topic in FLOWERS_ZH and before != "green" and shares[before] > 0.2:
+    if photograph.topic in FLOWERS_ZH and before not in NO_PETALS[label_topic(photograph.topic)] and shares[before] > 0.2:
         english += [f"the {before} flowers", f"the {before} {photograph.topic}"] * 2
         chinese += [f"{zh}的花", f"{zh}的{FLOWERS_ZH[photograph.topic]}"] * 2
     way = rng.randrange(len(english))
@@ -70,7 +71,7 @@ def _paint_subject(rng: random.Random, materials: Materials, size: int) -> Draft
     for item in repainted:
         item.draw(target)
     touched = paste(source.copy(), wanted.sprite, wanted.left, wanted.top)
-    english, chinese, short = refer(rng, wanted, placed[1:])
+    english, chinese, short = refer(rng, wanted, placed[1:], photograph)
     return Draft(
         source=source,
         target=target,

@@ -124,7 +124,7 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     for item in [dataclasses.replace(wanted, sprite=remade), *placed[1:]]:
         item.draw(target)
     touched = paste(background.copy(), wanted.sprite, wanted.left, wanted.top)
-    english, chinese, short = refer(rng, wanted, placed[1:])
+    english, chinese, short = refer(rng, wanted, placed[1:], photograph)
     caption = describe(placed, photograph.caption)
     return Draft(
         source=source,

@@ -38,7 +38,7 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     share = {"larger": share * 0.85, "smaller": share * 1.4}.get(way, share)
     before = put_subject(rng, materials, background, share, plain=True)
     before = Placed(before.subject, before.sprite, before.left, before.top, before.place)
-    reference, reference_zh, short = refer(rng, before, ())
+    reference, reference_zh, short = refer(rng, before, (), photograph)
     moved = _move(rng, before, way, size, materials.aspect)
     if moved is None:
         return None

@@ -121,7 +121,7 @@ def _dress(rng: random.Random, materials: Materials, size: int, hat_name: str) -
     wearer.draw(source)
     target = source.copy()
     touched = worn.draw(target)
-    english, chinese, short = refer(rng, wearer, ())
+    english, chinese, short = refer(rng, wearer, (), photograph)
     caption = describe([wearer], photograph.caption)
     return Draft(
         source=source,

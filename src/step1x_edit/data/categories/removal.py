@@ -39,7 +39,7 @@ def _word(
     rng: random.Random, source: Pixels, target: Pixels, touched: Mask, photograph: Photograph, placed: list[Placed], wanted: Placed
 ) -> Draft:
     others = [item for item in placed if item is not wanted]
-    english, chinese, short = refer(rng, wanted, others)
+    english, chinese, short = refer(rng, wanted, others, photograph)
     return Draft(
         source=source,
         target=target,

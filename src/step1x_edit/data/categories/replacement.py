@@ -49,7 +49,7 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     )
     target = behind.copy()
     touched |= second.draw(target)
-    english, chinese, short = refer(rng, first, others)
+    english, chinese, short = refer(rng, first, others, photograph)
     new_zh = f"{count_one(subject.kind, subject.zh)}{subject.zh}"
     return Draft(
         source=source,

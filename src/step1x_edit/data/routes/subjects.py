@@ -19,17 +19,7 @@ from step1x_edit.data.tools.protocols import Box
 from step1x_edit.data.tools.saliency import measure_saliency
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Floats, Mask, Pixels, Shape
-from step1x_edit.data.vocabulary import PLACES, count_one, with_article
-
-_LEAVES = ("green", "black", "grey", "blue", "teal")
-_NO_PETALS: dict[str, tuple[str, ...]] = {
-    "daisy": (*_LEAVES, "yellow", "orange"),
-    "dandelion": _LEAVES,
-    "rose": _LEAVES,
-    "sunflower": (*_LEAVES, "white", "red", "pink", "purple"),
-    "tulip": _LEAVES,
-}
-"""Colours of which, in a photograph of a flower, what stands out is not the flower, or not all of it."""
+from step1x_edit.data.vocabulary import NO_PETALS, PLACES, count_one, with_article
 
 _DARK = 75
 """Mean brightness, of 255, below which something in a photograph of flowers is an insect or somebody's hair."""
@@ -195,10 +185,10 @@ def _is_cut_off(box: Box, shape: Shape) -> bool:
 def guess_label(frame: Frame, mask: Mask, colour: str | None) -> str:
     """What a thing that the detector does not name is called: as the photograph's topic, unless it has colours that this never has."""
     label = label_topic(frame.photograph.topic)
-    if label not in _NO_PETALS:
+    if label not in NO_PETALS:
         return label
     dark = float(frame.pixels[mask].mean()) < _DARK
-    return "" if dark or colour in _NO_PETALS[label] else label
+    return "" if dark or colour in NO_PETALS[label] else label
 
 
 def _is_sure(frame: Frame, mask: Mask, label: str, score: float, tools: Toolbox) -> bool:
