@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import random
 
-import cv2
 import numpy as np
 
-from step1x_edit.data.colours import COLOURS
+from step1x_edit.data.backdrops import WAYS, choose_backdrop
 from step1x_edit.data.compositing import Sprite
 from step1x_edit.data.materials import Materials
 from step1x_edit.data.scene import describe, find_content, gather_facts, put_subject, refer
-from step1x_edit.data.triplet import Draft, Pixels, Request
+from step1x_edit.data.triplet import Draft, Request
 
-_PLAIN = ("white", "black", "grey", "red", "orange", "yellow", "green", "teal", "blue", "purple", "pink")
+_SHARES = tuple(way.composed for way in WAYS)
 
 
 def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
@@ -26,9 +25,9 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     else:
         background, photograph = materials.crop(rng, size)
         placed = put_subject(rng, materials, background, rng.uniform(0.45, 0.85), plain=True)
-    fresh, clauses, english, chinese, edit, caption = _choose(rng, background)
+    backdrop = choose_backdrop(rng, _SHARES)
     reference, reference_zh, _ = refer(rng, placed, (), photograph)
-    source, target = background.copy(), fresh.copy()
+    source, target = background.copy(), backdrop.draw(background)
     placed.draw(source)
     placed.draw(target)
     opaque = np.zeros((size, size), np.bool_)
@@ -37,52 +36,12 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
         source=source,
         target=target,
         touched=~opaque,
-        request=Request(clauses, {"subject": reference, **english}, {"subject": reference_zh, **chinese}),
+        request=Request(backdrop.way.clauses, {"subject": reference, **backdrop.english}, {"subject": reference_zh, **backdrop.chinese}),
         source_caption=describe([placed], photograph.caption),
-        target_caption=describe([placed], caption or f"{photograph.caption}, {edit.removeprefix('background ')}"),
-        edit=edit,
+        target_caption=describe([placed], backdrop.caption or f"{photograph.caption}, {backdrop.edit.removeprefix('background ')}"),
+        edit=backdrop.edit,
         parameters=gather_facts(photograph, [placed]),
     )
-
-
-def _choose(rng: random.Random, background: Pixels) -> tuple[Pixels, str, dict[str, str], dict[str, str], str, str]:
-    """Draw the new background: pixels, family of clauses, English and Chinese fields, edit, caption."""
-    size = background.shape[0]
-    way = rng.random()
-    one, two = rng.sample(_PLAIN, 2)
-    en, zh = {"colour": one, "other": two}, {"colour": COLOURS[one].zh, "other": COLOURS[two].zh}
-    if way < 0.64:
-        return _fill(size, one), "background plain", en, zh, f"background {one}", f"a plain {one} background"
-    if way < 0.71:
-        ramp = np.linspace(0, 1, size, dtype=np.float32)[:, None, None]
-        mixed = np.array(COLOURS[one].rgb, np.float32) * (1 - ramp) + np.array(COLOURS[two].rgb, np.float32) * ramp
-        pixels = np.repeat((mixed + 0.5).astype(np.uint8), size, 1)
-        return pixels, "background gradient", en, zh, f"background gradient {one} to {two}", f"a background from {one} to {two}"
-    if way < 0.77:
-        cells = (np.arange(size) * 8 // size) % 2
-        return *_mix(cells[:, None] ^ cells[None], one), "background checkerboard", en, zh, *_name("checkerboard", one)
-    if way < 0.82:
-        cells = np.repeat((np.arange(size) * 8 // size)[:, None] % 2, size, 1)
-        return *_mix(cells, one), "background stripes", en, zh, *_name("stripes", one)
-    if way < 0.90:
-        return cv2.GaussianBlur(background, (0, 0), size * 0.05).astype(np.uint8), "background blur", {}, {}, "background blurred", ""
-    if way < 0.95:
-        grey = cv2.cvtColor(cv2.cvtColor(background, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(np.uint8)
-        return grey, "background black and white", {}, {}, "background in black and white", ""
-    return (background * 0.3).astype(np.uint8), "background dark", {}, {}, "background darkened", ""
-
-
-def _fill(size: int, colour: str) -> Pixels:
-    return np.full((size, size, 3), COLOURS[colour].rgb, np.uint8)
-
-
-def _mix(cells: np.ndarray, colour: str) -> tuple[Pixels]:
-    light = "black" if colour == "white" else "white"
-    return (np.where(cells[..., None] == 1, np.array(COLOURS[light].rgb, np.uint8), np.array(COLOURS[colour].rgb, np.uint8)),)
-
-
-def _name(pattern: str, colour: str) -> tuple[str, str]:
-    return f"background {pattern} {colour}", f"a background of {colour} {pattern}"
 
 
 def _mark_opaque(mask: np.ndarray, sprite: Sprite, left: int, top: int) -> None:

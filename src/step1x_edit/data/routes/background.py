@@ -7,7 +7,8 @@ import random
 import cv2
 import numpy as np
 
-from step1x_edit.data.colours import COLOURS, name_colour
+from step1x_edit.data.backdrops import BLURRED, WAYS, choose_backdrop
+from step1x_edit.data.colours import name_colour
 from step1x_edit.data.labels import LABELS, label_topic
 from step1x_edit.data.materials import Materials, Photograph
 from step1x_edit.data.routes.route import Unsuited
@@ -16,7 +17,7 @@ from step1x_edit.data.tools.filtering import tidy
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Floats, Pixels, Request, Shape
 
-_PLAIN = ("white", "black", "grey", "red", "orange", "yellow", "green", "teal", "blue", "purple", "pink")
+_SHARES = tuple(way.routed for way in WAYS)
 
 
 def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, shape: Shape) -> Draft | Unsuited:
@@ -37,49 +38,30 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
             return Unsuited("the foreground is not one whole thing")
         if label and not guess_label(frame, mask, name_colour(frame.pixels[mask])):
             return Unsuited("the foreground is not what the photograph is of")
-    way = rng.choices(("plain", "gradient", "blur", "black and white", "dark"), (4, 2, 3, 2, 2))[0]
-    one, two = rng.sample(_PLAIN, 2)
-    alpha = matte[..., None]
-    behind = _draw(way, frame.pixels, alpha, one, two)
-    front = _clean_colours(frame.pixels, matte) if way in ("plain", "gradient") else frame.pixels.astype(np.float32)
+    backdrop, alpha = choose_backdrop(rng, _SHARES), matte[..., None]
+    behind = _blur_behind(frame.pixels, matte) if backdrop.way is BLURRED else backdrop.draw(frame.pixels)
+    front = _clean_colours(frame.pixels, matte) if backdrop.caption else frame.pixels.astype(np.float32)
     target = (front * alpha + behind.astype(np.float32) * (1 - alpha) + 0.5).astype(np.uint8)
     touched = ~tidy(matte >= 0.999)
     target[~touched] = frame.pixels[~touched]
     noun_en, noun_zh = (content.en, content.zh) if content else (label or "subject", LABELS.get(label, ("主体", ""))[0])
-    facts_en, facts_zh = {"colour": one, "other": two}, {"colour": COLOURS[one].zh, "other": COLOURS[two].zh}
     caption, roles = caption_frame(frame, tools), ("captioner",) if content else ("matting", "captioner")
-    said = {"plain": f"background {one}", "gradient": f"background gradient {one} to {two}"}.get(way, f"background {way}")
     return Draft(
         source=frame.pixels,
         target=target,
         touched=touched,
-        request=Request(f"background {way}", {"subject": f"the {noun_en}", **facts_en}, {"subject": noun_zh, **facts_zh}),
+        request=Request(backdrop.way.clauses, {"subject": f"the {noun_en}", **backdrop.english}, {"subject": noun_zh, **backdrop.chinese}),
         source_caption=caption,
-        target_caption=f"{caption}, {said}",
-        edit=said,
+        target_caption=f"{caption}, {backdrop.edit}",
+        edit=backdrop.edit,
         parameters={**frame.facts, "foreground": round(share, 4), "tools": tools.describe(*roles)},
     )
 
 
-def _draw(way: str, picture: Pixels, alpha: Floats, one: str, two: str) -> Pixels:
-    """The new background: uint8 [H, W, 3]."""
-    height, width = picture.shape[:2]
-    first, second = np.array(COLOURS[one].rgb, np.float32), np.array(COLOURS[two].rgb, np.float32)
-    if way == "plain":
-        return np.full(picture.shape, COLOURS[one].rgb, np.uint8)
-    if way == "gradient":
-        ramp = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
-        return np.repeat((first * (1 - ramp) + second * ramp + 0.5).astype(np.uint8), width, 1)
-    if way == "blur":
-        return _blur_behind(picture, alpha, min(height, width) * 0.04)
-    if way == "black and white":
-        return cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(np.uint8)
-    return (picture * 0.3).astype(np.uint8)
-
-
-def _blur_behind(picture: Pixels, alpha: Floats, reach: float) -> Pixels:
+def _blur_behind(picture: Pixels, matte: Floats) -> Pixels:
     """Blur what is behind a foreground without the foreground's own colours, which would shine around it."""
-    weight = cv2.GaussianBlur(1 - alpha, (0, 0), reach)[..., None] + 1e-3
+    reach, alpha = min(picture.shape[:2]) * 0.04, matte[..., None]
+    weight = cv2.GaussianBlur(1 - matte, (0, 0), reach)[..., None] + 1e-3
     soft = cv2.GaussianBlur(picture * (1 - alpha) + 1e-3 * picture, (0, 0), reach)
     return np.clip(soft / weight, 0, 255).astype(np.uint8)
 
