@@ -54,7 +54,7 @@ def test_a_backdrop_is_drawn_as_it_is_called(way: Way) -> None:
 
 def test_ways_are_drawn_as_often_as_their_shares_say() -> None:
     rng = random.Random(0)
-    drawn = [choose_backdrop(rng, [way.routed for way in WAYS]) for _ in range(1100)]
+    drawn = [choose_backdrop(rng, [way.routed for way in WAYS]) for _ in range(1300)]
     for way in WAYS:
         assert abs(sum(backdrop.way is way for backdrop in drawn) - 100 * way.routed) < 45
     assert all(backdrop.colour != backdrop.other for backdrop in drawn)

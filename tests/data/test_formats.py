@@ -263,6 +263,48 @@ def test_damaged_triplets_are_left_out(plain: Path, tmp_path: Path, file: str, d
         import_set(open_foreign(plain, None), tmp_path / "set")
 
 
+def test_json_of_wrong_types_is_one_sentence_with_its_file_and_id(plain: Path, tmp_path: Path) -> None:
+    metadata = plain / "metadata.jsonl"
+    values = json.loads(metadata.read_text(encoding="utf-8"))
+    metadata.write_text(json.dumps({**values, "instruction_en": 5}), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"the triplet 'x' in .*metadata\.jsonl is wrong: its instruction_en is no text"):
+        import_set(open_foreign(plain, None), tmp_path / "set")
+    metadata.write_text(json.dumps({**values, "provenance": {"route": ["a"]}}), encoding="utf-8")
+    assert import_set(open_foreign(plain, None), tmp_path / "other")["routes"] == {"['a']": 1}
+
+
+def test_endings_in_capitals_are_known(plain: Path, foreign: Path, tmp_path: Path) -> None:
+    for path in plain.glob("*/x.*"):
+        path.rename(path.with_suffix(path.suffix.upper()))
+    assert import_set(open_foreign(plain, None), tmp_path / "a")["left_out"] == []
+    EXPORTS["parquet"](tmp_path / "a", tmp_path / "parquet")
+    (path,) = (tmp_path / "parquet").rglob("*.parquet")
+    rows = pq.read_table(path).to_pylist()
+    for name in ("source", "target", "mask"):
+        rows[0][name]["path"] = rows[0][name]["path"].upper()
+    pq.write_table(pa.Table.from_pylist(rows), path.with_suffix(".PARQUET"))
+    import_set(open_foreign(path.with_suffix(".PARQUET"), None), tmp_path / "b")
+    (foreign / "a.png").rename(foreign / "a.PNG")
+    (foreign / "metadata.json").rename(foreign / "PAIRS.JSON")
+    (foreign / "PAIRS.JSON").write_text(json.dumps({"a.PNG": {"caption": "edit a", "ref_image_path": "a_before.png"}}))
+    import_set(open_foreign(foreign / "PAIRS.JSON", EditCategory.TONE_TRANSFORMATION), tmp_path / "c")
+    endings = {folder: [*next(read_records(tmp_path / folder))[1]] for folder in "abc"}
+    whole = ["source.jpg", "target.jpg", "mask.png", "json"]
+    assert endings == {"a": whole, "b": whole, "c": ["target.png", "source.png", "json"]}
+
+
+def test_an_import_counts_what_it_takes_shard_by_shard(bare: Path, tmp_path: Path) -> None:
+    samples = [
+        (dataclasses.replace(record, category="?") if i == 1 else record, files) for i, (record, files) in enumerate(read_records(bare))
+    ]
+    facts = import_set(samples, tmp_path / "set", shard=2)
+    assert [shard["triplets"] for shard in facts["shards"]] == [2, 2, 1]
+    assert (facts["count"], facts["categories"], facts["routes"]) == (5, {"subject-add": 5}, {"unknown": 5})
+    assert facts["licences"] == {"CC-BY-4.0": 1, "unknown": 2}
+    assert [entry["id"] for entry in facts["left_out"]] == ["subject-add-0000001"]
+    assert [record.id[-1] for record, _ in read_records(tmp_path / "set")] == ["0", "2", "3", "4", "5"]
+
+
 @pytest.mark.parametrize(("name", "taken"), [("a[1]", True), ("猫 2", True), ("photo.v0", False), ("x" * 110, False)])
 def test_ids_are_taken_where_shards_can_hold_them(plain: Path, tmp_path: Path, name: str, taken: bool) -> None:
     for path in plain.glob("*/x.*"):

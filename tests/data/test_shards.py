@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import io
+import json
 import shutil
 import tarfile
 import warnings
@@ -101,6 +102,27 @@ def test_records_survive_json() -> None:
 def test_broken_json_is_explained(text: bytes) -> None:
     with pytest.raises(UsageError, match="JSON"):
         Record.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"instruction_en": 5}, "the triplet 'x' in here.tar is wrong: its instruction_en is no text"),
+        ({"source_caption": ["a"]}, "the triplet 'x' in here.tar is wrong: its source_caption is no text"),
+        ({"edit": None}, "the triplet 'x' in here.tar is wrong: its edit is missing"),
+        ({"provenance": ["a"]}, "the triplet 'x' in here.tar is wrong: its provenance is no object"),
+        ({"id": ["x"]}, r"the triplet \['x'\] in here.tar is wrong: its id is no text"),
+        ({"id": None}, "its id is missing"),
+    ],
+)
+def test_json_of_wrong_types_is_explained(changed: dict[str, object], fault: str) -> None:
+    whole = dataclasses.asdict(Record("x", "style_change", "a", "画", "s", "t", "style x"))
+    with pytest.raises(UsageError, match=f"{fault}; correct it"):
+        Record.from_json(json.dumps({**whole, **changed}), "here.tar")
+    assert Record.from_json(json.dumps({**whole, "id": 7})).id == "7"
+    del whole["target_caption"]
+    with pytest.raises(UsageError, match="its target_caption is missing"):
+        Record.from_json(json.dumps(whole))
 
 
 @pytest.mark.parametrize("lost", ["a shard", "its last triplets", "set.json", "what set.json says"])

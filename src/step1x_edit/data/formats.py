@@ -21,6 +21,8 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -174,9 +176,9 @@ def read_folder(folder: Path) -> Iterator[Sample]:
     """A plain folder as `export_folder` writes it."""
     places = {name: {path.stem: path for path in sorted((folder / name).glob("*.*"))} for name in ("source", "target", "mask")}
     for values in read_json_lines(folder / _METADATA):
-        record = Record.from_json(json.dumps(values))
+        record = Record.from_json(json.dumps(values), folder / _METADATA)
         paths = {name: found[record.id] for name, found in places.items() if record.id in found}
-        yield record, {f"{name}{path.suffix}": path.read_bytes() for name, path in paths.items()}
+        yield record, {f"{name}{path.suffix.lower()}": path.read_bytes() for name, path in paths.items()}
 
 
 def read_finetune(metadata: Path, category: EditCategory | None = None) -> Iterator[Sample]:
@@ -199,7 +201,7 @@ def read_finetune(metadata: Path, category: EditCategory | None = None) -> Itera
         for which, candidates in places.items():
             path = next((metadata.parent / place for place in candidates if (metadata.parent / place).is_file()), None)
             if path is not None:
-                files[f"{which}{path.suffix}"] = path.read_bytes()
+                files[f"{which}{path.suffix.lower()}"] = path.read_bytes()
         identity, kind = _identify(Path(name).stem, index, category)
         yield Record(identity, kind.value, english, chinese, "", "", ""), files
 
@@ -246,11 +248,11 @@ def _read_row(path: Path, row: dict[str, Any]) -> Sample:
         for name in ("source", "target", "mask"):
             cell = row.get(name)
             if cell and cell.get("bytes"):
-                files[f"{name}{Path(cell.get('path') or 'x.png').suffix}"] = cell["bytes"]
+                files[f"{name}{Path(cell.get('path') or 'x.png').suffix.lower()}"] = cell["bytes"]
     except (ValueError, TypeError, AttributeError) as error:
         texts_and_pictures = "pictures are structs of bytes and path, and parameters, provenance and numbers are JSON in text"
         raise UsageError(f"{path} holds no triplets as they are exported, where {texts_and_pictures}.") from error
-    return Record.from_json(values), files
+    return Record.from_json(values, path), files
 
 
 EXPORTS: dict[str, Callable[[Path, Path], int]] = {"folder": export_folder, "parquet": export_parquet, "finetune": export_finetune}
@@ -259,9 +261,9 @@ EXPORTS: dict[str, Callable[[Path, Path], int]] = {"folder": export_folder, "par
 
 def open_foreign(source: Path, category: EditCategory | None) -> Iterator[Sample]:
     """The samples of a file or folder in any of the formats; raises UsageError where it is none."""
-    if source.is_file() and source.suffix == ".json":
+    if source.is_file() and source.suffix.lower() == ".json":
         return read_finetune(source, category)
-    if source.is_file() and source.suffix == ".parquet":
+    if source.is_file() and source.suffix.lower() == ".parquet":
         return read_parquet(source)
     if (source / _METADATA).is_file():
         return read_folder(source)
@@ -270,6 +272,28 @@ def open_foreign(source: Path, category: EditCategory | None) -> Iterator[Sample
     if source.is_dir() and _list_parquet(source):
         return read_parquet(source)
     raise UsageError(f"{source} is none of: a folder with {_METADATA}, fine-tuning JSON, or Parquet.")
+
+
+@dataclass
+class _Tally:
+    """What `set.json` counts of the triplets of an import, and those that are left out.
+
+    Attributes:
+        categories, routes: of the triplets.
+        licences: of each photograph, cut-out and clip that the provenance names.
+        left_out: id and reason of each triplet.
+    """
+
+    categories: Counter[str] = field(default_factory=Counter)
+    routes: Counter[str] = field(default_factory=Counter)
+    licences: dict[str, str] = field(default_factory=dict)
+    left_out: list[dict[str, str]] = field(default_factory=list)
+
+    def take(self, record: Record) -> None:
+        """Count one."""
+        self.categories[record.category] += 1
+        self.routes[str(record.provenance.get("route", "unknown"))] += 1
+        self.licences.update({name: str(origin.get("licence") or "unknown") for name, origin in _list_origins(record)})
 
 
 def import_set(samples: Iterable[Sample], out: Path, shard: int = 100) -> dict[str, Any]:
@@ -281,41 +305,25 @@ def import_set(samples: Iterable[Sample], out: Path, shard: int = 100) -> dict[s
         UsageError: the folder is not empty, an id comes twice, or no sample is whole.
     """
     check_free(out)
-    left_out: list[dict[str, str]] = []
-    records: list[Record] = []
+    tally = _Tally()
+    stretches = _pack_whole(samples, tally)
     shards: list[dict[str, Any]] = []
-    seen: set[str] = set()
-    part: list[bytes] = []
-
-    def close() -> None:
-        if part:
-            path = out / _WORK / f"triplets-{len(shards):05d}.tar"
-            length, digest = write_tar(path, part)
-            shards.append({"file": path.name, "triplets": len(part), "bytes": length, "sha256": digest})
-            part.clear()
-
-    for record, files in samples:
-        _check_once(record.id, seen)
-        if reason := _find_fault(record, files):
-            left_out.append({"id": record.id, "reason": reason})
-            continue
-        part.append(to_tar(record.id, {**{k: v for k, v in files.items() if k != "json"}, "json": record.to_json()}))
-        records.append(record)
-        if len(part) == shard:
-            close()
-    close()
-    if not records:
-        raise UsageError(f"No whole triplet was found ({left_out[0]['reason'] if left_out else 'there is none at all'}).")
+    while part := list(islice(stretches, shard)):
+        path = out / _WORK / f"triplets-{len(shards):05d}.tar"
+        length, digest = write_tar(path, part)
+        shards.append({"file": path.name, "triplets": len(part), "bytes": length, "sha256": digest})
+    if not shards:
+        raise UsageError(f"No whole triplet was found ({tally.left_out[0]['reason'] if tally.left_out else 'there is none at all'}).")
     facts = {
-        "count": len(records),
-        "categories": dict(sorted(Counter(record.category for record in records).items())),
-        "routes": dict(Counter(record.provenance.get("route", "unknown") for record in records)),
+        "count": tally.categories.total(),
+        "categories": dict(sorted(tally.categories.items())),
+        "routes": dict(tally.routes),
         "drawn": {},
         "rejected": {},
         "spare": {},
         "photographs": {"taken": 0, "skipped": {}},
-        "licences": _count_licences(records),
-        "left_out": left_out,
+        "licences": dict(sorted(Counter(tally.licences.values()).items())),
+        "left_out": tally.left_out,
         "shards": shards,
         "versions": {},
     }
@@ -324,10 +332,16 @@ def import_set(samples: Iterable[Sample], out: Path, shard: int = 100) -> dict[s
     return facts
 
 
-def _count_licences(records: Iterable[Record]) -> dict[str, int]:
-    """Of the photographs, cut-outs and clips that the provenance names, each once."""
-    found = {name: str(origin.get("licence") or "unknown") for record in records for name, origin in _list_origins(record)}
-    return dict(sorted(Counter(found.values()).items()))
+def _pack_whole(samples: Iterable[Sample], tally: _Tally) -> Iterator[bytes]:
+    """The stretches of the whole ones among some samples; raises UsageError where an id comes twice."""
+    seen: set[str] = set()
+    for record, files in samples:
+        _check_once(record.id, seen)
+        if reason := _find_fault(record, files):
+            tally.left_out.append({"id": record.id, "reason": reason})
+            continue
+        tally.take(record)
+        yield to_tar(record.id, {**{ending: data for ending, data in files.items() if ending != "json"}, "json": record.to_json()})
 
 
 def _list_origins(record: Record) -> Iterator[tuple[str, dict[str, Any]]]:

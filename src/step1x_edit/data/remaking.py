@@ -51,7 +51,7 @@ def remake(folder: Path, name: str) -> Remade:
     recipe = read_recipe_of(folder)
     inputs = [Input.from_row(row) for row in read_lines(folder / PHOTOGRAPHS)]
     kept = _find(folder, name)
-    record = Record.from_json(kept["json"]) if kept else None
+    record = Record.from_json(kept["json"], folder) if kept else None
     workshop = Workshop(recipe, inputs)
     candidate = workshop.draw(slot, index)
     if record is not None and candidate.triplet is not None:

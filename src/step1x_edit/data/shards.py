@@ -75,19 +75,43 @@ class Record:
         return json.dumps(dataclasses.asdict(self), ensure_ascii=False).encode()
 
     @classmethod
-    def from_json(cls, data: bytes | str) -> Record:
-        """Read one; keys that are not known, and objects that are null, are left aside, so that other people's shards can be read."""
+    def from_json(cls, data: bytes | str, file: str | Path = "") -> Record:
+        """Read one; keys that are not known, and objects that are null, are left aside, so that other people's shards can be read.
+
+        Args:
+            data: a JSON object, whose id may be a number, too.
+            file: where it is from, for errors.
+
+        Raises:
+            UsageError: it is no JSON object, or a value is missing or of another type.
+        """
+        place = f" in {file}" if file else ""
         try:
             values = json.loads(data)
-            known = {f.name: values[f.name] for f in dataclasses.fields(cls) if f.name in values}
-            for name in {f.name for f in dataclasses.fields(cls) if f.type != "str"} & known.keys():
-                if known[name] is None:
-                    del known[name]
-                elif not isinstance(known[name], dict):
-                    raise TypeError(f"{name} is no object")
-            return cls(**known | {"id": str(values["id"])})
-        except (ValueError, TypeError, KeyError) as error:
-            raise UsageError(f"A triplet's JSON cannot be read ({error}).") from error
+        except ValueError as error:
+            raise UsageError(f"A triplet's JSON cannot be read ({error}){place}; correct it.") from error
+        if not isinstance(values, dict):
+            raise UsageError(f"A triplet's JSON cannot be read{place}; it must be an object.")
+        if type(values.get("id")) is int:
+            values["id"] = str(values["id"])
+        known = {f.name: values[f.name] for f in dataclasses.fields(cls) if values.get(f.name) is not None}
+        whose = f"the triplet {values['id']!r}" if "id" in values else "a triplet"
+        for f in dataclasses.fields(cls):
+            if fault := _find_value_fault(f.name, known):
+                raise UsageError(f"The JSON of {whose}{place} is wrong: {fault}; correct it.")
+        return cls(**known)
+
+
+_OBJECTS = frozenset(f.name for f in dataclasses.fields(Record) if f.type != "str")
+
+
+def _find_value_fault(name: str, values: Mapping[str, Any]) -> str:
+    """Why a record cannot be made with what its JSON says of a field, or empty."""
+    if name in _OBJECTS:
+        return "" if isinstance(values.get(name, {}), dict) else f"its {name} is no object"
+    if name not in values:
+        return f"its {name} is missing"
+    return "" if isinstance(values[name], str) else f"its {name} is no text"
 
 
 def split_caption(file: Path, caption: str) -> tuple[str, str]:
@@ -237,7 +261,7 @@ def read_records(folder: Path) -> Iterator[tuple[Record, dict[str, bytes]]]:
         for key, files in read_tar(path):
             if "json" not in files:
                 raise UsageError(f"In the shard {path}, {key} has no JSON; the set is not whole.")
-            yield Record.from_json(files["json"]), files
+            yield Record.from_json(files["json"], path), files
 
 
 def find_picture(files: Mapping[str, bytes], name: str) -> bytes:

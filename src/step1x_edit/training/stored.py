@@ -65,7 +65,7 @@ class Item:
         files = {ending: _read(*place) for ending, place in self.places.items()}
         if self.record is not None:
             return unpack(self.record, files)
-        return unpack(Record.from_json(files["json"]), files)
+        return unpack(Record.from_json(files["json"], self.places["json"][0]), files)
 
 
 class Stored:
