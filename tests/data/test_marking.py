@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from step1x_edit.data.labels import LABELS
 from step1x_edit.data.marking import RECORD, draw_sheets, judge_mask, mark_photographs, name_by_file, read_record
 from step1x_edit.data.materials import read_materials
 from step1x_edit.data.photographs import list_inputs
+from step1x_edit.data.sheets import draw_sheet
 from step1x_edit.data.split import Split
 from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.protocols import Box, Detection, ToolCard
@@ -158,6 +160,26 @@ def test_a_name_that_is_there_in_part_is_filled_in(tmp_path: Path) -> None:
     assert read_names(tmp_path) == {"ball-1.mask": {"zh": "皮球", "en": "ball", "kind": "object"}}
 
 
+@pytest.mark.parametrize(
+    ("names", "known"),
+    [
+        ({"img-7": {"en": "dog"}}, {"en": "dog", "zh": "狗", "kind": "animal"}),
+        ({"img-7": {"en": "Roses"}}, {"en": "rose", "zh": "玫瑰", "kind": "plant"}),
+        ({"img-7": {"en": "planet", "zh": "行星", "kind": "object"}}, {"en": "planet", "zh": "行星", "kind": "object"}),
+        ({"img-7": {"en": "planet", "zh": "行星"}, "img-7.mask": {"zh": "火星"}}, {"en": "planet", "zh": "火星"}),
+        ({"img-7": {"en": "planet", "zh": "行星"}, "img-7.mask": {"en": "Ball"}}, {"en": "Ball", "zh": "球", "kind": "object"}),
+    ],
+)
+def test_the_photographs_own_name_does_where_the_mask_has_none(
+    tmp_path: Path, names: dict[str, dict[str, str]], known: dict[str, str]
+) -> None:
+    (tmp_path / "names.json").write_text(json.dumps(names), encoding="utf-8")
+    save_ball(tmp_path / "img-7.jpg")
+    (marking,) = mark_photographs(tmp_path, Toolbox.offline())
+    assert (marking.name, marking.reason) == (known["en"], "")
+    assert read_names(tmp_path) == {**names, "img-7.mask": known}
+
+
 def test_what_cannot_be_marked_is_left_out_with_a_reason(tmp_path: Path) -> None:
     Image.new("RGB", (90, 90), "navy").save(tmp_path / "ball-plain.png")
     (tmp_path / "ball-broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
@@ -290,6 +312,46 @@ def test_sheets_show_all_that_is_marked_and_take_the_place_of_older_ones(tmp_pat
     assert {*(tmp_path / "sheets").iterdir()} == {sheet, tmp_path / "sheets/marked-by-hand.jpg"}
     colours = np.asarray(Image.open(sheet)).reshape(-1, 3).astype(int)
     assert (np.abs(colours - (255, 0, 255)).max(1) < 40).any()  # what lies behind the ball
+
+
+def test_what_cannot_be_read_is_called_so_on_its_sheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos, words = tmp_path / "photos", list[str]()
+    photos.mkdir()
+    for name in ("ball-1", "ball-2", "ball-3", "ball-4"):
+        save_ball(photos / f"{name}.jpg")
+    mark_photographs(photos, Toolbox.offline())
+    (photos / "ball-1.mask.png").write_bytes(b"no mask")
+    (photos / "ball-2.mask.png").write_bytes((photos / "ball-2.mask.png").read_bytes()[:90])
+    (photos / "ball-3.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    (photos / "ball-4.jpg").rename(photos / os.fsdecode(b"\xe9.jpg"))
+    (photos / "ball-4.mask.png").rename(photos / os.fsdecode(b"\xe9.mask.png"))
+
+    def draw(pairs: Iterable[tuple[str, Image.Image, Image.Image]]) -> Image.Image:
+        cells = [*pairs]
+        words.extend(cell[0] for cell in cells)
+        return draw_sheet(cells)
+
+    monkeypatch.setattr("step1x_edit.data.marking.draw_sheet", draw)
+    assert len(draw_sheets(photos, tmp_path / "sheets")) == 1
+    assert words == [
+        "the mask cannot be read: ball-1.jpg",
+        "the mask cannot be read: ball-2.jpg",
+        "the photograph cannot be read: ball-3.jpg",
+        "?: \\udce9.jpg",
+    ]
+
+
+def test_old_sheets_stay_until_the_new_ones_are_written(tmp_path: Path) -> None:
+    (tmp_path / "sheets").mkdir()
+    (tmp_path / "sheets/marked-002.jpg").write_bytes(b"old")
+    save_ball(tmp_path / "photos" / "ball-1.jpg")
+    mark_photographs(tmp_path / "photos", Toolbox.offline())
+    (tmp_path / "sheets/marked-001.jpg").mkdir()
+    with pytest.raises(UsageError, match="is a folder"):
+        draw_sheets(tmp_path / "photos", tmp_path / "sheets")
+    assert (tmp_path / "sheets/marked-002.jpg").read_bytes() == b"old"
+    (tmp_path / "sheets/marked-001.jpg").rmdir()
+    assert draw_sheets(tmp_path / "photos", tmp_path / "sheets") == [*(tmp_path / "sheets").iterdir()]
 
 
 @pytest.mark.parametrize("place", ["", "sheets", "../photos"])

@@ -28,7 +28,7 @@ from PIL import Image
 
 from step1x_edit.data.executors import KILLED, begin_worker
 from step1x_edit.data.gpus import list_gpus
-from step1x_edit.data.labels import LABELS
+from step1x_edit.data.labels import LABELS, label_topic
 from step1x_edit.data.materials import list_photographs, mask_of, read_names
 from step1x_edit.data.photographs import decode
 from step1x_edit.data.sheets import draw_sheet, fit_square
@@ -38,6 +38,7 @@ from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Floats, Pixels
 from step1x_edit.data.vocabulary import Entry
 from step1x_edit.errors import ImageError, Step1XError, UsageError
+from step1x_edit.image_io import read_image
 from step1x_edit.locking import hold
 
 RECORD = "marks.jsonl"
@@ -83,7 +84,7 @@ class _Look:
 
     Attributes:
         marking: what becomes of it.
-        entry: what the `names.json` said of its mask.
+        entry: what the `names.json` said of its mask, or else of itself.
         data: the mask's file, where it gets one.
     """
 
@@ -97,8 +98,8 @@ def mark_photographs(
 ) -> list[Marking]:
     """Mark the photographs of a folder and of those in it.
 
-    The name is that of the mask's entry in the `names.json` where there is one, else the word of the file's name that `labels.LABELS` has,
-    else what a detector says, where the toolbox has one that speaks.
+    The name is that of the mask's entry in the `names.json` where there is one, else that of the photograph's, else the word of the file's
+    name that `labels.LABELS` has, else what a detector says, where the toolbox has one that speaks.
 
     Args:
         folder: of photographs.
@@ -188,21 +189,23 @@ def check_sheets(folder: Path, out: Path) -> None:
 def draw_sheets(folder: Path, out: Path) -> list[Path]:
     """Contact sheets of what is marked in a folder, each photograph beside what its mask leaves of it, in place of those of before.
 
+    What cannot be read is called so on its sheet.
+
     Raises:
-        UsageError: they would lie among the photographs.
+        UsageError: they would lie among the photographs, or a `names.json` is not as it should be.
     """
     check_sheets(folder, out)
     photographs = [path for path in list_photographs([folder]) if Marking(path).mask.exists()]
     names = read_names([Marking(path).mask for path in photographs])
-    for old in out.glob("marked-*.jpg"):
-        if re.fullmatch(r"marked-\d{3,}\.jpg", old.name):
-            old.unlink()
     paths = []
     for first in range(0, len(photographs), _EACH):
         data = BytesIO()
         draw_sheet(_look(path, names) for path in photographs[first : first + _EACH]).save(data, "JPEG", quality=85)
         paths.append(out / f"marked-{first // _EACH + 1:03}.jpg")
         write_bytes(paths[-1], data.getvalue())
+    for old in {*out.glob("marked-*.jpg")} - {*paths}:
+        if re.fullmatch(r"marked-\d{3,}\.jpg", old.name):
+            old.unlink()
     return paths
 
 
@@ -263,14 +266,23 @@ def _look_at(path: Path, tools: Toolbox) -> _Look:
     matte = tools.matting.matte(picture)
     if reason := judge_mask(matte):
         return _Look(Marking(path, reason=reason))
-    mask = Marking(path).mask
-    entry = read_names([mask]).get(mask, Entry())
+    entry = _find_entry(path)
     name = entry.en or name_by_file(path.stem) or _ask_detector(picture, matte, tools)
     if not name:
         return _Look(Marking(path, reason="nothing says what it is"))
     data = BytesIO()
     Image.fromarray((matte * 255 + 0.5).astype(np.uint8)).save(data, "PNG", optimize=True)
     return _Look(Marking(path, name), entry, data.getvalue())
+
+
+def _find_entry(photograph: Path) -> Entry:
+    """What the `names.json` says of a photograph's mask, where it has a name there, and else of the photograph: "roses" show a rose."""
+    mask = Marking(photograph).mask
+    names = read_names([mask, photograph])
+    entry, own = names.get(mask, Entry()), names.get(photograph, Entry())
+    if entry.en or not own.en:
+        return entry
+    return Entry(en=label_topic(own.en) or own.en, zh=entry.zh or own.zh, kind=entry.kind or own.kind)
 
 
 def _ask_detector(picture: Pixels, matte: Floats, tools: Toolbox) -> str:
@@ -286,7 +298,7 @@ def _ask_detector(picture: Pixels, matte: Floats, tools: Toolbox) -> str:
 
 def _add_name(mask: Path, name: str, entry: Entry) -> None:
     """Put a mask's name into the `names.json` beside it, where that does not say all of it yet."""
-    chinese, kind = LABELS.get(name, ("", ""))
+    chinese, kind = LABELS.get(name.lower(), ("", ""))
     known = {"en": name, "zh": entry.zh or chinese, "kind": entry.kind or kind}
     wanted = {key: value for key, value in known.items() if value}
     file = mask.parent / "names.json"
@@ -296,7 +308,15 @@ def _add_name(mask: Path, name: str, entry: Entry) -> None:
 
 
 def _look(path: Path, names: dict[Path, Entry]) -> tuple[str, Image.Image, Image.Image]:
-    picture, mask = Image.fromarray(decode(path.read_bytes())), Marking(path).mask
-    with Image.open(mask) as opacity:
-        alone = Image.composite(picture, Image.new("RGB", picture.size, _BEHIND), opacity.convert("L").resize(picture.size))
-    return f"{names[mask].en if mask in names else '?'}: {path.name}", fit_square(picture), fit_square(alone)
+    """The words and the two pictures of a photograph on a contact sheet, which are white where a file cannot be read."""
+    mask, file = Marking(path).mask, path.name.encode(errors="backslashreplace").decode()
+    picture = alone = Image.new("RGB", (1, 1), "white")
+    fault = "the photograph cannot be read"
+    try:
+        picture = Image.fromarray(decode(path.read_bytes()))
+        fault = "the mask cannot be read"
+        opacity = read_image(mask.read_bytes()).image.convert("L").resize(picture.size)
+    except (ImageError, OSError):
+        return f"{fault}: {file}", fit_square(picture), fit_square(alone)
+    alone = Image.composite(picture, Image.new("RGB", picture.size, _BEHIND), opacity)
+    return f"{names[mask].en if mask in names else '?'}: {file}", fit_square(picture), fit_square(alone)
