@@ -273,7 +273,13 @@ def find_picture(files: Mapping[str, bytes], name: str) -> bytes:
 
 
 def unpack(record: Record, files: Mapping[str, bytes]) -> Triplet:
-    """The triplet of a sample's files; one without a mask may act on the whole picture."""
+    """The triplet of a sample's files; one without a mask may act on the whole picture.
+
+    Raises:
+        UsageError: a file is missing or damaged, or its category is unknown.
+    """
+    if record.category not in set(EditCategory):
+        raise UsageError(f"The triplet {record.id} is of the category {record.category!r}; it is one of {', '.join(EditCategory)}.")
     source = decode_picture(find_picture(files, "source"))
     region = decode_mask(files["mask.png"]) if "mask.png" in files else np.ones(source.shape[:2], np.bool_)
     return Triplet(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable
 from io import BytesIO
@@ -22,7 +23,7 @@ def write_sheets(folder: Path, out: Path, each: int = 20) -> list[Path]:
     """Draw the first `each` triplets of every category and route of a set; returns the sheets, named as ids begin."""
     found: dict[str, list[tuple[str, Image.Image, Image.Image]]] = {}
     for record, files in read_records(folder):
-        route = record.provenance.get("route", COMPOSED)
+        route = re.sub(r"[^\w-]", "-", str(record.provenance.get("route", COMPOSED)))  # of other people's sets it may be any text
         pairs = found.setdefault(Slot(EditCategory(record.category), route).name, [])
         if len(pairs) < each:
             source, target = (Image.fromarray(decode_picture(find_picture(files, name))) for name in ("source", "target"))
