@@ -91,7 +91,10 @@ class OwnPages:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] == "http" and self._is_foreign(scope["method"], Headers(scope=scope)):
-            await PlainTextResponse("Pages of other sites may not use this one.", 403)(scope, receive, send)
+            sentence = (
+                "Pages of other sites may not use this one, nor is it addressed under a name that it does not know; see --allow-host."
+            )
+            await PlainTextResponse(sentence, 403)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 

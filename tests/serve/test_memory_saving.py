@@ -49,7 +49,7 @@ def test_settings_that_cannot_be(options: list[str], sentence: str, capsys: pyte
 
 def test_the_page_takes_the_first_way_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Editor] = []
-    monkeypatch.setattr("step1x_edit.serve.page_server.serve_page", lambda editor, *rest: opened.append(editor))
+    monkeypatch.setattr("step1x_edit.serve.page_server.serve_page", lambda editor, *rest, **names: opened.append(editor))
     for options in (["--vram", "2"], ["--offload", "parts", "--cache", "every:2"]):
         assert run(["ui", "--no-browser", *options]) == 0
     assert [editor.placement.offload for editor in opened] == ["none", "parts"]

@@ -42,7 +42,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def url(said: Path) -> Iterator[str]:
     """A page of its own."""
-    command = [Path(sys.executable).with_name("step1x"), "ui", "--port", "0", "--no-browser"]
+    command = [Path(sys.executable).with_name("step1x"), "ui", "--port", "0", "--no-browser", "--allow-host", "photos.example"]
     with said.open("w") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     try:
@@ -320,6 +320,7 @@ def test_only_what_was_uploaded_is_read(url: str, tmp_path: Path) -> None:
         ({"sec-fetch-site": "cross-site"}, 403),
         ({}, 200),
         ({"sec-fetch-site": "same-origin"}, 200),
+        ({"host": "PHOTOS.example", "origin": "https://photos.example"}, 200),
     ],
 )
 def test_pages_of_other_sites_are_kept_out(url: str, headers: dict[str, str], status: int) -> None:

@@ -27,6 +27,12 @@ def ui(
     ] = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets others in, who need no password.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 7860,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host", metavar="NAME", help="Further name of the page, as behind a proxy; may be repeated.", show_default=False
+        ),
+    ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
     photos: Annotated[
         Path | None, typer.Option("--photos", help="Folder of pictures to offer as examples; those of the repository where it is there.")
@@ -62,7 +68,7 @@ def ui(
         if browser:
             open_page(url)
 
-    serve_page(editor, host, port, offered, ready)
+    serve_page(editor, host, port, offered, ready, allow_host or ())
 
 
 def list_photos(folder: Path | None) -> list[Path]:

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from step1x_edit.editor import Editor
 
 
-def serve_page(editor: Editor, host: str, port: int, photos: Sequence[Path] = (), ready: Callable[[str], None] = lambda url: None) -> None:
+def serve_page(
+    editor: Editor,
+    host: str,
+    port: int,
+    photos: Sequence[Path] = (),
+    ready: Callable[[str], None] = lambda url: None,
+    hosts: Sequence[str] = (),
+) -> None:
     """Serve until interrupted.
 
     Args:
@@ -26,13 +33,14 @@ def serve_page(editor: Editor, host: str, port: int, photos: Sequence[Path] = ()
         port: port to listen on; 0 takes a free one.
         photos: offered as examples.
         ready: called with the page's address once people can connect.
+        hosts: further names under which the page is addressed, where it listens on this machine alone, as behind a proxy.
 
     Raises:
         UsageError: the port is taken, or the address is not this machine's.
     """
     with closing(Desk(editor)) as desk, listen(host, port) as listening:
         config = uvicorn.Config(
-            create_page(desk, photos, (*LOCAL, host) if is_local(host) else None),
+            create_page(desk, photos, (*LOCAL, host, *hosts) if is_local(host) else None),
             http=BoundedProtocol,
             log_level="warning",
             access_log=False,
