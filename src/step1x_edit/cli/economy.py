@@ -33,6 +33,27 @@ Guided = Annotated[
 
 
 @dataclass(frozen=True)
+class Edits:
+    """What is counted with `--vram`.
+
+    Attributes:
+        size: that is worked at; None for the model's own.
+        pictures: in each request.
+        guidance: None for the model's own.
+        previews: whether the work in progress is shown.
+    """
+
+    size: int | None = None
+    pictures: int = 1
+    guidance: float | None = None
+    previews: bool = False
+
+
+USUAL, SHOWN = Edits(), Edits(previews=True)
+"""Edits of one picture at the model's own settings: whose work in progress is not shown, and is."""
+
+
+@dataclass(frozen=True)
 class Economy:
     """The options as they were given."""
 
@@ -49,48 +70,18 @@ class Economy:
         """Whether anything is said of how the model is kept in memory."""
         return self.vram is not None or self.weights is not None or self.offload is not None or self.strips or self.split
 
-    def open(
-        self,
-        model: str,
-        device: str | None,
-        dtype: str | None,
-        folder: Path | None,
-        *,
-        size: int | None = None,
-        pictures: int = 1,
-        guidance: float | None = None,
-        previews: bool = False,
-    ) -> Editor:
-        """Load the model in this way; what comes after it is that of the edits, see `place`."""
+    def open(self, model: str, device: str | None, dtype: str | None, folder: Path | None, edits: Edits = USUAL) -> Editor:
+        """Load the model in this way, for edits such as these; see `place`."""
         from step1x_edit.editor import Editor
         from step1x_edit.model.caching import Shortcuts
 
         shortcuts = Shortcuts.read(self.cache, self.guided)
-        placement = self.place(model, device, dtype, folder, size=size, pictures=pictures, guidance=guidance, previews=previews)
-        editor = Editor.open(find_version(model), device, dtype, folder, placement)
+        editor = Editor.open(find_version(model), device, dtype, folder, self.place(model, device, dtype, folder, edits))
         editor.shortcuts = shortcuts
         return editor
 
-    def place(
-        self,
-        model: str,
-        device: str | None,
-        dtype: str | None,
-        folder: Path | None,
-        *,
-        size: int | None = None,
-        pictures: int = 1,
-        guidance: float | None = None,
-        previews: bool = False,
-    ) -> Placement:
-        """How to keep the model: as is said, or with `--vram`, in the first way that fits.
-
-        Args:
-            model, device, dtype, folder: as they were given.
-            size: that is worked at; None for the model's own.
-            pictures: in each request.
-            guidance: None for the model's own.
-            previews: whether the work in progress is shown.
+    def place(self, model: str, device: str | None, dtype: str | None, folder: Path | None, edits: Edits = USUAL) -> Placement:
+        """How to keep the model: as is said, or with `--vram`, in the first way that fits for edits such as these.
 
         Raises:
             UsageError: no way fits, or an option contradicts another.
@@ -106,5 +97,5 @@ class Economy:
             raise UsageError("--vram chooses the settings itself; leave out --weights-dtype, --offload, --strips and --split.")
         where = choose_device(device)
         number = str(choose_dtype(dtype, where)).removeprefix("torch.")
-        plan = make_plan(model, size, number, pictures, guidance, folder, self.cache is not None, previews)
+        plan = make_plan(model, edits.size, number, edits.pictures, edits.guidance, folder, self.cache is not None, edits.previews)
         return plan.best(self.vram * GIB, offload=where.type != "cpu").placement

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from step1x_edit.cli.batch import Job, number_names
-from step1x_edit.cli.economy import Economy
+from step1x_edit.cli.economy import Economy, Edits
 from step1x_edit.cli.libraries import loading
 from step1x_edit.cli.progress import edits_line
 from step1x_edit.cli.reading import STREAM, read
@@ -53,8 +53,8 @@ class Task:
     def open(self, request: EditRequest) -> Editor:
         """Load the model, for this request and others like it."""
         with loading():
-            pictures, how = (request.image is not None) + len(request.references), (self.model, self.device, self.dtype, self.weights)
-            editor = self.economy.open(*how, size=request.size, pictures=pictures, guidance=request.guidance)
+            edits = Edits(request.size, (request.image is not None) + len(request.references), request.guidance)
+            editor = self.economy.open(self.model, self.device, self.dtype, self.weights, edits)
         if self.wanted not in ("", editor.weights):
             _say_notes(
                 [f"That edit was made with other weights of {self.model} ({self.wanted}; these are {editor.weights}): it will differ."]

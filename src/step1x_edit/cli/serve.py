@@ -131,7 +131,7 @@ def serve(
         pixels=most_pixels,
         credentials=open_credentials(credentials, credentials_key),
         content_filter=content_filter,
-        placement=way.place(model, devices[0], dtype, folder, previews=True) if way.places else None,
+        placement=way.place(model, devices[0], dtype, folder, economy.SHOWN) if way.places else None,
     )
     settings = Settings(
         tuple(replace(opening, device=each) for each in devices),

@@ -61,7 +61,7 @@ def ui(
         offered = list_photos(photos)
         typer.echo(f"Loading {model}")
         way = economy.Economy(vram, weights_dtype, offload, strips, split, cache, guided)
-        editor = way.open(model, device, dtype, weights or find_weights(model), previews=True)
+        editor = way.open(model, device, dtype, weights or find_weights(model), economy.SHOWN)
 
     def ready(url: str) -> None:
         typer.echo(f"The page is at {url}; Ctrl-C ends it.")
