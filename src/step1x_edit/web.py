@@ -81,12 +81,14 @@ class OwnPages:
 
     Args:
         app: what answers.
-        hosts: names under which the server is addressed; None where these cannot be known.
+        hosts: names under which the server is addressed; None where these cannot be known, and it goes by any.
+        further: names besides, of pages that come through a proxy under another name than that by which it addresses the server.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str] | None = None) -> None:
+    def __init__(self, app: ASGIApp, hosts: Iterable[str] | None = None, further: Iterable[str] = ()) -> None:
         self._app = app
         self._hosts = None if hosts is None else {host_name(host) for host in hosts}
+        self._further = {host_name(host) for host in further}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -99,13 +101,11 @@ class OwnPages:
             await self._app(scope, receive, send)
 
     def _is_foreign(self, method: str, headers: Mapping[str, str]) -> bool:
-        if self._hosts is not None and host_name(headers.get("host", "")) not in self._hosts:
+        name, origin = host_name(headers.get("host", "")), headers.get("origin")
+        known = {name} if self._hosts is None else self._hosts
+        if name not in known or (origin is not None and host_name(origin.partition("://")[2]) not in known | self._further):
             return True
-        if method in ("GET", "HEAD"):
-            return False
-        origin = headers.get("origin")
-        elsewhere = self._hosts is not None and origin is not None and host_name(origin.partition("://")[2]) not in self._hosts
-        return elsewhere or headers.get("sec-fetch-site") == "cross-site"
+        return method not in ("GET", "HEAD") and headers.get("sec-fetch-site") == "cross-site"
 
 
 class BoundedProtocol(HttpToolsProtocol):

@@ -287,12 +287,12 @@ def test_on_a_phone_nothing_is_cut_off(url: str, tmp_path: Path) -> None:
         assert driver.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
 
 
-def call(url: str, function: int, values: list[object]) -> dict[str, object]:
+def call(url: str, function: int, values: list[object], visitor: str = "stranger") -> dict[str, object]:
     """What an event of the page answers to whoever speaks to it without a browser."""
     with httpx.Client(base_url=url, timeout=60) as http:
-        asked = {"data": values, "fn_index": function, "session_hash": "stranger"}
+        asked = {"data": values, "fn_index": function, "session_hash": visitor}
         assert http.post("/gradio_api/queue/join", json=asked).status_code == 200
-        with http.stream("GET", "/gradio_api/queue/data", params={"session_hash": "stranger"}) as answer:
+        with http.stream("GET", "/gradio_api/queue/data", params={"session_hash": visitor}) as answer:
             for line in answer.iter_lines():
                 message = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}
                 if message.get("msg") == "process_completed":
@@ -305,11 +305,32 @@ def test_only_what_was_uploaded_is_read(url: str, tmp_path: Path) -> None:
     names = [each["targets"] for each in httpx.get(f"{url}/config").json()["dependencies"]]
     (begin,) = (number for number, targets in enumerate(names) if [event for _, event in targets] == ["change"])
     for path in (tmp_path / "private.png", PHOTOS / "chelsea.jpg", Path("/etc/hostname")):
-        told = call(url, begin, [{"path": str(path), "meta": {"_type": "gradio.FileData"}}, None, False])
-        assert told["success"] is False and "was not uploaded" in str(told["output"])
+        for said in ({}, {"meta": {"_type": "gradio.FileData"}}, {"meta": {"_type": "gradio.FileData"}, "url": "/x"}):
+            told = call(url, begin, [{"path": str(path), **said}, None, False])
+            assert told["success"] is False and "not uploaded" in str(told["output"])
+    roundabout = f"/tmp/gradio/../..{tmp_path}/private.png"
+    assert call(url, begin, [{"path": roundabout}, None, False])["success"] is False
+    assert "Nothing is fetched" in str(call(url, begin, [{"path": "http://127.0.0.1:1/a.png", **said}, None, False])["output"])
+    assert call(url, begin, [{"path": None}, None, False])["success"] is True  # the picture is taken away
     with (tmp_path / "private.png").open("rb") as file:
         (uploaded,) = httpx.post(f"{url}/gradio_api/upload", files={"files": file}).json()
     assert call(url, begin, [{"path": uploaded, "meta": {"_type": "gradio.FileData"}}, None, False])["success"] is True
+
+
+@pytest.mark.parametrize("way", ["file=http://example.com/x.png", "file=HTTPS:/example.com/x.png", "file%3Dhttp://example.com/x.png"])
+def test_nothing_is_fetched_from_elsewhere(url: str, way: str) -> None:
+    assert httpx.get(f"{url}/gradio_api/{way}").status_code == 403
+
+
+def test_visitors_without_a_key_do_not_share_a_shelf(url: str) -> None:
+    """As those whose browser keeps nothing, or who come without one."""
+    functions = {each["api_name"]: number for number, each in enumerate(httpx.get(f"{url}/config").json()["dependencies"])}
+    begin, put, recall = (functions[name] for name in ("_begin", "put", "_recall"))
+    with (PHOTOS / "chelsea.jpg").open("rb") as file:
+        (mine,) = httpx.post(f"{url}/gradio_api/upload", files={"files": file}).json()
+    call(url, begin, [{"path": mine}, None, False], "first")
+    call(url, put, ["", None], "first")
+    assert "chelsea" not in str(call(url, recall, ["", False], "second")["output"])
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ import gradio as gr
 from fastapi import FastAPI
 from PIL import Image
 
-from step1x_edit.errors import Step1XError
+from step1x_edit.errors import Step1XError, UsageError
 from step1x_edit.image_io import read_image
+from step1x_edit.serve.page_guard import guard, uploaded
 from step1x_edit.serve.page_style import STYLE, THEME
 from step1x_edit.serve.session import Desk, Session, Shelf, Step, Stopped, ask, read_mask, reduce
-from step1x_edit.web import OwnPages
 
 IDEAS = (
     "make it night",
@@ -45,9 +45,13 @@ INTO_VIEW = "() => { document.querySelector('#compare')?.scrollIntoView({ behavi
 
 OWN_KEY = """(_, first) => {
   const chance = () => Array.from(crypto.getRandomValues(new Uint8Array(24)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-  const key = sessionStorage.getItem("step1x-edit") ?? chance();
-  sessionStorage.setItem("step1x-edit", key);
-  return [key, first];
+  try {
+    const key = sessionStorage.getItem("step1x-edit") ?? chance();
+    sessionStorage.setItem("step1x-edit", key);
+    return [key, first];
+  } catch {
+    return [chance(), first];  // a browser that keeps nothing
+  }
 }"""
 """What a tab is told from others by, also after its page was loaded again."""
 
@@ -222,7 +226,10 @@ class Page:
 
     def _begin(self, person: gr.Request, upload: dict[str, Any] | None, session: Session, first: bool) -> Shown:
         """Work on another picture; where it cannot be read, go on with the one before. What is dropped over a picture comes after none."""
-        path = None if upload is None else Path(upload["path"])
+        try:
+            path = uploaded(self.upload, upload)
+        except UsageError as error:
+            raise gr.Error(str(error), print_exception=False) from error
         if path is not None and path == session.source:  # as it was put back
             return {self.status: gr.skip()}
         self._leave(person)
@@ -320,13 +327,12 @@ class Page:
         }
 
 
-def create_page(desk: Desk, photos: Sequence[Path] = (), hosts: Sequence[str] | None = None) -> FastAPI:
-    """The page as an application; `photos` are offered as examples, `hosts` are its names, where these are known."""
+def create_page(desk: Desk, photos: Sequence[Path] = (), hosts: Sequence[str] | None = None, further: Sequence[str] = ()) -> FastAPI:
+    """The page as an application; `photos` are offered as examples, and the names are as for `guard`."""
     page = Page(desk, photos)
     page.blocks.queue(default_concurrency_limit=8, max_size=64)
-    page.blocks.has_launched = True  # only then does gradio look whether a file was uploaded, or may be any on this machine
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(OwnPages, hosts=hosts)
+    guard(page.blocks, app, hosts, further)
     return gr.mount_gradio_app(
         app,
         page.blocks,
@@ -339,6 +345,7 @@ def create_page(desk: Desk, photos: Sequence[Path] = (), hosts: Sequence[str] | 
         max_file_size=LARGEST_UPLOAD,
         allowed_paths=[str(desk.folder), *(str(path) for path in photos)],
         show_error=True,
+        enable_monitoring=False,
     )
 
 

@@ -33,14 +33,14 @@ def serve_page(
         port: port to listen on; 0 takes a free one.
         photos: offered as examples.
         ready: called with the page's address once people can connect.
-        hosts: further names under which the page is addressed, where it listens on this machine alone, as behind a proxy.
+        hosts: further names under which the page is addressed, as behind a proxy.
 
     Raises:
         UsageError: the port is taken, or the address is not this machine's.
     """
     with closing(Desk(editor)) as desk, listen(host, port) as listening:
         config = uvicorn.Config(
-            create_page(desk, photos, (*LOCAL, host, *hosts) if is_local(host) else None),
+            create_page(desk, photos, (*LOCAL, host, *hosts) if is_local(host) else None, hosts),
             http=BoundedProtocol,
             log_level="warning",
             access_log=False,

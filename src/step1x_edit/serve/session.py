@@ -112,7 +112,9 @@ class Shelf:
         self._turn = threading.Lock()
 
     def put(self, key: str, session: Session) -> None:
-        """Keep a session, in place of the oldest one of all where there are many."""
+        """Keep a session, in place of the oldest one of all where there are many; without a key it is nobody's."""
+        if not key:
+            return
         with self._turn:
             self._kept.pop(key, None)
             self._kept[key] = session

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from step1x_edit.bench.building.store import PICTURES, Store
 from step1x_edit.bench.gedit import TASK_SIZES, TASKS
 from step1x_edit.errors import UsageError
-from step1x_edit.web import BoundedProtocol, ResponseHeaders, address_of, listen
+from step1x_edit.web import LOCAL, BoundedProtocol, OwnPages, ResponseHeaders, address_of, is_local, listen
 
 LARGEST_FORM = 16 * 1024
 REASONS = ("unclear", "not an edit", "unpleasant or unlawful", "still personal", "does not fit the picture", "poor picture")
@@ -31,9 +31,10 @@ HEADERS = {
 }
 
 
-def create_app(store: Store) -> FastAPI:
-    """The review as an application for an ASGI server."""
+def create_app(store: Store, hosts: Sequence[str] | None = None) -> FastAPI:
+    """The review as an application for an ASGI server; `hosts` are its names, where these are known."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(OwnPages, hosts=hosts)
     app.add_middleware(ResponseHeaders, headers=HEADERS)
     token = secrets.token_urlsafe(24)
     environment = Environment(loader=PackageLoader("step1x_edit.bench.building"), autoescape=True, undefined=StrictUndefined)
@@ -105,7 +106,13 @@ def create_app(store: Store) -> FastAPI:
 def serve(store: Store, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Serve the review until interrupted; `ready` is told its address."""
     with listen(host, port) as listening:
-        config = uvicorn.Config(create_app(store), http=BoundedProtocol, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+        config = uvicorn.Config(
+            create_app(store, (*LOCAL, host) if is_local(host) else None),
+            http=BoundedProtocol,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=2,
+        )
         ready(address_of(listening, host))
         uvicorn.Server(config).run(sockets=[listening])
 
