@@ -14,8 +14,6 @@ from PIL import Image
 from step1x_edit.editor import Editor
 from step1x_edit.errors import UsageError
 from step1x_edit.image_io import read_image
-from step1x_edit.serve.page import create_page
-from step1x_edit.serve.page_guard import MOST_VISITORS
 from step1x_edit.serve.session import MOST_KEPT, MOST_TURNS, Desk, Session, Shelf, Step, Stopped, Turn, ask, read_mask
 from step1x_edit.settings import read_settings
 
@@ -147,8 +145,3 @@ def test_without_a_key_nothing_is_kept(scene: Image.Image) -> None:
     shelf = Shelf()
     shelf.put("", Session.begin(scene))
     assert not shelf.get("").turns
-
-
-def test_the_work_of_few_visitors_is_kept_at_once(desk: Desk) -> None:
-    (mounted,) = (route.app for route in create_page(desk).routes if hasattr(getattr(route, "app", None), "get_blocks"))
-    assert mounted.get_blocks().state_holder.capacity == MOST_VISITORS
