@@ -2,6 +2,8 @@
 # gedit-mini from nothing to figures, offline: the embedded model against leaving pictures as they are.
 #   runs/gedit/mini.sh [FOLDER [WEIGHTS]]
 set -euo pipefail
+cd "$(dirname "$0")/../.."
+export PATH="$PWD/.venv/bin:$PATH"
 out=${1:-out/gedit-mini}
 weights=()
 if [ -n "${2:-}" ]; then weights=(--weights "$2"); fi

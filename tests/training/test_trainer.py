@@ -213,6 +213,14 @@ def test_a_full_disk_leaves_no_half_state(full_disk: Path, line_task: Make, line
     assert not list(out.rglob("*.partial"))
 
 
+def test_a_run_does_not_take_the_place_of_a_set(tmp_path: Path, line_task: Make, line_recipe: MakeRecipe) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/recipe.json").write_text('{"recipe": {}, "versions": {}}')
+    with pytest.raises(UsageError, match="of something else than a training"):
+        train(line_task(), line_recipe(), tmp_path / "set", CPU)
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["recipe.json"]
+
+
 def test_two_runs_do_not_share_a_folder(tmp_path: Path, line_task: Make, line_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer, "PATIENCE", 0.1)
     with hold(tmp_path / "run" / ".lock", ""), pytest.raises(UsageError, match="Another run is at work"):

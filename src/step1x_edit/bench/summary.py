@@ -47,7 +47,10 @@ def _find(folders: Sequence[Path], judge: str | None) -> dict[str, TableSet]:
     sets = [each for folder in folders for each in find_tables(folder) if judge in (None, each.judge)]
     if not sets:
         which = f" by {judge}" if judge else ""
-        raise UsageError(f"There are no score tables{which} in {', '.join(map(str, folders))}; make them with step1x bench score --judge.")
+        raise UsageError(
+            f"There are no score tables{which} in {', '.join(map(str, folders))}; step1x bench score --judge makes them. "
+            "The judge called reference makes none: it prints its figures and comparisons itself."
+        )
     names = [each.system for each in sets]
     several = len({each.known_judge for each in sets if each.known_judge}) > 1
     found: dict[str, TableSet] = {}

@@ -111,6 +111,8 @@ def mark(
     marked = reasons.pop("", 0)
     advice = "; look at the masks, and remove those that are not right" if marked else ""
     typer.echo(f"{marked} of {len(markings)} photographs that were not looked at before have a mask now{advice}.")
+    if not markings:
+        typer.echo("What was looked at stays as it is; --again looks once more at what has no mask: remove those to be made anew.")
     for reason, count in reasons.most_common():
         typer.echo(f"Left out: {count}: {reason}.")
     for path in drawn:

@@ -44,10 +44,12 @@ def plan(
     table = Table(
         "weights", "offload", "reading", "pictures", "sampling", "main memory", "", caption="GiB on the device, by stage of an edit"
     )
+    taken = None if vram is None else next(counted.fitting(vram * GIB), None)
     for need in counted.each(None if vram is None else vram * GIB):
         cells = [f"{each / GIB:.3g}" for each in (*need.stages.values(), need.main)]
         extra = [name for name, on in (("strips", need.placement.strips), ("split", need.placement.split)) if on]
-        fits = "" if vram is None else " ".join(["fits", *extra]) if need.fits(vram * GIB) else "-"
+        word = "taken" if taken is not None and need.placement == taken.placement else "fits"
+        fits = "" if vram is None else " ".join([word, *extra]) if need.fits(vram * GIB) else "-"
         table.add_row(need.placement.weights, need.placement.offload, *cells, fits)
     Console().print(table)
     if vram is not None:

@@ -51,6 +51,16 @@ def _ask_git(folder: Path, *words: str) -> str | None:
     return asked.stdout.strip() if asked.returncode == 0 else None
 
 
+def check_folder(out: Path) -> None:
+    """Raise UsageError where a folder holds something else than a run, such as a set of triplets, which has a recipe too."""
+    try:
+        found = json.loads((out / RECIPE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if not isinstance(found, dict) or "task" not in found:
+        raise UsageError(f"{out} holds a {RECIPE} of something else than a training; choose another folder with --out.")
+
+
 class Journal:
     """Writes for one process; the others have none."""
 

@@ -25,7 +25,7 @@ from step1x_edit.errors import Step1XError
 from step1x_edit.locking import hold
 from step1x_edit.training.batches import to_device
 from step1x_edit.training.checkpoints import Checkpoints
-from step1x_edit.training.journal import Journal, Pace, line
+from step1x_edit.training.journal import Journal, Pace, check_folder, line
 from step1x_edit.training.optim import Average, build_optimizers, rate
 from step1x_edit.training.portions import Portion, first_sample, generators, portions
 from step1x_edit.training.processes import Processes, joined
@@ -158,13 +158,14 @@ def train(
 
     Raises:
         Step1XError: the loss is not finite, or the device's memory or the disk is full; the last good state stays.
-        UsageError: another run is at work in `out`.
+        UsageError: another run is at work in `out`, or it holds something else.
     """
     with joined(device, torchrun) as processes, _alone_in(out) if processes.first else nullcontext():
         return _Run(task, recipe, out, device, processes, peak).train(seconds)
 
 
 def _alone_in(out: Path) -> AbstractContextManager[None]:
+    check_folder(out)
     busy = f"Another run is at work in {out}; wait for it, or choose another folder with --out."
     return hold(out / ".lock", busy, seconds=PATIENCE)
 
