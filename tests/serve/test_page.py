@@ -311,6 +311,8 @@ def test_only_what_was_uploaded_is_read(url: str, tmp_path: Path) -> None:
     roundabout = f"/tmp/gradio/../..{tmp_path}/private.png"
     assert call(url, begin, [{"path": roundabout}, None, False])["success"] is False
     assert "Nothing is fetched" in str(call(url, begin, [{"path": "http://127.0.0.1:1/a.png", **said}, None, False])["output"])
+    for odd in ("a\0b", "x" * 5000, ""):
+        assert "not uploaded" in str(call(url, begin, [{"path": odd}, None, False])["output"])
     assert call(url, begin, [{"path": None}, None, False])["success"] is True  # the picture is taken away
     with (tmp_path / "private.png").open("rb") as file:
         (uploaded,) = httpx.post(f"{url}/gradio_api/upload", files={"files": file}).json()

@@ -66,7 +66,11 @@ def uploaded(component: gr.components.Component, value: dict[str, Any] | None) -
     path = (value or {}).get("path")
     if path is None:
         return None
-    if not isinstance(path, str) or "\0" in path or not Path(path).resolve().is_relative_to(Path(component.GRADIO_CACHE).resolve()):
+    try:
+        inside = Path(path).resolve().is_relative_to(Path(component.GRADIO_CACHE).resolve())
+    except (TypeError, ValueError, OSError):  # no text, a NUL in it, longer than a name can be
+        inside = False
+    if not inside:
         raise UsageError("The file was not uploaded; drop a picture, or choose an example.")
     return Path(path)
 
