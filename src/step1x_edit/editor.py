@@ -164,6 +164,9 @@ class Editor:
         steps: int | None = None,
         guidance: float | None = None,
         size: int | None = None,
+        mask: Image.Image | None = None,
+        feather: int = 0,
+        zoom: bool = False,
         progress: Progress | None = None,
     ) -> EditResult:
         """Edit one picture once; the arguments are those of `EditRequest`, and `progress` is called after each sampling step.
@@ -172,7 +175,7 @@ class Editor:
             UsageError: an argument is out of its range.
             Step1XError: the device has too little memory, or the numbers overflowed.
         """
-        request = EditRequest(image, instruction, seed=seed, steps=steps, guidance=guidance, size=size)
+        request = EditRequest(image, instruction, seed, steps, guidance, size, mask=mask, feather=feather, zoom=zoom)
         return next(self.edit_seeds(request, [seed], progress))
 
     def edit_seeds(
