@@ -49,6 +49,8 @@ def test_results_that_are_there_are_kept_and_those_that_are_not_are_made(
         ('{"a.png": "x", "a-2.png": "y"}', r"a\.png and a-2\.png would both be written to"),
         ('{"a.png": "x", "a.png": "y"}', "is named twice"),
         ('{"../a.png": "x"}', "leads out of the folder"),
+        ('{"a\\u0000.png": "x"}', "is no name that a file can have"),
+        ('{"a\\ud800.png": "x"}', "is no name that a file can have"),
         ('{"a.png": []}', "has no instruction"),
         ('["a.png"]', "must be an object"),
         ("{", "is not JSON"),
@@ -78,7 +80,7 @@ def test_one_instruction_for_a_folder_and_what_is_there_is_kept(
     asked = ["edit", str(holiday), "make it night", "--weights", str(random_mini)]
     assert run(asked) == 0
     out = holiday.with_name("holiday-edited")
-    assert capsys.readouterr().out.split() == [str(out / name) for name in ("a.png", "a.png.png", "b.png")]
+    assert capsys.readouterr().out.split() == [str(out / name) for name in ("a.jpg.png", "a.png.png", "b.png")]
     assert read_settings(out / "b.png").options["instruction"] == "make it night"
     assert run(asked) == 0
     assert "3 of 3 results are there already" in capsys.readouterr().err
@@ -121,12 +123,39 @@ def test_several_pictures_that_cannot_be(
 def test_names_of_many_pictures_do_not_collide(holiday: Path, tmp_path: Path) -> None:
     jobs = list_jobs([holiday, holiday / "a.jpg"], ("make it night",), tmp_path, 2)
     assert [[each.name for each in job.targets] for job in jobs] == [
-        ["a.png", "a-2.png"],
+        ["a.jpg.png", "a.jpg-2.png"],
         ["a.png.png", "a.png-2.png"],
         ["b.png", "b-2.png"],
     ]
     with pytest.raises(UsageError, match="holds no pictures"):
         list_jobs([tmp_path], ("make it night",), tmp_path)
+
+
+def test_a_picture_that_is_added_later_is_not_taken_for_done(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    (before,) = list_jobs([tmp_path], ("make it night",), tmp_path / "out")
+    for name in ("a.jpg", "a.jpg.gif"):
+        (tmp_path / name).touch()
+    after = [job.targets[0].name for job in list_jobs([tmp_path], ("make it night",), tmp_path / "out")]
+    assert after == ["a.jpg.png", "a.jpg.gif.png", "a.png.png"]
+    assert before.targets[0].name == "a.png"
+
+
+def test_no_result_takes_the_place_of_another_picture(
+    tmp_path: Path, scene: Image.Image, random_mini: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sub").mkdir()
+    for name in ("x.jpg", "y.png", "sub/x.png"):
+        scene.save(tmp_path / name)
+    batch, rest = tmp_path / "batch.json", ["--overwrite", "--weights", str(random_mini)]
+    batch.write_text(json.dumps({"x.jpg": "make it night", "sub/x.png": "make it night"}))
+    before = (tmp_path / "sub/x.png").read_bytes()
+    assert run(["edit", str(batch), "-o", str(tmp_path / "sub"), *rest]) == 2
+    assert "would take the place of a picture" in capsys.readouterr().err
+    assert (tmp_path / "sub/x.png").read_bytes() == before
+    batch.write_text(json.dumps({"y.png": "make it night"}))
+    assert run(["edit", str(batch), "-o", str(tmp_path), *rest]) == 0  # its own
+    assert (tmp_path / "y.png").read_bytes() != before
 
 
 def test_a_batch_file_of_an_editor_that_marks_its_encoding(batch: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -58,16 +59,8 @@ def list_jobs(pictures: Sequence[Path], instructions: tuple[str, ...], out: Path
         if not inside:
             raise UsageError(f"The folder {path} holds no pictures.")
         found += inside
-    jobs: list[Job] = []
-    taken: set[Path] = set()
-    for path in dict.fromkeys(found):
-        short, long = ([*number_names(out / name, count)] for name in (f"{path.stem}.png", f"{path.name}.png"))
-        targets = long if taken.intersection(short) else short  # a.jpg and a.png are a.png and a.png.png
-        if taken.intersection(targets):
-            raise UsageError(f"Two of the pictures are called {path.name}; give them different names, or edit one after the other.")
-        taken.update(targets)
-        jobs.append(Job(path, instructions, tuple(targets)))
-    return jobs
+    named = _name_results(dict.fromkeys(found), out, count)
+    return [Job(path, instructions, targets) for path, targets in named.items()]
 
 
 def read_batch(path: Path, images: Path | None, out: Path, count: int = 1) -> list[Job]:
@@ -80,7 +73,7 @@ def read_batch(path: Path, images: Path | None, out: Path, count: int = 1) -> li
         count: how many results each picture has; of several turns there is one.
 
     Raises:
-        UsageError: the file is missing or is no such object, a name leads out of the folder, or two results would have one name.
+        UsageError: the file is missing or is no such object, a name is none or leads out of the folder, or two results would have one name.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_doubles)
@@ -96,6 +89,8 @@ def read_batch(path: Path, images: Path | None, out: Path, count: int = 1) -> li
         instructions = (wanted,) if isinstance(wanted, str) else tuple(wanted) if isinstance(wanted, list) else ()
         if not instructions or not all(isinstance(each, str) and each.strip() for each in instructions):
             raise UsageError(f"In the batch file {path}, {name} has no instruction; give a text, or a list of texts for several turns.")
+        if not _is_file_name(name):
+            raise UsageError(f"In the batch file {path}, {name!r} is no name that a file can have.")
         place = PurePosixPath(name)
         if place.is_absolute() or ".." in place.parts or not place.name:
             raise UsageError(f"In the batch file {path}, {name!r} leads out of the folder; give names below it.")
@@ -106,6 +101,13 @@ def read_batch(path: Path, images: Path | None, out: Path, count: int = 1) -> li
             taken[target] = name
         jobs.append(Job((images or path.parent) / place, instructions, tuple(targets)))
     return jobs
+
+
+def _is_file_name(name: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:  # half of a pair of characters
+        return False
 
 
 def number_names(path: Path, count: int) -> list[Path]:
@@ -119,6 +121,21 @@ def list_folder(folder: Path) -> list[Path]:
 
     endings = read_endings()
     return sorted(each for each in folder.iterdir() if each.suffix.lower() in endings and each.name[0] != "." and each.is_file())
+
+
+def _name_results(pictures: Iterable[Path], out: Path, count: int) -> dict[Path, tuple[Path, ...]]:
+    """By picture: a.png for a.jpg; but a.jpg.png where that would be another's too, whoever of them comes first."""
+    named = {path: tuple(number_names(out / f"{path.stem}.png", count)) for path in pictures}
+    long = {path: tuple(number_names(out / f"{path.name}.png", count)) for path in named}
+    while True:
+        times = Counter(target for targets in named.values() for target in targets)
+        shared = [path for path, targets in named.items() if any(times[target] > 1 for target in targets)]
+        if not shared:
+            return named
+        again = {path: long[path] for path in shared if named[path] != long[path]}
+        if not again:
+            raise UsageError(f"Two of the pictures are called {shared[0].name}; give them different names, or edit one after the other.")
+        named |= again
 
 
 def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:

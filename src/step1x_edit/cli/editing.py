@@ -125,9 +125,11 @@ class Task:
         from step1x_edit.types import EditRequest
 
         sources = {job.image.resolve() for job in jobs}
-        for target in (target for job in jobs for target in job.targets):
-            if not self.overwrite and target.resolve() in sources:
-                raise UsageError(f"The result {target} would take the place of a picture; choose another folder with --out.")
+        for job in jobs:
+            own = {job.image.resolve()} if self.overwrite else set[Path]()  # which is read before it is replaced; another's may not be
+            for target in job.targets:
+                if target.resolve() in sources - own:
+                    raise UsageError(f"The result {target} would take the place of a picture; choose another folder with --out.")
         waiting = [job for job in jobs if self.overwrite or not all(target.exists() for target in job.targets)]
         if kept := len(jobs) - len(waiting):
             _say_notes([f"{kept} of {len(jobs)} results are there already and are kept; --overwrite makes them anew."])
