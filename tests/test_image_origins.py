@@ -39,7 +39,9 @@ def photograph(**base: object) -> bytes:
 def test_date_place_and_author_pass_on(ending: str, tmp_path: Path) -> None:
     picture = read_image(photograph())
     path = tmp_path / f"result.{ending}"
-    write_image(picture.image, path, record={"Software": "step1x", "step1x:seed": "3"}, origin=picture.origin)
+    notes = write_image(picture.image, path, record={"Software": "step1x", "step1x:seed": "3"}, origin=picture.origin)
+    said = (".tif files keep less of how a photograph was taken; left out: date, camera settings, place.",)
+    assert notes == (said if ending == "tif" else ())
     with Image.open(path) as written:
         exif = written.getexif()
         assert written.size == (30, 40)
@@ -63,6 +65,18 @@ def test_a_picture_that_says_nothing_passes_nothing_on() -> None:
     Image.new("RGB", (8, 8)).save(file, "PNG")
     assert read_image(file.getvalue()).origin == UNKNOWN
     assert encode_image(Image.new("RGB", (8, 8)), "PNG") == encode_image(Image.new("RGB", (8, 8)), "PNG", None, UNKNOWN)
+
+
+@pytest.mark.parametrize("name", ["TIFF", "JPEG"])
+def test_a_description_is_kept_but_not_a_record_of_an_earlier_edit(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "edited.tif"
+    write_image(Image.new("RGB", (8, 8)), path, record={"Software": "step1x", "step1x:instruction": "add a hat"})
+    edited, photo = read_image(path), read_image(photograph(ImageDescription='{"a": "cat"}'))
+    assert b"step1x" not in edited.origin.exif
+    assert b"step1x" not in encode_image(Image.new("RGB", (8, 8)), name, None, edited.origin)
+    assert b'{"a": "cat"}' in encode_image(photo.image, name, None, photo.origin)
+    (note,) = write_image(photo.image, tmp_path / "photo.tif", record={"step1x:seed": "3"}, origin=photo.origin)
+    assert note.endswith("place, description.")
 
 
 def test_what_is_too_long_is_left_behind(tmp_path: Path) -> None:

@@ -26,10 +26,11 @@ from typing import IO
 from PIL import Image, UnidentifiedImageError, features
 
 from step1x_edit.errors import ImageError, Step1XError, UsageError
+from step1x_edit.image_depths import Depth
 from step1x_edit.image_kinds import HEIC_ENDINGS, open_header, reads_heic
 from step1x_edit.image_modes import Picture, flatten, to_standard
 from step1x_edit.image_origins import EXIF_ERRORS, UNKNOWN, Origin
-from step1x_edit.image_records import read_record, save_options
+from step1x_edit.image_records import holds_record, read_record, save_options
 
 MAX_PIXELS = 120_000_000
 """Largest picture that is opened: twelve thousand by ten thousand, beyond the sensors of today's phones."""
@@ -254,6 +255,8 @@ def write_image(
     name, notes = format_of(path), []
     if image.mode == "RGBA" and name in _WITHOUT_ALPHA:
         notes.append(f"{path.suffix.lower()} files hold no transparency: transparent parts were put on white.")
+    if origin is not None and (lost := origin.lost_in(name, bool(record))):
+        notes.append(f"{path.suffix.lower()} files keep less of how a photograph was taken; left out: {', '.join(lost)}.")
     encoded = encode_image(image, name, record, origin)
     sealed = encoded if seal is None else seal(encoded, name)
     try:
@@ -308,9 +311,10 @@ def _decode(file: IO[bytes], name: str, size: int, own: bool = False) -> Picture
     with _explain_decoding(name), _quiet_warnings():
         image = _open(file, name, own)
         animated = image.format not in _MULTI_PAGE and getattr(image, "is_animated", False)
+        depth = Depth.of(image)
         image.load()
-        origin, upright = Origin.of(image), _turn_upright(image)
-        picture = to_standard(upright)
+        origin, upright = Origin.of(image, holds_record), _turn_upright(image)
+        picture = to_standard(depth.restore(upright))
         picture.image.info.clear()  # the profile is applied; what else was there is the original's
     first = ("Only the first of its frames or pages is edited.",) if animated else ()
     return Picture(picture.image, first + picture.notes, origin)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,9 @@ KEPT: dict[ExifTags.IFD | None, frozenset[int]] = {
     ExifTags.IFD.GPSInfo: frozenset(tag.value for tag in ExifTags.GPS),
 }
 """Tags by the table of EXIF that they stand in; None is the first one, whose tags are texts: bytes, which Pillow reads as Latin-1."""
+
+_DESCRIPTION = ExifTags.Base.ImageDescription
+_DATES = frozenset(ExifTags.Base[name].value for name in _TAKEN if "Time" in name and name != "ExposureTime")
 
 LONGEST = 1000
 """Characters or numbers of one value at most: a JPEG file has room for 64 KB in all."""
@@ -59,9 +63,9 @@ class Origin:
     dpi: tuple[float, float] | None = None
 
     @classmethod
-    def of(cls, image: Image.Image) -> Origin:
-        """Of a picture that was just opened, whichever way it is turned."""
-        return cls(_read_exif(image), _read_dpi(image.info.get("dpi")))
+    def of(cls, image: Image.Image, is_ours: Callable[[str], bool] = lambda text: False) -> Origin:
+        """Of a picture that was just opened, whichever way it is turned, but for a description that `is_ours`."""
+        return cls(_read_exif(image, is_ours), _read_dpi(image.info.get("dpi")))
 
     def save_options(self, name: str) -> dict[str, Any]:
         """What `Image.save` needs to keep it in a file of format `name`, as far as there is room; `exif` is an `Image.Exif`."""
@@ -77,14 +81,26 @@ class Origin:
             options["dpi"] = self.dpi
         return options
 
+    def lost_in(self, name: str, recorded: bool = False) -> tuple[str, ...]:
+        """What of it a TIFF file has no room for, which keeps texts of the first table alone; where a record is in it, not all of those."""
+        if name != "TIFF" or not self.exif:
+            return ()
+        exif = Image.Exif()
+        exif.load(self.exif)
+        taken = exif.get_ifd(ExifTags.IFD.Exif).keys()
+        found: dict[str, object] = {"date": taken & _DATES, "camera settings": taken - _DATES, "place": exif.get_ifd(ExifTags.IFD.GPSInfo)}
+        found["description"] = recorded and _DESCRIPTION in exif
+        return tuple(what for what, tags in found.items() if tags)
+
 
 UNKNOWN = Origin()
 
 
-def _read_exif(image: Image.Image) -> bytes:
+def _read_exif(image: Image.Image, is_ours: Callable[[str], bool]) -> bytes:
     try:
         found, kept = image.getexif(), Image.Exif()
-        kept.update({tag: value.encode("latin-1") for tag in KEPT[None] if _is_short(value := found.get(tag)) and isinstance(value, str)})
+        texts = {tag: value for tag in KEPT[None] if isinstance(value := found.get(tag), str) and _is_short(value)}
+        kept.update({tag: text.encode("latin-1") for tag, text in texts.items() if not (tag == _DESCRIPTION and is_ours(text))})
         tables = [table for table in KEPT if table is not None]
         for table in tables:
             values = {tag: value for tag, value in found.get_ifd(table).items() if tag in KEPT[table] and _is_short(value)}

@@ -52,6 +52,15 @@ def read_record(image: Image.Image) -> dict[str, str]:
     return kept if sum(map(len, kept.values())) <= LONGEST else {}
 
 
+def holds_record(text: str) -> bool:
+    """Whether a description of a picture is a record of how one was made: it is that picture's, and not of what is made of it."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and any(key.startswith(PREFIX) for key in found)
+
+
 def _read_comment(image: Image.Image) -> Any:
     try:
         exif = image.getexif()
