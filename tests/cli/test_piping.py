@@ -111,3 +111,24 @@ def test_whoever_reads_no_further_is_no_error_of_ours(photo: Path, random_mini: 
         said = process.stderr.read()
         process.wait(200)
     assert b"Traceback" not in said and b"Exception" not in said
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+@pytest.mark.parametrize("out", ["-", "night.png"])
+def test_standard_output_that_is_full_is_one_sentence(photo: Path, random_mini: Path, out: str) -> None:
+    command = [STEP1X, "edit", photo, "make it night", "--weights", random_mini, *SMALL, "-o", out]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=200, cwd=photo.parent, check=False)
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr and b"Exception" not in done.stderr
+    assert done.stderr.splitlines()[-1] == b"step1x: Standard output could not be written (No space left on device)."
+
+
+@pytest.mark.parametrize("closing", ["2>&-", ">&-", "<&- >&- 2>&-"])
+def test_an_edit_is_made_though_its_streams_are_closed(photo: Path, random_mini: Path, closing: str) -> None:
+    command = [STEP1X, "edit", photo, "make it night", "--weights", random_mini, *SMALL, "-o", "night.png"]
+    closed = ["sh", "-c", f'exec "$@" {closing}', "sh", *command]
+    done = subprocess.run(closed, stdout=subprocess.PIPE, timeout=200, cwd=photo.parent, check=False)
+    assert done.returncode == 0
+    assert done.stdout == (b"night.png\n" if closing == "2>&-" else b"")
+    assert read_image(photo.with_name("night.png")).image.size == read_image(photo).image.size

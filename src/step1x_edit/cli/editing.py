@@ -17,6 +17,7 @@ from step1x_edit.cli.economy import Economy, Edits
 from step1x_edit.cli.libraries import loading
 from step1x_edit.cli.progress import edits_line
 from step1x_edit.cli.reading import STREAM, read
+from step1x_edit.cli.streams import writing_output
 from step1x_edit.cli.thought import Thought
 from step1x_edit.errors import Step1XError, UsageError
 
@@ -167,8 +168,9 @@ class Task:
         seal = None if self.credentials is None else partial(self.credentials.sign, request=result.request)
         if target == STREAM:
             data = encode_image(picture, "PNG", record, kept)
-            sys.stdout.buffer.write(data if seal is None else seal(data, "PNG"))
-            sys.stdout.buffer.flush()
+            sealed = data if seal is None else seal(data, "PNG")
+            with writing_output():
+                sys.stdout.buffer.write(sealed)
             _say_notes(result.notes)
             return
         _say_notes([*result.notes, *write_image(picture, target, self.overwrite, record, seal, kept)])
@@ -194,5 +196,5 @@ def _say_notes(notes: Iterable[str]) -> None:
 
 
 def _say_path(path: Path) -> None:
-    typer.echo(os.fsencode(path))  # as it is on the disk, whatever the terminal's encoding
-    sys.stdout.flush()
+    with writing_output():
+        typer.echo(os.fsencode(path))  # as it is on the disk, whatever the terminal's encoding

@@ -237,6 +237,8 @@ def _check_piece(found: Mapping[str, Tensor], module: str, layer: nn.Linear, sta
             f"The adapter {path} does not fit the model: {module} is {list(up.shape)} times {list(down.shape)} "
             f"where the layer is {layer.out_features} x {layer.in_features}."
         )
+    if not len(down):
+        raise WeightsError(f"The adapter {path} is damaged: {module} has rank 0.")
     if "alpha" in found:
         alpha = float(found["alpha"].float().flatten()[0]) if found["alpha"].numel() == 1 else float("nan")
     scale = 1.0 if alpha is None else alpha / len(down)
