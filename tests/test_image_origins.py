@@ -35,6 +35,12 @@ def photograph(**base: object) -> bytes:
     return file.getvalue()
 
 
+def test_a_format_that_keeps_nothing_of_it_is_said(tmp_path: Path) -> None:
+    picture = read_image(photograph())
+    (note,) = write_image(picture.image, tmp_path / "result.bmp", origin=picture.origin)
+    assert note == ".bmp files keep less of how a photograph was taken; left out: date, camera settings, place, author and camera."
+
+
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp", "avif", "tif"])
 def test_date_place_and_author_pass_on(ending: str, tmp_path: Path) -> None:
     picture = read_image(photograph())

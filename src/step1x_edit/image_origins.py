@@ -82,14 +82,16 @@ class Origin:
         return options
 
     def lost_in(self, name: str, recorded: bool = False) -> tuple[str, ...]:
-        """What of it a TIFF file has no room for, which keeps texts of the first table alone; where a record is in it, not all of those."""
-        if name != "TIFF" or not self.exif:
+        """What of it a file of format `name` has no room for: a TIFF keeps texts of the first table alone, and a record instead of the
+        description; some formats keep nothing."""
+        if not self.exif or (name in _WITH_EXIF and name != "TIFF"):
             return ()
         exif = Image.Exif()
         exif.load(self.exif)
         taken = exif.get_ifd(ExifTags.IFD.Exif).keys()
         found: dict[str, object] = {"date": taken & _DATES, "camera settings": taken - _DATES, "place": exif.get_ifd(ExifTags.IFD.GPSInfo)}
-        found["description"] = recorded and _DESCRIPTION in exif
+        found["author and camera"] = name not in _WITH_EXIF and KEPT[None] & exif.keys() - {_DESCRIPTION}
+        found["description"] = (recorded or name not in _WITH_EXIF) and _DESCRIPTION in exif
         return tuple(what for what, tags in found.items() if tags)
 
 
