@@ -101,9 +101,10 @@ class OwnPages:
             await self._app(scope, receive, send)
 
     def _is_foreign(self, method: str, headers: Mapping[str, str]) -> bool:
-        name, origin = host_name(headers.get("host", "")), headers.get("origin")
-        known = {name} if self._hosts is None else self._hosts
-        if name not in known or (origin is not None and host_name(origin.partition("://")[2]) not in known | self._further):
+        host, (scheme, _, place) = headers.get("host", ""), headers.get("origin", "").lower().partition("://")
+        if self._hosts is not None and host_name(host) not in self._hosts:
+            return True
+        if "origin" in headers and (scheme not in ("http", "https") or (place != host.lower() and host_name(place) not in self._further)):
             return True
         return method not in ("GET", "HEAD") and headers.get("sec-fetch-site") == "cross-site"
 

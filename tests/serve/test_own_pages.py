@@ -44,7 +44,10 @@ def test_a_server_of_any_name(method: str, headers: dict[str, str], status: int)
     [
         ({"host": "localhost:7860"}, 200),
         ({"host": "[::1]:7860", "origin": "http://[::1]:7860"}, 200),
-        ({"host": "127.0.0.1", "origin": "http://localhost:7860"}, 200),
+        ({"host": "127.0.0.1:7860", "origin": "http://localhost:7860"}, 403),  # as any other server on this machine
+        ({"host": "localhost:7860", "origin": "http://localhost:9999"}, 403),
+        ({"host": "localhost:7860", "origin": "chrome-extension://localhost:7860"}, 403),
+        ({"host": "LOCALHOST:7860", "origin": "http://localhost:7860"}, 200),
         ({"host": "evil.example:7860"}, 403),
         ({"host": "127.0.0.1:7860", "origin": "http://evil.example"}, 403),
     ],

@@ -324,6 +324,26 @@ def test_nothing_is_fetched_from_elsewhere(url: str, way: str) -> None:
     assert httpx.get(f"{url}/gradio_api/{way}").status_code == 403
 
 
+def test_what_is_sent_is_bounded(url: str) -> None:
+    asked = {"data": ["", False], "fn_index": 0, "session_hash": "x" * 70_000}
+    assert httpx.post(f"{url}/gradio_api/queue/join", json=asked).status_code == 413
+    assert httpx.post(f"{url}/gradio_api/queue/join", content=iter([b"{}"])).status_code == 413  # which does not say how long it is
+    (canvas,) = (each["id"] for each in httpx.get(f"{url}/config").json()["components"] if each["type"] == "imageeditor")
+
+    def paint(index: str, name: str = "one") -> int:
+        form = {
+            "fn_name": "accept_blobs",
+            "component_id": str(canvas),
+            "session_hash": "painter",
+            "type": "layer",
+            "index": index,
+            "id": name,
+        }
+        return httpx.post(f"{url}/gradio_api/component_server", data=form, files={"file": b"painted"}).status_code
+
+    assert [paint("0"), paint("99999999"), paint("0", "x" * 100)] == [200, 500, 500]
+
+
 def test_visitors_without_a_key_do_not_share_a_shelf(url: str) -> None:
     """As those whose browser keeps nothing, or who come without one."""
     functions = {each["api_name"]: number for number, each in enumerate(httpx.get(f"{url}/config").json()["dependencies"])}

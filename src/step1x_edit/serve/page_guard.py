@@ -1,7 +1,8 @@
 """What gradio would let strangers do with a page, and this one does not.
 
 A page of gradio's that is mounted into an application, rather than launched, takes any path on the machine for an uploaded file; it fetches
-addresses for whoever asks; and it keeps what ten thousand visitors work on.
+addresses for whoever asks; it keeps what ten thousand visitors work on, and all that they ever painted; and what is sent to it may be of
+any length.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import gradio as gr
 import httpx
 from fastapi import FastAPI
 from gradio import processing_utils
+from gradio.components.base import server
+from gradio.components.image_editor import AcceptBlobs
+from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -23,6 +27,13 @@ from step1x_edit.web import OwnPages
 
 MOST_VISITORS = 16
 """Pages whose work is kept in memory, in place of the oldest where there are more; each may hold as many pictures as it has turns."""
+
+MOST_LAYERS = 16
+LONGEST_NAME = 64
+"""Characters of what tells one painting, or one visitor, from others."""
+LONGEST_BODY = 64 * 1024
+LONGEST_PAINTING = 24 * 2**20
+"""Bytes of a request, and of one that brings what was painted; of uploads gradio counts the bytes itself."""
 
 _ELSEWHERE = re.compile(r"/(?:file|proxy|stream)[=/]+https?:", re.IGNORECASE)
 
@@ -41,6 +52,23 @@ class NoAddresses:
             await self._app(scope, receive, send)
 
 
+class BoundedBodies:
+    """Refuses requests that are longer than any of the page's own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD", "OPTIONS") and not scope["path"].endswith("/upload"):
+            limit = LONGEST_PAINTING if "/component_server" in scope["path"] else LONGEST_BODY
+            length = Headers(scope=scope).get("content-length", "")
+            if not length.isdecimal() or int(length) > limit:
+                await PlainTextResponse("The request is too long, or does not say how long it is.", 413)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
 def guard(blocks: gr.Blocks, app: FastAPI, hosts: Sequence[str] | None, further: Sequence[str] = ()) -> None:
     """Keep strangers out of an application, into which the blocks are mounted thereafter.
 
@@ -53,7 +81,11 @@ def guard(blocks: gr.Blocks, app: FastAPI, hosts: Sequence[str] | None, further:
     blocks.has_launched = True  # only then does gradio look where a file lies
     blocks.state_session_capacity = MOST_VISITORS
     processing_utils.async_ssrf_protected_get = _fetch_nothing  # of the whole process, which serves this page alone
+    for canvas in blocks.blocks.values():
+        if isinstance(canvas, gr.ImageEditor):
+            _bound(canvas)
     app.add_middleware(NoAddresses)
+    app.add_middleware(BoundedBodies)
     app.add_middleware(OwnPages, hosts=hosts, further=further)
 
 
@@ -73,6 +105,21 @@ def uploaded(component: gr.components.Component, value: dict[str, Any] | None) -
     if not inside:
         raise UsageError("The file was not uploaded; drop a picture, or choose an example.")
     return Path(path)
+
+
+def _bound(canvas: gr.ImageEditor) -> None:
+    """Let a canvas keep the paintings of the last visitors alone, each of few layers."""
+    accept = canvas.accept_blobs
+
+    def accept_blobs(data: AcceptBlobs) -> None:
+        layers = ("null", *map(str, range(MOST_LAYERS)))
+        if len(str(data.data["id"])) > LONGEST_NAME or str(data.data["index"] or "null") not in layers:
+            raise gr.Error("This is no painting of the page's.", print_exception=False)
+        accept(data)
+        while len(canvas.blob_storage) > MOST_VISITORS:
+            canvas.blob_storage.pop(next(iter(canvas.blob_storage)), None)
+
+    canvas.accept_blobs = server(accept_blobs)  # type: ignore[method-assign]
 
 
 async def _fetch_nothing(url: str) -> httpx.Response:

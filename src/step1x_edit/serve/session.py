@@ -31,6 +31,9 @@ MOST_TURNS = 16
 MOST_KEPT = 4
 """Sessions that are kept for pages that may be loaded again; each may hold as many pictures as it has turns."""
 
+LONGEST_KEY = 64
+"""Characters of what tells a tab from others."""
+
 PATIENCE = 0.2
 """Seconds after which an edit that waits for its turn looks whether it is still wanted."""
 
@@ -113,7 +116,7 @@ class Shelf:
 
     def put(self, key: str, session: Session) -> None:
         """Keep a session, in place of the oldest one of all where there are many; without a key it is nobody's."""
-        if not key:
+        if not 0 < len(key) <= LONGEST_KEY:
             return
         with self._turn:
             self._kept.pop(key, None)
