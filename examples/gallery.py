@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,17 +76,13 @@ def edit_all(edits: Mapping[str, Edit], weights: Path | None) -> Iterator[tuple[
     from step1x_edit.comparison import side_by_side
     from step1x_edit.editor import Editor
     from step1x_edit.image_io import read_image
-    from step1x_edit.types import EditRequest
 
     logging.disable_progress_bar()
     editor = Editor.open("mini", folder=weights)
     for name, (photo, instruction, box) in edits.items():
         image = read_image(ROOT / f"examples/photos/{photo}.jpg").image
-        request = EditRequest(image, instruction)
-        if box is not None:
-            request = replace(request, mask=draw_box(box, image.size), zoom=True, feather=FEATHER)
-        (result,) = editor.edit_seeds(request, [0])
-        sheet = side_by_side([image, result.image], instruction)
+        close = {} if box is None else {"mask": draw_box(box, image.size), "zoom": True, "feather": FEATHER}
+        sheet = side_by_side([image, editor.edit(image, instruction, **close).image], instruction)
         sheet.thumbnail((900, 900))
         yield name, sheet
 

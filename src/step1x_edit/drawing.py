@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from step1x_edit.alignment import realign
-from step1x_edit.closeup import Box, find_closeup, find_shape, soften
+from step1x_edit.closeup import Box, find_closeup, soften
 from step1x_edit.errors import Step1XError
 from step1x_edit.image_io import Form, fit_form, fit_size, resize
 from step1x_edit.image_modes import flatten, to_standard
@@ -75,7 +75,7 @@ class Sheet:
         original = whole if whole is None or box is None else whole.crop(box)
         opaque = None if original is None else flatten(original)
         pictures = [*([] if opaque is None else [opaque]), *(flatten(to_standard(each).image) for each in request.references)]
-        shape = find_shape(request, size)
+        shape = request.shape or (1, 1) if original is None else original.size
         forms = tuple(fit_form(*each, size, preset.cell, preset.squares) for each in [picture.size for picture in pictures] or [shape])
         reduced = tuple(resize(picture, form.size) for picture, form in zip(pictures, forms, strict=False))
         return cls(whole, box, original, opaque, reduced, forms, fit_size(*shape, size, preset.cell))

@@ -23,14 +23,13 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from step1x_edit.errors import UsageError
+from step1x_edit.serve.session import LONGEST_KEY
 from step1x_edit.web import OwnPages
 
 MOST_VISITORS = 16
 """Pages whose work is kept in memory, in place of the oldest where there are more; each may hold as many pictures as it has turns."""
 
 MOST_LAYERS = 16
-LONGEST_NAME = 64
-"""Characters of what tells one painting, or one visitor, from others."""
 LONGEST_BODY = 64 * 1024
 LONGEST_PAINTING = 24 * 2**20
 """Bytes of a request, and of one that brings what was painted; of uploads gradio counts the bytes itself."""
@@ -113,7 +112,7 @@ def _bound(canvas: gr.ImageEditor) -> None:
 
     def accept_blobs(data: AcceptBlobs) -> None:
         layers = ("null", *map(str, range(MOST_LAYERS)))
-        if len(str(data.data["id"])) > LONGEST_NAME or str(data.data["index"] or "null") not in layers:
+        if len(str(data.data["id"])) > LONGEST_KEY or str(data.data["index"] or "null") not in layers:
             raise gr.Error("This is no painting of the page's.", print_exception=False)
         accept(data)
         while len(canvas.blob_storage) > MOST_VISITORS:

@@ -32,7 +32,7 @@ MOST_KEPT = 4
 """Sessions that are kept for pages that may be loaded again; each may hold as many pictures as it has turns."""
 
 LONGEST_KEY = 64
-"""Characters of what tells a tab from others."""
+"""Characters of what tells a tab, or a painting, from others."""
 
 PATIENCE = 0.2
 """Seconds after which an edit that waits for its turn looks whether it is still wanted."""
