@@ -2,6 +2,7 @@
 
     python benchmarks/transformer.py                  # forward pass and guided loop, float32 and bfloat16
     python benchmarks/transformer.py --options        # each shortcut on the embedded model: speed, and PSNR against the full run
+    python benchmarks/transformer.py --narrow         # the same of weights of one byte and of half of one
 
 Seconds are those of the processor, so that a busy machine disturbs little, or with --wall those of the clock, for an idle one and all of
 its threads; the two take turns, and the best of each counts.
@@ -12,27 +13,32 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 INSTRUCTIONS = ("make it night", "turn it into a black and white photo", "make it winter")
+SHORTCUTS = ("every:2", "every:3", "every:4", "every:5", "every:6", "first-block:0.05", "first-block:0.1", "first-block:0.2",
+             "accumulated:0.1", "accumulated:0.2", "accumulated:0.4", "guided 0,0.9", "guided 0.3,1", "steps 14", "steps 8")  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--options", action="store_true", help="measure the shortcuts instead")
-    parser.add_argument("--steps", type=int, default=2, help="of the loop; with --options of each edit (28 there)")
-    parser.add_argument("--guidance", type=float, default=2.0, help="with --options")
-    parser.add_argument("--size", type=int, default=128, help="with --options")
-    parser.add_argument("--photographs", type=int, default=6, help="with --options: how many")
+    parser.add_argument("--narrow", action="store_true", help="measure narrow weights instead")
+    parser.add_argument("--steps", type=int, default=2, help="of the loop; with --options and --narrow of each edit (28 there)")
+    parser.add_argument("--guidance", type=float, default=2.0, help="with --options and --narrow")
+    parser.add_argument("--size", type=int, default=128, help="with --options and --narrow")
+    parser.add_argument("--photographs", type=int, default=6, help="with --options and --narrow: how many")
     parser.add_argument("--side", type=int, default=32, help="rows and columns of tokens")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--wall", action="store_true", help="take the clock's seconds")
     parser.add_argument("--dtypes", nargs="*", default=["float32", "bfloat16"])
     arguments = parser.parse_args()
-    if arguments.options:
-        measure_options(28 if arguments.steps == 2 else arguments.steps, arguments.guidance, arguments.size, arguments.photographs)
+    if arguments.options or arguments.narrow:
+        options = ("weights int8", "weights float8", "weights int4") if arguments.narrow else SHORTCUTS
+        steps = 28 if arguments.steps == 2 else arguments.steps
+        measure_options(options, steps, arguments.guidance, arguments.size, arguments.photographs)
     else:
         compare(
             arguments.steps, arguments.side, arguments.repeats, arguments.dtypes, time.perf_counter if arguments.wall else time.process_time
@@ -123,23 +129,23 @@ def compare(steps: int, side: int, repeats: int, dtypes: list[str], clock: Calla
         measure(getattr(torch, name))
 
 
-def measure_options(steps: int, guidance: float, size: int, count: int) -> None:
-    """Shortcuts on the embedded model with guidance, over the first photographs; seconds are those of sampling."""
+def measure_options(options: Sequence[str], steps: int, guidance: float, size: int, count: int) -> None:
+    """Options on the embedded model with guidance, over the first photographs; seconds are those of sampling."""
     import numpy as np
     from PIL import Image
 
     from step1x_edit import Editor, EditRequest
+    from step1x_edit.memory import Placement
     from step1x_edit.model.caching import Shortcuts
 
-    editor = Editor.open("mini", device="cpu", dtype="float32")
     photographs = [Image.open(path) for path in sorted((ROOT / "examples/photos").glob("*.jpg"))[:count]]
-    options = [None, "every:2", "every:3", "every:4", "every:5", "every:6", "first-block:0.05", "first-block:0.1", "first-block:0.2",
-               "accumulated:0.1", "accumulated:0.2", "accumulated:0.4", "guided 0,0.9", "guided 0.3,1", "steps 14", "steps 8"]  # fmt: skip
     print("| option | times as fast | mean PSNR, dB | worst, dB |\n|---|---|---|---|")
     exact: list[np.ndarray] = []
     base = 0.0
-    for option in options:
-        kind, _, value = (option or "").partition(" ")
+    for option in ("", *options):
+        kind, _, value = option.partition(" ")
+        placement = Placement(value if kind == "weights" else "full")
+        editor = Editor.open("mini", device="cpu", dtype="float32", placement=placement)
         editor.shortcuts = Shortcuts.read(option if kind and not value else None, value if kind == "guided" else None)
         drawn, seconds = [], 0.0
         for i, photograph in enumerate(photographs):
@@ -157,7 +163,7 @@ def measure_options(steps: int, guidance: float, size: int, count: int) -> None:
             result = next(results)
             seconds += told[-1] - begin
             drawn.append(np.asarray(result.raw).astype(float))
-        if option is None:
+        if not option:
             exact, base = drawn, seconds
             continue
         errors = [float(np.square(a - b).mean()) for a, b in zip(drawn, exact, strict=True)]

@@ -34,10 +34,8 @@ def test_saving_memory_leaves_the_picture(random_mini: Path, scene: Image.Image,
     assert np.abs(draw(random_mini, scene, placement) - exact).max() <= 1  # a level, by rounding
 
 
-@pytest.mark.parametrize(("weights", "most"), [("float8", 6.0), ("int8", 1.5)])
-def test_weights_of_one_byte_are_near(
-    random_mini: Path, scene: Image.Image, weights: str, most: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(("weights", "most"), [("float8", 6.0), ("int8", 1.5), ("int4", 12.0)])
+def test_narrow_weights_are_near(random_mini: Path, scene: Image.Image, weights: str, most: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Step1XEdit, "settle", lambda _, change, gone: (change, gone))  # random weights are in doubt all over
     exact = draw(random_mini, scene)
     error = np.abs(draw(random_mini, scene, Placement(weights=weights, offload="blocks")) - exact).mean()  # type: ignore[arg-type]

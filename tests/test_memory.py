@@ -39,7 +39,12 @@ def test_in_pinned_memory_each_tensor_takes_a_power_of_two() -> None:
 
 def test_every_setting_saves_something(plan: Plan) -> None:
     full = Placement()
-    for smaller in (replace(full, weights="int8"), replace(full, offload="parts"), replace(full, split=True)):
+    for smaller in (
+        replace(full, weights="int8"),
+        replace(full, weights="int4"),
+        replace(full, offload="parts"),
+        replace(full, split=True),
+    ):
         assert plan.need(smaller).stages["sampling"] < plan.need(full).stages["sampling"]
     assert plan.need(Placement(offload="blocks")).device < 0.2 * plan.need(Placement(offload="parts")).device
     strips = plan.need(replace(full, strips=True)).stages["pictures"]
@@ -64,13 +69,32 @@ def test_less_memory_costs_time_first(plan: Plan) -> None:
     assert plan.best(just / 0.95).placement.split
 
 
+@pytest.mark.parametrize(
+    ("gib", "main", "weights", "place"),
+    [(24, 16, "int8", "none"), (32, 64, "int8", "none"), (16, 64, "int8", "parts"), (16, 32, "int4", "none"), (12, 32, "int4", "parts")],
+)
+def test_what_waits_must_fit_main_memory(plan: Plan, gib: float, main: float, weights: str, place: str) -> None:
+    best = plan.best(gib * GIB, main_bytes=main * GIB)
+    assert (best.placement.weights, best.placement.offload) == (weights, place)
+    assert best.main < main * GIB
+
+
+def test_int4_is_half_of_int8_and_less_than_a_third_of_all(plan: Plan) -> None:
+    """Of the model's blocks; embeddings and ends of both models stay as they are."""
+    sizes = {kind: plan.need(Placement(kind)).stages["sampling"] for kind in ("full", "int8", "int4")}  # type: ignore[arg-type]
+    blocks = sizes["full"] - sizes["int8"]  # half of the blocks' matrices, less the scales
+    assert (sizes["int8"] - sizes["int4"]) / blocks == pytest.approx((8 - 4.5) / 8, rel=0.02)
+
+
 def test_too_little_is_one_sentence(plan: Plan) -> None:
     with pytest.raises(UsageError, match=r"v1\.1 at size 1024 needs at least [\d.]+ GiB of memory, not 2; choose a smaller size"):
         plan.best(2 * GIB)
-    with pytest.raises(UsageError, match=r"needs at least [\d.]+ GiB of memory, not 16; .* a device that can be offloaded"):
-        plan.best(16 * GIB, offload=False)
-    with pytest.raises(UsageError, match="choose one of full, float8, int8"):
-        Placement(weights="int4")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"needs at least [\d.]+ GiB of memory, not 12; .* a device that can be offloaded"):
+        plan.best(12 * GIB, offload=False)
+    with pytest.raises(UsageError, match=r"fits into 12 GiB only with 25\.1 GiB of main memory, .* this machine has 16\.0; choose"):
+        plan.best(12 * GIB, main_bytes=16 * GIB)
+    with pytest.raises(UsageError, match="choose one of full, float8, int8, int4"):
+        Placement(weights="int2")  # type: ignore[arg-type]
 
 
 def test_settings_are_spelled_as_options() -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import os
+from pathlib import Path
+
 import torch
 
 from step1x_edit.errors import UsageError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Where Linux tells them, in its second and first version of control groups."""
 
 
 def choose_device(name: str | None = None) -> torch.device:
@@ -40,6 +46,17 @@ def choose_dtype(name: str | None, device: torch.device) -> torch.dtype:
     if name == "float16" and device.type == "cpu":
         raise UsageError("float16 is not for CPUs; choose float32 or bfloat16.")
     return DTYPES[name]
+
+
+def main_memory() -> float:
+    """Bytes of main memory that this process may use: the machine's, or a container's if that is less; infinite where neither is told."""
+    sizes = [math.inf]
+    if hasattr(os, "sysconf"):  # not on Windows
+        sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for limit in _CONTAINER_LIMITS:
+        if limit.is_file() and (text := limit.read_text().strip()).isdigit():
+            sizes.append(int(text))
+    return min(sizes)
 
 
 def _cpu_has_bfloat16() -> bool:

@@ -119,8 +119,9 @@ class Editor:
             )
         home = torch.device("cpu") if placement.loads_elsewhere else place
         mllm = MLLM.open(found[0], preset, home, number, found[1])
+        placement.store(mllm.model)  # before the next part is loaded, so that they are never both wide
         autoencoder = load_autoencoder(folder, preset, number, place)
-        editor = cls(preset, mllm, autoencoder, load_step1x_edit(folder, preset, number, home), place, number)
+        editor = cls(preset, mllm, autoencoder, placement.store(load_step1x_edit(folder, preset, number, home)), place, number)
         editor.weights = fingerprint(folder, preset)
         editor.placement, editor._waiting = placement, arrange(placement, mllm, autoencoder, editor.model, place)
         return editor
@@ -131,7 +132,7 @@ class Editor:
         Args:
             adapters: files in kohya's or peft's naming, and how strongly each acts.
             merge: add them to the weights for good, which costs nothing afterwards; else keep them beside, as is always done where
-                the weights are of one byte.
+                the weights are narrow.
 
         Raises:
             WeightsError: an adapter is damaged or belongs to another model.
@@ -151,9 +152,9 @@ class Editor:
     @property
     def made_with(self) -> dict[str, str]:
         """What a result depends on besides the request: the weights, by their fingerprint, which is left out where they have none; and,
-        written as on the command line, cache, guided, and lora, one adapter a line."""
-        values = {"weights": self.weights, **self.shortcuts.write(), "lora": "\n".join([*self._merged, *self._apart])}
-        return {name: value for name, value in values.items() if value}
+        written as on the command line, weights_dtype, where it is not full, cache, guided, and lora, one adapter a line."""
+        ways = {**self.placement.write(), **self.shortcuts.write(), "lora": "\n".join([*self._merged, *self._apart])}
+        return {name: value for name, value in {"weights": self.weights, **ways}.items() if value}
 
     def edit(
         self,
@@ -219,8 +220,7 @@ class Editor:
         """`edit_batch` up to where the model has done its part, refining aside; `Drawing.finish` may then be called from any thread."""
         requests = [self._complete(request) for request in requests]
         if len({self.kind(request) for request in requests}) > 1:
-            ways = "size, number of pictures, steps, guidance, its limit, strength and start"
-            raise UsageError(f"Requests of one batch must be alike in {ways}.")
+            raise UsageError("Requests of one batch must be alike in size, pictures, steps, guidance, its limit, strength and start.")
         with self._at_work():
             return self._draw(self._read(requests), requests, progress, preview)
 

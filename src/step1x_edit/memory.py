@@ -5,9 +5,11 @@ Three questions, each with a setting: in which type the weights lie, which of th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from functools import cache
+from typing import Any, Literal, TypeVar, get_args
 
 import torch
 from torch import nn
@@ -25,14 +27,14 @@ from step1x_edit.model.costs import (
     tokens_for,
 )
 from step1x_edit.model.mllm import MLLM
-from step1x_edit.model.narrow import narrow
+from step1x_edit.model.narrow import WeightsType, narrow, narrow_linear
 from step1x_edit.model.offload import Waiting
 from step1x_edit.model.presets import Preset
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.strips import STRIP_ROWS
 
-WeightsType = Literal["full", "float8", "int8"]
 Offload = Literal["none", "parts", "blocks"]
+M = TypeVar("M", bound=nn.Module)
 
 ORDER: tuple[tuple[WeightsType, Offload], ...] = (
     ("full", "none"),
@@ -41,9 +43,13 @@ ORDER: tuple[tuple[WeightsType, Offload], ...] = (
     ("int8", "parts"),
     ("full", "blocks"),
     ("int8", "blocks"),
+    ("int4", "none"),
+    ("int4", "parts"),
+    ("int4", "blocks"),
 )
-"""Choice: what is fetched once an edit costs seconds, what is fetched at every step costs far more; within that, numbers that are left
-alone come first. int8 rounds weights six times finer than float8 (docs/speed_memory.md)."""
+"""Choice: what is fetched once an edit costs seconds, what is fetched at every step costs more; within that, numbers that are left alone
+come first. int8 rounds weights three times finer than float8 (docs/speed_memory.md); int4, which rounds most, is for machines whose main
+memory is small too."""
 GIB = 2**30
 PROMPT = 256
 """Tokens of the prefix, at least as many as any version has."""
@@ -51,6 +57,8 @@ LARGE = 512
 """Hidden size from which a CPU takes rows one by one: several at once make tensors so large that each is mapped and cleared anew."""
 RESERVE = 0.06
 """Share of the device's memory that the driver, the kernels' own buffers and fragmentation are taken to need. Choice."""
+MAIN_RESERVE = 0.2
+"""Share of main memory that the system and all else are taken to need. Choice."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +66,9 @@ class Placement:
     """How a model is kept in memory.
 
     Attributes:
-        weights: "full", the type that is computed in; "float8" or "int8", half of it: the large matrices are stored so, and widened
-            one at a time when they are used. Results then differ by the rounding of the weights; all other settings leave them alone.
+        weights: "full", the type that is computed in; "float8" or "int8", half of it, or "int4", little more than a quarter: the large
+            matrices are stored so, and widened one at a time when they are used. Results then differ by the rounding of the weights; all
+            other settings leave them alone.
         offload: "none", all on the device; "parts", the MLLM, the autoencoder and the DiT are there one at a time; "blocks", of the MLLM
             and the DiT only the blocks that are at work and the next ones.
         strips: the autoencoder computes some rows of its layers at a time.
@@ -81,6 +90,16 @@ class Placement:
         words = [f"--weights-dtype {self.weights}", f"--offload {self.offload}"]
         return " ".join([*words, *(f"--{name}" for name in ("strips", "split") if getattr(self, name))])
 
+    def write(self) -> dict[str, str]:
+        """What changes the picture, written as on the command line; empty where nothing does."""
+        return {"weights_dtype": self.weights.removeprefix("full")}
+
+    def store(self, part: M) -> M:
+        """The loaded model itself, whose weights lie in their type from now on."""
+        if self.weights != "full":
+            narrow(part, self.weights)
+        return part
+
     @property
     def loads_elsewhere(self) -> bool:
         """Whether the large parts are loaded into main memory, from where `arrange` takes them."""
@@ -91,10 +110,7 @@ ALL_ON_DEVICE = Placement()
 
 
 def arrange(placement: Placement, mllm: MLLM, autoencoder: Autoencoder, model: Step1XEdit, device: torch.device) -> Waiting:
-    """Keep a loaded model in that way, for good; returns what waits in main memory."""
-    for part in (mllm.model, model):
-        if placement.weights != "full":
-            narrow(part, placement.weights)
+    """Keep a loaded model, whose parts are stored, in that way, for good; returns what waits in main memory."""
     autoencoder.use_strips(STRIP_ROWS if placement.strips else None)
     model.split = placement.split or (device.type == "cpu" and model.config.hidden_size >= LARGE)
     mllm.device = device
@@ -126,16 +142,17 @@ class Need:
         """Most that is on the device at once."""
         return max(self.stages.values())
 
-    def fits(self, device_bytes: float) -> bool:
-        """Whether a device of that size holds it, with what the driver takes."""
-        return self.device <= (1 - RESERVE) * device_bytes
+    def fits(self, device_bytes: float, main_bytes: float = math.inf) -> bool:
+        """Whether a device and a main memory of those sizes hold it, with what driver and system take."""
+        return self.device <= (1 - RESERVE) * device_bytes and self.main <= (1 - MAIN_RESERVE) * main_bytes
 
 
 @dataclass(frozen=True)
 class Part:
     """Bytes of a model: of all its weights, of those outside its blocks, of its largest block, and of its largest matrix when widened.
 
-    `pinned` is what all of them take in pinned memory, where PyTorch gives each tensor the next power of two.
+    `pinned` is what all of them take in pinned memory, where PyTorch gives each tensor the next power of two. Of int4, the two halves of
+    the bytes are apart for a moment while a matrix is widened.
     """
 
     whole: int
@@ -151,10 +168,12 @@ class Part:
         within = {layer for block in blocks for layer in block.modules()}  # of lists within lists each layer once
         inside = [size for layer in within for size in _sizes(layer, weights)]
         outside = [size for layer in module.modules() if layer not in within for size in _sizes(layer, "full")]
-        matrices = [m.weight.nbytes for block in blocks for m in block.modules() if isinstance(m, nn.Linear)]
+        linears = [layer for block in blocks for layer in block.modules() if isinstance(layer, nn.Linear)]
+        apart = {"full": 0, "int4": 0.5}
+        widened = [math.ceil(m.weight.nbytes + apart.get(weights, 0) * m.weight.numel()) for m in linears]
         largest = max((sum(size for layer in block.modules() for size in _sizes(layer, weights)) for block in blocks), default=0)
         pinned = sum(1 << (size - 1).bit_length() for size in inside + outside)
-        return cls(sum(inside + outside), sum(outside), largest, 0 if weights == "full" else max(matrices, default=0), pinned)
+        return cls(sum(inside + outside), sum(outside), largest, 0 if weights == "full" else max(widened, default=0), pinned)
 
     def resident(self, placement: Placement) -> int:
         """Bytes on the device while it works: with blocks that are fetched, the one at work and the next."""
@@ -222,16 +241,16 @@ class Plan:
         return Need(placement, {stage: autoencoder + size + idle[stage] for stage, size in at_work.items()}, 0)
 
     def each(self, device_bytes: float | None = None) -> Iterator[Need]:
-        """All ways of keeping the model, each with the least of `strips` and `split` that lets it fit, or with both where none does."""
+        """All ways of keeping the model, each with the least of `strips` and `split` that fits the device, or with both where none does."""
         for weights in get_args(WeightsType):
             for place in get_args(Offload):
                 yield self._slimmest(weights, place, device_bytes)
 
-    def fitting(self, device_bytes: float, offload: bool = True) -> Iterator[Need]:
-        """The settings that fit, best first."""
+    def fitting(self, device_bytes: float, offload: bool = True, main_bytes: float = math.inf) -> Iterator[Need]:
+        """The settings that fit a device and a main memory of those sizes, best first; without `offload` those with all on the device."""
         for weights, place in ORDER:
             need = self._slimmest(weights, place, device_bytes)
-            if need.fits(device_bytes) and (offload or place == "none"):
+            if need.fits(device_bytes, main_bytes) and (offload or place == "none"):
                 yield need
 
     def _slimmest(self, weights: WeightsType, place: Offload, device_bytes: float | None) -> Need:
@@ -240,28 +259,41 @@ class Plan:
             return options[0]
         return next((need for need in options if need.fits(device_bytes)), options[-1])
 
-    def best(self, device_bytes: float, offload: bool = True) -> Need:
+    def best(self, device_bytes: float, offload: bool = True, main_bytes: float = math.inf) -> Need:
         """The first settings that fit.
 
         Raises:
             UsageError: none do.
         """
-        found = next(self.fitting(device_bytes, offload), None)
-        if found is None:
-            least = self.need(Placement("int8", "blocks" if offload else "none", True, self._splits[-1])).device / (1 - RESERVE)
+        found = next(self.fitting(device_bytes, offload, main_bytes), None)
+        if found is not None:
+            return found
+        name = f"{self.preset.name} at size {self.size}"
+        if (waiting := min((need.main for need in self.fitting(device_bytes, offload)), default=None)) is not None:
             raise UsageError(
-                f"{self.preset.name} at size {self.size} needs at least {least / GIB:.1f} GiB of memory, "
-                f"not {device_bytes / GIB:g}; choose a smaller size{'' if offload else ' or a device that can be offloaded'}."
+                f"{name} fits into {device_bytes / GIB:g} GiB only with {waiting / (1 - MAIN_RESERVE) / GIB:.1f} GiB of main memory, "
+                f"where weights wait, and this machine has {main_bytes / GIB:.1f}; choose a smaller size."
             )
-        return found
+        least = self.need(Placement("int4", "blocks" if offload else "none", True, self._splits[-1])).device / (1 - RESERVE)
+        raise UsageError(
+            f"{name} needs at least {least / GIB:.1f} GiB of memory, not {device_bytes / GIB:g}; "
+            f"choose a smaller size{'' if offload else ' or a device that can be offloaded'}."
+        )
 
 
 def _sizes(layer: nn.Module, weights: WeightsType) -> list[int]:
-    """Bytes of each of a layer's own tensors; a matrix of one byte has a scale for each output."""
+    """Bytes of each of a layer's own tensors, of a narrow matrix those of its weight and scales."""
     if weights == "full" or not isinstance(layer, nn.Linear):
         return [p.nbytes for p in layer.parameters(recurse=False)]
-    scales = layer.out_features * layer.weight.element_size()
-    return [layer.weight.numel(), scales, *(p.nbytes for p in layer.parameters(recurse=False) if p is not layer.weight)]
+    stored = _stored(layer.in_features, layer.out_features, layer.weight.dtype, weights)
+    return [*stored, *(p.nbytes for p in layer.parameters(recurse=False) if p is not layer.weight)]
+
+
+@cache
+def _stored(inputs: int, outputs: int, dtype: torch.dtype, weights: str) -> tuple[int, int]:
+    """Bytes of the weight and of the scales of a narrow matrix of this shape."""
+    layer = narrow_linear(nn.Linear(inputs, outputs, bias=False, device="meta", dtype=dtype), weights)
+    return layer.weight.nbytes, layer.scale.nbytes
 
 
 def _reading(config: Any, text: int, rows: int, dtype: torch.dtype) -> int:

@@ -27,7 +27,7 @@ _NUMBERS = {
     "feather": int,
 }
 """Of `EditRequest`, by name."""
-_TEXTS = ("instruction", "model", "negative", "mask", "cache", "guided", "lora", "weights", "zoom", "references")
+_TEXTS = ("instruction", "model", "negative", "mask", "cache", "guided", "lora", "weights", "weights_dtype", "zoom", "references")
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Settings:
         lora: names of the files of adapters, each with its weight, NAME:WEIGHT.
         references: how many further pictures there were, or empty where there were none.
         weights: the fingerprint of the model's weights, or empty where the file does not say it.
+        weights_dtype: the type in which they lay, or empty where it was the one that is computed in.
     """
 
     options: dict[str, Any]
@@ -51,6 +52,7 @@ class Settings:
     guided: str = ""
     lora: tuple[str, ...] = ()
     weights: str = ""
+    weights_dtype: str = ""
     references: str = ""
 
 
@@ -97,5 +99,5 @@ def parse_settings(record: Mapping[str, str], name: str) -> Settings:
     if values.get("zoom"):
         options["zoom"] = True
     lora = tuple(values.get("lora", "").splitlines())
-    texts = {key: values.get(key, "") for key in ("mask", "cache", "guided", "weights", "references")}
+    texts = {key: values.get(key, "") for key in ("mask", "cache", "guided", "weights", "weights_dtype", "references")}
     return Settings(options, values["model"], lora=lora, **texts)

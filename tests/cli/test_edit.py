@@ -114,6 +114,10 @@ def test_an_edit_is_made_again_from_its_file(step1x: Run, photo: Path, random_mi
     assert (found.options["instruction"], found.options["seed"], found.options["steps"]) == ("make it day", 8, 6)
     assert found.cache == "every:2" and found.options["zoom"] and found.options["feather"] == 5
     assert_refused(step1x("edit", photo, "make it night", "--zoom"), 2, "There is no mask to zoom in on")
+    narrow, again = photo.with_name("narrow.png"), photo.with_name("narrow-again.png")
+    assert step1x("edit", photo, "--like", first, *box, "--weights", random_mini, "--weights-dtype", "int4", "-o", narrow).returncode == 0
+    assert step1x("edit", photo, "--like", narrow, *box, "--weights", random_mini, "-o", again).returncode == 0
+    assert read_settings(narrow).weights_dtype == "int4" and again.read_bytes() == narrow.read_bytes() != first.read_bytes()
     done = step1x("edit", photo, "--like", first, *box, "--no-settings", "-o", bare)  # with the embedded model's own weights
     assert done.returncode == 0 and "made with other weights of mini" in done.stderr
     assert_refused(step1x("edit", photo, "--like", bare), 2, "holds no settings")

@@ -53,12 +53,12 @@ def test_an_adapter_is_written_in_the_other_naming(tmp_path: Path, capsys: pytes
 
 
 def test_a_plan_is_printed(step1x: Run) -> None:
-    done = step1x("models", "plan", "v1.1", "--size", "1024", "--vram", "16", env={"COLUMNS": "100"})
+    done = step1x("models", "plan", "v1.1", "--size", "1024", "--vram", "16", "--ram", "64", env={"COLUMNS": "100"})
     assert done.returncode == 0, done.stderr
     assert "Weights, in billions: mllm 8.29, autoencoder 0.0838, connector and dit 12.4." in done.stdout
     assert "8832 tokens (640 text, 4096 noisy, 4096 of pictures)" in done.stdout
     assert done.stdout.splitlines()[-1].startswith("step1x edit --model v1.1 --vram 16 takes: --weights-dtype int8 --offload parts.")
-    assert sum("fits" in line for line in done.stdout.splitlines()) == 4
+    assert sum("fits" in line for line in done.stdout.splitlines()) == 6
     (taken,) = (line for line in done.stdout.splitlines() if "│ taken" in line)
     assert taken.split("│")[1].strip() == "int8" and taken.split("│")[2].strip() == "parts"
 

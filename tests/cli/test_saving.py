@@ -49,7 +49,7 @@ def test_a_name_that_another_takes_meanwhile_loses_no_result(
     ("options", "sentence"),
     [
         (["--vram", "2", "--split"], "--vram chooses the settings itself"),
-        (["--weights-dtype", "int4"], "choose one of full, float8, int8"),
+        (["--weights-dtype", "int2"], "choose one of full, float8, int8, int4"),
         (["--offload", "moon"], "choose one of none, parts, blocks"),
         (["--cache", "tea"], "give first-block:0.1"),
         (["--guided", "1,0"], "Guidance must act between two times"),

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from step1x_edit.model.narrow import NARROW, NarrowLinear
+from step1x_edit.model.narrow import narrow_linear
 from step1x_edit.model.products import feed_forward, fork, gelu, project
 
 Draw = Callable[..., Tensor]
@@ -40,7 +40,7 @@ def test_the_results_are_those_of_the_layers(layers: nn.Sequential, draw: Draw, 
 
 def test_what_is_more_than_a_linear_layer_is_called(layers: nn.Sequential, draw: Draw) -> None:
     x = draw(1, 9, 24)
-    stored = NarrowLinear(layers[0], NARROW["int8"])
+    stored = narrow_linear(layers[0], "int8")
     handle = layers[0].register_forward_hook(lambda *given: given[2] + 1)
     with torch.no_grad():
         for layer in (stored, layers[0]):

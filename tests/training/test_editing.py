@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from step1x_edit.data.formats import export_finetune
 from step1x_edit.editor import Editor
 from step1x_edit.errors import UsageError
+from step1x_edit.model.narrow import NARROW, NarrowLinear, WeightsType, narrow_linear
 from step1x_edit.model.tensors import TensorFiles, read_tensors
-from step1x_edit.training.adapters import ADAPTER_FILE, FLOAT8, LowRank
+from step1x_edit.training.adapters import ADAPTER_FILE, LowRank
 from step1x_edit.training.encoding import Cache, Encoders
 from step1x_edit.training.processes import ALONE, Processes
 from step1x_edit.training.recipe import Recipe
@@ -105,20 +106,27 @@ def test_a_batch_computed_in_pieces_is_the_same_batch(tmp_path: Path, edit_recip
     assert losses(pieces) == pytest.approx(losses(whole), abs=1e-5)
 
 
-@pytest.mark.parametrize("float8", [False, True])
+@pytest.mark.parametrize("weights", ["full", *NARROW])
 def test_adapters_learn_beside_frozen_weights_and_load_in_the_editor(
-    tmp_path: Path, edit_recipe: MakeRecipe, random_mini: Path, float8: bool
+    tmp_path: Path, edit_recipe: MakeRecipe, random_mini: Path, weights: WeightsType
 ) -> None:
-    recipe = edit_recipe(adapter={"rank": 4, "alpha": 8, "float8": float8}, optim={"lr": 1e-2, "warmup": 0, "ema": 0})
+    recipe = edit_recipe(adapter={"rank": 4, "alpha": 8, "weights": weights}, optim={"lr": 1e-2, "warmup": 0, "ema": 0})
     task = build_task(recipe, CPU, tmp_path)
     assert train(task, recipe, tmp_path, CPU) == 4
     frozen = {name: p for name, p in task.model.named_parameters() if not p.requires_grad}
     given = read_tensors(random_mini / "model.safetensors")
+    narrow = {f"{name}.weight": layer for name, layer in task.model.named_modules() if isinstance(layer, NarrowLinear)}
+    bases = {f"{name}.base.weight" for name, module in task.model.named_modules() if isinstance(module, LowRank)}
+    assert narrow.keys() == (set() if weights == "full" else bases)
     for name, p in frozen.items():
         expected = given[name.replace(".base.", ".")]
-        assert torch.equal(p.float(), expected.to(p.dtype).float()), name
-    kinds = {module.base.weight.dtype for module in task.model.modules() if isinstance(module, LowRank)}
-    assert kinds == {FLOAT8 if float8 else torch.float32}
+        if name in narrow:
+            outputs, inputs = expected.shape
+            alone = narrow_linear(nn.Linear(inputs, outputs, dtype=narrow[name].scale.dtype), weights)
+            alone.fill(expected)
+            assert torch.equal(narrow[name].widen(torch.float32), alone.widen(torch.float32)), name
+        else:
+            assert torch.equal(p.float(), expected.to(p.dtype).float()), name
     names = set(TensorFiles(tmp_path / ADAPTER_FILE))
     assert {"lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight", "lora_unet_single_blocks_3_linear2.alpha"} <= names
     assert not (tmp_path / "model.safetensors").exists()

@@ -19,7 +19,9 @@ Vram = Annotated[
     float | None,
     typer.Option("--vram", min=0.1, help="Memory of the device in GiB: take the first settings that fit.", show_default=False),
 ]
-WeightsDtype = Annotated[str | None, typer.Option("--weights-dtype", help="full, float8 or int8: type in which the blocks' weights lie.")]
+WeightsDtype = Annotated[
+    str | None, typer.Option("--weights-dtype", help="full, float8, int8 or int4: type in which the blocks' weights lie.")
+]
 Offload = Annotated[str | None, typer.Option("--offload", help="none, parts or blocks: what waits in main memory until it is used.")]
 Strips = Annotated[bool, typer.Option("--strips", help="Run the autoencoder some rows at a time: less memory, the same picture.")]
 Split = Annotated[bool, typer.Option("--split", help="Compute the two sides of guidance one after the other: less memory.")]
@@ -87,7 +89,7 @@ class Economy:
             UsageError: no way fits, or an option contradicts another.
         """
         from step1x_edit.cli.plan import make_plan
-        from step1x_edit.devices import choose_device, choose_dtype
+        from step1x_edit.devices import choose_device, choose_dtype, main_memory
         from step1x_edit.memory import GIB, Placement
 
         given: dict[str, Any] = {"weights": self.weights, "offload": self.offload, "strips": self.strips, "split": self.split}
@@ -98,4 +100,4 @@ class Economy:
         where = choose_device(device)
         number = str(choose_dtype(dtype, where)).removeprefix("torch.")
         plan = make_plan(model, edits.size, number, edits.pictures, edits.guidance, folder, self.cache is not None, edits.previews)
-        return plan.best(self.vram * GIB, offload=where.type != "cpu").placement
+        return plan.best(self.vram * GIB, where.type != "cpu", main_memory()).placement

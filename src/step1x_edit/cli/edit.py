@@ -170,6 +170,8 @@ def edit(
         model, instruction = model or found.model, instruction or words
         print(f"Like {like}: {instruction}", file=sys.stderr)
         cache, guided = cache or found.cache or None, guided or found.guided or None
+        if vram is None:
+            weights_dtype = weights_dtype or found.weights_dtype or None
         wanted = found.weights if model == found.model else ""
     if model is not None and weights is not None:
         check_version(model, weights)

@@ -22,6 +22,9 @@ def plan(
         int | None, typer.Option("--size", min=64, max=4096, help="Side in pixels of the square that is worked at; its own by default.")
     ] = None,
     vram: Annotated[float | None, typer.Option("--vram", min=0.1, help="Memory of the device in GiB.", show_default=False)] = None,
+    ram: Annotated[
+        float | None, typer.Option("--ram", min=0.1, help="Main memory in GiB; that of this machine by default.", show_default=False)
+    ] = None,
     references: Annotated[int, typer.Option("--references", min=0, max=4, help="Pictures in one request; 0 from text alone.")] = 1,
     dtype: Annotated[str, typer.Option("--dtype", help="Type that is computed in: bfloat16, float16 or float32.")] = "bfloat16",
     debug: Debug = False,
@@ -31,7 +34,8 @@ def plan(
     from rich.table import Table
 
     with loading():
-        from step1x_edit.memory import GIB, RESERVE
+        from step1x_edit.devices import main_memory
+        from step1x_edit.memory import GIB, MAIN_RESERVE, RESERVE
 
         counted = make_plan(model, size, dtype, references)
     tokens = counted.tokens
@@ -44,17 +48,19 @@ def plan(
     table = Table(
         "weights", "offload", "reading", "pictures", "sampling", "main memory", "", caption="GiB on the device, by stage of an edit"
     )
-    taken = None if vram is None else next(counted.fitting(vram * GIB), None)
+    main = main_memory() if ram is None else ram * GIB
+    taken = None if vram is None else next(counted.fitting(vram * GIB, main_bytes=main), None)
     for need in counted.each(None if vram is None else vram * GIB):
         cells = [f"{each / GIB:.3g}" for each in (*need.stages.values(), need.main)]
         extra = [name for name, on in (("strips", need.placement.strips), ("split", need.placement.split)) if on]
         word = "taken" if taken is not None and need.placement == taken.placement else "fits"
-        fits = "" if vram is None else " ".join([word, *extra]) if need.fits(vram * GIB) else "-"
+        fits = "" if vram is None else " ".join([word, *extra]) if need.fits(vram * GIB, main) else "-"
         table.add_row(need.placement.weights, need.placement.offload, *cells, fits)
     Console().print(table)
     if vram is not None:
-        best = counted.best(vram * GIB)
-        print(f"step1x edit --model {model} --vram {vram:g} takes: {best.placement.spell()}. {RESERVE:.0%} is left to the driver.")
+        best = counted.best(vram * GIB, main_bytes=main).placement.spell()
+        left = f"{RESERVE:.0%} is left to the driver, {MAIN_RESERVE:.0%} of {main / GIB:.3g} GiB of main memory to the system"
+        print(f"step1x edit --model {model} --vram {vram:g} takes: {best}. {left}.")
 
 
 def make_plan(

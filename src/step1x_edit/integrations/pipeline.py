@@ -77,7 +77,7 @@ class Step1XEditPipeline:
         """Write the model as it is now, merged adapters among it; the folder appears when it is whole.
 
         Raises:
-            UsageError: its weights are of one byte, or wait in main memory.
+            UsageError: its weights are narrow, or wait in main memory.
             Step1XError: the disk is full or the folder cannot be written.
         """
         editor = self._whole()
@@ -200,7 +200,7 @@ class Step1XEditPipeline:
     def _whole(self) -> Editor:
         placement = self.editor.placement
         if (placement.weights, placement.offload) != ("full", "none"):
-            raise UsageError("A model whose weights are of one byte or wait in main memory cannot be moved or saved; open it without.")
+            raise UsageError("A model whose weights are narrow or wait in main memory cannot be moved or saved; open it without.")
         return self.editor
 
     def _watch(self, callback: Callback | None, draws: bool, request: EditRequest) -> Callable[[int, int, Draw], None] | None:

@@ -20,7 +20,7 @@ from step1x_edit.model.layouts import TRANSFORMER, FromDiffusers, Rule, autoenco
 from step1x_edit.model.mllm import PREFIX_FILE
 from step1x_edit.model.presets import Preset
 from step1x_edit.model.step1x_edit import Step1XEdit
-from step1x_edit.model.tensors import TensorFiles, stream_shards, stream_tensors, write_json
+from step1x_edit.model.tensors import stream_shards, stream_tensors, write_json
 from step1x_edit.model.weights import (
     DIFFUSERS_FILES,
     MLLM_FOLDERS,
@@ -28,6 +28,7 @@ from step1x_edit.model.weights import (
     find_autoencoder,
     find_mllm,
     find_model,
+    open_tensors,
     save_folder,
     save_preset,
 )
@@ -92,7 +93,7 @@ def write_diffusers_configs(folder: Path, preset: Preset) -> None:
 
 def _read(file: Path, rules: tuple[Rule, ...], expected: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     """The tensors under our names, of which none is missing, none too many, and none of another shape."""
-    tensors: Mapping[str, Tensor] = TensorFiles(file)
+    tensors = open_tensors(file)
     if is_diffusers(tensors):
         tensors = FromDiffusers(tensors, rules)
     check_names(tensors, expected, file)

@@ -2,7 +2,7 @@
 
 There, torch's own linear layer takes a library that is slower on some CPUs (float32), or writes the bias first and reads it back
 (bfloat16), and GELU is a pass of its own over the largest tensor of the model. oneDNN does all three in one; torch reaches it through an
-operator that its compiler uses. Where that is not to be had, or a layer is more than a linear layer (weights of one byte, adapters beside
+operator that its compiler uses. Where that is not to be had, or a layer is more than a linear layer (narrow weights, adapters beside
 it, gradients), the layer is called as it is. The results are the same but for rounding.
 """
 

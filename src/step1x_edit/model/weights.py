@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from step1x_edit.errors import Step1XError, WeightsError
 from step1x_edit.model.autoencoder import Autoencoder
 from step1x_edit.model.folder_configs import read_vae_config
+from step1x_edit.model.gguf_files import SUFFIX, GGUFFile
 from step1x_edit.model.layouts import (
     TRANSFORMER,
     FromDiffusers,
@@ -75,9 +76,13 @@ def load_autoencoder(path: Path, preset: Preset, dtype: torch.dtype = torch.floa
 
 
 def find_model(path: Path, preset: Preset) -> Path:
-    """The file or index that holds connector and DiT; raises as `load_step1x_edit` does."""
+    """The file or index that holds connector and DiT, a GGUF file where there is no other; raises as `load_step1x_edit` does."""
     released = (preset.released_file, *preset.other_files) if preset.released_file else preset.other_files
-    return _find_file(path, MODEL_FILES + released + tuple(f"transformer/{name}" for name in DIFFUSERS_FILES))
+    narrow = sorted(each.name for each in path.glob(f"*{SUFFIX}")) if path.is_dir() else []
+    found = _find_file(path, MODEL_FILES + released + tuple(f"transformer/{name}" for name in DIFFUSERS_FILES) + tuple(narrow))
+    if found.name in narrow and len(narrow) > 1:
+        raise WeightsError(f"{path} holds several models, {narrow[0]} and {narrow[1]} among them; leave one there.")
+    return found
 
 
 def find_autoencoder(path: Path) -> Path:
@@ -165,6 +170,11 @@ def save_folder(folder: Path, write: Callable[[Path], None]) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def open_tensors(file: Path) -> Mapping[str, Tensor]:
+    """The tensors of a safetensors file or index, or of a GGUF file; raises as `TensorFiles` and `GGUFFile` do."""
+    return GGUFFile(file) if file.suffix == SUFFIX else TensorFiles(file)
+
+
 def _find_file(path: Path, names: tuple[str, ...]) -> Path:
     if path.is_file():
         return path
@@ -176,7 +186,7 @@ def _find_file(path: Path, names: tuple[str, ...]) -> Path:
 
 def _fill(model: M, file: Path, rules: tuple[Rule, ...], dtype: torch.dtype, device: torch.device | str) -> M:
     """Give the model, built on the meta device, its weights, one tensor at a time."""
-    tensors: Mapping[str, Tensor] = TensorFiles(file)
+    tensors = open_tensors(file)
     if is_diffusers(tensors):
         tensors = FromDiffusers(tensors, rules)
     expected = model.state_dict()

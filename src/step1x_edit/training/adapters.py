@@ -1,4 +1,4 @@
-"""Low-rank matrices beside frozen layers: what LoRA trains. The frozen weights may lie in float8, half the size of bfloat16.
+"""Low-rank matrices beside frozen layers: what LoRA trains. The frozen weights may be narrow, see model/narrow.py.
 
 A layer's output becomes W x + alpha / rank * up (down x), where only `down` and `up` learn. What is saved is in kohya's naming, which
 `step1x edit --lora` and other programs read.
@@ -16,36 +16,36 @@ from torch import Tensor, nn
 
 from step1x_edit.errors import UsageError
 from step1x_edit.model import lora
+from step1x_edit.model.narrow import NarrowLinear, narrow_linear
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.training.recipe import Adapter
 
 ADAPTER_FILE = "adapter.safetensors"
-FLOAT8 = torch.float8_e4m3fn
-"""As the released float8 files: the plain number, without a scale."""
 
 
 class _Frozen(torch.autograd.Function):
     """x W^T for weights that do not learn: kept for the way back as they are stored, and widened again there."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(weight)
-        return x @ weight.to(x.dtype).T
+    def forward(ctx: Any, x: Tensor, base: nn.Linear) -> Tensor:
+        ctx.base = base
+        return x @ _widen(base, x.dtype).T
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        (weight,) = ctx.saved_tensors
-        return gradient @ weight.to(gradient.dtype), None
+        return gradient @ _widen(ctx.base, gradient.dtype), None
+
+
+def _widen(base: nn.Linear, dtype: torch.dtype) -> Tensor:
+    return base.widen(dtype) if isinstance(base, NarrowLinear) else base.weight.to(dtype)
 
 
 class LowRank(nn.Module):
     """A frozen linear layer with trained matrices of a small rank beside it."""
 
-    def __init__(self, base: nn.Linear, rank: int, alpha: float, dtype: torch.dtype) -> None:
+    def __init__(self, base: nn.Linear, rank: int, alpha: float) -> None:
         super().__init__()
-        self.base = base.to(dtype).requires_grad_(False)
-        if self.base.bias is not None and dtype.itemsize == 1:
-            self.base.bias = nn.Parameter(self.base.bias.to(torch.bfloat16), requires_grad=False)
+        self.base = base
         device = base.weight.device
         self.down = nn.Parameter(torch.empty(rank, base.in_features, device=device))
         self.up = nn.Parameter(torch.empty(base.out_features, rank, device=device))
@@ -55,14 +55,14 @@ class LowRank(nn.Module):
         kind = x.device.type
         if kind != "meta" and torch.is_autocast_enabled(kind):
             x = x.to(torch.get_autocast_dtype(kind))
-        output = _Frozen.apply(x, self.base.weight)
+        output = _Frozen.apply(x, self.base)
         if self.base.bias is not None:
             output = output + self.base.bias.to(output.dtype)
         return output + F.linear(F.linear(x, self.down.to(x.dtype)), self.up.to(x.dtype)) * self.scale
 
 
 def attach(model: nn.Module, settings: Adapter, frozen: torch.dtype) -> None:
-    """Freeze a model and put adapters on the layers that the settings name; `frozen` is the type of what does not learn.
+    """Freeze a model and put adapters on the layers that the settings name; `frozen` is the type of what does not learn, unless narrow.
 
     Raises:
         UsageError: a name fits no layer.
@@ -77,8 +77,8 @@ def attach(model: nn.Module, settings: Adapter, frozen: torch.dtype) -> None:
     for name, layer in layers.items():
         if name.endswith(tuple(settings.layers)):
             parent, _, own = name.rpartition(".")
-            adapted = LowRank(layer, settings.rank, settings.alpha or settings.rank, FLOAT8 if settings.float8 else frozen)
-            setattr(model.get_submodule(parent), own, adapted)
+            base = layer if settings.weights == "full" else narrow_linear(layer, settings.weights)
+            setattr(model.get_submodule(parent), own, LowRank(base, settings.rank, settings.alpha or settings.rank))
 
 
 def initialise(model: nn.Module, seed: int) -> None:

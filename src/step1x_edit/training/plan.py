@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -96,15 +97,11 @@ def make_plan(recipe: Recipe, hardware: Hardware) -> Plan:
     dtype = _dtype(recipe)
     with torch.device("meta"):
         editor = Step1XEdit(preset).to(dtype)
+        connector = count_parameters(editor.connector)
+        parameters = {"dit": count_parameters(editor) - connector, "connector": connector}
         if recipe.adapter is not None:
             adapters.attach(editor, recipe.adapter, dtype)
-    trained = count_parameters(editor, trained=True)
-    connector = count_parameters(editor.connector)
-    parameters = {
-        "dit": count_parameters(editor) - connector - (0 if recipe.adapter is None else trained),
-        "connector": connector,
-        "trained": trained,
-    }
+    parameters["trained"] = count_parameters(editor, trained=True)
     fixed = {**_weights(editor, recipe, hardware.gpus), **_frozen(recipe, preset)}
     return Plan(recipe, hardware, parameters, [_plan_stage(editor, recipe, stage, hardware, fixed) for stage in recipe.stages])
 
@@ -125,7 +122,8 @@ def _dtype(recipe: Recipe) -> torch.dtype:
 
 def _weights(editor: Step1XEdit, recipe: Recipe, gpus: int) -> dict[str, int]:
     """Bytes of weights and of what belongs to each of them, on each GPU."""
-    trained, frozen = count_parameters(editor, trained=True), sum(p.nbytes for p in editor.parameters() if not p.requires_grad)
+    trained = count_parameters(editor, trained=True)
+    frozen = sum(p.nbytes for p in chain(editor.parameters(), editor.buffers()) if not p.requires_grad)
     muon = sum(p.numel() for name, p in editor.named_parameters() if p.requires_grad and is_hidden(name, p, recipe.optim))
     parts = gpus if is_sharded(recipe, editor) else 1
     memory = {

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from step1x_edit.devices import choose_dtype
 from step1x_edit.errors import UsageError
+from step1x_edit.model.narrow import WeightsType
 from step1x_edit.model.presets import PRESETS, Preset, read_sizes
 from step1x_edit.toml_files import check_values, put_value, read_toml
 from step1x_edit.types import EditCategory
@@ -138,15 +139,16 @@ class Optim(_Section):
 
 
 class Adapter(_Section):
-    """Train low-rank matrices beside the model's own, which stay as they are, in float8 if asked: half of bfloat16.
+    """Train low-rank matrices beside the model's own, which stay as they are.
 
-    `layers` are ends of the names of linear layers; the published fine-tuning adapts those of all blocks.
+    `layers` are ends of the names of linear layers; the published fine-tuning adapts those of all blocks. `weights` is the type in which
+    the matrices of these layers lie meanwhile, as in `memory.Placement`.
     """
 
     rank: int = Field(default=64, gt=0)
     alpha: float | None = Field(default=None, gt=0, description="the rank by default")
     layers: list[str] = Field(default=ADAPTED, min_length=1)
-    float8: bool = False
+    weights: WeightsType = "full"
 
 
 class Evaluation(_Section):

@@ -19,10 +19,10 @@ from step1x_edit.model.connector import Connector
 from step1x_edit.model.dit import DiT
 from step1x_edit.model.flux import TextToImage, find_start, is_text_to_image
 from step1x_edit.model.layouts import TRANSFORMER, FromDiffusers, is_diffusers
+from step1x_edit.model.narrow import NarrowLinear
 from step1x_edit.model.presets import Preset
 from step1x_edit.model.step1x_edit import Step1XEdit
-from step1x_edit.model.tensors import TensorFiles
-from step1x_edit.model.weights import check_names, check_tensor
+from step1x_edit.model.weights import check_names, check_tensor, open_tensors
 from step1x_edit.training import adapters
 from step1x_edit.training.recipe import Recipe
 from step1x_edit.training.sharding import local, part_like
@@ -49,10 +49,14 @@ def fill_editor(editor: Step1XEdit, recipe: Recipe, preset: Preset) -> None:
     with torch.device("meta"):
         expected = Step1XEdit(preset).state_dict()
     source = _source(recipe, preset, expected)
+    narrow = {f"{name}.weight": layer for name, layer in editor.named_modules() if isinstance(layer, NarrowLinear)}
     for name, place in editor.named_parameters():
-        if (original := adapters.original_name(name)) in expected:
-            tensor = source[original].to(place.device, place.dtype)
-            local(place).copy_(part_like(tensor, place))
+        if (original := adapters.original_name(name)) not in expected:
+            continue
+        if (layer := narrow.get(name)) is not None:
+            layer.fill(source[original])
+        else:
+            local(place).copy_(part_like(source[original].to(place.device, place.dtype), place))
     if recipe.adapter is not None:
         adapters.initialise(editor, recipe.seed)
 
@@ -66,7 +70,7 @@ def _source(recipe: Recipe, preset: Preset, expected: Mapping[str, Tensor]) -> M
         left_out = f" {len(start.left_out)} weights have no place ({', '.join(start.left_out[:2])}, ...)." if start.left_out else ""
         print(f"{file} has no connector: its {len(start.new)} weights are new.{left_out}", file=sys.stderr)
         return ChainMap(_draw(preset, recipe.seed, connector_alone=True), _Checked(start, expected, file))  # type: ignore[arg-type]
-    tensors: Mapping[str, Tensor] = TensorFiles(file)
+    tensors = open_tensors(file)
     if is_diffusers(tensors):
         tensors = FromDiffusers(tensors, TRANSFORMER)
     further = _further_blocks(tensors, preset)
