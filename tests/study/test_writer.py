@@ -102,6 +102,25 @@ def test_when_a_commit_fails_nothing_of_it_is_acknowledged(engine: Engine) -> No
     writer.close()
 
 
+def test_when_the_database_undoes_a_transaction_by_itself_nothing_of_it_is_acknowledged(engine: Engine) -> None:
+    """A file that may not grow stands for a full disk: SQLite answers an insertion that does not fit by undoing all that went before."""
+    recounts = []
+    writer = Writer(engine, lambda connection: recounts.append(1))
+    writer.submit(lambda connection: connection.execute(text("CREATE TABLE long (content TEXT)"))).result(10)
+    pages = writer.submit(lambda connection: connection.execute(text("PRAGMA page_count")).scalar()).result(10)
+
+    def overflow(connection: Connection) -> None:
+        connection.execute(text(f"PRAGMA max_page_count = {pages + 5}"))
+        connection.execute(text("INSERT INTO long VALUES (zeroblob(1000000))"))
+
+    promises = together(writer, add(1), add(2), overflow, add(3), add(4))
+    assert all(isinstance(promise.exception(), StoreError) for promise in promises)
+    assert stored(engine) == []
+    assert writer.submit(add(5)).result(10) == 5 and recounts == [1]
+    assert stored(engine) == [5]
+    writer.close()
+
+
 def test_too_much_at_once_is_said_to_be(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_WAITING", 3)
     writer = Writer(engine, lambda connection: None)

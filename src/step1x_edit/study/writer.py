@@ -2,12 +2,13 @@
 
 Jobs that arrive together share one transaction, each in a savepoint of its own, so that two hundred votes at once wait for a few disk
 flushes instead of two hundred. A job that refuses undoes itself alone; a commit that fails undoes all of its transaction and none is
-acknowledged.
+acknowledged. So does an error after which SQLite has undone the transaction by itself, such as a full disk.
 """
 
 from __future__ import annotations
 
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -110,6 +111,8 @@ class Writer:
             for job in jobs:
                 with job, connection.begin_nested():
                     job.result = job.work(connection)
+                if not _lasts(connection):
+                    raise StoreError("The database undid the answers that were saved together with one that it could not save.")
         if outcome.error is not None:
             for job in jobs:
                 job.error = StoreError("The answer could not be saved and was not counted; try again in a minute.")
@@ -117,3 +120,9 @@ class Writer:
         self._stale = any(job.error is not None and not isinstance(job.error, Refusal) for job in jobs)
         for job in jobs:
             job.settle()
+
+
+def _lasts(connection: Connection) -> bool:
+    """Whether the transaction is still there. Where it is not, SQLite would keep what follows at once, and a commit would do nothing."""
+    driver = connection.connection.driver_connection
+    return not isinstance(driver, sqlite3.Connection) or driver.in_transaction
