@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -13,6 +15,7 @@ import httpx
 import pytest
 from study_hall import DESIGN, Hall
 from study_material import make_results
+from study_people import fill_in, form_token, read_page
 from study_server import Server
 
 from step1x_edit.cli.main import run
@@ -114,3 +117,18 @@ def test_serve_stops_when_asked_to_and_says_what_it_left_out(tmp_path: Path) -> 
         Server(folder, "--cases-per-person", "5", "--checks", "1", "--title", "Somebody else's")
     assert "Somebody else" not in read_study(open_engine(str(server.database)), "").title
     assert "Stopped. Every vote that was acknowledged is kept" in server.stop(signal.SIGINT)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_once_the_server_has_stopped_the_study_is_in_one_file(tmp_path: Path, how: signal.Signals) -> None:
+    make_results(tmp_path / "results", ["one", "two"], cases_per_task=2, size=(32, 32))
+    server = Server(tmp_path / "results", "--cases-per-person", "5", "--checks", "1", database=str(tmp_path / "study.db"))
+    with httpx.Client(base_url=server.url) as person:
+        person.post("/join", data={"form_token": form_token(person.get("/").text), "consent": "yes", "language": "en"})
+        page = read_page(person.get("/compare").text)
+        assert person.post("/vote", data=fill_in(page, [5.0, 7.0])).status_code == 303
+    server.stop(how)
+    shutil.copy(tmp_path / "study.db", tmp_path / "taken home.db")
+    with sqlite3.connect(tmp_path / "taken home.db") as copy:
+        assert copy.execute("SELECT count(*) FROM vote").fetchone() == (1,)
+    copy.close()

@@ -67,12 +67,13 @@ class Service:
 
     @asynccontextmanager
     async def run(self, _: FastAPI) -> AsyncIterator[None]:
-        """Count what is there, and keep the writer for as long as the server runs."""
+        """Count what is there, and keep the writer for as long as the server runs; after it, all is in the database's one file."""
         with self.engine.connect() as connection:
             self.booth.recount(connection)
         self._writer = Writer(self.engine, self.booth.recount)
         yield
         self._writer.close()
+        self.engine.dispose()  # SQLite writes its log back when the last connection is closed
 
     def find(self, request: Request) -> Current | None:
         """Who asks, and the comparison before them."""
