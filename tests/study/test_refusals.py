@@ -145,6 +145,8 @@ def test_a_form_with_gaps_comes_back_as_it_was(hall: Hall, person: Visitor) -> N
     [
         {"origin": "https://evil.example"},
         {"origin": "null"},
+        {"origin": "http://[::1"},
+        {"origin": "http://a]b"},
         {"origin": "http://testserver.evil.example"},
         {"origin": "http://evil.example:80@testserver.example"},
         {"sec-fetch-site": "cross-site"},
