@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import socket
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -132,3 +133,14 @@ def test_once_the_server_has_stopped_the_study_is_in_one_file(tmp_path: Path, ho
     with sqlite3.connect(tmp_path / "taken home.db") as copy:
         assert copy.execute("SELECT count(*) FROM vote").fetchone() == (1,)
     copy.close()
+
+
+def test_who_leaves_in_the_middle_of_a_form_is_no_failure_of_the_server(tmp_path: Path) -> None:
+    make_results(tmp_path / "results", ["one", "two"], cases_per_task=2, size=(32, 32))
+    server = Server(tmp_path / "results", "--cases-per-person", "5", "--checks", "1")
+    head = b"POST /join HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nconsent="
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", server.port)) as visitor:
+            visitor.sendall(head)
+    assert httpx.get(server.url).status_code == 200
+    assert server.stop() == ""

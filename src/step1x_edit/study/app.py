@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, FastAPI
 from sqlalchemy.engine import Connection
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from step1x_edit.study.answers import SKIP_REASONS, Refusal, read_position
@@ -104,6 +104,7 @@ def create_app(opened: OpenStudy, public_url: str | None = None, seed: int | Non
     app.add_exception_handler(Refusal, _explain)
     app.add_exception_handler(StoreError, _explain)
     app.add_exception_handler(HTTPException, _explain)
+    app.add_exception_handler(ClientDisconnect, _explain)
     app.add_exception_handler(500, _explain)
     return app
 
@@ -355,6 +356,8 @@ async def _explain(request: Request, error: Exception) -> Response:
         status, reason = error.http_status, "busy"
     elif isinstance(error, HTTPException):
         status, reason = error.status_code, "not_found" if error.status_code == 404 else "not_allowed"
+    elif isinstance(error, ClientDisconnect):
+        status, reason = 400, "malformed"  # half a form; nobody is there to read this
     current = None if status >= 500 else _service(request).find(request)
     response = _page(request, "message.html", current, status, title="error_title", sentence=reason)
     if status == 503:
