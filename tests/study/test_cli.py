@@ -67,6 +67,7 @@ def test_plan_says_how_many_people(capsys: pytest.CaptureFixture[str]) -> None:
         (["plan", "--pilot", "none.db"], "There is no database none.db"),
         (["serve", "none"], "There is no folder none"),
         (["serve", ".", "--public-url", "study.example.org"], "not of the form https://HOST"),
+        (["serve", ".", "--public-url", "https://["], "not of the form https://HOST"),
         (["report", "--allowed-failures", "-1"], "--allowed-failures"),
     ],
 )

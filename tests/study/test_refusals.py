@@ -11,6 +11,8 @@ from sqlalchemy import func, select
 from study_hall import Hall, Visitor
 from study_people import form_token
 
+from step1x_edit.errors import UsageError
+from step1x_edit.study.protection import read_public_url
 from step1x_edit.study.store import JUDGEMENT, SCREEN, VOTE
 from step1x_edit.study.texts import TEXTS
 
@@ -173,6 +175,22 @@ def test_behind_a_proxy_the_public_address_counts(open_hall: Callable[..., Hall]
     assert visitor.post("/vote", visitor.form(), headers={"origin": "https://study.example.org"}).status_code == 303
     refused(visitor.post("/vote", visitor.form(), headers={"origin": "https://other.example.org"}), 403, "forged")
     assert visitor.get("/compare").headers["strict-transport-security"]
+
+
+def test_the_public_address_is_what_browsers_call_it() -> None:
+    assert read_public_url("HTTPS://Study.Example.org:443/") == "https://study.example.org"
+    assert read_public_url("http://[::1]:8100") == "http://[::1]:8100"
+    tails = ["?a=1", "#a", "/study", ":x", ":1:2", "@elsewhere.example"]
+    for text in (
+        "https://",
+        "http://[",
+        "https:///",
+        "study.example.org",
+        "ftp://a",
+        *("https://study.example.org" + tail for tail in tails),
+    ):
+        with pytest.raises(UsageError, match="not of the form https://HOST"):
+            read_public_url(text)
 
 
 @pytest.mark.parametrize("token", ["", "0" * 40, "ü"])

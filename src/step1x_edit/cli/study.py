@@ -56,16 +56,13 @@ def serve(
     debug: Debug = False,
 ) -> None:
     """Serve the study's pages. Stop it with Ctrl-C and start it again the same way: it goes on where it was."""
-    from urllib.parse import urlsplit
-
-    from step1x_edit.errors import UsageError
     from step1x_edit.study.assignment import Design
     from step1x_edit.study.opening import open_study
+    from step1x_edit.study.protection import read_public_url
     from step1x_edit.study.results import read_results
     from step1x_edit.study.serving import serve as run
 
-    if public_url is not None and (urlsplit(public_url).scheme not in ("http", "https") or urlsplit(public_url).path not in ("", "/")):
-        raise UsageError(f"The public address {public_url} is not of the form https://HOST; leave out what follows the host.")
+    address = None if public_url is None else read_public_url(public_url)
     collection = read_results(results, cases)
     if subset is Subset.INTERSECTION:
         collection = collection.intersection()
@@ -76,7 +73,7 @@ def serve(
     opened = open_study(db, collection, design, title, contact, folder, _progress)
     _tell(opened, len(collection.systems), len(collection.cases))
     try:
-        run(opened, host, port, public_url and public_url.rstrip("/"), seed, lambda url: typer.echo(f"People can take part at {url}"))
+        run(opened, host, port, address, seed, lambda url: typer.echo(f"People can take part at {url}"))
     except KeyboardInterrupt:
         typer.echo("Stopped. Every vote that was acknowledged is kept; start again the same way to go on.")
 

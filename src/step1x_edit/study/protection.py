@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
+from step1x_edit.errors import UsageError
 from step1x_edit.study.answers import Refusal
 from step1x_edit.web import ResponseHeaders
 
 COOKIE = "study"
 LARGEST_FORM = 16 * 1024
 FORM_TYPE = "application/x-www-form-urlencoded"
+
+ADDRESS = re.compile(r"(https?)://([^][\s/?#@:]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?/?")
+OWN_PORT = {"http": "80", "https": "443"}
 
 HEADERS = {
     # everything comes from this server; nothing runs or is styled inside the page; no other site may frame it
@@ -43,6 +48,19 @@ class Protection(ResponseHeaders):
     def __init__(self, app: ASGIApp, secure: bool) -> None:
         transport = {"strict-transport-security": "max-age=31536000"} if secure else {}
         super().__init__(app, HEADERS | {"cache-control": "no-store"} | transport)
+
+
+def read_public_url(text: str) -> str:
+    """The address that people see, as browsers name the origin of its pages: in lower case, without a slash or the scheme's own port.
+
+    Raises:
+        UsageError: it is no such address, or something follows the host.
+    """
+    found = ADDRESS.fullmatch(text.lower())
+    if found is None:
+        raise UsageError(f"The public address {text} is not of the form https://HOST; leave out what follows the host.")
+    scheme, host, port = found.groups()
+    return f"{scheme}://{host}" if port in (None, OWN_PORT[scheme]) else f"{scheme}://{host}:{port}"
 
 
 def make_form_token(key: str, session: str) -> str:
