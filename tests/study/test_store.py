@@ -177,6 +177,13 @@ def test_databases_that_are_none_are_refused(tmp_path: Path) -> None:
         open_engine("://x")
 
 
+def test_a_path_is_a_path_whatever_its_letters(begin: Callable[..., OpenStudy], tmp_path: Path) -> None:
+    for name in ("which?.db", "which?one=1.db", "100%25 #1.db"):
+        begin(database=tmp_path / name)
+        assert (tmp_path / name).stat().st_size and (tmp_path / f"{name}.lock").exists()
+    assert not (tmp_path / "which").exists()
+
+
 def test_another_programs_database_is_left_alone(begin: Callable[..., OpenStudy], tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "songs.db") as connection:
         connection.execute("CREATE TABLE song (title TEXT)")
@@ -196,12 +203,15 @@ def test_a_password_is_not_shown(tmp_path: Path) -> None:
     assert "hunter2" not in str(caught.value) and "127.0.0.1" in str(caught.value)
 
 
-def test_a_database_has_one_server(begin: Callable[..., OpenStudy]) -> None:
+def test_a_database_has_one_server(begin: Callable[..., OpenStudy], tmp_path: Path) -> None:
     first, second = begin(), begin()
     with claim_database(first.engine), pytest.raises(UsageError, match="Another server"), claim_database(second.engine):
         pass
     with claim_database(second.engine):
         pass
+    (tmp_path / "same.db").symlink_to(tmp_path / "study.db")
+    with claim_database(first.engine), pytest.raises(UsageError, match="Another server"):
+        begin(database=tmp_path / "same.db")
 
 
 def test_what_a_design_promises_is_kept(begin: Callable[..., OpenStudy]) -> None:

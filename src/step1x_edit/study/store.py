@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import JSON, CheckConstraint, Column, ForeignKey, Integer, UniqueConstraint, create_engine, event, insert, inspect, select
-from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Field, SQLModel
@@ -145,9 +145,8 @@ def open_engine(database: str, create: bool = False) -> Engine:
     Raises:
         UsageError: there is no such database, or it is none, or its driver is missing.
     """
-    text = database if "://" in database else f"sqlite:///{database}"
     try:
-        url = make_url(text)
+        url = make_url(database) if "://" in database else URL.create("sqlite", database=database)
         if url.drivername in ("postgres", "postgresql"):
             url = url.set(drivername="postgresql+psycopg")
         if url.get_backend_name() not in ("sqlite", "postgresql"):
@@ -266,7 +265,8 @@ def claim_database(engine: Engine) -> Iterator[None]:
             finally:
                 connection.exec_driver_sql(f"SELECT pg_advisory_unlock({ADVISORY_LOCK})")
         return
-    with hold(Path(f"{engine.url.database}.lock"), busy):
+    file = Path(engine.url.database or "").resolve()  # one lock, whichever link leads to the file
+    with hold(file.with_name(f"{file.name}.lock"), busy):
         yield
 
 
