@@ -7,7 +7,7 @@ import pytest
 from study_votes import ballot, check, expected_rating, record, simulate
 
 from step1x_edit.errors import UsageError
-from step1x_edit.study.analysis import Findings, find_all
+from step1x_edit.study.analysis import Findings, analyse, find_all
 from step1x_edit.study.assignment import Kind
 from step1x_edit.study.ballots import find_inattentive, passes
 
@@ -111,3 +111,8 @@ def test_without_votes_there_is_nothing_to_say() -> None:
     assert find_all(record(votes), allowed_failures=1, resamples=100).attentive.people == 1
     with pytest.raises(UsageError, match="at least 100"):
         find_all(record(votes), resamples=0)
+
+
+def test_systems_that_are_always_level_share_the_first_place() -> None:
+    votes = [ballot(person, case, {1: 6, 2: 6, 3: 4}) for person in range(1, 9) for case in (1, 2)]
+    assert analyse(votes, record(votes, systems=3), resamples=100).first == [0.5, 0.5, 0.0]

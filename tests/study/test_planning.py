@@ -15,7 +15,8 @@ from study_votes import ballot, simulate
 
 from step1x_edit.errors import UsageError
 from step1x_edit.study.assignment import Case, Design, Kind, Ledger
-from step1x_edit.study.planning import Spread, count_meetings, count_people, measure_spread, plan_people, simulate_power, student_quantile
+from step1x_edit.study.planning import Spread, count_meetings, count_people, measure_spread, plan_people, simulate_power
+from step1x_edit.study.statistics import student_quantile
 
 
 @pytest.mark.parametrize("share", [0.9, 0.975, 0.995])

@@ -118,13 +118,14 @@ def test_gaps_are_dashes(tmp_path: Path) -> None:
         write_report(held, findings, tmp_path / "folder.html")
 
 
-def test_one_person_tells_nothing_of_others() -> None:
-    held = record([ballot(1, 1, {1: 8, 2: 6}), ballot(1, 2, {1: 8, 2: 6}), ballot(2, 1, {1: 8, 2: 6}, task="other")])
-    alone = record([each for each in held.ballots if each.person == 1])
+@pytest.mark.parametrize("few", [1, 2, 5])
+def test_few_people_tell_nothing_of_others(few: int) -> None:
+    held = record([ballot(1 + person, 1, {1: 8, 2: 6}, task="other" if person == 6 else "task") for person in range(7)])
+    alone = record([each for each in held.ballots if each.person <= few])
     html = render_report(alone, find_all(alone, resamples=100))
-    assert "too few people to tell" in html and "drawn anew" not in html and 'class="range"' not in html and "<small" not in html
-    both = find_all(held, resamples=100).attentive
-    assert both.leads[0].low > 0 and np.isnan(both.means["overall"].by_task["other"][0].low)
+    assert "too few people to tell" in html and "drawn anew:" not in html and 'class="range"' not in html and "<small" not in html
+    all_ = find_all(held, resamples=100).attentive
+    assert all_.leads[0].low > 0 and np.isnan(all_.means["overall"].by_task["other"][0].low)
 
 
 def test_numbers_are_written_for_people() -> None:

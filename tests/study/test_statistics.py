@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from study_votes import ballot, expected_rating, simulate
 
 from step1x_edit.study.statistics import (
+    FEWEST,
     average_as_published,
     average_by_task,
     divide,
@@ -68,12 +69,12 @@ def test_weights_draw_as_many_people_as_there_are() -> None:
 
 
 def test_an_interval_holds_the_middle_of_the_samples() -> None:
-    found = estimate(5.0, np.arange(101.0), 9)
-    assert (found.value, found.low, found.high) == (5.0, pytest.approx(2.5), pytest.approx(97.5))
-    alone = estimate(5.0, np.array([np.nan, 3.0]), 2)
+    found = estimate(5.0, np.arange(101.0), 100_000)
+    assert (found.value, found.low, found.high) == (5.0, pytest.approx(2.5, abs=1e-3), pytest.approx(97.5, abs=1e-3))
+    alone = estimate(5.0, np.array([np.nan, 3.0]), 6)
     assert (alone.low, alone.high) == (3.0, 3.0)
     assert np.isnan(estimate(float("nan"), np.arange(5.0), 9).low)
-    assert np.isnan(estimate(5.0, np.array([3.0, 3.0]), 1).low)
+    assert np.isnan([estimate(5.0, np.array([3.0, 3.0]), few).low for few in range(FEWEST)]).all()
     assert [e.value for e in estimate_all(np.array([1.0, 2.0]), np.ones((4, 2)), 9)] == [1.0, 2.0]
     np.testing.assert_array_equal(divide(np.array([1.0, 1.0]), np.array([2.0, 0.0])), [0.5, np.nan])
 
@@ -90,6 +91,18 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
         found = estimate_all(average_as_published(table), average_as_published(table, draw_weights(40, 400, seed)), 40)
         held += sum(e.low <= true <= e.high for e, true in zip(found, truth, strict=True))
     assert 0.91 <= held / (2 * studies) <= 0.98
+
+
+@pytest.mark.parametrize("people", [FEWEST, 8, 12])
+def test_intervals_of_few_people_hold_the_truth_as_often(people: int) -> None:
+    """Plain percentiles would in 86, 89 and 90 % of studies."""
+    rng = np.random.default_rng(people)
+    held, studies = 0, 1000
+    for seed in range(studies):
+        table = rng.normal(6, 1, (people, 1, 1))
+        found = estimate_all(average_as_published(table), average_as_published(table, draw_weights(people, 1000, seed)), people)[0]
+        held += found.low <= 6 <= found.high
+    assert 0.915 <= held / studies <= 0.975
 
 
 def test_intervals_shrink_with_the_root_of_the_people() -> None:

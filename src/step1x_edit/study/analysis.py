@@ -19,6 +19,7 @@ from step1x_edit.study.assignment import Kind
 from step1x_edit.study.ballots import Ballot, Record, find_inattentive, passes
 from step1x_edit.study.preference import count_pairs, fit_strengths, predict_wins
 from step1x_edit.study.statistics import (
+    FEWEST,
     RESAMPLES,
     Array,
     Estimate,
@@ -64,7 +65,8 @@ class Analysis:
         wins: [row][column], chance that the row's system beats the column's, ties counting half; None on the diagonal.
         ties: share of ties among all pairs of results.
         meetings: pairs of results that were ranked.
-        first: share of bootstrap samples in which each system has the highest UP-Full; NaN with one person.
+        first: share of bootstrap samples in which each system has the highest UP-Full, shared where several have it; NaN where people
+            are fewer than `FEWEST`.
         alpha: "overall", "identity" and "order" -> Krippendorff's alpha.
     """
 
@@ -159,7 +161,6 @@ def analyse(votes: Sequence[Ballot], record: Record, resamples: int = RESAMPLES,
     upto, ranked, heads = average_as_published(ratings, weights), average_as_published(ratings), count_people(ratings)
     counts = count_pairs(votes, people, systems)
     strengths, wins = _compare(counts, weights, len(systems))
-    leaders = np.argmax(np.nan_to_num(upto, nan=-np.inf), axis=1)
     return Analysis(
         people=len(people),
         votes=len(votes),
@@ -170,7 +171,7 @@ def analyse(votes: Sequence[Ballot], record: Record, resamples: int = RESAMPLES,
         wins=wins,
         ties=float(counts[..., 1].sum() / counts.sum()),
         meetings=int(counts.sum()),
-        first=[float(np.mean(leaders == index)) if len(people) > 1 else float("nan") for index in range(len(systems))],
+        first=_count_first(upto, len(people)),
         alpha={
             **{scale: estimate_alpha(gather_units(votes, scale), resamples, seed) for scale in SCALES},
             "order": estimate_alpha(gather_preferences(votes), resamples, seed),
@@ -190,6 +191,13 @@ def _average(
         common=estimate_all(average_as_published(common), average_as_published(common, weights), count_people(common)),
         by_task={task: estimate_all(by_task[index], resampled[:, index], heads[index]) for index, task in enumerate(tasks)},
     )
+
+
+def _count_first(upto: Array, people: int) -> list[float]:
+    means = np.nan_to_num(upto, nan=-np.inf)
+    leads = np.isclose(means, means.max(axis=1, keepdims=True), rtol=0, atol=1e-9)
+    shares = (leads / leads.sum(axis=1, keepdims=True)).mean(axis=0)
+    return [float(share) if people >= FEWEST else float("nan") for share in shares]
 
 
 def _compare(counts: Array, weights: Array, systems: int) -> tuple[list[Estimate], list[list[Estimate | None]]]:

@@ -21,6 +21,7 @@ import numpy as np
 from step1x_edit.errors import UsageError
 from step1x_edit.study.assignment import MOST_SYSTEMS
 from step1x_edit.study.ballots import Ballot
+from step1x_edit.study.statistics import student_quantile
 
 PERSON_SPREAD = 0.6
 CASE_SPREAD = 2.6
@@ -149,18 +150,6 @@ def measure_spread(ballots: Sequence[Ballot]) -> Spread:
     if not within:
         raise UsageError("The pilot is too small: at least two people must have seen the same two systems together more than once.")
     return Spread(math.sqrt(float(np.mean(between))), math.sqrt(float(np.mean(within))))
-
-
-def student_quantile(share: float, freedom: int) -> float:
-    """Quantile of Student's t, by the Cornish-Fisher expansion: within 0.5 % from 4 degrees of freedom on."""
-    z = NormalDist().inv_cdf(share)
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + sum(term / freedom**order for order, term in enumerate(terms, 1))
 
 
 def _candidates(difference: float, deviation: float, power: float, error: float) -> range:

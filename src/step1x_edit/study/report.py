@@ -15,7 +15,7 @@ from markupsafe import Markup
 from step1x_edit.errors import Step1XError, UsageError
 from step1x_edit.study.analysis import Findings
 from step1x_edit.study.ballots import ATTENTIVE_RATING, Record
-from step1x_edit.study.statistics import CONFIDENCE, Estimate
+from step1x_edit.study.statistics import CONFIDENCE, FEWEST, Estimate
 
 NOTHING = "–"
 CHART_WIDTH, ROW_HEIGHT, MARGIN = 640, 34, 150
@@ -54,6 +54,7 @@ def render_report(record: Record, findings: Findings) -> str:
         chart=draw_chart,
         confidence=round(100 * CONFIDENCE),
         attentive_rating=ATTENTIVE_RATING,
+        fewest=FEWEST,
         figures=Markup(json.dumps(summarise(record, findings), ensure_ascii=False, indent=1).replace("<", "\\u003c")),
     )
 

@@ -5,12 +5,18 @@ subset) those that every system answered.
 
 Choice: a person counts once in a task, with the mean of what they said there, however many cases of it they saw. Intervals come from
 drawing the same number of people again, with replacement: they say how much another group of people would differ, on these cases.
+
+Choice: plain percentiles of such samples are too narrow for few people (95 % intervals of eight hold the truth in 89 % of studies), since a
+sample scatters less than what it came from, and how much is known from few. Farther percentiles make up for it, as Student's t does for a
+normal mean.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
@@ -23,12 +29,15 @@ Array = NDArray[Any]
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+FEWEST = 6
+"""Below it there is no interval: not even the range from the lowest to the highest of five holds the middle of what they were drawn from
+with `CONFIDENCE`; it does in 15 of 16 cases."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and the interval that holds the true one with `CONFIDENCE`; NaN where there is nothing to tell it from: of one person's
-    votes nobody knows how much another's would differ."""
+    """A figure and the interval that holds the true one with `CONFIDENCE`; NaN where there is too little to tell it from: of the
+    votes of fewer than `FEWEST` people nobody knows how much those of others would differ."""
 
     value: float
     low: float
@@ -91,10 +100,31 @@ def count_people(ratings: Array) -> Array:
 def estimate(value: float, resampled: Array, units: int) -> Estimate:
     """A figure that rests on so many units, with its percentile interval over bootstrap samples of them; NaN ones are left out."""
     known = resampled[~np.isnan(resampled)]
-    if np.isnan(value) or not known.size or units < 2:
+    if np.isnan(value) or not known.size or units < FEWEST:
         return Estimate(float(value), float("nan"), float("nan"))
-    low, high = np.quantile(known, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    outside = tail_share(units)
+    low, high = np.quantile(known, [outside, 1 - outside])
     return Estimate(float(value), float(low), float(high))
+
+
+def tail_share(units: int) -> float:
+    """The share of bootstrap samples to leave out at each end: less than (1 - `CONFIDENCE`) / 2, and near it with many units.
+
+    Source: Hesterberg, "What Teachers Should Know About the Bootstrap" (2014), the expanded percentile interval.
+    """
+    return NormalDist().cdf(-math.sqrt(units / (units - 1)) * student_quantile((1 + CONFIDENCE) / 2, units - 1))
+
+
+def student_quantile(share: float, freedom: int) -> float:
+    """Quantile of Student's t, by the Cornish-Fisher expansion: within 0.5 % from 4 degrees of freedom on."""
+    z = NormalDist().inv_cdf(share)
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return z + sum(term / freedom**order for order, term in enumerate(terms, 1))
 
 
 def estimate_all(values: Array, resampled: Array, units: Array | int) -> list[Estimate]:
