@@ -109,8 +109,15 @@ def test_without_votes_there_is_nothing_to_say() -> None:
     with pytest.raises(UsageError, match="nobody is left"):
         find_all(record(votes))
     assert find_all(record(votes), allowed_failures=1, resamples=100).attentive.people == 1
-    with pytest.raises(UsageError, match="at least 100"):
-        find_all(record(votes), resamples=0)
+    for number in ({"resamples": 0}, {"resamples": 10**12}, {"seed": -1}, {"allowed_failures": -1}):
+        with pytest.raises(UsageError, match="between 100 and 20000"):
+            find_all(record(votes), **number)
+
+
+def test_who_did_not_vote_is_not_left_out() -> None:
+    votes = [ballot(1, 1, {1: 2, 2: 4}), ballot(2, 1, {1: 2, 2: 4}, skipped="undecided"), check(2, False)]
+    found = find_all(record(votes), resamples=100)
+    assert (found.everyone.people, found.conduct.inattentive, found.conduct.failed) == (1, 0, 1)
 
 
 def test_systems_that_are_always_level_share_the_first_place() -> None:

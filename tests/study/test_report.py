@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from study_votes import ballot, check, record, simulate
 
-from step1x_edit.errors import Step1XError, UsageError
+from step1x_edit.errors import UsageError
 from step1x_edit.study.analysis import Findings, find_all
 from step1x_edit.study.ballots import Record
 from step1x_edit.study.report import choose_ticks, draw_chart, format_interval, format_number, render_report, summarise, write_report
@@ -114,8 +114,9 @@ def test_gaps_are_dashes(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         write_report(held, findings, tmp_path / "no" / "report.html")
     (tmp_path / "folder.html").mkdir()
-    with pytest.raises(Step1XError, match="cannot be written"):
-        write_report(held, findings, tmp_path / "folder.html")
+    for folder in (tmp_path / "folder.html", Path("")):
+        with pytest.raises(UsageError, match="is a folder"):
+            write_report(held, findings, folder)
 
 
 @pytest.mark.parametrize("few", [1, 2, 5])

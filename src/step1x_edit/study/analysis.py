@@ -34,6 +34,8 @@ from step1x_edit.study.statistics import (
 )
 
 SCALES: tuple[Scale, Scale] = ("overall", "identity")
+MOST_RESAMPLES = 20_000
+"""More would tell nothing new, and take gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Conduct:
     Attributes:
         checks: attention checks that were answered.
         failed: those of them that were failed.
-        inattentive: people who failed more checks than allowed.
+        inattentive: people who voted, and failed more checks than allowed.
         repeats: scale -> how people judged what they saw twice.
         skipped: reason -> comparisons.
         views: votes per case -> number of cases.
@@ -133,14 +135,14 @@ def find_all(record: Record, allowed_failures: int = 0, resamples: int = RESAMPL
         seed: of the bootstrap.
 
     Raises:
-        UsageError: nobody has voted yet, or nobody is left.
+        UsageError: a number is out of its range, nobody has voted yet, or nobody is left.
     """
-    if allowed_failures < 0 or resamples < 100:
-        raise UsageError("Allowed failures must be at least 0, and resamples at least 100.")
+    if allowed_failures < 0 or seed < 0 or not 100 <= resamples <= MOST_RESAMPLES:
+        raise UsageError(f"Allowed failures and the seed must be at least 0, and resamples between 100 and {MOST_RESAMPLES}.")
     votes = record.votes()
     if not votes:
         raise UsageError("There are no votes yet, so there is nothing to report.")
-    inattentive = find_inattentive(record.ballots, allowed_failures)
+    inattentive = find_inattentive(record.ballots, allowed_failures) & {ballot.person for ballot in votes}
     kept = [ballot for ballot in votes if ballot.person not in inattentive]
     if not kept:
         raise UsageError("Everybody failed an attention check, so nobody is left to report on; allow some with --allowed-failures.")

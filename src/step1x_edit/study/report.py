@@ -25,9 +25,11 @@ def write_report(record: Record, findings: Findings, target: Path) -> None:
     """Write the report; it is replaced as a whole, or not at all.
 
     Raises:
-        UsageError: the folder does not exist.
+        UsageError: it is a folder, or its folder does not exist.
         Step1XError: the file cannot be written.
     """
+    if target.is_dir():
+        raise UsageError(f"{target} is a folder; give the report a file with --out.")
     if not target.parent.is_dir():
         raise UsageError(f"The folder {target.parent} does not exist; create it first.")
     html = render_report(record, findings)
