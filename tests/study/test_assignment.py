@@ -133,6 +133,8 @@ def test_people_who_leave_cost_nothing_once_their_claim_is_old() -> None:
     assert ledger.draw(Kind.CASE, [], "en", now=CLAIM_SECONDS - 1) is None
     assert ledger.lacks([], "en")
     assert ledger.draw(Kind.CASE, [], "en", now=CLAIM_SECONDS + 1) is not None
+    ledger.show(2, left, now=10 * CLAIM_SECONDS)  # by a clock that was wrong, and is set right
+    assert ledger.draw(Kind.CASE, [], "en", now=2.0) is not None
 
 
 @pytest.mark.parametrize("size", [2, 3, 4])

@@ -156,7 +156,8 @@ class Ledger:
 
     def needed(self, now: float) -> dict[int, int]:
         """Votes that every case still needs, claimed ones not counted."""
-        self._claims = {screen: claim for screen, claim in self._claims.items() if now - claim[1] < CLAIM_SECONDS}
+        # a claim far in the future was made while the machine's clock was wrong
+        self._claims = {screen: claim for screen, claim in self._claims.items() if abs(now - claim[1]) < CLAIM_SECONDS}
         claimed = Counter(case for case, _ in self._claims.values())
         wanted = self.design.people_per_case
         return {case: max(0, wanted - self.views[case] - claimed[case]) for case in self.cases}
