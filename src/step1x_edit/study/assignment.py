@@ -141,18 +141,20 @@ class Ledger:
         if drawn.kind is not Kind.CASE:
             return
         self._claims[screen] = (drawn.case, now)
-        for slot, system in enumerate(drawn.slots):
-            self._shown[drawn.case, system] += 1
-            self._placed[system, slot] += 1
-            for other in drawn.slots[slot + 1 :]:
-                self._together[drawn.case, min(system, other), max(system, other)] += 1
-                self._together[0, min(system, other), max(system, other)] += 1
+        self._count(drawn, 1)
 
     def settle(self, screen: int, drawn: Drawn, voted: bool) -> None:
         """Note that a comparison was answered; a skipped one frees its case for somebody else."""
         self._claims.pop(screen, None)
         if drawn.kind is Kind.CASE and voted:
             self.views[drawn.case] += 1
+
+    def forget(self, screen: int, drawn: Drawn, voted: bool) -> None:
+        """Note that a comparison is taken back, and what was said of it."""
+        self._claims.pop(screen, None)
+        if drawn.kind is Kind.CASE:
+            self._count(drawn, -1)
+            self.views[drawn.case] -= voted
 
     def needed(self, now: float) -> dict[int, int]:
         """Votes that every case still needs, claimed ones not counted."""
@@ -161,6 +163,14 @@ class Ledger:
         claimed = Counter(case for case, _ in self._claims.values())
         wanted = self.design.people_per_case
         return {case: max(0, wanted - self.views[case] - claimed[case]) for case in self.cases}
+
+    def _count(self, drawn: Drawn, times: int) -> None:
+        for slot, system in enumerate(drawn.slots):
+            self._shown[drawn.case, system] += times
+            self._placed[system, slot] += times
+            for other in drawn.slots[slot + 1 :]:
+                self._together[drawn.case, min(system, other), max(system, other)] += times
+                self._together[0, min(system, other), max(system, other)] += times
 
     def _unseen(self, history: Sequence[Seen], language: str) -> list[Case]:
         seen = {each.drawn.case for each in history}

@@ -134,6 +134,11 @@ class Judgement(SQLModel, table=True):
 TABLES = [SQLModel.metadata.tables[name] for name in ("study", "system", "case_", "person", "screen", "vote", "judgement")]
 STUDY, SYSTEM, CASE, PERSON, SCREEN, VOTE, JUDGEMENT = TABLES
 
+SHOWN = select(
+    SCREEN.c.id, SCREEN.c.kind, SCREEN.c.case_id, SCREEN.c.slots, SCREEN.c.shown, VOTE.c.screen.label("answered"), VOTE.c.skipped
+).outerjoin_from(SCREEN, VOTE, VOTE.c.screen == SCREEN.c.id)
+"""Everything that was shown, and whether it was answered."""
+
 
 def open_engine(database: str, create: bool = False) -> Engine:
     """Connect to a database: a path means SQLite, a URL what it says.
@@ -216,10 +221,7 @@ def read_ledger(connection: Connection, design: Design, rng: random.Random) -> L
     """How often everything was shown and voted on, counted anew."""
     rows = connection.execute(select(CASE.c.id, CASE.c.task, CASE.c.language, CASE.c.systems)).all()
     ledger = Ledger((Case(row.id, row.task, row.language, tuple(row.systems)) for row in rows), design, rng)
-    query = select(
-        SCREEN.c.id, SCREEN.c.kind, SCREEN.c.case_id, SCREEN.c.slots, SCREEN.c.shown, VOTE.c.screen.label("answered"), VOTE.c.skipped
-    )
-    for row in connection.execute(query.outerjoin_from(SCREEN, VOTE, VOTE.c.screen == SCREEN.c.id)):
+    for row in connection.execute(SHOWN):
         drawn = Drawn(Kind(row.kind), row.case_id, tuple(row.slots))
         ledger.show(row.id, drawn, row.shown)
         if row.answered is not None:

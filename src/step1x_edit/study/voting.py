@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 
 from step1x_edit.study.answers import SKIP_REASONS, Refusal, read_answer
 from step1x_edit.study.assignment import Design, Drawn, Kind, Ledger, Seen, plan_session
-from step1x_edit.study.store import CASE, JUDGEMENT, PERSON, SCREEN, VOTE, digest_link, new_secrets, read_ledger
+from step1x_edit.study.store import CASE, JUDGEMENT, PERSON, SCREEN, SHOWN, VOTE, digest_link, new_secrets, read_ledger
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Booth:
         self._ledger = Ledger((), design, rng)
 
     def recount(self, connection: Connection) -> None:
-        """Count anew how often everything was shown: at the start, and after something was lost or taken back."""
+        """Count anew how often everything was shown: at the start, and after something was lost."""
         self._ledger = read_ledger(connection, self._design, self._rng)
 
     def join(self, connection: Connection, language: str) -> str:
@@ -182,9 +182,14 @@ class Booth:
         Raises:
             Refusal: the study knows no such person.
         """
-        if not connection.execute(delete(PERSON).where(PERSON.c.link_digest == digest_link(link))).rowcount:
+        person = connection.execute(select(PERSON.c.id).where(PERSON.c.link_digest == digest_link(link))).scalar()
+        if person is None:
             raise Refusal("unknown_person", 403)
-        self.recount(connection)
+        taken_back = connection.execute(SHOWN.where(SCREEN.c.person == person)).all()
+        connection.execute(delete(PERSON).where(PERSON.c.id == person))
+        for row in taken_back:
+            drawn = Drawn(Kind(row.kind), row.case_id, tuple(row.slots))
+            self._ledger.forget(row.id, drawn, voted=row.answered is not None and row.skipped is None)
 
     def _require(self, connection: Connection, link: str, position: int, nonce: str) -> Current:
         """The comparison before a person, if it is the one that the form is about."""
