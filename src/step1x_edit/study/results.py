@@ -22,6 +22,8 @@ SOURCE_ENDING = "_SRCIMG"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 ASKED = "cases.jsonl"
 """What was asked, in a folder that `step1x bench run` wrote."""
+COLUMNS = ("task_type", "instruction_language", "key", "instruction")
+"""Of a file of cases: those of the benchmark's dataset."""
 CASE_FILES = ("cases.parquet", "cases.csv", ASKED)
 SCORE_TABLES = "*_score.csv"
 
@@ -128,12 +130,11 @@ def read_instructions(file: Path) -> dict[CaseName, str]:
     readers = {".parquet": _read_parquet, ".csv": read_csv, ".jsonl": read_json_lines}
     if file.suffix not in readers:
         raise UsageError(f"{file} does not end in .parquet, .csv or .jsonl; give the cases as one of these.")
-    columns = ("task_type", "instruction_language", "key", "instruction")
     instructions: dict[CaseName, str] = {}
     for row in readers[file.suffix](file):
-        values = [row.get(column) for column in columns]
+        values = [row.get(column) for column in COLUMNS]
         if any(value is None or value == "" for value in values):
-            raise UsageError(f"{file} has a row without {columns[values.index(None) if None in values else values.index('')]}; add it.")
+            raise UsageError(f"{file} has a row without {COLUMNS[values.index(None) if None in values else values.index('')]}; add it.")
         task, language, key, instruction = map(str, values)
         instructions[task, language, key] = instruction
     return instructions
@@ -218,7 +219,8 @@ def _read_parquet(file: Path) -> Iterator[Mapping[str, object]]:
     import pyarrow.parquet
 
     try:
-        table = pyarrow.parquet.read_table(file, columns=["task_type", "instruction_language", "key", "instruction"])
+        present = pyarrow.parquet.read_schema(file).names
+        table = pyarrow.parquet.read_table(file, columns=[column for column in COLUMNS if column in present])
     except pyarrow.ArrowInvalid as error:
         raise UsageError(f"{file} is not a whole Parquet file; get a new copy of it.") from error
     yield from table.to_pylist()
