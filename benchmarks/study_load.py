@@ -46,7 +46,7 @@ class Visitor:
             self._streams = await asyncio.open_connection("127.0.0.1", self.port)
         reader, writer = self._streams
         body = urlencode(form).encode() if form is not None else b""
-        lines = [f"{'GET' if form is None else 'POST'} {path} HTTP/1.1", "Host: study", f"Cookie: study={self.cookie}"]
+        lines = [f"{'GET' if form is None else 'POST'} {path} HTTP/1.1", "Host: study", f"Cookie: {self.cookie}"]
         if form is not None:
             lines += ["Content-Type: application/x-www-form-urlencoded", f"Content-Length: {len(body)}", "Origin: http://study"]
         begun = time.perf_counter()
@@ -54,7 +54,7 @@ class Visitor:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         text = await reader.readexactly(int(found[1])) if (found := re.search(r"content-length: (\d+)", head)) else b""
         self.times[kind].append(time.perf_counter() - begun)
-        if cookie := re.search(r"set-cookie: study=([^;]+)", head):
+        if cookie := re.search(r"set-cookie: (study-[^;]+)", head):
             self.cookie = cookie[1]
         location = re.search(r"location: (\S+)", head)
         return int(head.split()[1]), location[1] if location else "", text.decode("latin-1")

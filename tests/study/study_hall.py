@@ -34,7 +34,13 @@ class Visitor:
     @property
     def link(self) -> str:
         """The secret of the private link, which is what the cookie holds."""
-        return self.client.cookies["study"]
+        return self.client.cookies[self.cookie]
+
+    @property
+    def cookie(self) -> str:
+        """The name of the study's cookie."""
+        (name,) = self.client.cookies
+        return name
 
     def join(self, language: str = "en", **changes: str):
         """Agree on the consent page."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -163,9 +164,22 @@ def test_the_server_goes_on_where_it_was(open_hall: Callable[..., Hall]) -> None
     shown = read_page(person.get("/compare").text)
     second = open_hall()
     same = second.enter()
-    same.client.cookies.set("study", person.link)
+    same.client.cookies.set(person.cookie, person.link)
     assert read_page(same.get("/compare").text) == shown, "open pages stay good, too"
     assert same.vote().status_code == 303
+
+
+def test_a_place_in_one_study_outlasts_joining_another_on_the_same_machine(open_hall: Callable[..., Hall], tmp_path: Path) -> None:
+    """Browsers send the cookies of a host to each of its ports."""
+    person = joined(open_hall())
+    before = read_page(person.get("/compare").text)
+    elsewhere = open_hall(database=tmp_path / "another.db").enter()
+    elsewhere.client.cookies = person.client.cookies
+    assert form_token(elsewhere.get("/").text) and elsewhere.get("/compare").headers["location"] == "/"
+    consent = {"form_token": form_token(elsewhere.get("/").text), "consent": "yes", "language": "en"}
+    assert elsewhere.post("/join", consent).status_code == 303
+    person.client.cookies.update(elsewhere.client.cookies)
+    assert read_page(elsewhere.get("/compare").text) != before == read_page(person.get("/compare").text)
 
 
 def test_every_vote_of_many_at_once_is_kept_once(hall: Hall) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -55,7 +56,7 @@ def test_there_is_one_cookie_which_scripts_cannot_read(hall: Hall) -> None:
     visitor = hall.enter()
     cookies = [visitor.get("/").headers["set-cookie"], visitor.join().headers["set-cookie"]]
     for cookie in cookies:
-        assert cookie.startswith("study=") and "HttpOnly" in cookie and "SameSite=lax" in cookie
+        assert re.match(r"study-[0-9a-f]{12}=", cookie) and "HttpOnly" in cookie and "SameSite=lax" in cookie
     assert "Max-Age" not in cookies[0], "before consent it lasts as long as the window"
     for path in ("/welcome", "/compare", "/break"):
         assert "set-cookie" not in visitor.get(path).headers
@@ -87,7 +88,7 @@ def test_deleting_leaves_nothing(hall: Hall, tmp_path: Path) -> None:
     assert digest_link(other.link).encode() in files
     stale = hall.enter()
     assert stale.get(f"/continue/{link}").status_code == 404
-    stale.client.cookies.set("study", link)
+    stale.client.cookies.set(other.cookie, link)
     assert stale.get("/compare").headers["location"] == "/"
     assert len({ballot.person for ballot in read_record(hall.engine, "study").ballots}) == 1
 

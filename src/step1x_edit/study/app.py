@@ -23,7 +23,7 @@ from step1x_edit.study.answers import SKIP_REASONS, Refusal, read_position
 from step1x_edit.study.opening import OpenStudy
 from step1x_edit.study.pages import Pages
 from step1x_edit.study.pictures import SOURCE
-from step1x_edit.study.protection import COOKIE, HEADERS, Protection, read_form
+from step1x_edit.study.protection import HEADERS, Protection, name_cookie, read_form
 from step1x_edit.study.store import new_secrets, scrub
 from step1x_edit.study.texts import LANGUAGES, choose_language
 from step1x_edit.study.voting import Booth, Current, read_current
@@ -57,6 +57,7 @@ class Service:
         self.gallery = opened.gallery
         self.public_url = public_url
         self.pages = Pages(opened.study)
+        self._cookie = name_cookie(opened.study.form_key)
         self.booth = Booth(opened.design, random.Random(seed))
         self._writer: Writer | None = None
 
@@ -77,8 +78,20 @@ class Service:
 
     def find(self, request: Request) -> Current | None:
         """Who asks, and the comparison before them."""
-        link = request.cookies.get(COOKIE)
+        link = self.session(request)
         return self.look_up(link) if link else None
+
+    def session(self, request: Request) -> str:
+        """What this study's cookie holds: a person's private link, or a random text before somebody joins; empty without one."""
+        return request.cookies.get(self._cookie, "")
+
+    def keep(self, response: Response, session: str, seconds: int | None) -> None:
+        """Set the cookie; without a duration, until the browser is closed."""
+        response.set_cookie(self._cookie, session, max_age=seconds, httponly=True, samesite="lax", secure=self.secure)
+
+    def drop(self, response: Response) -> None:
+        """Take the cookie away."""
+        response.delete_cookie(self._cookie)
 
     def look_up(self, link: str) -> Current | None:
         """Whose private link this is."""
@@ -123,16 +136,12 @@ def _language(request: Request, current: Current | None) -> str:
 def _page(request: Request, name: str, current: Current | None, status: int = 200, **values: Any) -> Response:
     """A page, in the reader's language. Who has no session yet gets one, since forms are tied to it."""
     service = _service(request)
-    session = request.cookies.get(COOKIE) or new_secrets(1)[0]
+    session = service.session(request) or new_secrets(1)[0]
     html = service.pages.render(name, _language(request, current), session, current=current, **values)
     response = HTMLResponse(html, status)
-    if not request.cookies.get(COOKIE):
-        _set_cookie(response, service, session, None)
+    if not service.session(request):
+        service.keep(response, session, None)
     return response
-
-
-def _set_cookie(response: Response, service: Service, session: str, seconds: int | None) -> None:
-    response.set_cookie(COOKIE, session, max_age=seconds, httponly=True, samesite="lax", secure=service.secure)
 
 
 def _go(path: str) -> RedirectResponse:
@@ -141,7 +150,7 @@ def _go(path: str) -> RedirectResponse:
 
 async def _form(request: Request) -> Mapping[str, str]:
     service = _service(request)
-    return await read_form(request, service.study.form_key, service.public_url)
+    return await read_form(request, service.session(request), service.study.form_key, service.public_url)
 
 
 @router.get("/")
@@ -174,7 +183,7 @@ async def join(request: Request) -> Response:
         raise Refusal("malformed", 422)
     link = await service.write(lambda connection: service.booth.join(connection, language))
     response = _go("/welcome")
-    _set_cookie(response, service, link, COOKIE_SECONDS)
+    service.keep(response, link, COOKIE_SECONDS)
     return response
 
 
@@ -195,7 +204,7 @@ async def compare(request: Request) -> Response:
     if current is None:
         return _go("/")
     if current.settled and not current.finished:
-        link = request.cookies[COOKIE]
+        link = service.session(request)
         await service.write(lambda connection: service.booth.look_again(connection, link))
         current = service.find(request) or current
     return _comparison(request, current)
@@ -230,7 +239,7 @@ async def vote(request: Request) -> Response:
     """Keep an answer. Acknowledged, by sending on to the next comparison, only when it is on the disk."""
     service = _service(request)
     form = await _form(request)
-    position, nonce, link = read_position(form.get("position")), form.get("nonce", ""), request.cookies[COOKIE]
+    position, nonce, link = read_position(form.get("position")), form.get("nonce", ""), service.session(request)
     try:
         await service.write(lambda connection: service.booth.vote(connection, link, position, nonce, form))
     except Refusal as refusal:
@@ -246,7 +255,7 @@ async def skip(request: Request) -> Response:
     """Leave a comparison unanswered."""
     service = _service(request)
     form = await _form(request)
-    position, nonce, link = read_position(form.get("position")), form.get("nonce", ""), request.cookies[COOKIE]
+    position, nonce, link = read_position(form.get("position")), form.get("nonce", ""), service.session(request)
     reason = form.get("reason", "")
     if reason not in SKIP_REASONS:
         raise Refusal("unknown_reason", 422)
@@ -282,7 +291,7 @@ async def continue_here(request: Request) -> Response:
     if service.look_up(link) is None:
         raise Refusal("unknown_link", 404)
     response = _go("/compare")
-    _set_cookie(response, service, link, COOKIE_SECONDS)
+    service.keep(response, link, COOKIE_SECONDS)
     return response
 
 
@@ -291,7 +300,7 @@ async def change_language(request: Request) -> Response:
     """Read the pages in another language."""
     service = _service(request)
     form = await _form(request)
-    language, back, link = form.get("language", ""), form.get("back", ""), request.cookies[COOKIE]
+    language, back, link = form.get("language", ""), form.get("back", ""), service.session(request)
     if language not in LANGUAGES:
         raise Refusal("malformed", 422)
     await service.write(lambda connection: service.booth.change_language(connection, link, language))
@@ -312,12 +321,12 @@ async def delete(request: Request) -> Response:
     """Delete this person and everything of theirs."""
     service = _service(request)
     await _form(request)
-    link = request.cookies[COOKIE]
+    link = service.session(request)
     language = _language(request, service.find(request))
     await service.write(lambda connection: service.booth.withdraw(connection, link))
     await asyncio.to_thread(scrub, service.engine)
     response = _go(f"/deleted?language={language}")
-    response.delete_cookie(COOKIE)
+    service.drop(response)
     return response
 
 
@@ -343,8 +352,9 @@ async def robots(_: Request) -> Response:
 
 
 def _private_link(request: Request) -> str:
-    base = _service(request).public_url or f"{request.url.scheme}://{request.url.netloc}"
-    return f"{base}/continue/{request.cookies[COOKIE]}"
+    service = _service(request)
+    base = service.public_url or f"{request.url.scheme}://{request.url.netloc}"
+    return f"{base}/continue/{service.session(request)}"
 
 
 async def _explain(request: Request, error: Exception) -> Response:

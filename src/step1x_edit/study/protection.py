@@ -15,7 +15,6 @@ from step1x_edit.errors import UsageError
 from step1x_edit.study.answers import Refusal
 from step1x_edit.web import ResponseHeaders
 
-COOKIE = "study"
 LARGEST_FORM = 16 * 1024
 FORM_TYPE = "application/x-www-form-urlencoded"
 
@@ -68,11 +67,18 @@ def make_form_token(key: str, session: str) -> str:
     return hmac.new(key.encode(), f"form {session}".encode(), hashlib.sha256).hexdigest()[:40]
 
 
-async def read_form(request: Request, key: str, public_url: str | None) -> dict[str, str]:
+def name_cookie(key: str) -> str:
+    """The cookie of a study with this secret for forms. Browsers tell cookies apart by host and name but not by port, and a machine may
+    serve several studies."""
+    return f"study-{hmac.new(key.encode(), b'cookie', hashlib.sha256).hexdigest()[:12]}"
+
+
+async def read_form(request: Request, session: str, key: str, public_url: str | None) -> dict[str, str]:
     """The fields of a form that one of our own pages sent in this session.
 
     Args:
         request: the POST.
+        session: what the study's cookie holds; empty without one.
         key: the study's secret for forms.
         public_url: scheme, host and port that people see, where a proxy stands before the server.
 
@@ -93,7 +99,6 @@ async def read_form(request: Request, key: str, public_url: str | None) -> dict[
     except ValueError as error:
         raise Refusal("malformed", 422) from error
     form = dict(pairs)
-    session = request.cookies.get(COOKIE, "")
     token = form.get("form_token", "").encode(errors="replace")
     if not session or not hmac.compare_digest(token, make_form_token(key, session).encode()):
         raise Refusal("forged", 403)
