@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import wait
 from html import unescape
 from urllib.parse import urlencode
 
@@ -140,6 +142,25 @@ def test_a_form_with_gaps_comes_back_as_it_was(hall: Hall, person: Visitor) -> N
     refused(person.post("/vote", form), 422, "place_missing")
     assert kept(hall) == (0, 0, 1)
     assert person.vote().status_code == 303
+
+
+def test_a_form_that_cannot_be_saved_just_now_comes_back_as_it_was(open_hall: Callable[..., Hall], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("step1x_edit.study.writer.MOST_WAITING", 1)
+    hall = open_hall()
+    visitor = hall.enter()
+    visitor.join()
+    busy, go_on = threading.Event(), threading.Event()
+    writer = hall.service._writer
+    assert writer is not None
+    jobs = [writer.submit(lambda connection: busy.set() or go_on.wait())]
+    busy.wait(10)
+    jobs.append(writer.submit(lambda connection: None))
+    answer = visitor.vote(overall_A="10")
+    go_on.set()
+    wait(jobs)
+    refused(answer, 503, "busy")
+    assert answer.headers["retry-after"] and 'name="overall_A" value="10" required checked' in answer.text
+    assert visitor.vote().status_code == 303
 
 
 @pytest.mark.parametrize(

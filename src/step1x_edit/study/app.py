@@ -242,11 +242,13 @@ async def vote(request: Request) -> Response:
     position, nonce, link = read_position(form.get("position")), form.get("nonce", ""), service.session(request)
     try:
         await service.write(lambda connection: service.booth.vote(connection, link, position, nonce, form))
-    except Refusal as refusal:
+    except (Refusal, StoreError) as error:
         current = service.find(request)
-        if refusal.http_status != 422 or current is None:
+        again = isinstance(error, StoreError) or error.http_status == 422
+        if not again or current is None or current.position != position:
             raise
-        return _comparison(request, current, 422, form=form, sentence=refusal.reason)  # what was filled in stays
+        response = _comparison(request, current, error.http_status, form=form, sentence=_reason(error))  # what was filled in stays
+        return _with_patience(response)
     return _go("/compare")
 
 
@@ -360,18 +362,24 @@ def _private_link(request: Request) -> str:
 async def _explain(request: Request, error: Exception) -> Response:
     """A page with one sentence that says why not, under the right status."""
     status, reason = 500, "failure"
-    if isinstance(error, Refusal):
-        status, reason = error.http_status, error.reason
-    elif isinstance(error, StoreError):
-        status, reason = error.http_status, "busy"
+    if isinstance(error, Refusal | StoreError):
+        status, reason = error.http_status, _reason(error)
     elif isinstance(error, HTTPException):
         status, reason = error.status_code, "not_found" if error.status_code == 404 else "not_allowed"
     elif isinstance(error, ClientDisconnect):
         status, reason = 400, "malformed"  # half a form; nobody is there to read this
     current = None if status >= 500 else _service(request).find(request)
-    response = _page(request, "message.html", current, status, title="error_title", sentence=reason)
-    if status == 503:
-        response.headers["retry-after"] = "2"
+    response = _with_patience(_page(request, "message.html", current, status, title="error_title", sentence=reason))
     if status == 500:  # answered outside of all middleware
         response.headers.update(HEADERS | {"cache-control": "no-store"})
+    return response
+
+
+def _reason(error: Refusal | StoreError) -> str:
+    return error.reason if isinstance(error, Refusal) else "busy"
+
+
+def _with_patience(response: Response) -> Response:
+    if response.status_code == 503:
+        response.headers["retry-after"] = "2"
     return response
