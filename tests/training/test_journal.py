@@ -30,6 +30,19 @@ def test_numbers_logged_after_the_last_state_are_taken_back(tmp_path: Path, line
     assert [(row["step"], row["loss"]) for row in rows] == [(1, 1.0), (2, 2.0), (3, 33.0)]
 
 
+def test_tensorboard_takes_them_back_too(tmp_path: Path, line_recipe: Callable[..., Recipe]) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for begin, factor in ((0, 1.0), (2, 11.0)):
+        journal = Journal(tmp_path, line_recipe(logging={"tensorboard": True}), CPU, 1)
+        journal.resume(begin)
+        for step in range(begin + 1, begin + 4):
+            journal.log(step, {"loss": factor * step})
+        journal.close()
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert [(each.step, each.value) for each in events.Scalars("loss")] == [(1, 1.0), (2, 2.0), (3, 33.0), (4, 44.0), (5, 55.0)]
+
+
 def test_a_run_says_what_it_was_made_with(tmp_path: Path, line_recipe: Callable[..., Recipe]) -> None:
     Journal(tmp_path, line_recipe(seed=5), CPU, 2)
     about = json.loads((tmp_path / "run.json").read_text())

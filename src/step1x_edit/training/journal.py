@@ -68,7 +68,8 @@ class Journal:
         self._out, self._recipe = out, recipe
         about = {"seed": recipe.seed, "processes": processes, "device": _name(device), **code_version()}
         write_json(out / "run.json", about)
-        self._board = _open_board(out) if recipe.logging.tensorboard else None
+        self._open_board = _find_board() if recipe.logging.tensorboard else None
+        self._board: Any = None
         self._wandb = _open_wandb(out, recipe) if recipe.logging.wandb else None
 
     def resume(self, step: int) -> None:
@@ -78,6 +79,8 @@ class Journal:
         if path.exists():
             rows = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
             write_whole(path, lambda partial: partial.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8"))
+        if self._open_board is not None:
+            self._board = self._open_board(str(self._out), purge_step=step + 1)
 
     def _keep_recipe(self, step: int) -> None:
         path, now = self._out / RECIPE, self._recipe.model_dump(mode="json")
@@ -202,12 +205,12 @@ def _name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _open_board(out: Path) -> Any:
+def _find_board() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise UsageError("TensorBoard is not installed; pip install step1x-edit[train], or set logging.tensorboard=false.") from error
-    return SummaryWriter(str(out))
+    return SummaryWriter
 
 
 def _open_wandb(out: Path, recipe: Recipe) -> Any:
