@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from step1x_edit.data.formats import export_finetune
-from step1x_edit.data.shards import finish_tar, read_tar, to_tar
+from step1x_edit.data.shards import Record, finish_tar, read_tar, to_tar
 from step1x_edit.errors import Step1XError, UsageError
 from step1x_edit.training import stored as module
 from step1x_edit.training.portions import Portion
@@ -129,8 +130,19 @@ def test_a_damaged_picture_is_named(tmp_path: Path) -> None:
         cut.read()
 
 
+def test_a_triplet_without_an_instruction_is_named(tmp_path: Path) -> None:
+    data = BytesIO()
+    Image.new("RGB", (8, 8)).save(data, "PNG")
+    record = Record("mine", "tone_transfer", "", "", "", "", "")
+    stretch = to_tar("mine", {"source.png": data.getvalue(), "target.png": data.getvalue(), "json": record.to_json()})
+    (tmp_path / "a.tar").write_bytes(stretch + finish_tar(len(stretch)))
+    (item,) = Stored(Data(shards=[tmp_path])).items
+    with pytest.raises(UsageError, match=r"^The triplet a\.tar/mine: .*no instruction"):
+        item.read()
+
+
 @pytest.mark.parametrize(
-    "damage", ["missing shard", "cut shard", "lost triplets", "no shards", "missing picture", "not JSON", "no caption"]
+    "damage", ["missing shard", "cut shard", "lost triplets", "no shards", "missing picture", "not JSON", "no caption", "empty caption"]
 )
 def test_data_that_is_not_whole_is_one_sentence(stored_set: Path, tmp_path: Path, damage: str) -> None:
     shard = stored_set / "shards/triplets-00001.tar"
@@ -153,6 +165,8 @@ def test_data_that_is_not_whole_is_one_sentence(stored_set: Path, tmp_path: Path
         pairs.write_text("{")
     if damage == "no caption":
         pairs.write_text('{"a.png": {"ref_image_path": "a.png"}}')
+    if damage == "empty caption":
+        pairs.write_text('{"a.png": {"caption": "", "ref_image_path": "a.png"}}')
     with pytest.raises(UsageError) as caught:
         Stored(data)
     assert "\n" not in str(caught.value) and str(caught.value).endswith(".")

@@ -63,9 +63,10 @@ class Item:
 
     def _unpack(self) -> Triplet:
         files = {ending: _read(*place) for ending, place in self.places.items()}
-        if self.record is not None:
-            return unpack(self.record, files)
-        return unpack(Record.from_json(files["json"], self.places["json"][0]), files)
+        record = self.record or Record.from_json(files["json"], self.places["json"][0])
+        if not record.instruction_en and not record.instruction_zh:
+            raise UsageError("It has no instruction; add one, or leave it out.")
+        return unpack(record, files)
 
 
 class Stored:
@@ -189,7 +190,7 @@ def _read_pairs(file: Path) -> Iterator[Item]:
         raise UsageError(f'{file} is not fine-tuning JSON: {{"target.jpg": {{"caption": "...", "ref_image_path": "source.jpg"}}}}.')
     for name, entry in entries.items():
         caption, reference = (entry.get(key) if isinstance(entry, dict) else None for key in ("caption", "ref_image_path"))
-        if not isinstance(caption, str) or not isinstance(reference, str):
+        if not isinstance(caption, str) or not caption or not isinstance(reference, str):
             raise UsageError(f"In {file}, {name} needs a caption and a ref_image_path.")
         places = {}
         for which, candidates in (("target", (Path(name), Path("target") / name)), ("source", (Path(reference),))):
