@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from step1x_edit.bench.gedit import LANGUAGES, TASKS, BenchCase, place_result, read_cases
+from step1x_edit.bench.gedit import LANGUAGES, TASKS, BenchCase, StoredFile, place_result, read_cases
 from step1x_edit.bench.mini import make_mini
 from step1x_edit.bench.reference import open_reader, score_result, score_results
 from step1x_edit.cli.main import run
@@ -101,6 +102,23 @@ def test_cases_without_truth_cannot_be_scored_so(make_cases) -> None:
     case = make_cases(1, ("ps_human",))[0]
     with pytest.raises(UsageError, match="true result"):
         score_result(case, picture(case.source))
+
+
+@pytest.mark.parametrize(("damage", "sentence"), [("small", "differ in size"), ("cut", "cannot be read"), ("none", "is its source")])
+@pytest.mark.parametrize("which", ["target", "region"])
+def test_a_truth_that_is_none_is_one_sentence(cases: list[BenchCase], tmp_path: Path, which: str, damage: str, sentence: str) -> None:
+    case = cases[0]
+    file, whole = tmp_path / "a.png", picture(case.truth[which])
+    none = picture(case.source) if which == "target" else Image.new("L", whole.size)
+    {"small": whole.resize((64, 64)), "cut": whole, "none": none}[damage].save(file)
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:-40])
+    case = replace(case, truth={**case.truth, which: StoredFile(file)})
+    place = place_result(tmp_path, case.name)
+    place.parent.mkdir(parents=True)
+    picture(case.source).save(place)
+    with pytest.raises(UsageError, match=rf"{'/'.join(case.name)} .*{sentence}"):
+        score_results([case], tmp_path)
 
 
 def test_offline_from_nothing_to_figures(place: Path, tmp_path: Path, random_mini: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -25,7 +24,7 @@ from step1x_edit.bench.gedit import TASKS, BenchCase, CaseName, find_picture, pl
 from step1x_edit.bench.running import check_asked, read_missing
 from step1x_edit.bench.statistics import interval_of
 from step1x_edit.bench.summary import number
-from step1x_edit.data.triplet import Pixels, Triplet
+from step1x_edit.data.triplet import Mask, Pixels, Triplet
 from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.image_io import read_image, resize
 from step1x_edit.image_modes import flatten
@@ -76,13 +75,14 @@ def score_results(
 
 
 def score_result(case: BenchCase, result: Image.Image, read: Reader | None = None) -> dict[Figure, float]:
-    """The figures of one result; one of another size is brought to the true one's."""
+    """The figures of one result; one of another size is brought to the true one's.
+
+    Raises:
+        UsageError: the case's truth is not known, or is none.
+    """
     from skimage.metrics import structural_similarity
 
-    if not {"target", "region"} <= set(case.truth):
-        raise UsageError(f"The true result of {'/'.join(case.name)} is not known; the reference scorer needs cases of gedit-mini.")
-    source, target = (_pixels(stored.read()) for stored in (case.source, case.truth["target"]))
-    region = np.asarray(Image.open(BytesIO(case.truth["region"].read()))) > 127
+    source, target, region = _read_truth(case)
     pixels = np.asarray(resize(result.convert("RGB"), (target.shape[1], target.shape[0])))
     triplet = Triplet(source, target, region, EditCategory(case.task), case.instruction, case.instruction, "", "", "")
     found = heldout.score(heldout.Case(triplet, "zh" if case.language == "cn" else "en"), pixels)
@@ -138,6 +138,23 @@ def open_reader() -> Reader:
         return " ".join(found.txts or ())
 
     return read
+
+
+def _read_truth(case: BenchCase) -> tuple[Pixels, Pixels, Mask]:
+    """Source, true result, and the region that should change, all of one size."""
+    name = "/".join(case.name)
+    if not {"target", "region"} <= set(case.truth):
+        raise UsageError(f"The true result of {name} is not known; the reference scorer needs cases of gedit-mini.")
+    try:
+        source, target = (_pixels(stored.read()) for stored in (case.source, case.truth["target"]))
+        region = np.asarray(read_image(case.truth["region"].read()).image.convert("L")) > 127
+    except ImageError as error:
+        raise UsageError(f"Source, true result or region of {name} cannot be read: {error}") from error
+    if not source.shape[:2] == target.shape[:2] == region.shape:
+        raise UsageError(f"Source, true result and region of {name} differ in size; bring them to the same.")
+    if np.array_equal(source[region], target[region]):
+        raise UsageError(f"The true result of {name} is its source wherever the region is white; correct one of them.")
+    return source, target, region
 
 
 def _pixels(data: bytes) -> Pixels:
