@@ -263,6 +263,20 @@ def test_damaged_triplets_are_left_out(plain: Path, tmp_path: Path, file: str, d
         import_set(open_foreign(plain, None), tmp_path / "set")
 
 
+def test_files_are_those_that_the_lines_of_a_folder_name(plain: Path, tmp_path: Path) -> None:
+    """A picture of the same stem beside it, in a format that comes later by name, is not taken in its place."""
+    values = json.loads((plain / "metadata.jsonl").read_text(encoding="utf-8"))
+    (plain / "before").mkdir()
+    (plain / "source" / "x.jpg").rename(plain / "before" / "one.jpg")
+    Image.new("RGB", (8, 8)).save(plain / "target" / "x.png")
+    named = {"source_file_name": "before/one.jpg", "target_file_name": "target/x.jpg"}
+    (plain / "metadata.jsonl").write_text(json.dumps({**values, **named}), encoding="utf-8")
+    assert import_set(open_foreign(plain, None), tmp_path / "set")["left_out"] == []
+    (_, files), *_ = read_records(tmp_path / "set")
+    assert find_picture(files, "source") == (plain / "before" / "one.jpg").read_bytes()
+    assert find_picture(files, "target") == (plain / "target" / "x.jpg").read_bytes()
+
+
 def test_json_of_wrong_types_is_one_sentence_with_its_file_and_id(plain: Path, tmp_path: Path) -> None:
     metadata = plain / "metadata.jsonl"
     values = json.loads(metadata.read_text(encoding="utf-8"))

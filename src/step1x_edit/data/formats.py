@@ -173,12 +173,13 @@ def export_parquet(folder: Path, out: Path) -> int:
 
 
 def read_folder(folder: Path) -> Iterator[Sample]:
-    """A plain folder as `export_folder` writes it."""
+    """A plain folder as `export_folder` writes it: files are those that the lines name, or where there are none, those of the id."""
     places = {name: {path.stem: path for path in sorted((folder / name).glob("*.*"))} for name in ("source", "target", "mask")}
     for values in read_json_lines(folder / _METADATA):
         record = Record.from_json(json.dumps(values), folder / _METADATA)
-        paths = {name: found[record.id] for name, found in places.items() if record.id in found}
-        yield record, {f"{name}{path.suffix.lower()}": path.read_bytes() for name, path in paths.items()}
+        named = {name: folder / str(values.get(f"{name}_file_name") or "") for name in places}
+        paths = {name: path if path.is_file() else places[name].get(record.id) for name, path in named.items()}
+        yield record, {f"{name}{path.suffix.lower()}": path.read_bytes() for name, path in paths.items() if path is not None}
 
 
 def read_finetune(metadata: Path, category: EditCategory | None = None) -> Iterator[Sample]:
