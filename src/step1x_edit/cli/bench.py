@@ -81,7 +81,7 @@ def run(
     tasks: Annotated[list[str] | None, typer.Option("--task", help="Only this task; may be repeated.")] = None,
     languages: Annotated[list[Language] | None, typer.Option("--language", help="Only this language; may be repeated.")] = None,
     per_task: Annotated[int | None, typer.Option("--per-task", min=1, help="Only the first questions of each task.")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Every case's seed.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Every case's seed, with systems that take one.")] = 0,
     again: Annotated[bool, typer.Option("--again", help="Ask once more for what was refused.")] = False,
     weights: Annotated[Path | None, typer.Option("--weights", help="Folder of our own model's weights.")] = None,
     device: Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:N or mps, for models in this process.")] = None,
