@@ -163,6 +163,16 @@ def test_pairs_count_only_where_both_were_judged() -> None:
     assert math.isnan(compare(values_of(one), {}).p)
 
 
+def test_figures_that_differ_by_rounding_alone_are_ties() -> None:
+    """O of both is the root of 8.4, which is another float where it comes of 1.4 * 6 than of 1.2 * 7."""
+    pairs = [((1.4, 6.0), (1.2, 7.0)), ((1.2, 7.0), (1.4, 6.0)), ((1.4, 6.0), (1.4, 6.1))]
+    cases = [[CaseScore("ps_human", "en", str(key), *pair[side]) for key, pair in enumerate(pairs)] for side in (0, 1)]
+    first, second = map(values_of, cases)
+    assert first["ps_human", "en", "0"] != second["ps_human", "en", "0"]
+    found = compare(first, second)
+    assert (found.wins, found.ties, found.losses) == (0, 2, 1)
+
+
 def test_holms_correction() -> None:
     assert correct([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert correct([0.9, math.nan])[0] == 0.9
