@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from step1x_edit.data.formats import export_finetune
+from step1x_edit.data.shards import decode_mask, encode_mask, list_shards, read_tar, to_tar, write_tar
 from step1x_edit.editor import Editor
 from step1x_edit.errors import UsageError
 from step1x_edit.model.narrow import NARROW, NarrowLinear, WeightsType, narrow_linear
@@ -205,6 +206,15 @@ def test_scores_and_pictures_while_training(tmp_path: Path, edit_recipe: MakeRec
     with Image.open(tmp_path / "run/samples/evaluation-00000004.png") as shown:
         assert shown.width > 3 * 64
     assert list((tmp_path / "run").glob("events.out.tfevents.*"))
+
+
+def test_triplets_with_an_empty_mask_have_no_figure_inside_of_it(tmp_path: Path, edit_recipe: MakeRecipe, stored_set: Path) -> None:
+    for shard in list_shards(stored_set):
+        black = [(key, {**files, "mask.png": encode_mask(decode_mask(files["mask.png"]) & False)}) for key, files in read_tar(shard)]
+        write_tar(tmp_path / "black" / shard.name, [to_tar(key, files) for key, files in black])
+    recipe = edit_recipe(data={"shards": [tmp_path / "black"], "workers": 0}, evaluation={"every": 4, "count": 2})
+    (scores,) = [row for row in run(recipe, tmp_path / "run") if "evaluation/psnr" in row]
+    assert scores["evaluation/outside"] == scores["evaluation/psnr"] and "evaluation/inside" not in scores
 
 
 def test_evaluation_does_not_change_the_run(tmp_path: Path, edit_recipe: MakeRecipe) -> None:

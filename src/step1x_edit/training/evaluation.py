@@ -49,7 +49,7 @@ def evaluate(
     """Mean peak signal-to-noise ratios in dB, and rows of source, result and target.
 
     `psnr` compares the whole pictures; `unedited` is the same for the source, which a model has to beat; `inside` and `outside` look at the
-    region that the edit is meant for and at the rest.
+    region that the edit is meant for and at the rest, of the triplets that have any.
     """
     scores: dict[str, list[float]] = {"psnr": [], "unedited": [], "inside": [], "outside": []}
     rows = []
@@ -58,9 +58,9 @@ def evaluate(
         drawn = _edit(editor, encoders, example, steps, number)
         scores["psnr"].append(psnr(drawn, triplet.target))
         scores["unedited"].append(psnr(triplet.source, triplet.target))
-        scores["inside"].append(psnr(drawn[triplet.region], triplet.target[triplet.region]))
-        if not triplet.region.all():
-            scores["outside"].append(psnr(drawn[~triplet.region], triplet.target[~triplet.region]))
+        for name, place in (("inside", triplet.region), ("outside", ~triplet.region)):
+            if place.any():
+                scores[name].append(psnr(drawn[place], triplet.target[place]))
         if number < SHOWN:
             rows.append(side_by_side([Image.fromarray(p) for p in (triplet.source, drawn, triplet.target)], example.instruction))
     return {name: float(np.mean(values)) for name, values in scores.items() if values}, _stack(rows)
