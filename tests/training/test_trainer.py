@@ -213,12 +213,13 @@ def test_a_full_disk_leaves_no_half_state(full_disk: Path, line_task: Make, line
     assert not list(out.rglob("*.partial"))
 
 
-def test_a_run_does_not_take_the_place_of_a_set(tmp_path: Path, line_task: Make, line_recipe: MakeRecipe) -> None:
+@pytest.mark.parametrize(("name", "said"), [("recipe.json", "of something else than a training"), ("set.json", "a set of triplets")])
+def test_a_run_does_not_take_the_place_of_a_set(tmp_path: Path, line_task: Make, line_recipe: MakeRecipe, name: str, said: str) -> None:
     (tmp_path / "set").mkdir()
-    (tmp_path / "set/recipe.json").write_text('{"recipe": {}, "versions": {}}')
-    with pytest.raises(UsageError, match="of something else than a training"):
+    (tmp_path / "set" / name).write_text('{"recipe": {}, "versions": {}}')
+    with pytest.raises(UsageError, match=said):
         train(line_task(), line_recipe(), tmp_path / "set", CPU)
-    assert [path.name for path in (tmp_path / "set").iterdir()] == ["recipe.json"]
+    assert [path.name for path in (tmp_path / "set").iterdir()] == [name]
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path: Path, line_task: Make, line_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ import torch
 from PIL import Image
 
 from step1x_edit import __version__
+from step1x_edit.data.shards import SET
 from step1x_edit.errors import Step1XError, UsageError
 from step1x_edit.model.tensors import write_json, write_whole
 from step1x_edit.training.recipe import Recipe
@@ -53,6 +54,8 @@ def _ask_git(folder: Path, *words: str) -> str | None:
 
 def check_folder(out: Path) -> None:
     """Raise UsageError where a folder holds something else than a run, such as a set of triplets, which has a recipe too."""
+    if (out / SET).exists():  # one that was imported has no recipe
+        raise UsageError(f"{out} holds a set of triplets; choose another folder with --out.")
     try:
         found = json.loads((out / RECIPE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
