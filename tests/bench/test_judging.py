@@ -267,6 +267,14 @@ def test_a_changed_result_or_rubric_is_asked_anew(service: Service, cases: list[
     assert len(service.calls) == 14 + 13
 
 
+def test_a_system_whose_folder_was_renamed_counts_once(service: Service, cases: list[BenchCase], results: Path) -> None:
+    judged(service, cases, results)
+    renamed = results.rename(results.with_name("renamed"))
+    asked = len(service.calls)
+    judged(service, cases, renamed)
+    assert len(service.calls) == asked and [found.system for found in find_tables(renamed)] == ["renamed"]
+
+
 def test_tables_of_another_rubric_do_not_stay_beside_new_ones(service: Service, cases: list[BenchCase], results: Path) -> None:
     service.answer = answer_by_part
     judged(service, cases, results)

@@ -128,15 +128,20 @@ def write_tables(folder: Path, system: str, cases: Sequence[CaseScore]) -> list[
     return written
 
 
-def drop_other_tables(folder: Path, facts: Mapping[str, object]) -> None:
-    """Remove our tables of a judge, where it was asked otherwise before, by other `facts`: figures of both must not be averaged.
+def drop_other_tables(folder: Path, system: str, facts: Mapping[str, object]) -> None:
+    """Remove our tables of a judge, where it was asked otherwise before, by other `facts`, or the system's folder had another name.
 
-    What it answered stays, so that the same tables can be made again at no cost.
+    Figures by different facts must not be averaged, and no system counts twice. What the judge answered stays, so that the same tables can
+    be made again at no cost.
     """
     record = _read_record(folder)
+    if not record:
+        return
     wanted = json.loads(json.dumps(dict(facts)))
-    if record and {name: record.get(name) for name in wanted} != wanted:
-        for path in folder.glob(f"*{ENDING}"):
+    otherwise = {name: record.get(name) for name in wanted} != wanted
+    for path in folder.glob(f"*{ENDING}"):
+        match = _NAME.fullmatch(path.name)
+        if otherwise or (match and match[1] != system):
             path.unlink()
 
 

@@ -111,8 +111,9 @@ def judge_results(
         flat = [question for group in questions.values() for question in group]
         noise = _measure_noise(flat, answers)
         state = JudgeState(len(flat), sum(q.name in answers for q in flat), len(failures), sum(kept.cost for kept in answers.values()))
-        drop_other_tables(place, {**judge.facts, "rubric_digest": rubric.digest})
-        write_tables(place, folder.resolve().name, found)
+        system = folder.resolve().name
+        drop_other_tables(place, system, {**judge.facts, "rubric_digest": rubric.digest})
+        write_tables(place, system, found)
         _write_record(place / RECORD, judge, rubric, [answers[q.name] for q in flat if q.name in answers], found, repeats, state, noise)
     return Judged(found, state, ended, noise)
 
