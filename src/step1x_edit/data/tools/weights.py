@@ -85,13 +85,13 @@ def _list_files(path: Path, patterns: Sequence[str]) -> list[Path]:
 def _fetch(repository: str, revision: str | None, patterns: Sequence[str]) -> tuple[Path, str]:
     """Fetch a repository's files: where they are, and the commit that they are of."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, HTTPError
 
     try:
         place = Path(snapshot_download(repository, revision=revision, allow_patterns=list(patterns), ignore_patterns=list(_DUPLICATES)))
     except HFValidationError as error:
         raise WeightsError(f"{repository} is neither a folder here nor the name of a repository of the hub; correct the model.") from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (HTTPError, OSError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
         raise WeightsError(f"{repository} cannot be fetched ({reason}); fetch it elsewhere, and give the folder as the model.") from error
     return place, place.name
