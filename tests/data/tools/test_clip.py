@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -92,3 +94,13 @@ def test_it_chooses_the_public_pictures_of_a_benchmark(
 
 def test_a_text_that_is_too_long_is_cut_off(tools: dict[str, Clip]) -> None:
     assert np.isfinite(tools["clip"].embed_text("a cat " * 100)).all()
+
+
+def test_texts_have_the_models_length_where_its_tokenizer_names_none(twin: Callable[[str], Path], photo: Photo, tmp_path: Path) -> None:
+    copytree(twin("siglip"), tmp_path / "open")
+    settings = tmp_path / "open" / "tokenizer_config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "model_max_length": int(1e30)}))
+    named, unnamed = (Clip.open(ToolChoice("clip", str(folder), device="cpu")) for folder in (twin("siglip"), tmp_path / "open"))
+    assert np.array_equal(unnamed.embed_text("a cup of coffee"), named.embed_text("a cup of coffee"))
+    assert np.array_equal(unnamed.embed_text("a cat " * 100), named.embed_text("a cat " * 100))
+    assert unnamed.score(photo("coffee", 64)) == named.score(photo("coffee", 64))

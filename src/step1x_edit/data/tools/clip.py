@@ -104,7 +104,10 @@ class Clip:
         """float32 [N, D], each of length 1; padded to full length, as SigLIP was trained and as CLIP, which looks no further, may be."""
         import torch
 
-        prepared = self.processor(text=list(texts), padding="max_length", truncation=True, return_tensors="pt").to(self.model.device)
+        # the tokenizers of SigLIP 2 name no full length
+        longest = min(self.processor.tokenizer.model_max_length, self.model.config.text_config.max_position_embeddings)
+        prepared = self.processor(text=list(texts), padding="max_length", max_length=longest, truncation=True, return_tensors="pt")
+        prepared = prepared.to(self.model.device)
         with torch.inference_mode():
             found = self.model.get_text_features(**prepared).pooler_output
         return np.stack([_normalise(vector) for vector in found.float().cpu().numpy()])
