@@ -47,6 +47,14 @@ def test_the_mask_has_the_pictures_shape_and_depends_on_the_box(tool: Sam2, phot
     assert not tool.segment(picture, Box(10, 10, 10, 40)).any()
 
 
+def test_a_box_stays_exact_where_the_model_computes_in_half(twin: Callable[[str], Path], photo: Photo) -> None:
+    tool = Sam2.open(ToolChoice("sam2", str(twin("sam2")), device="cpu", dtype="bfloat16"))
+    given: list[torch.Tensor] = []
+    tool.model.prompt_encoder.register_forward_pre_hook(lambda module, args, named: given.append(named["input_boxes"]), with_kwargs=True)
+    tool.segment(photo("astronaut", 200), Box(101, 7, 199, 183))
+    assert given[0][0, 0].tolist() == pytest.approx([101 * 0.32, 7 * 0.32, 199 * 0.32, 183 * 0.32], abs=1e-4)
+
+
 def test_the_card_says_which_weights_these_are(tool: Sam2, twin: Callable[[str], Path]) -> None:
     parameters = tool.card.parameters
     assert parameters["model"] == str(twin("sam2"))

@@ -52,11 +52,10 @@ class Sam2:
         pixels = interpolate(pixels, (self.side, self.side), mode="bilinear", antialias=True, align_corners=False)
         pixels = (pixels - torch.tensor(_MEAN)[:, None, None]) / torch.tensor(_SPREAD)[:, None, None]
         scale = torch.tensor([self.side / width, self.side / height] * 2)
-        place = {"device": self.model.device, "dtype": self.model.dtype}
         with torch.inference_mode():
             found = self.model(
-                pixel_values=pixels.to(**place),
-                input_boxes=(torch.tensor([[list(box)]]) * scale).to(**place),
+                pixel_values=pixels.to(self.model.device, self.model.dtype),
+                input_boxes=(torch.tensor([[list(box)]]) * scale).to(self.model.device),  # bfloat16 knows every fourth column alone
                 multimask_output=False,
             )
             logits = interpolate(found.pred_masks[0].float(), (height, width), mode="bilinear", align_corners=False)
