@@ -26,6 +26,9 @@ from transformers import (
     Florence2Config,
     Florence2ForConditionalGeneration,
     Florence2Processor,
+    GLPNConfig,
+    GLPNForDepthEstimation,
+    GLPNImageProcessorPil,
     PreTrainedTokenizerFast,
     Sam2Config,
     Sam2Model,
@@ -246,6 +249,12 @@ def save_zoedepth(folder: Path) -> None:
     ZoeDepthImageProcessorPil(size={"height": 64, "width": 64}, ensure_multiple_of=16).save_pretrained(folder)
 
 
+def save_glpn(folder: Path) -> None:
+    sizes: dict[str, Any] = {"depths": [1, 1, 1, 1], "hidden_sizes": [8, 8, 16, 16], "num_attention_heads": [1, 1, 2, 2]}
+    randomise(GLPNForDepthEstimation(GLPNConfig(**sizes, decoder_hidden_size=8)), 0.1).save_pretrained(folder)
+    GLPNImageProcessorPil().save_pretrained(folder)
+
+
 def save_vitmatte(folder: Path) -> None:
     backbone = VitDetConfig(
         hidden_size=16,
@@ -434,6 +443,7 @@ TWINS: dict[str, Callable[[Path], None]] = {
     "siglip": save_siglip,
     "depth-anything": save_depth_anything,
     "zoedepth": save_zoedepth,
+    "glpn": save_glpn,
     "vitmatte": save_vitmatte,
     "detector": save_detector,
     "raft.onnx": save_raft,

@@ -59,3 +59,10 @@ def test_metres_are_turned_round_and_the_margin_is_taken_off(tools: dict[str, De
     near = np.unravel_index(inner.argmin(), inner.shape)
     place = [int((index + 0.5) * 64 / side) for index, side in zip(near, inner.shape, strict=True)]
     assert nearness[place[0], place[1]] > 0.8
+
+
+def test_other_models_that_answer_with_metres_are_known(twin: Callable[[str], Path], photo: Photo) -> None:
+    tool, picture = DepthModel.open(ToolChoice("depth-anything", str(twin("glpn")), device="cpu")), photo("tea-gardens", 64)
+    metres, nearness = ask_library(tool, picture), tool.estimate(picture)
+    assert nearness[np.unravel_index(metres.argmin(), metres.shape)] == 1
+    assert nearness[np.unravel_index(metres.argmax(), metres.shape)] == 0

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     import torch
 
 MODELS = {"depth-anything": "depth-anything/Depth-Anything-V2-Small-hf", "zoedepth": "Intel/zoedepth-nyu-kitti"}
-"""The name of the tool -> the weights that it takes unless others are named; any depth estimator of transformers will do."""
+"""The name of the tool -> the weights that it takes unless others are named; any depth estimator of transformers will do, but for
+DPTs that were trained to say metres, which nothing tells from those that say their inverse."""
+
+
+_METRIC = ("glpn", "tipsv2_dpt", "zoedepth")
+"""Kinds of models that always answer with distances; others say in their settings whether they do."""
 
 
 class DepthModel:
@@ -30,7 +35,7 @@ class DepthModel:
     def __init__(self, model: Any, processor: Any, card: ToolCard) -> None:
         self.model, self.processor = model, processor
         self.card = card
-        self.metric = model.config.model_type == "zoedepth" or getattr(model.config, "depth_estimation_type", "") == "metric"
+        self.metric = model.config.model_type in _METRIC or getattr(model.config, "depth_estimation_type", "") == "metric"
 
     @classmethod
     def open(cls, choice: ToolChoice) -> Self:
