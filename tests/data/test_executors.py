@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from datatrove.pipeline.base import PipelineStep
@@ -193,9 +194,23 @@ def test_on_ray_actors_serve_list_after_list_and_errors_come_through(tmp_path: P
             steps: list[PipelineStep] = [Tells(tmp_path / f"round-{number}")]
             run_tasks(steps, 6, tmp_path / f"logs-{number}", ray, lambda done, total: told.append((done, total)), workers)
         pids = {path.read_text() for path in tmp_path.glob("round-*/*")}
-        assert len(pids) == 2 and str(os.getpid()) not in pids
+        assert len(pids) <= 2 and str(os.getpid()) not in pids  # one may be done before the other has started
         assert told == 2 * [(done, 6) for done in range(7)]
         with pytest.raises(UsageError, match=r"^the pictures have gone$"):
             run_tasks([Fails()], 2, tmp_path / "logs-fails", ray, workers=workers)
         with pytest.raises(Step1XError, match="A worker was killed"):
             run_tasks([Dies()], 3, tmp_path / "logs-dies", ray, workers=workers)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"gpus_per_task": 64.0}, r"Ray has \d+ GPUs here, and executor.ray.gpus_per_task is 64"),
+        ({"mem_per_cpu_gb": 1e6}, "Ray has .* GB of memory here, and executor.ray asks for 1000000.0 GB a task"),
+        ({"address": "nowhere at all"}, r"Ray cannot be used at nowhere at all \(Invalid address.*\); correct executor.ray.address"),
+    ],
+)
+def test_what_ray_never_has_room_for_is_said_and_not_waited_for(tmp_path: Path, ray: Executor, asked: dict[str, Any], said: str) -> None:
+    where = ray.model_copy(update={"ray": ray.ray.model_copy(update=asked)})
+    with pytest.raises(Step1XError, match=said):
+        run_tasks([Fails()], 1, tmp_path / "logs", where)

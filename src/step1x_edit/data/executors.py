@@ -16,7 +16,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
@@ -142,7 +142,7 @@ class RayWorkers:
             self._started = False
 
     def run(self, work: Callable[[int], Any], ranks: Sequence[int]) -> Iterator[None]:
-        """See `Workers`."""
+        """See `Workers`; raises UsageError where a Ray that is started here has no room for one, too."""
         import ray
 
         self._start()
@@ -167,19 +167,35 @@ class RayWorkers:
         import ray
 
         options, where = self.where.ray, self.where
+        cpus, memory = options.cpus_per_task, int(options.cpus_per_task * options.mem_per_cpu_gb * 2**30)
         if not ray.is_initialized():
-            ray.init(
-                address=options.address or None,
-                logging_level=logging.ERROR,
-                num_cpus=None if options.address else where.workers * options.cpus_per_task,
-                include_dashboard=None if options.address else False,
-                log_to_driver=False,
-            )
+            try:
+                ray.init(
+                    address=options.address or None,
+                    logging_level=logging.ERROR,
+                    num_cpus=None if options.address else where.workers * cpus,
+                    include_dashboard=None if options.address else False,
+                    log_to_driver=False,
+                )
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+                place = f"at {options.address}" if options.address else "here"
+                raise Step1XError(f"Ray cannot be used {place} ({reason}); correct executor.ray.address.") from error
             self._started = True
+            if not options.address:
+                _check_room(ray.cluster_resources(), memory, options.gpus_per_task)
         if not self._actors:
-            cpus, memory = options.cpus_per_task, int(options.cpus_per_task * options.mem_per_cpu_gb * 2**30)
             kind = ray.remote(_Actor).options(num_cpus=cpus, memory=memory, num_gpus=options.gpus_per_task)
             self._actors = [kind.remote() for _ in range(where.workers)]
+
+
+def _check_room(here: Mapping[str, float], memory: int, gpus: float) -> None:
+    """Refuse actors of which a Ray that was started here never has room for one; a cluster may grow. Raises UsageError."""
+    if gpus > here.get("GPU", 0):
+        raise UsageError(f"Ray has {here.get('GPU', 0):g} GPUs here, and executor.ray.gpus_per_task is {gpus:g}; ask for fewer.")
+    if memory > here["memory"]:
+        has, asked = here["memory"] / 2**30, memory / 2**30
+        raise UsageError(f"Ray has {has:.1f} GB of memory here, and executor.ray asks for {asked:.1f} GB a task; lower mem_per_cpu_gb.")
 
 
 class _Actor:
