@@ -6,6 +6,7 @@ Slurm itself is not needed: four small scripts take the place of its commands an
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -14,18 +15,18 @@ from typing import Any
 
 import pytest
 from datatrove.pipeline.base import PipelineStep
-from failing_steps import Dies, Fails, Tells
+from failing_steps import Dies, Fails, Tells, Waits
 
 from step1x_edit.data.building import build
 from step1x_edit.data.executors import LocalWorkers, RayWorkers, run_tasks
 from step1x_edit.data.gpus import list_gpus
 from step1x_edit.data.recipe import DataRecipe, Executor, Ray, Slurm
+from step1x_edit.data.storage import PARTIAL
 from step1x_edit.errors import Step1XError, UsageError
 
 SBATCH = """#!/bin/bash
 # sbatch --export=ALL,RUN_OFFSET=0 SCRIPT: run the array of the script, one task after the other, in the background
 script=$(mktemp -p {place}); cp "${{@: -1}}" $script; chmod +x $script
-grep -q dependency <<<"$*$(cat $script)" && {{ echo Submitted batch job 2; exit; }}
 last=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\).*/\\1/p' $script)
 touch $script.running
 ( for i in $(seq 0 $last); do
@@ -59,8 +60,21 @@ def test_slurm_makes_the_same_set(recipe: DataRecipe, tmp_path: Path, slurm: Pat
     small = recipe.model_copy(update={"count": 11})
     build(small, tmp_path / "here")
     where = Executor(kind="slurm", block=8, slurm=Slurm(partition="work", tasks_per_job=40, arguments={"account": "me"}))
-    build(small.model_copy(update={"executor": where}), tmp_path / "there")
-    assert digest_folder(tmp_path / "there") == digest_folder(tmp_path / "here")
+    there, wanted = tmp_path / "there", small.model_copy(update={"executor": where})
+    (slurm / "sbatch").rename(slurm / "kept")
+    (slurm / "sbatch").write_text("#!/bin/bash\nexit 1\n")
+    (slurm / "sbatch").chmod(0o755)
+    with pytest.raises(Step1XError, match="sbatch has not taken"):
+        build(wanted, there)
+    writing = there / "shards" / f"triplets-00000.tar.0{PARTIAL}"
+    writing.parent.mkdir()
+    writing.touch()
+    with pytest.raises(Step1XError, match="sbatch has not taken"):
+        build(wanted, there)
+    assert writing.exists()  # an array that the first run has asked for might be at work
+    (slurm / "kept").rename(slurm / "sbatch")
+    build(wanted, there)
+    assert digest_folder(there) == digest_folder(tmp_path / "here")
 
 
 def test_slurm_jobs_that_fail_are_said_and_not_waited_for(tmp_path: Path, slurm: Path) -> None:
@@ -88,6 +102,34 @@ echo "slurm_load_jobs error: Unable to contact slurm controller" >&2; exit 1
     (slurm / "squeue").write_text(squeue)
     run_tasks([Fails()], 1, tmp_path / "logs", Executor(kind="slurm", slurm=Slurm(partition="work")))
     assert (slurm / "asked").read_text() == "3\n"
+
+
+def test_one_job_is_asked_for_a_list(tmp_path: Path, slurm: Path) -> None:
+    (slurm / "sbatch").rename(slurm / "first")
+    (slurm / "sbatch").write_text(f'#!/bin/bash\nmkdir {slurm}/asked && exec {slurm}/first "$@"\n')
+    (slurm / "sbatch").chmod(0o755)
+    run_tasks([Tells(tmp_path / "told")], 2, tmp_path / "logs", Executor(kind="slurm", slurm=Slurm(partition="work")))
+    assert len(list((tmp_path / "told").iterdir())) == 2
+
+
+def test_an_array_that_a_stopped_run_has_asked_for_is_waited_for(tmp_path: Path, slurm: Path) -> None:
+    for name in ("begun", "gate"):
+        os.mkfifo(tmp_path / name)
+    run = f"""
+from pathlib import Path
+from failing_steps import Waits
+from step1x_edit.data.executors import run_tasks
+from step1x_edit.data.recipe import Executor, Slurm
+run_tasks([Waits(Path({str(tmp_path)!r}))], 1, Path({str(tmp_path / "logs")!r}), Executor(kind="slurm", slurm=Slurm(partition="work")))
+"""
+    stopped = subprocess.Popen([sys.executable, "-c", run])
+    assert (tmp_path / "begun").read_text() == "yes"
+    stopped.kill()
+    stopped.wait()
+    (slurm / "sbatch").write_text("#!/bin/bash\nexit 1\n")
+    (slurm / "squeue").write_text(f"#!/bin/bash\nls {slurm}/*.running\nmkdir {tmp_path}/asked && echo go >{tmp_path}/gate\nexit 0\n")
+    run_tasks([Waits(tmp_path)], 1, tmp_path / "logs", Executor(kind="slurm", slurm=Slurm(partition="work")))
+    assert (tmp_path / "written").read_bytes() == b"whole"
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -71,6 +71,7 @@ def build(recipe: DataRecipe, out: Path, progress: Progress = lambda what, done,
             selection, shards = _make(job, partial(_run, job, workers, progress))
         facts = _finish(job, selection, shards)
         shutil.rmtree(job.work)
+        sweep(job.out)
         return facts
 
 
@@ -132,7 +133,8 @@ def _begin(job: Job) -> bool:
         write_json(path, wanted)
     if inventory is not None:
         inventory.write(job.inventory)
-    sweep(job.out)
+    if finished or job.recipe.executor.kind != "slurm":  # an array that an earlier run has asked for may still be writing
+        sweep(job.out)
     return not finished
 
 

@@ -25,12 +25,14 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from datatrove.executor.local import LocalPipelineExecutor
+from datatrove.executor.slurm import SlurmPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 from datatrove.utils.stats import PipelineStats
 from loguru import logger
 
 from step1x_edit.data.gpus import list_gpus, take_gpu
 from step1x_edit.data.recipe import Executor
+from step1x_edit.data.storage import write_bytes
 from step1x_edit.errors import Step1XError, UsageError
 
 Progress = Callable[[int, int], None]
@@ -290,12 +292,18 @@ def _watch(sentinel: int) -> None:
     os._exit(1)
 
 
-def _run_slurm(steps: list[PipelineStep], tasks: int, logs: Path, where: Executor, progress: Progress) -> None:
-    from datatrove.executor.slurm import SlurmPipelineExecutor
+class SlurmExecutor(SlurmPipelineExecutor):  # type: ignore[misc]  # datatrove has no types
+    """datatrove's, but for the further job that would merge statistics which nobody reads, in a folder that may be gone by then."""
 
+    def launch_merge_stats(self) -> None:
+        """Ask for nothing."""
+
+
+def _run_slurm(steps: list[PipelineStep], tasks: int, logs: Path, where: Executor, progress: Progress) -> None:
+    """Ask for an array and wait for it; one that a run that was stopped has asked for, and that is still at work, is waited for instead."""
     options = where.slurm
     assert options is not None  # the recipe has seen to it
-    executor = SlurmPipelineExecutor(
+    executor = SlurmExecutor(
         pipeline=steps,
         tasks=tasks,
         workers=where.workers,
@@ -311,17 +319,27 @@ def _run_slurm(steps: list[PipelineStep], tasks: int, logs: Path, where: Executo
         sbatch_args=dict(options.arguments),
     )
     logger.remove()
-    try:
-        executor.run()
-    except subprocess.CalledProcessError as error:
-        advice = "what it says stands above, and what it was asked for in the recipe's executor.slurm"
-        raise Step1XError(f"sbatch has not taken the work (exit status {error.returncode}); {advice}.") from error
+    asked = logs / "job"
+    former = asked.read_text() if asked.exists() else ""
+    if former and _in_queue(former):
+        executor.job_id = former
+    else:
+        _submit(executor)
+        write_bytes(asked, str(executor.job_id).encode())
     while waiting := len(executor.get_incomplete_ranks(range(tasks))):
         progress(tasks - waiting, tasks)
         if not _in_queue(executor.job_id):
             _require_all(executor, tasks, logs)
         time.sleep(_POLL)
     progress(tasks, tasks)
+
+
+def _submit(executor: SlurmExecutor) -> None:
+    try:
+        executor.run()
+    except subprocess.CalledProcessError as error:
+        advice = "what it says stands above, and what it was asked for in the recipe's executor.slurm"
+        raise Step1XError(f"sbatch has not taken the work (exit status {error.returncode}); {advice}.") from error
 
 
 def _in_queue(job: Any) -> bool:
