@@ -248,10 +248,14 @@ def test_part_of_a_flower_is_not_called_the_flower() -> None:
 
 
 def test_a_signature_and_a_cut_word_are_left_alone() -> None:
-    def line(left: int, top: int, right: int, bottom: int) -> TextLine:
-        return TextLine(Box(left, top, right, bottom), "HARBOUR", 0.99)
+    def line(text: str, left: int, top: int, right: int, bottom: int) -> TextLine:
+        return TextLine(Box(left, top, right, bottom), text, 0.99)
 
-    reads = {"signature": line(300, 480, 400, 505), "cut": line(430, 200, 511, 240), "sign": line(150, 200, 330, 240)}
+    reads = {
+        "signature": line("MONET", 300, 480, 400, 505),
+        "cut": line("CAFE", 430, 200, 511, 240),
+        "sign": line("HARBOUR", 150, 200, 330, 240),
+    }
 
     class Reader:
         def read(self, picture: Pixels) -> tuple[TextLine, ...]:
@@ -262,6 +266,15 @@ def test_a_signature_and_a_cut_word_are_left_alone() -> None:
     usable, count = find_lines(np.zeros((512, 512, 3), np.uint8), tools)
     assert count == 3
     assert usable == [reads["sign"]]
+
+
+def test_a_word_that_stands_there_twice_is_left_alone(tools: Toolbox) -> None:
+    image = Image.new("RGB", (512, 512), (240, 240, 230))
+    for top, text in ((60, "Open Garden"), (220, "GARDEN"), (380, "HARBOUR")):
+        ImageDraw.Draw(image).text((80, top), text, font=ImageFont.load_default(48), fill=(20, 30, 90))
+    usable, count = find_lines(np.asarray(image), tools)
+    assert count == 3
+    assert [line.text for line in usable] == ["Open Garden", "HARBOUR"]
 
 
 def test_captions_of_looks_have_their_article() -> None:

@@ -40,7 +40,10 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
 def find_lines(picture: Pixels, tools: Toolbox) -> tuple[list[TextLine], int]:
     """The lines of text in a picture that can be rewritten, and how many there are in all."""
     lines = tools.reader.read(picture)
-    return [line for line in lines if _is_usable(line, picture.shape[0], picture.shape[1])], len(lines)
+    words = [line.text.casefold() for line in lines]
+    # a line is asked for by what it says, which must be said nowhere else
+    single = [line for line, word in zip(lines, words, strict=True) if sum(word in other for other in words) == 1]
+    return [line for line in single if _is_usable(line, picture.shape[0], picture.shape[1])], len(lines)
 
 
 def _is_usable(line: TextLine, height: int, width: int) -> bool:
