@@ -172,6 +172,21 @@ def test_what_a_photograph_marks_is_found_and_called_by_its_name(tools: Toolbox)
         assert re.fullmatch("一只.*知更鸟", found.new[1])
 
 
+def test_the_background_changes_in_the_holes_of_what_is_marked_too(tools: Toolbox) -> None:
+    pixels, (y, x) = read("lake-sherburne")[:320, :320].copy(), np.mgrid[:320, :320]
+    distance = np.hypot(x - 160, y - 160)
+    pixels[distance < 80], pixels[distance < 12] = (205, 30, 40), (20, 200, 30)
+    alpha = np.where((distance < 80) & (distance >= 12), np.uint8(255), np.uint8(0))
+    ring = Photograph("ring", pixels, None, Content(alpha, "ring", "戒指", "object"))
+    made = draw(EditCategory.BACKGROUND_CHANGE, tools, 4, ring)
+    assert isinstance(made, Draft) and made.touched is not None
+    assert made.edit == "background green"
+    hole = (made.source == (20, 200, 30)).all(2)
+    assert hole.sum() > 100
+    assert made.touched[hole].all()
+    assert (made.target != made.source).any(2)[hole].all()
+
+
 @pytest.mark.parametrize("box", [(0, 110, 90, 190), (10, 10, 310, 310), (150, 150, 154, 154)])
 def test_what_is_marked_but_does_not_fit_is_looked_for_otherwise(box: tuple[int, int, int, int], tools: Toolbox) -> None:
     for seed in range(4):

@@ -42,7 +42,7 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
     behind = _blur_behind(frame.pixels, matte) if backdrop.way is BLURRED else backdrop.draw(frame.pixels)
     front = _clean_colours(frame.pixels, matte) if backdrop.caption else frame.pixels.astype(np.float32)
     target = (front * alpha + behind.astype(np.float32) * (1 - alpha) + 0.5).astype(np.uint8)
-    touched = ~tidy(matte >= 0.999)
+    touched = ~tidy(matte >= 0.999) | ~mask  # pinholes of the matte are healed, but the handle of a cup shows background
     target[~touched] = frame.pixels[~touched]
     noun_en, noun_zh = (content.en, content.zh) if content else (label or "subject", LABELS.get(label, ("主体", ""))[0])
     caption, roles = caption_frame(frame, tools), ("captioner",) if content else ("matting", "captioner")
