@@ -19,9 +19,9 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 LAYERS: tuple[set[str], ...] = (
     {"errors"},
-    {"types", "image_origins", "patience", "loading"},
+    {"types", "image_origins", "patience", "loading", "locking"},
     {"model", "flow", "devices", "image_depths", "image_kinds", "image_modes", "image_records"},
-    {"image_io", "comparison", "alignment", "transfer", "tables", "toml_files", "web", "memory", "locking", "closeup"},
+    {"image_io", "comparison", "alignment", "transfer", "tables", "toml_files", "web", "memory", "closeup"},
     {"drawing", "settings", "credentials", "refinement"},
     {"editor", "verification", "hub"},
     {"thinking", "endpoint"},

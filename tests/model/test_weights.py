@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from step1x_edit.errors import Step1XError, WeightsError
+from step1x_edit.errors import Step1XError, UsageError, WeightsError
 from step1x_edit.model.autoencoder import Autoencoder
 from step1x_edit.model.layouts import autoencoder_rules, to_diffusers
 from step1x_edit.model.presets import PRESETS, Preset
@@ -204,6 +204,32 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
     with pytest.raises(Step1XError, match="No space left"):
         save_folder(folder, fail)
     assert [p.name for p in folder.iterdir()] == ["new"] and [p.name for p in tmp_path.iterdir()] == ["mllm"]
+
+
+def test_two_who_write_one_folder_do_not_disturb_each_other(tmp_path: Path) -> None:
+    folder = tmp_path / "mllm"
+
+    def write(partial: Path) -> None:
+        (partial / "first").write_text("1")
+        with pytest.raises(UsageError, match="is being written by another process"):
+            save_folder(folder, lambda second: (second / "second").write_text("2"))
+        (partial / "also").write_text("1")
+
+    save_folder(folder, write)
+    assert sorted(p.name for p in folder.iterdir()) == ["also", "first"] and [p.name for p in tmp_path.iterdir()] == ["mllm"]
+
+
+def test_a_folder_that_was_cut_off_is_begun_again(tmp_path: Path) -> None:
+    """What a killed process left: its mark, files and folders; or the empty folder alone."""
+    partial = tmp_path / "mllm.partial"
+    (partial / "vae").mkdir(parents=True)
+    for name in (".not-whole", "model.safetensors", "vae/model.safetensors"):
+        (partial / name).write_text("half")
+    save_folder(tmp_path / "mllm", lambda again: (again / "whole").write_text("1"))
+    assert [p.name for p in (tmp_path / "mllm").iterdir()] == ["whole"]
+    partial.mkdir()
+    save_folder(tmp_path / "mllm", lambda again: (again / "again").write_text("1"))
+    assert [p.name for p in (tmp_path / "mllm").iterdir()] == ["again"] and [p.name for p in tmp_path.iterdir()] == ["mllm"]
 
 
 def test_a_folder_of_others_is_never_removed(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from step1x_edit.errors import Step1XError, WeightsError
+from step1x_edit.locking import hold
 from step1x_edit.model.autoencoder import Autoencoder
 from step1x_edit.model.folder_configs import read_vae_config
 from step1x_edit.model.gguf_files import SUFFIX, GGUFFile
@@ -141,33 +142,34 @@ def save_diffusers(folder: Path, model: Mapping[str, Tensor], dtype: torch.dtype
 
 
 _CUT_OFF = ".not-whole"
-"""A file in a folder that is being written, by which one that was cut off is known as ours."""
+"""A file in a folder that is being written, by which one that was cut off is known as ours; whoever writes holds the lock on it."""
 
 
 def save_folder(folder: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a new folder, which then takes the place of `folder`; the old one is there until the new one is whole.
 
     Raises:
+        UsageError: another process is writing it.
         Step1XError: the disk is full, the folder cannot be written, or one that is not ours has the name that it bears until it is whole.
     """
     partial, old = folder.with_name(f"{folder.name}.partial"), folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.old")
     mark = partial / _CUT_OFF
-    if partial.exists() and not mark.exists():
+    if partial.exists() and not mark.exists() and (not partial.is_dir() or any(partial.iterdir())):
         raise Step1XError(f"{partial} is in the way of writing {folder}; rename it, or choose another name.")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        mark.touch()
-        write(partial)
-        mark.unlink()
-        if folder.exists():
-            folder.replace(old)
-        partial.replace(folder)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise Step1XError(f"The folder {folder} could not be written ({error.strerror or error}).") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with hold(mark, f"{folder} is being written by another process; wait for its end, or choose another name."):
+        try:
+            for left in [path for path in partial.iterdir() if path != mark]:
+                shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+            write(partial)
+            mark.unlink()
+            if folder.exists():
+                folder.replace(old)
+            partial.replace(folder)
+            shutil.rmtree(old, ignore_errors=True)
+        except OSError as error:
+            raise Step1XError(f"The folder {folder} could not be written ({error.strerror or error}).") from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def open_tensors(file: Path) -> Mapping[str, Tensor]:
