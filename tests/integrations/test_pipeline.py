@@ -162,6 +162,22 @@ def test_mini_is_the_same_after_saving(pipe: Step1XEditPipeline, scene: Image.Im
     assert [path.name for path in tmp_path.iterdir()] == ["saved"]
 
 
+def test_saving_takes_nothing_else_away(pipe: Step1XEditPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, place = tmp_path / "photos" / "holiday.jpg", tmp_path / "place"
+    photo.parent.mkdir()
+    photo.write_bytes(b"mine")
+    for folder in (photo.parent, photo):
+        with pytest.raises(UsageError, match="holds something else than a saved model, which would be lost"):
+            pipe.save_pretrained(folder)
+    assert photo.read_bytes() == b"mine" and [path.name for path in tmp_path.rglob("*")] == ["photos", "holiday.jpg"]
+    place.mkdir()
+    monkeypatch.chdir(place)
+    for _ in range(2):  # into a folder that is empty, and over an older save
+        pipe.save_pretrained(".")
+        assert {path.name for path in place.iterdir()} == {"preset.json", "model.safetensors", "autoencoder.safetensors", "mllm"}
+        monkeypatch.chdir(place)
+
+
 @pytest.mark.parametrize("name", ["v1.0", "v1.2"])
 def test_a_released_folder_is_the_same_after_saving(
     build_twin_mllm: Callable[..., MLLM], twin_preset: Callable[..., Preset], scene: Image.Image, tmp_path: Path, name: str

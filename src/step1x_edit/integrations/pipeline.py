@@ -28,7 +28,15 @@ from step1x_edit.image_io import fit_form
 from step1x_edit.integrations.arrays import to_array, to_pictures
 from step1x_edit.memory import ALL_ON_DEVICE, Placement
 from step1x_edit.model.presets import PRESETS
-from step1x_edit.model.weights import MLLM_FOLDER, save_autoencoder, save_folder, save_model
+from step1x_edit.model.weights import (
+    AUTOENCODER_FILE,
+    MLLM_FOLDER,
+    MODEL_FILE,
+    PRESET_FILE,
+    save_autoencoder,
+    save_folder,
+    save_model,
+)
 from step1x_edit.types import EditRequest
 
 Pictures = Image.Image | np.ndarray | Tensor | Sequence[Image.Image]
@@ -37,6 +45,8 @@ TRAINING_TIMES = 1000
 """Callbacks are told times from this down to 0, as in diffusers."""
 ESTIMATE = "image"
 """What a callback may ask for: the picture as the model sees it now, PIL."""
+SAVED = {PRESET_FILE, MODEL_FILE, AUTOENCODER_FILE, MLLM_FOLDER}
+"""Names in a saved folder."""
 
 
 class Step1XEditPipeline:
@@ -74,20 +84,22 @@ class Step1XEditPipeline:
         return cls(Editor.open(version, device, dtype, Path(model), placement))
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the model as it is now, merged adapters among it; the folder appears when it is whole.
+        """Write the model as it is now, merged adapters among it; the folder appears when it is whole, and an older save gives way to it.
 
         Raises:
-            UsageError: its weights are narrow, or wait in main memory.
+            UsageError: its weights are narrow, or wait in main memory; or the folder holds anything that is not from here.
             Step1XError: the disk is full or the folder cannot be written.
         """
-        editor = self._whole()
+        editor, target = self._whole(), Path(folder).resolve()
+        if target.exists() and (not target.is_dir() or {path.name for path in target.iterdir()} - SAVED):
+            raise UsageError(f"{folder} holds something else than a saved model, which would be lost; choose another name.")
 
         def write(partial: Path) -> None:
             save_model(partial, editor.preset, editor.model.state_dict(), editor.dtype)
             save_autoencoder(partial, editor.autoencoder.state_dict(), editor.dtype)
             editor.mllm.save(partial / MLLM_FOLDER)
 
-        save_folder(Path(folder), write)
+        save_folder(target, write)
 
     @property
     def device(self) -> torch.device:
