@@ -118,6 +118,25 @@ def test_diffusers_names_add_to_their_part(tiny_model: Model, tmp_path: Path, dr
     assert added("connector.global_proj_out.weight").any()
 
 
+@pytest.mark.parametrize(
+    ("module", "outputs", "expected", "inputs"),
+    [
+        ("transformer.transformer_blocks.0.attn.to_q", 96, 32, 32),  # of all three, under the name of one
+        ("transformer.transformer_blocks.0.attn.to_k", 64, 32, 32),
+        ("transformer.transformer_blocks.0.attn.to_v", 16, 32, 32),
+        ("transformer.single_transformer_blocks.0.attn.to_q", 160, 32, 32),
+        ("transformer.single_transformer_blocks.0.proj_mlp", 64, 128, 32),
+        ("double_blocks.0.img_attn.qkv", 64, 96, 32),
+    ],
+)
+def test_a_part_has_its_own_size(
+    tiny_model: Model, tmp_path: Path, draw: Draw, module: str, outputs: int, expected: int, inputs: int
+) -> None:
+    save_file({f"{module}.lora_A.weight": draw(2, inputs), f"{module}.lora_B.weight": draw(outputs, 2)}, tmp_path / "odd.safetensors")
+    with pytest.raises(WeightsError, match=rf"does not fit the model: .* where the layer is {expected} x {inputs}\.$"):
+        read_adapter(tmp_path / "odd.safetensors", tiny_model("v1.1"))
+
+
 @pytest.mark.parametrize("naming", ["kohya", "peft"])
 @pytest.mark.parametrize("source", ["kohya", "peft"])
 def test_saving_in_both(tiny_model: Model, tmp_path: Path, draw: Draw, source: str, naming: str) -> None:

@@ -207,10 +207,10 @@ def to_diffusers(ours: Mapping[str, Tensor], rules: tuple[Rule, ...]) -> dict[st
     return result
 
 
-def locate(theirs: str, rules: tuple[Rule, ...]) -> tuple[str, int, bool]:
-    """Our name for theirs, which part of ours it is, and whether halves change places; a name that no rule knows stays as it is."""
+def locate(theirs: str, rules: tuple[Rule, ...]) -> tuple[str, int, int, bool]:
+    """Our name for theirs, which part of ours it is and of how many, and whether halves change places; an unknown name stays as it is."""
     ours, rule, parts = _find(theirs, rules)
-    return ours, parts.index(theirs), rule is not None and rule.swapped
+    return ours, parts.index(theirs), len(parts), rule is not None and rule.swapped
 
 
 def split_names(ours: str, rules: tuple[Rule, ...]) -> tuple[tuple[str, ...], bool]:

@@ -101,8 +101,8 @@ def read_adapter(path: Path, model: nn.Module) -> Adapter:
     pieces: dict[str, list[Piece]] = {}
     hidden = layers["img_in"].out_features
     for module, found in parts.items():
-        name, start, swapped = _find_layer(module, layers, kohya, hidden, path)
-        piece = _check_piece(found, module, layers[name], start, None if config is None else config.alpha_of(module), path)
+        name, start, end, swapped = _find_layer(module, layers, kohya, hidden, path)
+        piece = _check_piece(found, module, layers[name], (start, end), None if config is None else config.alpha_of(module), path)
         if swapped:
             piece = Piece(start, piece.down_RI, _swap(piece.up_OR), piece.scale)
         pieces.setdefault(name, []).append(piece)
@@ -205,37 +205,36 @@ def _joined(pieces: Sequence[Piece], outputs: int) -> tuple[Tensor, Tensor, floa
     return torch.cat([p.down_RI for p in pieces]), torch.cat(ups, dim=1), 1.0
 
 
-def _find_layer(module: str, layers: Mapping[str, nn.Linear], kohya: Mapping[str, str], hidden: int, path: Path) -> tuple[str, int, bool]:
-    """Our layer, the first of its outputs that is meant, and whether the halves of the outputs are to change places."""
+def _find_layer(
+    module: str, layers: Mapping[str, nn.Linear], kohya: Mapping[str, str], hidden: int, path: Path
+) -> tuple[str, int, int, bool]:
+    """Our layer, the first of its outputs that is meant and the end of these, and whether their halves are to change places."""
     if module in kohya:
-        return kohya[module], 0, False
+        return kohya[module], 0, layers[kohya[module]].out_features, False
     for prefix in _PEFT_PREFIXES:
         rest = module.removeprefix(prefix)
         if not module.startswith(prefix):
             continue
         if rest in layers:
-            return rest, 0, False
-        ours, part, swapped = locate(f"{rest}.weight", TRANSFORMER)
+            return rest, 0, layers[rest].out_features, False
+        ours, part, parts, swapped = locate(f"{rest}.weight", TRANSFORMER)
         if (name := ours.removesuffix(".weight")) in layers:
-            return name, hidden * part, swapped
+            return name, hidden * part, hidden * (part + 1) if part + 1 < parts else layers[name].out_features, swapped
     raise WeightsError(f"The adapter {path} changes {module}, which this model does not have; it belongs to another model.")
 
 
-def _check_piece(found: Mapping[str, Tensor], module: str, layer: nn.Linear, start: int, alpha: float | None, path: Path) -> Piece:
-    """The tensors of one module as a piece, once they are known to fit the layer."""
+def _check_piece(
+    found: Mapping[str, Tensor], module: str, layer: nn.Linear, outputs: tuple[int, int], alpha: float | None, path: Path
+) -> Piece:
+    """The tensors of one module as a piece, once they are known to fit these outputs of the layer."""
     if "down" not in found or "up" not in found:
         raise WeightsError(f"The adapter {path} is incomplete: {module} has only one of its two matrices.")
     down, up = found["down"], found["up"]
-    if (
-        down.ndim != 2
-        or up.ndim != 2
-        or len(down) != up.shape[1]
-        or down.shape[1] != layer.in_features
-        or start + len(up) > layer.out_features
-    ):
+    start, end = outputs
+    if down.ndim != 2 or up.ndim != 2 or len(down) != up.shape[1] or down.shape[1] != layer.in_features or len(up) != end - start:
         raise WeightsError(
             f"The adapter {path} does not fit the model: {module} is {list(up.shape)} times {list(down.shape)} "
-            f"where the layer is {layer.out_features} x {layer.in_features}."
+            f"where the layer is {end - start} x {layer.in_features}."
         )
     if not len(down):
         raise WeightsError(f"The adapter {path} is damaged: {module} has rank 0.")
