@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -167,6 +168,35 @@ def test_a_folder_of_peft(tiny_model: Model, tmp_path: Path, draw: Draw) -> None
     (tmp_path / "adapter_config.json").write_text(json.dumps({"lora_alpha": 8, "use_dora": True}))
     with pytest.raises(WeightsError, match="not the configuration of a plain"):
         read_adapter(tmp_path, tiny_model("v1.0"))
+
+
+@pytest.mark.parametrize(
+    "begun", ["pissa", "pissa_niter_16", "olora", "corda", "lora_ga", "loftq", "gaussian", "eva", "orthogonal", True, False]
+)
+def test_an_adapter_trained_beside_changed_weights_is_refused(tiny_model: Model, tmp_path: Path, draw: Draw, begun: str | bool) -> None:
+    tensors = {"base_model.model.img_in.lora_A.weight": draw(2, 16), "base_model.model.img_in.lora_B.weight": draw(32, 2)}
+    save_file(tensors, tmp_path / "adapter_model.safetensors")
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"lora_alpha": 4, "init_lora_weights": begun}))
+    if begun in ("gaussian", "eva", "orthogonal", True, False):
+        assert read_adapter(tmp_path, tiny_model("v1.0")).pieces["img_in"][0].scale == 2.0
+    else:
+        with pytest.raises(WeightsError, match="not the configuration of a plain"):
+            read_adapter(tmp_path, tiny_model("v1.0"))
+
+
+@pytest.mark.parametrize("naming", ["kohya", "peft"])
+def test_an_adapter_in_float8_is_written_too(tiny_model: Model, tmp_path: Path, draw: Draw, naming: Literal["kohya", "peft"]) -> None:
+    model = tiny_model("v1.1")
+    stored = {name: t if name.endswith("alpha") else t.to(torch.float8_e4m3fn) for name, t in kohya(draw, KOHYA, alpha=2.0).items()}
+    save_file(stored, tmp_path / "one.safetensors")
+    adapter = read_adapter(tmp_path / "one.safetensors", model)
+    save_adapter(tmp_path / "two.safetensors", adapter, naming)
+    again = read_adapter(tmp_path / "two.safetensors", model)
+    for name, (piece,) in adapter.pieces.items():
+        total = torch.zeros_like(piece.delta())
+        for part in again.pieces[name]:
+            total[part.start : part.start + len(part.up_OR)] += part.delta()
+        torch.testing.assert_close(total, piece.delta())
 
 
 def test_diffusers_writes_alpha_into_the_file(tiny_model: Model, tmp_path: Path, draw: Draw) -> None:

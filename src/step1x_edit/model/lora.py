@@ -243,7 +243,12 @@ def _check_piece(
     scale = 1.0 if alpha is None else alpha / len(down)
     if not all(t.is_floating_point() and bool(torch.isfinite(t.float()).all()) for t in (down, up)) or not math.isfinite(scale):
         raise WeightsError(f"The adapter {path} is damaged: {module} holds values that are not finite numbers.")
+    down, up = (t.float() if t.element_size() == 1 else t for t in (down, up))  # nothing is computed in float8
     return Piece(start, down, up, scale)
+
+
+_MOVES_WEIGHTS = ("pissa", "olora", "corda", "lora_ga", "loftq")
+"""Ways to begin an adapter that take it out of the model's own weights first, so that what is trained does not fit the released ones."""
 
 
 @dataclass(frozen=True)
@@ -254,6 +259,11 @@ class _PeftConfig:
     alpha_pattern: dict[str, float] = field(default_factory=dict)
     use_rslora: Literal[False] = False
     use_dora: Literal[False] = False
+    init_lora_weights: bool | str = True
+
+    def __post_init__(self) -> None:
+        if str(self.init_lora_weights).startswith(_MOVES_WEIGHTS):
+            raise ValueError("it was trained beside weights that its beginning had changed")
 
     def alpha_of(self, module: str) -> float:
         """A module's alpha; the patterns are ends of names, as peft has them."""
