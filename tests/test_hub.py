@@ -186,6 +186,15 @@ def test_what_cannot_be_had_is_one_sentence(server: Hub, tmp_path: Path) -> None
         pull(server, tmp_path)
 
 
+@pytest.mark.parametrize(
+    "endpoint", ["http://[::1", "http://127.0.0.1:port", "http://a..b\u00e4", "http://a\0b", "hub.example", "ftp://hub.example"]
+)
+def test_what_is_no_address_is_one_sentence(server: Hub, tmp_path: Path, endpoint: str) -> None:
+    with pytest.raises(Step1XError, match="The files of lab/model cannot be listed") as raised:
+        hub.pull("small", tmp_path, endpoint=endpoint, token="hf_test", github=f"{server.address}/raw")
+    assert "\n" not in str(raised.value)
+
+
 def test_the_prefix_text_is_read_and_never_run(server: Hub, tmp_path: Path) -> None:
     assert hub.read_prefix_text(SOURCE, TEXT) == PREFIX
     with pytest.raises(WeightsError, match="not the prefix text"):

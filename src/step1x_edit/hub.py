@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -246,7 +247,8 @@ class _Explained:
             return
         from huggingface_hub import errors
 
-        if isinstance(error, (OSError, ValueError, errors.HTTPError)):
+        client: Any = sys.modules[errors.HTTPError.__module__.partition(".")[0]]  # httpx or httpx2, whichever the hub's client uses
+        if isinstance(error, (OSError, ValueError, errors.HTTPError, client.InvalidURL)):
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             reason = lines[0].rstrip(".") if lines else type(error).__name__
             raise Step1XError(f"{self.what} ({reason}){self.then}.") from error
