@@ -168,6 +168,14 @@ def test_what_is_not_as_published_is_deleted(server: Hub, tmp_path: Path) -> Non
     assert names(tmp_path) == set()
 
 
+def test_a_release_whose_repository_lacks_a_file_is_not_called_whole(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = (hub.Source("lab/model", ("big.safetensors", "vae.safetensors")),)
+    monkeypatch.setitem(hub.RELEASES, "small", replace(hub.RELEASES["small"], sources=sources))
+    with pytest.raises(WeightsError, match=r"lab/model holds none of vae\.safetensors\.$"):
+        pull(server, tmp_path)
+    assert not server.fetched and names(tmp_path) == set()  # nothing of many gigabytes is fetched in vain
+
+
 def test_a_name_that_leads_out_of_the_folder_is_refused(server: Hub, tmp_path: Path) -> None:
     server.files["lab/model"] = {"../evil.safetensors": b"x"}
     with pytest.raises(WeightsError, match="leads out of its folder"):

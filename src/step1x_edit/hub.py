@@ -158,14 +158,15 @@ def _list_files(source: Source, folder: Path, endpoint: str | None, token: str |
 
     with _Explained(f"The files of {source.repository} cannot be listed"):
         info = HfApi(endpoint=endpoint, token=token).model_info(source.repository, files_metadata=True)
-    found = False
+    seen: set[str] = set()
     for sibling in sorted(info.siblings or [], key=lambda s: s.rfilename):
-        if not any(fnmatch(sibling.rfilename, pattern) for pattern in source.patterns) or sibling.size is None or info.sha is None:
+        matched = {pattern for pattern in source.patterns if fnmatch(sibling.rfilename, pattern)}
+        if not matched or sibling.size is None or info.sha is None:
             continue
         path = PurePosixPath(sibling.rfilename)
         if path.is_absolute() or ".." in path.parts or "\\" in sibling.rfilename:
             raise WeightsError(f"{source.repository} lists a file {sibling.rfilename!r}, whose name leads out of its folder.")
-        found = True
+        seen |= matched
         lfs: Any = sibling.lfs
         yield RemoteFile(
             source.repository,
@@ -176,8 +177,8 @@ def _list_files(source: Source, folder: Path, endpoint: str | None, token: str |
             lfs["sha256"] if lfs else None,
             None if lfs else sibling.blob_id,
         )
-    if not found:
-        raise WeightsError(f"{source.repository} holds none of {', '.join(source.patterns)}.")
+    if absent := [pattern for pattern in source.patterns if pattern not in seen and ("*" not in pattern or not seen)]:
+        raise WeightsError(f"{source.repository} holds none of {', '.join(absent)}.")
 
 
 def _fetch(file: RemoteFile, endpoint: str | None, token: str | None) -> None:
