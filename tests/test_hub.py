@@ -32,6 +32,7 @@ class Hub:
     address: str = ""
     ranges: list[str] = field(default_factory=list)
     fetched: list[str] = field(default_factory=list)
+    tokens: list[str | None] = field(default_factory=list)
     break_after: int | None = None
     lie: bool = False
 
@@ -60,6 +61,7 @@ class Handler(BaseHTTPRequestHandler):
         return self._answer(404, b"{}", X_Error_Code="RepoNotFound")
 
     def _list(self, repository: str) -> None:
+        self.hub.tokens.append(self.headers.get("Authorization"))
         if repository not in self.hub.files:
             return self._answer(404, b"{}", X_Error_Code="RepoNotFound")
         siblings = []
@@ -73,6 +75,7 @@ class Handler(BaseHTTPRequestHandler):
         return self._answer(200, json.dumps({"id": repository, "sha": REVISION, "siblings": siblings}).encode())
 
     def _send(self, repository: str, name: str) -> None:
+        self.hub.tokens.append(self.headers.get("Authorization"))
         content = self.hub.files[repository][name]
         start = 0
         if asked := self.headers.get("Range"):
@@ -114,7 +117,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 
 def pull(server: Hub, folder: Path, **options: object) -> None:
-    hub.pull("small", folder, endpoint=server.address, token="hf_test", **{"github": f"{server.address}/raw", **options})  # type: ignore[arg-type]
+    given = {"endpoint": server.address, "token": "hf_test", "github": f"{server.address}/raw", **options}
+    hub.pull("small", folder, **given)  # type: ignore[arg-type]
 
 
 def names(folder: Path) -> set[str]:
@@ -174,6 +178,11 @@ def test_a_release_whose_repository_lacks_a_file_is_not_called_whole(server: Hub
     with pytest.raises(WeightsError, match=r"lab/model holds none of vae\.safetensors\.$"):
         pull(server, tmp_path)
     assert not server.fetched and names(tmp_path) == set()  # nothing of many gigabytes is fetched in vain
+
+
+def test_a_token_out_of_a_file_is_taken_without_its_newline(server: Hub, tmp_path: Path) -> None:
+    pull(server, tmp_path, token="hf_test\n")
+    assert set(server.tokens) == {"Bearer hf_test"}
 
 
 def test_a_name_that_leads_out_of_the_folder_is_refused(server: Hub, tmp_path: Path) -> None:

@@ -112,6 +112,7 @@ def pull(
         raise UsageError(f"There is no release {name!r}; choose one of {', '.join(RELEASES)}.")
     release = RELEASES[name]
     message = PRESETS[release.preset].message
+    token = (token or "").strip() or None  # as huggingface_hub reads its own: one out of a file may end with a newline
     with hold(folder / ".lock", f"Another pull is at work in {folder}; wait for its end, or choose another folder."):
         for source in release.sources:
             for file in list(_list_files(source, folder, endpoint, token)):
