@@ -185,6 +185,14 @@ def test_a_token_out_of_a_file_is_taken_without_its_newline(server: Hub, tmp_pat
     assert set(server.tokens) == {"Bearer hf_test"}
 
 
+def test_a_folder_of_another_version_is_left_as_it_is(server: Hub, tmp_path: Path) -> None:
+    """Else it would be fetched whole, and then be taken for the other one, with the prefix text of this one."""
+    (tmp_path / "preset.json").write_text('{"name": "v1.0"}')
+    with pytest.raises(UsageError, match=r"holds v1\.0 already; choose another folder for v1\.1\.$"):
+        pull(server, tmp_path)
+    assert not server.fetched and names(tmp_path) == {"preset.json"}
+
+
 def test_a_name_that_leads_out_of_the_folder_is_refused(server: Hub, tmp_path: Path) -> None:
     server.files["lab/model"] = {"../evil.safetensors": b"x"}
     with pytest.raises(WeightsError, match="leads out of its folder"):

@@ -22,6 +22,7 @@ from step1x_edit.model.presets import PRESETS, PrefixText
 
 GITHUB = "https://raw.githubusercontent.com"
 LARGEST_SOURCE = 2_000_000
+PRESET_FILE = "preset.json"
 
 Progress = Callable[[str, int], None]
 """(file that is fetched or checked next, its bytes)."""
@@ -104,7 +105,7 @@ def pull(
         progress: told of each file before it is fetched or checked.
 
     Raises:
-        UsageError: no release of that name, another pull is at work in the folder, or it cannot be written to.
+        UsageError: no release of that name, another pull is at work in the folder, it holds another version, or cannot be written to.
         WeightsError: a file is not what was published.
         Step1XError: the network or the disk fails; calling again goes on from there.
     """
@@ -114,6 +115,7 @@ def pull(
     message = PRESETS[release.preset].message
     token = (token or "").strip() or None  # as huggingface_hub reads its own: one out of a file may end with a newline
     with hold(folder / ".lock", f"Another pull is at work in {folder}; wait for its end, or choose another folder."):
+        _check_version(folder, release.preset)
         for source in release.sources:
             for file in list(_list_files(source, folder, endpoint, token)):
                 if progress is not None:
@@ -129,10 +131,22 @@ def pull(
             )
             text = read_prefix_text(content, message.prefix)
             write_whole(folder / PREFIX_FILE, lambda partial: partial.write_bytes(text.encode()))
-        if not (folder / "preset.json").exists():
+        if not (folder / PRESET_FILE).exists():
             from step1x_edit.model.tensors import write_json
 
-            write_json(folder / "preset.json", {"name": release.preset})
+            write_json(folder / PRESET_FILE, {"name": release.preset})
+
+
+def _check_version(folder: Path, version: str) -> None:
+    """A folder is of one version: its `preset.json` says which, and the prefix text is that one's."""
+    if not (folder / PRESET_FILE).exists():
+        return
+    from step1x_edit.model.tensors import read_json
+
+    said = read_json(folder / PRESET_FILE)
+    held = said.get("name") if isinstance(said, dict) else None
+    if held != version and held in list(PRESETS):
+        raise UsageError(f"{folder} holds {held} already; choose another folder for {version}.")
 
 
 def read_prefix_text(source: str, expected: PrefixText) -> str:
