@@ -70,6 +70,28 @@ def test_several_pictures_and_prompts(pipe: Step1XEditPipeline, scene: Image.Ima
         pipe([scene, small], ["a", "b", "c"])
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"prompt": ["make it night", " "]}, "The instruction is empty"),
+        ({"mask_image": Image.new("L", (300, 200), 255)}, "make the mask of the picture's size"),
+        ({"output_type": "np"}, "different sizes or kinds do not fit into one array"),
+        ({"output_type": "pt"}, "different sizes or kinds do not fit into one array"),
+    ],
+)
+def test_what_is_wrong_with_the_last_is_said_before_the_first(
+    pipe: Step1XEditPipeline, scene: Image.Image, options: dict[str, Any], sentence: str
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("work was done that is then lost")
+
+    pictures = [scene, scene.resize((150, 100))]
+    with pytest.raises(UsageError, match=sentence):
+        pipe(pictures, **{"prompt": "make it night", **options}, callback_on_step_end=never)
+    grey = scene.convert("L")  # which comes back in colours, as the other does
+    assert pipe([scene, grey], "make it night", output_type="np").images.shape == (2, 200, 300, 3)
+
+
 def test_a_photograph_that_lies_on_its_side_is_edited_upright(pipe: Step1XEditPipeline, scene: Image.Image, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6

@@ -35,12 +35,17 @@ def to_pictures(values: np.ndarray | Tensor) -> list[Image.Image]:
     return [Image.fromarray(each[..., 0] if each.shape[-1] == 1 else each) for each in pixels]
 
 
-def to_array(pictures: Sequence[Image.Image]) -> np.ndarray:
-    """float32 [B, H, W, C] in 0..1.
+def check_alike(pictures: Sequence[Image.Image]) -> None:
+    """Whether pictures fit into one array.
 
     Raises:
-        UsageError: the pictures are not all of one size and kind.
+        UsageError: they are not all of one size and kind.
     """
     if len({(each.size, each.mode) for each in pictures}) > 1:
         raise UsageError("Pictures of different sizes or kinds do not fit into one array; ask for them as pictures, or one by one.")
+
+
+def to_array(pictures: Sequence[Image.Image]) -> np.ndarray:
+    """float32 [B, H, W, C] in 0..1; raises as `check_alike` does."""
+    check_alike(pictures)
     return np.stack([np.asarray(each, dtype=np.float32) for each in pictures]) / np.float32(255)

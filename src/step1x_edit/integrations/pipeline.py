@@ -25,7 +25,8 @@ from step1x_edit.editor import Draw, Editor
 from step1x_edit.errors import UsageError
 from step1x_edit.flow.schedule import schedule, shift_for
 from step1x_edit.image_io import fit_form
-from step1x_edit.integrations.arrays import to_array, to_pictures
+from step1x_edit.image_modes import to_standard
+from step1x_edit.integrations.arrays import check_alike, to_array, to_pictures
 from step1x_edit.memory import ALL_ON_DEVICE, Placement
 from step1x_edit.model.presets import PRESETS
 from step1x_edit.model.weights import (
@@ -187,9 +188,8 @@ class Step1XEditPipeline:
             raise UsageError(f"num_images_per_prompt must be at least 1, not {num_images_per_prompt}.")
         pairs = _pair(_open(image), [prompt] if isinstance(prompt, str) else list(prompt))
         seeds = _draw_seeds(generator, len(pairs) * num_images_per_prompt)
-        made: list[Image.Image] = []
-        for index, (picture, text) in enumerate(pairs):
-            request = EditRequest(
+        requests = [
+            EditRequest(
                 picture,
                 text,
                 steps=num_inference_steps,
@@ -201,6 +201,12 @@ class Step1XEditPipeline:
                 feather=feather,
                 zoom=zoom,
             )
+            for picture, text in pairs
+        ]
+        if output_type != "pil":
+            check_alike([to_standard(picture).image for picture, _ in pairs if picture is not None])
+        made: list[Image.Image] = []
+        for index, request in enumerate(requests):
             own = seeds[index * num_images_per_prompt : (index + 1) * num_images_per_prompt]
             watch = self._watch(callback_on_step_end, ESTIMATE in callback_on_step_end_tensor_inputs, request)
             made += [result.image for result in self.editor.edit_seeds(request, own, preview=watch)]
