@@ -29,7 +29,9 @@ def test_what_is_no_picture_is_refused(scene: Image.Image) -> None:
             to_pictures(np.zeros(shape, np.float32))
     with pytest.raises(UsageError, match="finite"):
         to_pictures(np.full((1, 2, 2, 3), np.nan))
-    with pytest.raises(UsageError, match="values of up to 255; give bytes"):
+    with pytest.raises(UsageError, match=r"values from .* to 255; give bytes"):
         to_pictures(np.asarray(scene, dtype=np.float32) + 255 - np.asarray(scene).max())
+    with pytest.raises(UsageError, match="values from -1 to 1; give bytes"):  # as autoencoders take them
+        to_pictures(np.linspace(-1, 1, 48, dtype=np.float32).reshape(1, 4, 4, 3))
     with pytest.raises(UsageError, match="different sizes"):
         to_array([scene, scene.resize((10, 10))])

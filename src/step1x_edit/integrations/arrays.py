@@ -11,15 +11,15 @@ from torch import Tensor
 
 from step1x_edit.errors import UsageError
 
-OVERSHOOT = 1.5
-"""Values up to this are cut off at 1: resampling and sharpening go a little beyond it. Larger ones are meant as something else."""
+OVERSHOOT = 0.5
+"""Values that go beyond 0 and 1 by up to this are cut off: resampling and sharpening do. Others are meant as something else."""
 
 
 def to_pictures(values: np.ndarray | Tensor) -> list[Image.Image]:
     """Pictures of a batch, channels last, or of a single one without the batch's axis; grey, RGB or RGBA; bytes, or numbers in 0..1.
 
     Raises:
-        UsageError: it is no such array, or holds values that are not finite numbers or far above 1.
+        UsageError: it is no such array, or holds values that are not finite numbers or far from 0..1.
     """
     given = values.detach() if isinstance(values, Tensor) else torch.tensor(values)  # a copy: an array may be read-only
     array = (given.float() / (255 if given.dtype == torch.uint8 else 1)).cpu().numpy()
@@ -29,8 +29,8 @@ def to_pictures(values: np.ndarray | Tensor) -> list[Image.Image]:
         raise UsageError(f"A batch of pictures is of shape [B, H, W, C] with 1, 3 or 4 channels, not {list(array.shape)}.")
     if not np.isfinite(array).all():
         raise UsageError("The pictures hold values that are not finite numbers; give values from 0 to 1.")
-    if array.max() > OVERSHOOT:
-        raise UsageError(f"The pictures hold values of up to {array.max():g}; give bytes, or values from 0 to 1.")
+    if array.max() > 1 + OVERSHOOT or array.min() < -OVERSHOOT:
+        raise UsageError(f"The pictures hold values from {array.min():g} to {array.max():g}; give bytes, or values from 0 to 1.")
     pixels = np.rint(array.clip(0, 1) * 255).astype(np.uint8)
     return [Image.fromarray(each[..., 0] if each.shape[-1] == 1 else each) for each in pixels]
 
