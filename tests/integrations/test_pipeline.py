@@ -108,8 +108,15 @@ def test_arrays_are_those_of_diffusers(pipe: Step1XEditPipeline, scene: Image.Im
     assert np.array_equal(numbers, VaeImageProcessor.pil_to_numpy([picture]))
     tensor = pipe(scene, "make it night", generator=seeded(2), output_type="pt").images
     assert torch.equal(tensor, VaeImageProcessor.numpy_to_pt(numbers))
-    for given in (VaeImageProcessor.pil_to_numpy([scene]), VaeImageProcessor.numpy_to_pt(VaeImageProcessor.pil_to_numpy([scene]))):
+    array = VaeImageProcessor.pil_to_numpy([scene])
+    for given in (array, VaeImageProcessor.numpy_to_pt(array), [array[0]], [VaeImageProcessor.numpy_to_pt(array)[0]], [np.asarray(scene)]):
         assert pipe(given, "make it night", generator=seeded(2)).images[0].tobytes() == picture.tobytes()
+    assert len(pipe([scene, np.asarray(scene)], "make it night").images) == 2
+
+
+def test_the_negative_prompt_may_be_none_as_in_diffusers(pipe: Step1XEditPipeline, scene: Image.Image) -> None:
+    one, other = (pipe(scene, "make it night", negative_prompt=text, generator=seeded(2)).images[0] for text in (None, ""))
+    assert one.tobytes() == other.tobytes()
 
 
 def test_the_callback_is_told_steps_and_times_and_sees_the_picture(pipe: Step1XEditPipeline, scene: Image.Image) -> None:
@@ -144,6 +151,7 @@ def test_the_callback_is_told_steps_and_times_and_sees_the_picture(pipe: Step1XE
         ({"output_type": "latent"}, "pil, np or pt"),
         ({"callback_on_step_end_tensor_inputs": ["latents"]}, "not for latents"),
         ({"num_images_per_prompt": 0}, "at least 1"),
+        ({"negative_prompt": ["blurred"]}, "one negative prompt for all pictures"),
         ({"generator": [torch.Generator()] * 2}, "2 generators for 1 results"),
         ({"num_inference_steps": 0}, "Steps must be at least 1"),
     ],

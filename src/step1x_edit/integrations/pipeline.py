@@ -40,7 +40,7 @@ from step1x_edit.model.weights import (
 )
 from step1x_edit.types import EditRequest
 
-Pictures = Image.Image | np.ndarray | Tensor | Sequence[Image.Image]
+Pictures = Image.Image | np.ndarray | Tensor | Sequence[Image.Image | np.ndarray | Tensor]
 Callback = Callable[["Step1XEditPipeline", int, float, dict[str, Any]], dict[str, Any] | None]
 TRAINING_TIMES = 1000
 """Callbacks are told times from this down to 0, as in diffusers."""
@@ -136,7 +136,7 @@ class Step1XEditPipeline:
         self,
         image: Pictures | None = None,
         prompt: str | Sequence[str] = "",
-        negative_prompt: str = "",
+        negative_prompt: str | None = None,
         num_inference_steps: int | None = None,
         true_cfg_scale: float | None = None,
         guidance_scale: float | None = None,
@@ -156,9 +156,9 @@ class Step1XEditPipeline:
 
         Args:
             image: one picture or several, PIL, which are turned upright as their EXIF data says, or arrays (numpy [B, H, W, C], torch
-                [B, C, H, W]) of bytes or of numbers in 0..1; None makes one from the text.
+                [B, C, H, W], or without B) of bytes or of numbers in 0..1; None makes one from the text.
             prompt: the instruction, for all pictures or one each.
-            negative_prompt: what guidance leads away from.
+            negative_prompt: what guidance leads away from, of all pictures; None is the empty instruction.
             num_inference_steps: None takes the model's own number.
             true_cfg_scale, guidance_scale: two names of one thing, the weight of the instruction; None takes the model's own.
             generator: seeds are drawn from it, so that one that goes on gives other pictures; or one for each result; None is torch's own.
@@ -184,6 +184,8 @@ class Step1XEditPipeline:
             raise UsageError(f"The output type is pil, np or pt, not {output_type!r}.")
         if asked := set(callback_on_step_end_tensor_inputs) - {ESTIMATE}:
             raise UsageError(f"A callback may ask for {ESTIMATE} alone, not for {', '.join(sorted(asked))}.")
+        if not isinstance(negative_prompt, str | None):
+            raise UsageError("There is one negative prompt for all pictures; give it as text.")
         if num_images_per_prompt < 1:
             raise UsageError(f"num_images_per_prompt must be at least 1, not {num_images_per_prompt}.")
         pairs = _pair(_open(image), [prompt] if isinstance(prompt, str) else list(prompt))
@@ -195,7 +197,7 @@ class Step1XEditPipeline:
                 steps=num_inference_steps,
                 guidance=true_cfg_scale if guidance_scale is None else guidance_scale,
                 size=size,
-                negative=negative_prompt,
+                negative=negative_prompt or "",
                 strength=strength,
                 mask=mask_image,
                 feather=feather,
@@ -252,7 +254,7 @@ def _open(image: Pictures | None) -> list[Image.Image | None]:
         case np.ndarray():
             return [*to_pictures(image)]
         case _:
-            return [ImageOps.exif_transpose(each) for each in image]
+            return [picture for each in image for picture in _open(each)]
 
 
 def _pair(pictures: list[Image.Image | None], prompts: list[str]) -> list[tuple[Image.Image | None, str]]:
