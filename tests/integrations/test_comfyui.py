@@ -39,7 +39,7 @@ def test_the_checker_finds_what_is_wrong(name: str, value: object) -> None:
 
 
 def test_a_loaded_model_edits_each_picture_as_the_editor_does(random_mini: Path, batch: torch.Tensor) -> None:
-    (model,) = run_node(Step1XEditLoader, {"folder": str(random_mini)})
+    (model,) = run_node(Step1XEditLoader, {"folder": f" {random_mini}\n"})
     assert isinstance(model, Editor)
     (images,) = run_node(Step1XEditNode, {"model": model, "image": batch, "seed": 4, "steps": 2})
     assert images.dtype == torch.float32 and images.shape == batch.shape and images.min() >= 0 and images.max() <= 1

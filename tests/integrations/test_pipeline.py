@@ -192,6 +192,12 @@ def test_mini_is_the_same_after_saving(pipe: Step1XEditPipeline, scene: Image.Im
     assert [path.name for path in tmp_path.iterdir()] == ["saved"]
 
 
+def test_a_path_to_a_folder_is_that_folder_whatever_its_name(random_mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "v1.1").symlink_to(random_mini)
+    monkeypatch.chdir(tmp_path)
+    assert Step1XEditPipeline.from_pretrained(Path("./v1.1"), device="cpu").editor.preset.name == "mini"
+
+
 def test_saving_takes_nothing_else_away(pipe: Step1XEditPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photo, place = tmp_path / "photos" / "holiday.jpg", tmp_path / "place"
     photo.parent.mkdir()

@@ -52,7 +52,8 @@ class Step1XEditLoader:
 
     def load(self, model: str, folder: str) -> tuple[Editor]:
         """The loaded editor; raises as `Editor.open` does."""
-        return (Editor.open(model, folder=Path(folder) if folder.strip() else None),)
+        place = folder.strip()  # pasted with a newline, often
+        return (Editor.open(model, folder=Path(place) if place else None),)
 
 
 class Step1XEditNode:

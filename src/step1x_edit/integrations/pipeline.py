@@ -69,7 +69,8 @@ class Step1XEditPipeline:
         """Load a model that is on this machine; nothing is fetched.
 
         Args:
-            model: the name of the embedded model, or a folder: released single files, the diffusers layout, or `save_pretrained`'s.
+            model: the name of the embedded model, or a folder: released single files, the diffusers layout, or `save_pretrained`'s. A
+                `Path` to a folder is that folder, whatever its name.
             torch_dtype: None takes what suits the device.
             device: None takes the best there is.
             version: which one a folder holds that does not say so itself.
@@ -80,7 +81,7 @@ class Step1XEditPipeline:
             WeightsError: no such folder, or weights that are missing or damaged.
         """
         dtype = None if torch_dtype is None else _name(torch_dtype)
-        if str(model) in PRESETS:
+        if str(model) in PRESETS and not (isinstance(model, Path) and model.is_dir()):
             return cls(Editor.open(str(model), device, dtype, placement=placement))
         return cls(Editor.open(version, device, dtype, Path(model), placement))
 
