@@ -20,7 +20,7 @@ from step1x_edit.bench.gedit import (
     select_cases,
     walk_results,
 )
-from step1x_edit.errors import UsageError
+from step1x_edit.errors import Step1XError, UsageError
 
 
 def png(colour: str, size: tuple[int, int] = (8, 6)) -> bytes:
@@ -142,3 +142,11 @@ def test_results_of_any_tool_are_found(tmp_path: Path) -> None:
     for bad in (tmp_path / "one" / "fullset", tmp_path / "none"):
         with pytest.raises(UsageError):
             find_systems([bad])
+
+
+@pytest.mark.usefixtures("breaking_hub")
+def test_a_connection_that_breaks_is_one_sentence() -> None:
+    with pytest.raises(
+        Step1XError, match=r"someone/set could not be fetched from the hub \(peer closed connection .*\); give a local copy"
+    ):
+        read_cases("hf:someone/set")

@@ -174,8 +174,12 @@ def test_a_folder_keeps_all_of_it(build: Build, picture: Image.Image, tmp_path: 
     (tmp_path / "mllm_prefix.txt").write_text(PREFIX, encoding="utf-8")
     again = MLLM.open(tmp_path, mllm.preset)
     torch.testing.assert_close(again.encode([picture], [ASK]).tokens_BLC, mllm.encode([picture], [ASK]).tokens_BLC)
-    with pytest.raises(WeightsError, match="cannot be loaded"):
+    with pytest.raises(WeightsError, match=r"config\.json is missing"):
         MLLM.open(tmp_path / "nowhere", mllm.preset)
+    for damaged in ("[]", "{}", '{"model_type": "llama"}'):
+        (tmp_path / "config.json").write_text(damaged)
+        with pytest.raises(WeightsError, match=r"config\.json does not describe a Qwen2\.5-VL"):
+            MLLM.open(tmp_path, mllm.preset)
 
 
 def test_it_moves_whole(build_twin_mllm: Callable[..., MLLM], twin_preset: Callable[..., Any]) -> None:

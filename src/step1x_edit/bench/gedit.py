@@ -328,10 +328,10 @@ def _read_column(path: Path, group: int, column: str) -> Any:
 
 def _download(dataset: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, HTTPError
 
     try:
         return Path(snapshot_download(dataset, repo_type="dataset", allow_patterns="*.parquet"))
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (HFValidationError, HTTPError, OSError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise Step1XError(f"The dataset {dataset} could not be fetched from the hub ({reason}); give a local copy of it.") from error

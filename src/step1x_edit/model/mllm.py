@@ -26,6 +26,7 @@ from step1x_edit.errors import UsageError, WeightsError
 from step1x_edit.model.message import Special, Tokenise, place, tokenise
 from step1x_edit.model.presets import Preset
 from step1x_edit.model.records import Embedding, Grid
+from step1x_edit.model.tensors import read_json
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -108,6 +109,9 @@ class MLLM:
         Raises:
             WeightsError: the folder is missing, incomplete or damaged, or the prefix text is missing or another one.
         """
+        config = read_json(folder / "config.json")
+        if not isinstance(config, dict) or config.get("model_type") != "qwen2_5_vl":
+            raise WeightsError(f"{folder / 'config.json'} does not describe a Qwen2.5-VL; download it again, or choose another folder.")
         try:
             opened: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(
                 folder, dtype=dtype, local_files_only=True, use_safetensors=True, attn_implementation="sdpa", output_loading_info=True

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from huggingface_hub import constants
@@ -71,47 +69,7 @@ def test_what_cannot_be_found_is_refused(hub: Path, tmp_path: Path) -> None:
         find_weights(ToolChoice("sam2"), None)
 
 
-class _Breaking(BaseHTTPRequestHandler):
-    """A hub with one repository of one file, whose connection breaks in the middle of it."""
-
-    def do_HEAD(self) -> None:
-        self._answer(1_000_000, "application/octet-stream")
-
-    def do_GET(self) -> None:
-        if "/resolve/" in self.path:
-            self._answer(1_000_000, "application/octet-stream")
-            self.wfile.write(b"half")
-            return
-        file = {"type": "file", "path": "model.safetensors", "size": 1_000_000, "oid": "a" * 40}
-        text = json.dumps([file] if "/tree/" in self.path else {"id": "someone/sam2", "sha": COMMIT, "siblings": []}).encode()
-        self._answer(len(text), "application/json")
-        self.wfile.write(text)
-
-    def _answer(self, length: int, kind: str) -> None:
-        self.send_response(200)
-        for name, value in {"Content-Length": str(length), "Content-Type": kind, "X-Repo-Commit": COMMIT, "ETag": '"a"'}.items():
-            self.send_header(name, value)
-        self.end_headers()
-
-    def log_message(self, format: str, *values: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def breaking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A hub whose connection breaks, and an empty cache."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Breaking)
-    Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setattr(constants, "ENDPOINT", address)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    yield
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.mark.usefixtures("breaking")
+@pytest.mark.usefixtures("breaking_hub")
 def test_a_connection_that_breaks_is_one_sentence() -> None:
     with pytest.raises(WeightsError, match=r"someone/sam2 cannot be fetched \(peer closed connection .*\); fetch it elsewhere"):
         find_weights(ToolChoice("sam2", "someone/sam2"), None)
