@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
@@ -142,7 +143,7 @@ def save_diffusers(folder: Path, model: Mapping[str, Tensor], dtype: torch.dtype
 
 
 _CUT_OFF = ".not-whole"
-"""A file in a folder that is being written, by which one that was cut off is known as ours; whoever writes holds the lock on it."""
+"""A file in a folder that is being written, by which one that was cut off is known as ours."""
 
 
 def save_folder(folder: Path, write: Callable[[Path], None]) -> None:
@@ -153,13 +154,14 @@ def save_folder(folder: Path, write: Callable[[Path], None]) -> None:
         Step1XError: the disk is full, the folder cannot be written, or one that is not ours has the name that it bears until it is whole.
     """
     partial, old = folder.with_name(f"{folder.name}.partial"), folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.old")
-    mark = partial / _CUT_OFF
-    if partial.exists() and not mark.exists() and (not partial.is_dir() or any(partial.iterdir())):
-        raise Step1XError(f"{partial} is in the way of writing {folder}; rename it, or choose another name.")
-    with hold(mark, f"{folder} is being written by another process; wait for its end, or choose another name."):
+    mark, lock = partial / _CUT_OFF, folder.with_name(f"{folder.name}.partial.lock")
+    with hold(lock, f"{folder} is being written by another process; wait for its end, or choose another name."):
         try:
-            for left in [path for path in partial.iterdir() if path != mark]:
-                shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+            if partial.exists() and not mark.exists() and (not partial.is_dir() or any(partial.iterdir())):
+                raise Step1XError(f"{partial} is in the way of writing {folder}; rename it, or choose another name.")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            mark.touch()
             write(partial)
             mark.unlink()
             if folder.exists():
@@ -169,7 +171,10 @@ def save_folder(folder: Path, write: Callable[[Path], None]) -> None:
         except OSError as error:
             raise Step1XError(f"The folder {folder} could not be written ({error.strerror or error}).") from error
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            if mark.exists():
+                shutil.rmtree(partial, ignore_errors=True)
+            with suppress(OSError):  # Windows removes it by itself, once it is let go of
+                lock.unlink()
 
 
 def open_tensors(file: Path) -> Mapping[str, Tensor]:
