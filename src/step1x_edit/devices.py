@@ -48,6 +48,11 @@ def choose_dtype(name: str | None, device: torch.device) -> torch.dtype:
     return DTYPES[name]
 
 
+def device_memory(device: torch.device) -> float | None:
+    """Bytes that are free on a GPU with a memory of its own; None for devices that use main memory."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+
+
 def main_memory() -> float:
     """Bytes of main memory that this process may use: the machine's, or a container's if that is less; infinite where neither is told."""
     sizes = [math.inf]

@@ -13,6 +13,7 @@ from PIL import Image
 
 from step1x_edit.cli.main import run
 from step1x_edit.editor import Editor
+from step1x_edit.memory import GIB
 from step1x_edit.types import EditResult
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -28,6 +29,22 @@ def test_memory_and_speed_options(step1x: Run, photo: Path, random_mini: Path) -
 def test_memory_may_be_planned_for(step1x: Run, photo: Path, random_mini: Path) -> None:
     done = step1x("edit", photo, "make it night", "--weights", random_mini, "--vram", "2", "--steps", "1")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("gib", "main", "says"),
+    [(4.0, 64.0, ""), (0.06, 64.0, "--offload parts"), (0.03, 64.0, "--offload blocks"), (0.03, 0.01, "no room")],
+)
+def test_a_gpu_that_is_too_small_is_found_out_before_it_is_full(
+    photo: Path, random_mini: Path, gib: float, main: float, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is asked for, and nothing that rounds is taken."""
+    monkeypatch.setattr("step1x_edit.devices.device_memory", lambda device: gib * GIB)
+    monkeypatch.setattr("step1x_edit.devices.main_memory", lambda: main * GIB)
+    command = ["edit", str(photo), "make it night", "--weights", str(random_mini), "--device", "cpu", "--dtype", "float32"]
+    assert run(command) == (2 if "no room" in says else 0)
+    said = capsys.readouterr().err
+    assert says in said and ("free on cpu" in said) == bool(says) and ("--weights-dtype full" in said) == ("offload" in says)
 
 
 def test_a_name_that_another_takes_meanwhile_loses_no_result(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,8 +13,10 @@ from step1x_edit.cli.folders import find_version
 from step1x_edit.errors import UsageError
 
 if TYPE_CHECKING:
+    import torch
+
     from step1x_edit.editor import Editor
-    from step1x_edit.memory import Placement
+    from step1x_edit.memory import Placement, Plan
 
 Vram = Annotated[
     float | None,
@@ -85,19 +88,42 @@ class Economy:
     def place(self, model: str, device: str | None, dtype: str | None, folder: Path | None, edits: Edits = USUAL) -> Placement:
         """How to keep the model: as is said, or with `--vram`, in the first way that fits for edits such as these.
 
+        Where nothing is said, all is on the device, or, of a GPU that has no room for that, what leaves the numbers alone and fits.
+
         Raises:
             UsageError: no way fits, or an option contradicts another.
         """
-        from step1x_edit.cli.plan import make_plan
-        from step1x_edit.devices import choose_device, choose_dtype, main_memory
-        from step1x_edit.memory import GIB, Placement
+        from step1x_edit.devices import choose_device, device_memory, main_memory
+        from step1x_edit.memory import ALL_ON_DEVICE, GIB, Placement
 
-        given: dict[str, Any] = {"weights": self.weights, "offload": self.offload, "strips": self.strips, "split": self.split}
-        if self.vram is None:
-            return Placement(**{name: value for name, value in given.items() if value})
-        if any(given.values()):
-            raise UsageError("--vram chooses the settings itself; leave out --weights-dtype, --offload, --strips and --split.")
         where = choose_device(device)
+        given: dict[str, Any] = {"weights": self.weights, "offload": self.offload, "strips": self.strips, "split": self.split}
+        if self.vram is not None:
+            if any(given.values()):
+                raise UsageError("--vram chooses the settings itself; leave out --weights-dtype, --offload, --strips and --split.")
+            return self._plan(model, where, dtype, folder, edits).best(self.vram * GIB, where.type != "cpu", main_memory()).placement
+        free = device_memory(where)
+        if any(given.values()) or free is None or folder is None or 2 * _weigh(folder) < free:
+            return Placement(**{name: value for name, value in given.items() if value})
+        fitting = self._plan(model, where, dtype, folder, edits).fitting(free, main_bytes=main_memory())
+        found = next((need.placement for need in fitting if need.placement.weights == "full"), None)
+        if found is None:
+            raise UsageError(
+                f"{model} as it is has no room in the {free / GIB:.1f} GiB that are free on {where}, nor its weights in main memory; "
+                f"--vram {free / GIB:.1f} takes the first way that has, with rounded weights."
+            )
+        if found != ALL_ON_DEVICE:
+            print(f"{free / GIB:.1f} GiB are free on {where}: {model} is kept as by {found.spell()}.", file=sys.stderr)
+        return found
+
+    def _plan(self, model: str, where: torch.device, dtype: str | None, folder: Path | None, edits: Edits) -> Plan:
+        from step1x_edit.cli.plan import make_plan
+        from step1x_edit.devices import choose_dtype
+
         number = str(choose_dtype(dtype, where)).removeprefix("torch.")
-        plan = make_plan(model, edits.size, number, edits.pictures, edits.guidance, folder, self.cache is not None, edits.previews)
-        return plan.best(self.vram * GIB, where.type != "cpu", main_memory()).placement
+        return make_plan(model, edits.size, number, edits.pictures, edits.guidance, folder, self.cache is not None, edits.previews)
+
+
+def _weigh(folder: Path) -> int:
+    """Bytes of the weights in a folder."""
+    return sum(file.stat().st_size for ending in ("safetensors", "gguf") for file in folder.rglob(f"*.{ending}"))
