@@ -11,12 +11,14 @@ import pytest
 import torch
 from comfyui_protocol import check_node, run_node
 from PIL import Image
+from safetensors.torch import save_file
 
 from step1x_edit import Editor
 from step1x_edit.errors import UsageError
 from step1x_edit.integrations import comfyui
 from step1x_edit.integrations.arrays import to_array, to_pictures
 from step1x_edit.integrations.comfyui import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS, Step1XEditLoader, Step1XEditNode
+from step1x_edit.memory import Placement
 
 
 @pytest.fixture
@@ -45,6 +47,17 @@ def test_a_loaded_model_edits_each_picture_as_the_editor_does(random_mini: Path,
     assert images.dtype == torch.float32 and images.shape == batch.shape and images.min() >= 0 and images.max() <= 1
     expected = [model.edit(each, "make it night", seed=4, steps=2).image.tobytes() for each in to_pictures(batch)]
     assert [each.tobytes() for each in to_pictures(images)] == expected
+
+
+def test_a_model_is_loaded_in_little_memory_and_with_an_adapter(random_mini: Path, batch: torch.Tensor, tmp_path: Path) -> None:
+    key = "lora_unet_double_blocks_0_img_attn_qkv"
+    save_file({f"{key}.lora_down.weight": torch.ones(2, 192), f"{key}.lora_up.weight": torch.ones(576, 2)}, tmp_path / "warm.safetensors")
+    asked = {"folder": str(random_mini), "weights_dtype": "int4", "offload": "blocks", "lora": f"{tmp_path}/warm.safetensors\n"}
+    (model,) = run_node(Step1XEditLoader, {**asked, "lora_strength": 0.5})
+    assert model.placement == Placement("int4", "blocks")
+    assert model.made_with["lora"] == "warm.safetensors:0.5" and model.made_with["weights_dtype"] == "int4"
+    (images,) = run_node(Step1XEditNode, {"model": model, "image": batch, "steps": 1})
+    assert images.shape == batch.shape
 
 
 @pytest.mark.parametrize("shape", [(200, 300), (1, 200, 300), (2, 200, 300), (1, 100, 150)])

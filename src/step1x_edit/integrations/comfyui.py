@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import torch
 from PIL import Image
@@ -23,6 +23,8 @@ from step1x_edit.editor import Editor, Progress
 from step1x_edit.errors import UsageError
 from step1x_edit.image_io import resize
 from step1x_edit.integrations.arrays import to_array, to_pictures
+from step1x_edit.memory import Offload, Placement
+from step1x_edit.model.narrow import WeightsType
 from step1x_edit.model.presets import PRESETS
 from step1x_edit.types import WIDEST_FEATHER, EditRequest
 
@@ -47,13 +49,34 @@ class Step1XEditLoader:
             "required": {
                 "model": (sorted(PRESETS), {"default": "mini", "tooltip": "Which version the folder holds."}),
                 "folder": ("STRING", {"default": "", "tooltip": "Where its weights are; empty for the embedded model."}),
-            }
+            },
+            "optional": {
+                "weights_dtype": (list(get_args(WeightsType)), {"default": "full", "tooltip": "Narrower weights take less memory."}),
+                "offload": (list(get_args(Offload)), {"default": "none", "tooltip": "What waits in main memory until it is used."}),
+                "split": ("BOOLEAN", {"default": False, "tooltip": "Compute the two sides of guidance one after the other."}),
+                "strips": ("BOOLEAN", {"default": False, "tooltip": "Run the autoencoder some rows at a time."}),
+                "lora": ("STRING", {"default": "", "tooltip": "File of an adapter; empty for none."}),
+                "lora_strength": ("FLOAT", {"default": 1.0, "min": -10.0, "max": 10.0, "step": 0.05}),
+            },
         }
 
-    def load(self, model: str, folder: str) -> tuple[Editor]:
-        """The loaded editor; raises as `Editor.open` does."""
-        place = folder.strip()  # pasted with a newline, often
-        return (Editor.open(model, folder=Path(place) if place else None),)
+    def load(
+        self,
+        model: str,
+        folder: str,
+        weights_dtype: WeightsType = "full",
+        offload: Offload = "none",
+        split: bool = False,
+        strips: bool = False,
+        lora: str = "",
+        lora_strength: float = 1.0,
+    ) -> tuple[Editor]:
+        """The loaded editor, kept in memory as `Placement` says; raises as `Editor.open` and `Editor.use_adapters` do."""
+        place, adapter = folder.strip(), lora.strip()  # pasted with a newline, often
+        editor = Editor.open(model, folder=Path(place) if place else None, placement=Placement(weights_dtype, offload, strips, split))
+        if adapter:
+            editor.use_adapters([(Path(adapter), lora_strength)])
+        return (editor,)
 
 
 class Step1XEditNode:
