@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin, features
 
-from step1x_edit.errors import ImageError, Step1XError, UsageError
+from step1x_edit.errors import ImageError, Step1XError, TakenError, UsageError
 from step1x_edit.image_io import (
     FURTHEST,
     MAX_PIXELS,
@@ -397,7 +397,7 @@ def test_a_name_taken_in_the_meantime_is_not_replaced(tmp_path: Path, scene: Ima
         link(source, destination)
 
     monkeypatch.setattr(os, "link", link_too_late)
-    with pytest.raises(Step1XError, match="could not be written"):
+    with pytest.raises(TakenError, match="exists already"):
         write_image(scene, target)
     assert target.read_bytes() == b"precious"
     assert os.listdir(tmp_path) == ["a.png"]

@@ -19,6 +19,10 @@ class UsageError(Step1XError):
     http_status = 400
 
 
+class TakenError(UsageError):
+    """A file of the result's name is there, and is not to be replaced; perhaps another program has made it meanwhile."""
+
+
 class ImageError(Step1XError):
     """A picture cannot be read, or is not one, or is too large to open safely."""
 

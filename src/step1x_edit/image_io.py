@@ -25,7 +25,7 @@ from typing import IO
 
 from PIL import Image, UnidentifiedImageError, features
 
-from step1x_edit.errors import ImageError, Step1XError, UsageError
+from step1x_edit.errors import ImageError, Step1XError, TakenError, UsageError
 from step1x_edit.image_depths import Depth
 from step1x_edit.image_kinds import HEIC_ENDINGS, open_header, reads_heic
 from step1x_edit.image_modes import Picture, flatten, to_standard
@@ -203,7 +203,8 @@ def check_target(path: Path, overwrite: bool = False) -> None:
     """Refuse a target that cannot be written, before any work is done for it.
 
     Raises:
-        UsageError: unknown ending, no such folder, a folder or device of that name, or a file that must not be overwritten.
+        TakenError: there is a file of that name, which must not be overwritten.
+        UsageError: unknown ending, no such folder, or a folder or device of that name.
     """
     format_of(path)
     if not path.parent.is_dir():
@@ -214,7 +215,7 @@ def check_target(path: Path, overwrite: bool = False) -> None:
         if not path.is_file():
             raise UsageError(f"{path} is not a regular file and is not written to; choose another name.")
         if not overwrite:
-            raise UsageError(f"{path} exists already; choose another name or allow it to be replaced with --overwrite.")
+            raise _taken(path)
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise UsageError(f"The folder {path.parent} is not writable; choose another place for the result.")
 
@@ -247,7 +248,7 @@ def write_image(
         origin: how the photograph was taken that it was made of, kept in the file where the format has room.
 
     Raises:
-        UsageError: see `check_target`.
+        TakenError, UsageError: see `check_target`.
         ImageError: the format cannot hold a picture of this size.
         Step1XError: the disk is full or refuses.
     """
@@ -288,6 +289,10 @@ def encode_image(
     except (OSError, ValueError, struct.error) as error:
         raise ImageError(f"A picture of {image.width} x {image.height} pixels cannot be written as {name} ({error}).") from error
     return encoded.getvalue()
+
+
+def _taken(path: Path) -> TakenError:
+    return TakenError(f"{path} exists already; choose another name or allow it to be replaced with --overwrite.")
 
 
 def _open_regular(path: Path) -> IO[bytes]:
@@ -386,9 +391,7 @@ def _publish(data: bytes, path: Path, overwrite: bool) -> None:
 def _rename_to_new(temporary: Path, path: Path) -> None:
     try:
         os.link(temporary, path)  # unlike a rename, fails where the name is taken
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        if path.exists():
-            raise
-        os.replace(temporary, path)
+    except OSError as error:
+        if path.exists() or path.is_symlink():
+            raise _taken(path) from error
+        os.replace(temporary, path)  # a file system without hard links

@@ -114,14 +114,17 @@ def test_whoever_reads_no_further_is_no_error_of_ours(photo: Path, random_mini: 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
-@pytest.mark.parametrize("out", ["-", "night.png"])
-def test_standard_output_that_is_full_is_one_sentence(photo: Path, random_mini: Path, out: str) -> None:
-    command = [STEP1X, "edit", photo, "make it night", "--weights", random_mini, *SMALL, "-o", out]
+@pytest.mark.parametrize(
+    ("out", "made"), [(["-o", "-"], []), (["-o", "night.png"], ["night.png"]), ([], ["photo-edited.png"])], ids=["stream", "file", "beside"]
+)
+def test_standard_output_that_is_full_is_one_sentence(photo: Path, random_mini: Path, out: list[str], made: list[str]) -> None:
+    command = [STEP1X, "edit", photo, "make it night", "--weights", random_mini, *SMALL, *out]
     with open("/dev/full", "wb") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=200, cwd=photo.parent, check=False)
     assert done.returncode == 1
     assert b"Traceback" not in done.stderr and b"Exception" not in done.stderr
     assert done.stderr.splitlines()[-1] == b"step1x: Standard output could not be written (No space left on device)."
+    assert sorted(os.listdir(photo.parent)) == sorted([photo.name, *made])
 
 
 @pytest.mark.parametrize("closing", ["2>&-", ">&-", "<&- >&- 2>&-"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from step1x_edit.cli.progress import edits_line
 from step1x_edit.cli.reading import STREAM, read
 from step1x_edit.cli.streams import writing_output
 from step1x_edit.cli.thought import Thought
-from step1x_edit.errors import Step1XError, UsageError
+from step1x_edit.errors import TakenError, UsageError
 
 if TYPE_CHECKING:
     from step1x_edit.credentials import Credentials
@@ -183,11 +184,8 @@ def _write_beside(write: Callable[[Path], None], image: Path) -> None:
 
     while True:
         (target,) = free_names(image)
-        try:
+        with suppress(TakenError):
             return write(target)
-        except Step1XError:
-            if not target.exists():
-                raise
 
 
 def _say_notes(notes: Iterable[str]) -> None:
