@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin, features
 
-from step1x_edit.errors import ImageError, Step1XError, TakenError, UsageError
+from step1x_edit.errors import ImageError, TakenError, UsageError
 from step1x_edit.image_io import (
     FURTHEST,
     MAX_PIXELS,

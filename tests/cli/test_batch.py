@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from step1x_edit.cli.batch import list_jobs, number_names, read_batch
 from step1x_edit.cli.main import run
+from step1x_edit.editor import Editor
 from step1x_edit.errors import UsageError
 from step1x_edit.settings import read_settings
+from step1x_edit.types import EditResult
 
 
 @pytest.fixture
@@ -171,6 +175,26 @@ def test_what_is_done_to_a_picture_of_many_is_said_too(
     names = [str(tmp_path / name) for name in ("moving.gif", "still.png")]
     assert run(["edit", *names, "make it night", "-o", str(tmp_path / "out"), "--weights", str(random_mini)]) == 0
     assert "moving.gif: Only the first of its frames" in capsys.readouterr().err
+
+
+def test_another_run_on_the_same_folder_meanwhile_stops_none(
+    holiday: Path, random_mini: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked, edit, others = ["edit", str(holiday), "make it night", "--weights", str(random_mini)], Editor.edit_seeds, []
+
+    def edit_beside_another(*arguments: Any) -> Iterator[EditResult]:
+        if not others:
+            others.append("the run that is the quicker one")
+            assert run(asked) == 0
+            made.update({path: path.stat().st_ino for path in holiday.with_name("holiday-edited").iterdir()})
+        return edit(*arguments)
+
+    made: dict[Path, int] = {}
+    monkeypatch.setattr(Editor, "edit_seeds", edit_beside_another)
+    assert run(asked) == 0
+    said = capsys.readouterr()
+    assert len(said.out.split()) == 3 and said.err.count("meanwhile") == 3
+    assert made == {path: path.stat().st_ino for path in holiday.with_name("holiday-edited").iterdir()}
 
 
 def test_a_folder_is_where_the_result_goes(tmp_path: Path, batch: Path, random_mini: Path, capsys: pytest.CaptureFixture[str]) -> None:

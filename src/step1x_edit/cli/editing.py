@@ -147,17 +147,27 @@ class Task:
             say(f"Loading {self.model}")
             editor = self.open(request)
             for job in waiting:
+                if not self.overwrite and all(target.exists() for target in job.targets):
+                    _say_notes([f"Another program has made the results of {job.image} meanwhile; they are kept."])
+                    continue
                 say(job.image.name)
                 found = read(job.image)
                 _say_notes(f"{job.image}: {note}" for note in found.notes)
                 request = EditRequest(found.image, job.instructions[0], **options)
                 if len(job.instructions) > 1:
                     *_, last = editor.edit_turns(request, job.instructions, advance)
-                    self._write(last, job.targets[0], found.origin)
+                    self._write_new(last, job.targets[0], found.origin)
                     continue
                 missing = {request.seed + i: target for i, target in enumerate(job.targets) if self.overwrite or not target.exists()}
                 for result in editor.edit_seeds(request, list(missing), advance):
-                    self._write(result, missing[result.request.seed], found.origin)
+                    self._write_new(result, missing[result.request.seed], found.origin)
+
+    def _write_new(self, result: EditResult, target: Path, origin: Origin | None) -> None:
+        """As `_write`, of many results; what another run has made of the same folder meanwhile does for it."""
+        try:
+            self._write(result, target, origin)
+        except TakenError:
+            _say_notes([f"Another program has made {target} meanwhile; it is kept."])
 
     def _write(self, result: EditResult, target: Path, origin: Origin | None) -> None:
         from step1x_edit.image_io import encode_image, write_image
