@@ -152,6 +152,12 @@ def test_the_end_finishes_what_was_begun() -> None:
     assert answers == [200] * 3 and server.has_said("Stopped")
 
 
+def test_no_lock_is_left_behind_or_held_by_who_was_killed(server: Server) -> None:
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    for each in (str(server.process.pid), *children):
+        assert "/sem.mp-" not in Path(f"/proc/{each}/maps").read_text()
+
+
 def test_the_end_that_all_its_processes_are_told_of_finishes_what_is_in_time_and_tells_the_others() -> None:
     server = Server("--content-filter", "serve_faults:Faults", "--grace", "10")
     children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()

@@ -8,9 +8,9 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from multiprocessing import get_context
+from ctypes import c_uint64
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
-from multiprocessing.sharedctypes import Synchronized
 
 from step1x_edit.serve.messages import Batch, Message, Opening
 
@@ -39,9 +39,11 @@ class ModelProcess:
         self._loop = asyncio.get_running_loop()
         self._heard = heard
         self._ended = ended
-        self._cancelled = context.Value("Q", 0)
+        # one alone writes it, at once; a lock would be held for ever by a process that is killed meanwhile, and left behind at the end
+        self._cancelled = context.RawValue(c_uint64, 0)
         self._connection, far = context.Pipe()
         self._process = context.Process(target=_work, args=(far, self._cancelled, opening), name="step1x-model", daemon=True)
+        resource_tracker.ensure_running()  # to start it later would let the signals in again that are blocked here
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # a new process begins with what is blocked here
         try:
             self._process.start()
@@ -96,7 +98,7 @@ class ModelProcess:
             return
 
 
-def _work(connection: Connection, cancelled: Synchronized[int], opening: Opening) -> None:
+def _work(connection: Connection, cancelled: c_uint64, opening: Opening) -> None:
     from step1x_edit.serve.worker import work  # with PyTorch, which the server's own process does without
 
     work(connection, cancelled, opening)

@@ -14,9 +14,9 @@ import threading
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from ctypes import c_uint64
 from dataclasses import replace
 from multiprocessing.connection import Connection
-from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +51,7 @@ class Refused(Step1XError):
     http_status = 400
 
 
-def work(connection: Connection, cancelled: Synchronized[int], opening: Opening) -> None:
+def work(connection: Connection, cancelled: c_uint64, opening: Opening) -> None:
     """The life of the process.
 
     Args:
@@ -96,7 +96,7 @@ def _warm_up(editor: Editor) -> None:
 class Worker:
     """See the module's text; `work` gives the arguments."""
 
-    def __init__(self, connection: Connection, cancelled: Synchronized[int], editor: Editor, opening: Opening) -> None:
+    def __init__(self, connection: Connection, cancelled: c_uint64, editor: Editor, opening: Opening) -> None:
         self._connection = connection
         self._cancelled = cancelled
         self._editor = editor
