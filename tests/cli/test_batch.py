@@ -40,7 +40,9 @@ def test_results_that_are_there_are_kept_and_those_that_are_not_are_made(
     assert capsys.readouterr().out.split() == [str(out / "one.png"), str(out / "two.png")]
     first = (out / "one.png").read_bytes()
     assert run([*asked, "--count", "3"]) == 0
-    assert capsys.readouterr().out.split() == [str(out / "one-2.png"), str(out / "one-3.png")]
+    said = capsys.readouterr()
+    assert said.out.split() == [str(out / "one-2.png"), str(out / "one-3.png")]
+    assert "2 of 4 results are there already and are kept;" in said.err
     (out / "one.png").unlink()
     assert run([*asked, "--count", "3"]) == 0
     assert (out / "one.png").read_bytes() == first
@@ -87,7 +89,17 @@ def test_one_instruction_for_a_folder_and_what_is_there_is_kept(
     assert capsys.readouterr().out.split() == [str(out / name) for name in ("a.jpg.png", "a.png.png", "b.png")]
     assert read_settings(out / "b.png").options["instruction"] == "make it night"
     assert run(asked) == 0
-    assert "3 of 3 results are there already" in capsys.readouterr().err
+    assert "3 of 3 results are there already and are kept;" in capsys.readouterr().err
+    (out / "b.png").write_bytes(b"of somebody else")
+    assert run(["edit", str(holiday), "make it day"]) == 0
+    assert "3 of 3 results are there already and are kept, 2 of them of another instruction;" in capsys.readouterr().err
+
+
+def test_a_picture_of_many_that_cannot_be_read_leaves_no_folder(holiday: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (holiday / "c.png").write_bytes(b"no picture")
+    assert run(["edit", str(holiday), "make it night"]) == 1
+    assert "c.png is not a whole picture" in capsys.readouterr().err
+    assert not holiday.with_name("holiday-edited").exists()
 
 
 def test_one_instruction_for_several_pictures_with_turns_and_the_settings_of_another(

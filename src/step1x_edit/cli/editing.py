@@ -20,7 +20,7 @@ from step1x_edit.cli.progress import edits_line
 from step1x_edit.cli.reading import STREAM, read
 from step1x_edit.cli.streams import writing_output
 from step1x_edit.cli.thought import Thought
-from step1x_edit.errors import TakenError, UsageError
+from step1x_edit.errors import ImageError, TakenError, UsageError
 
 if TYPE_CHECKING:
     from step1x_edit.credentials import Credentials
@@ -133,8 +133,8 @@ class Task:
                 if target.resolve() in sources - own:
                     raise UsageError(f"The result {target} would take the place of a picture; choose another folder with --out.")
         waiting = [job for job in jobs if self.overwrite or not all(target.exists() for target in job.targets)]
-        if kept := len(jobs) - len(waiting):
-            _say_notes([f"{kept} of {len(jobs)} results are there already and are kept; --overwrite makes them anew."])
+        if not self.overwrite:
+            _say_kept(jobs)
         if not waiting:
             return
         with edits_line(sum(max(len(job.instructions), len(job.targets)) for job in waiting)) as (say, advance):
@@ -143,6 +143,7 @@ class Task:
                 picture = read(job.image).image
                 for text in job.instructions:
                     request = EditRequest(picture, text, **options)  # whatever is wrong is said before any work is done
+            for job in waiting:
                 job.targets[0].parent.mkdir(parents=True, exist_ok=True)
             say(f"Loading {self.model}")
             editor = self.open(request)
@@ -196,6 +197,21 @@ def _write_beside(write: Callable[[Path], None], image: Path) -> None:
         (target,) = free_names(image)
         with suppress(TakenError):
             return write(target)
+
+
+def _say_kept(jobs: Sequence[Job]) -> None:
+    """How many results are there already, and how many of these say themselves that something else was asked for."""
+    from step1x_edit.image_io import open_record
+    from step1x_edit.image_records import PREFIX
+
+    kept = [(target, job.instructions[-1]) for job in jobs for target in job.targets if target.exists()]
+    others = 0
+    for target, instruction in kept:
+        with suppress(ImageError):  # what is no picture says nothing
+            others += open_record(target).get(f"{PREFIX}instruction", instruction) != instruction
+    if kept:
+        count, different = sum(len(job.targets) for job in jobs), f", {others} of them of another instruction" if others else ""
+        _say_notes([f"{len(kept)} of {count} results are there already and are kept{different}; --overwrite makes them anew."])
 
 
 def _say_notes(notes: Iterable[str]) -> None:
