@@ -169,7 +169,7 @@ WRONG: list[tuple[dict[str, str], str, int, str]] = [
     ({"steps": "1000000"}, "at most 100", 400, "invalid_value"),
     ({"guidance": "nan"}, "field guidance is wrong", 400, "invalid_value"),
     ({"model_size": "4096"}, "at most at 256", 400, "invalid_value"),
-    ({"size": "big"}, "field size is wrong", 400, "invalid_value"),
+    ({"size": "big"}, "field size is wrong: give auto, or WIDTHxHEIGHT", 400, "invalid_value"),
     ({"size": "99999x99999"}, "million pixels", 400, "invalid_value"),
     ({"output_format": "gif"}, "field output_format is wrong", 400, "invalid_value"),
     ({"background": "transparent"}, "Transparent backgrounds", 400, "unsupported_value"),
@@ -216,6 +216,20 @@ def test_results_that_are_too_much_together_are_refused(http: httpx.Client) -> N
     for n, size in (("3", "auto"), ("10", "3000x3000")):
         answer = http.post("/v1/images/edits", data={"prompt": "make it night", "n": n, "size": size}, files={"image": large})
         assert answer.status_code == 400 and "all results together may have 40 million" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({}, 'or in JSON as images: [{"image_url": "data:image/png;base64,..."}].'),
+        ({"image": "data:"}, 'or in JSON as images: [{"image_url": "data:image/png;base64,..."}].'),
+        ({"images": ["data:"]}, 'The field images.0 is wrong: give it as {"image_url": "data:image/png;base64,..."}.'),
+        ({"images": [{"image_url": "data:"}], "mask": "data:"}, 'The field mask is wrong: give it as {"image_url":'),
+    ],
+)
+def test_how_json_holds_a_picture_is_said(http: httpx.Client, fields: dict[str, object], sentence: str) -> None:
+    answer = http.post("/v1/images/edits", json={"prompt": "make it night"} | fields)
+    assert answer.status_code == 400 and sentence in answer.json()["error"]["message"]
 
 
 def test_bodies_of_other_kinds(http: httpx.Client) -> None:

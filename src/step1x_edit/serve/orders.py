@@ -17,11 +17,12 @@ from step1x_edit.serve.addresses import Reader, holds_picture
 from step1x_edit.serve.limits import Limits
 from step1x_edit.serve.messages import Output, Ready, Task
 from step1x_edit.serve.refusals import Refusal
-from step1x_edit.serve.schemas import EditBody, EditWishes, GenerationWishes, Wishes, read_wishes
+from step1x_edit.serve.schemas import IN_JSON, EditBody, EditWishes, GenerationWishes, Wishes, read_wishes
 from step1x_edit.serve.uploads import Take, Upload
 from step1x_edit.types import EditRequest
 
 IMAGE_FIELDS = ("image", "image[]")
+MISSING = f"The picture to edit is missing; send it as the file image, or in JSON as images: [{IN_JSON}]."
 TOGETHER = 2
 """The results of a request may together have so many times the pixels of the largest picture: they are held until they are sent."""
 Size = tuple[int, int]
@@ -96,14 +97,14 @@ class Clerk:
             raise Refusal("There is more than one mask; one is for the first picture.", 400, "invalid_mask", "mask")
         wishes = read_wishes(EditWishes, {**values, **dict.fromkeys(files, "")})
         if not pictures:
-            raise Refusal("The picture to edit is missing; send it as the file image.", 400, "missing_required_parameter", "image")
+            raise Refusal(MISSING, 400, "missing_required_parameter", "image")
         return wishes, pictures, masks[0] if masks else None
 
     def _open_json(self, values: Mapping[str, Any]) -> tuple[EditWishes, Sequence[bytes | str], bytes | str | None]:
         if "images" not in values:
             _check_files(values)
             read_wishes(EditWishes, values)
-            raise Refusal("The picture to edit is missing; send it as the file image.", 400, "missing_required_parameter", "image")
+            raise Refusal(MISSING, 400, "missing_required_parameter", "image")
         body = read_wishes(EditBody, values)
         if len(body.images) > 16:
             raise Refusal(f"There are {len(body.images)} pictures; one request shows at most 16.", 400, "too_many_images", "images")
@@ -210,7 +211,9 @@ def _check_files(values: Mapping[str, Any]) -> None:
     """Refuse pictures that came as texts."""
     for name in (*IMAGE_FIELDS, "mask"):
         if name in values:
-            raise Refusal(f"The field {name} is a text; send it as a file, with a file name.", 400, "invalid_value", name)
+            way = f"mask: {IN_JSON}" if name == "mask" else f"images: [{IN_JSON}]"
+            sentence = f"The field {name} is a text; send it as a file, with a file name, or in JSON as {way}."
+            raise Refusal(sentence, 400, "invalid_value", name)
 
 
 def _try(wishes: Wishes, **pictures: Any) -> None:

@@ -14,6 +14,9 @@ from step1x_edit.types import LARGEST_SIZE, SMALLEST_SIZE, WIDEST_FEATHER
 
 SIZE = r"^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$"
 
+IN_JSON = '{"image_url": "data:image/png;base64,..."}'
+"""How a request in JSON holds a picture, or a mask."""
+
 Ignored = Annotated[str | None, Field(max_length=512, description="Accepted, and without effect.")]
 
 
@@ -190,4 +193,10 @@ def read_wishes(kind: type[W], values: Mapping[str, Any]) -> W:
                 raise Refusal(f"The field {name} is missing.", 400, "missing_required_parameter", name) from error
             case "extra_forbidden":
                 raise Refusal(f"There is no field {name}; leave it out.", 400, "unknown_parameter", name) from error
-        raise Refusal(f"The field {name} is wrong: {first['msg'].lower()}.", 400, "invalid_value", name) from error
+            case "string_pattern_mismatch":
+                reason = "give auto, or WIDTHxHEIGHT, as 1024x768"
+            case "model_type":
+                reason = f"give it as {IN_JSON}"
+            case _:
+                reason = first["msg"].lower()
+        raise Refusal(f"The field {name} is wrong: {reason}.", 400, "invalid_value", name) from error
