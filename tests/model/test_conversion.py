@@ -18,7 +18,7 @@ from step1x_edit.model.autoencoder import Autoencoder
 from step1x_edit.model.conversion import convert
 from step1x_edit.model.presets import PRESETS, Preset
 from step1x_edit.model.step1x_edit import Step1XEdit
-from step1x_edit.model.tensors import read_tensors, stream_shards, stream_tensors
+from step1x_edit.model.tensors import read_tensors, write_shards, write_tensors
 from step1x_edit.model.weights import load_autoencoder, load_preset, load_step1x_edit, save_preset
 
 Twin = Callable[..., Preset]
@@ -107,7 +107,7 @@ def test_another_version_is_refused_before_anything_appears(tmp_path: Path, twin
     assert not (tmp_path / "parts").exists()
 
 
-def test_streamed_files_are_those_of_safetensors(tmp_path: Path) -> None:
+def test_written_files_are_those_of_safetensors(tmp_path: Path) -> None:
     tensors = {
         "a": torch.randn(3, 5).to(torch.float8_e5m2),
         "b": torch.randn(7),
@@ -115,12 +115,20 @@ def test_streamed_files_are_those_of_safetensors(tmp_path: Path) -> None:
         "d": torch.tensor([True, False, True]),
         "e": torch.zeros(0, 4),
         "f": torch.tensor(3, dtype=torch.int64),
+        **{
+            f"é{i}": torch.ones(2, 3).to(kind)
+            for i, kind in enumerate((torch.float64, torch.int8, torch.uint8, torch.int16, torch.float16))
+        },
     }
     told: list[tuple[int, int]] = []
-    stream_tensors(tmp_path / "ours.safetensors", tensors, lambda done, total: told.append((done, total)))
+    write_tensors(tmp_path / "ours.safetensors", tensors, progress=lambda done, total: told.append((done, total)))
     assert same(read_tensors(tmp_path / "ours.safetensors"), {name: tensor.contiguous() for name, tensor in tensors.items()})
+    library, words = tmp_path / "library.safetensors", {"b": "é", "a": "2"}
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, library, words)
+    write_tensors(tmp_path / "worded.safetensors", tensors, metadata=words)
+    assert (tmp_path / "worded.safetensors").read_bytes() == library.read_bytes()
     assert told[-1][0] == told[-1][1] == sum(t.nbytes for t in tensors.values()) and len(told) == len(tensors)
-    stream_shards(tmp_path / "many.safetensors", tensors, 30)
+    write_shards(tmp_path / "many.safetensors", tensors, 30)
     assert same(read_tensors(tmp_path / "many.safetensors.index.json"), read_tensors(tmp_path / "ours.safetensors"))
 
 

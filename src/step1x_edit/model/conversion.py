@@ -20,7 +20,7 @@ from step1x_edit.model.layouts import TRANSFORMER, FromDiffusers, Rule, autoenco
 from step1x_edit.model.mllm import PREFIX_FILE
 from step1x_edit.model.presets import Preset
 from step1x_edit.model.step1x_edit import Step1XEdit
-from step1x_edit.model.tensors import stream_shards, stream_tensors, write_json
+from step1x_edit.model.tensors import write_json, write_shards, write_tensors
 from step1x_edit.model.weights import (
     DIFFUSERS_FILES,
     MLLM_FOLDERS,
@@ -71,12 +71,12 @@ def convert(
 
     def write(folder: Path) -> None:
         if layout == "diffusers":
-            stream_shards(folder / "transformer" / DIFFUSERS_FILES[0], to_diffusers(model, TRANSFORMER), shard_bytes, told("transformer"))
-            stream_tensors(folder / "vae" / DIFFUSERS_FILES[0], to_diffusers(vae, vae_rules), told("vae"))
+            write_shards(folder / "transformer" / DIFFUSERS_FILES[0], to_diffusers(model, TRANSFORMER), shard_bytes, told("transformer"))
+            write_tensors(folder / "vae" / DIFFUSERS_FILES[0], to_diffusers(vae, vae_rules), progress=told("vae"))
             write_diffusers_configs(folder, preset)
         else:
-            stream_tensors(folder / (preset.released_file or "model.safetensors"), model, told("model"))
-            stream_tensors(folder / "vae.safetensors", vae, told("vae"))
+            write_tensors(folder / (preset.released_file or "model.safetensors"), model, progress=told("model"))
+            write_tensors(folder / "vae.safetensors", vae, progress=told("vae"))
         save_preset(folder, preset)
         _copy_mllm(source, folder, layout)
 

@@ -164,7 +164,7 @@ def save_adapter(path: Path, adapter: Adapter, naming: Literal["kohya", "peft"])
         Step1XError: the disk is full or the folder cannot be written.
     """
     tensors = dict(_to_kohya(adapter) if naming == "kohya" else _to_peft(adapter))
-    write_tensors(path, {name: tensor.clone() for name, tensor in tensors.items()})  # parts may share their A
+    write_tensors(path, tensors)
 
 
 def _to_kohya(adapter: Adapter) -> Iterator[tuple[str, Tensor]]:

@@ -7,6 +7,7 @@ opened, and whatever is wrong is one `WeightsError`.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -14,7 +15,6 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from step1x_edit.errors import Step1XError, WeightsError
@@ -68,49 +68,45 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def write_tensors(
-    path: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype | None = None, metadata: dict[str, str] | None = None
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    dtype: torch.dtype | None = None,
+    metadata: Mapping[str, str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write a safetensors file whole or not at all.
+    """Write a safetensors file whole or not at all, one tensor at a time, so that memory stays small; byte for byte as the library does.
 
     Args:
         path: the file; its folder is made if need be.
-        tensors: what to write.
+        tensors: what to write; each is asked for twice, and is let go of after it is written.
         dtype: type to write all of them in; None keeps the type of each.
         metadata: words to store with them.
+        progress: told (bytes done, bytes in all) after each tensor.
 
     Raises:
+        WeightsError: a tensor is of a type that the format does not have.
         Step1XError: the disk is full or the folder cannot be written.
     """
-    written = {name: _alone(t.detach().to("cpu", dtype).contiguous()) for name, t in tensors.items()}
-    write_whole(path, lambda partial: save_file(written, partial, metadata))
-
-
-def stream_tensors(path: Path, tensors: Mapping[str, Tensor], progress: Callable[[int, int], None] | None = None) -> None:
-    """Write a safetensors file as `write_tensors` does, but one tensor at a time, whatever its type, so that memory stays small.
-
-    Args:
-        path: the file.
-        tensors: what to write; each is asked for twice, and is let go of after it is written.
-        progress: told (bytes done, bytes in all) after each tensor.
-    """
-    described = {name: (t.dtype, list(t.shape), t.nbytes) for name, t in tensors.items()}
-    header: dict[str, Any] = {}
+    described = {name: (dtype or t.dtype, list(t.shape)) for name, t in tensors.items()}
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     end = 0
-    order = sorted(described, key=lambda name: (-described[name][0].itemsize, name))  # wide types first, so that all are aligned
+    for name, (kind, _) in described.items():
+        if kind not in _FORMAT_NAMES:
+            raise WeightsError(f"{name} holds {str(kind).removeprefix('torch.')}, which a safetensors file does not.")
+    ranks = {kind: rank for rank, kind in enumerate(_FORMAT_NAMES)}
+    order = sorted(described, key=lambda name: (ranks[described[name][0]], name))
     for name in order:
-        dtype, shape, size = described[name]
-        if dtype not in _FORMAT_NAMES:
-            raise WeightsError(f"{name} holds {str(dtype).removeprefix('torch.')}, which a safetensors file does not.")
-        header[name] = {"dtype": _FORMAT_NAMES[dtype], "shape": shape, "data_offsets": [end, end + size]}
-        end += size
-    text = json.dumps(header, separators=(",", ":")).encode()
+        kind, shape = described[name]
+        begin, end = end, end + math.prod(shape) * kind.itemsize
+        header[name] = {"dtype": _FORMAT_NAMES[kind], "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
 
     def write(partial: Path) -> None:
         with partial.open("wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
             for name in order:
-                flat = tensors[name].detach().cpu().contiguous().flatten().view(torch.uint8)
+                flat = tensors[name].detach().to("cpu", dtype).contiguous().flatten().view(torch.uint8)
                 file.write(flat.numpy().data)
                 if progress is not None:
                     progress(header[name]["data_offsets"][1], end)
@@ -118,8 +114,8 @@ def stream_tensors(path: Path, tensors: Mapping[str, Tensor], progress: Callable
     write_whole(path, write)
 
 
-def stream_shards(path: Path, tensors: Mapping[str, Tensor], most: int, progress: Callable[[int, int], None] | None = None) -> None:
-    """`stream_tensors` into one file, or, where that would be over `most` bytes, into numbered shards and an index beside them."""
+def write_shards(path: Path, tensors: Mapping[str, Tensor], most: int, progress: Callable[[int, int], None] | None = None) -> None:
+    """`write_tensors` into one file, or, where that would be over `most` bytes, into numbered shards and an index beside them."""
     shards: list[dict[str, Tensor]] = [{}]
     total, size = 0, 0
     for name, tensor in tensors.items():
@@ -129,7 +125,7 @@ def stream_shards(path: Path, tensors: Mapping[str, Tensor], most: int, progress
         shards[-1][name] = tensor
         size, total = size + tensor.nbytes, total + tensor.nbytes
     if len(shards) == 1:
-        return stream_tensors(path, tensors, progress)
+        return write_tensors(path, tensors, progress=progress)
     names = [f"{path.stem}-{i:05d}-of-{len(shards):05d}{path.suffix}" for i in range(1, len(shards) + 1)]
     before = 0
     for file, part in zip(names, shards, strict=True):
@@ -138,7 +134,7 @@ def stream_shards(path: Path, tensors: Mapping[str, Tensor], most: int, progress
             if progress is not None:
                 progress(before + done, total)
 
-        stream_tensors(path.with_name(file), part, told)
+        write_tensors(path.with_name(file), part, progress=told)
         before += sum(t.nbytes for t in part.values())
     places = {name: file for file, part in zip(names, shards, strict=True) for name in part}
     write_json(path.with_name(path.name + INDEX_SUFFIX), {"metadata": {"total_size": total}, "weight_map": places})
@@ -146,19 +142,20 @@ def stream_shards(path: Path, tensors: Mapping[str, Tensor], most: int, progress
 
 
 _FORMAT_NAMES = {
+    torch.int64: "I64",
     torch.float64: "F64",
     torch.float32: "F32",
-    torch.float16: "F16",
+    torch.int32: "I32",
     torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.int16: "I16",
     torch.float8_e4m3fn: "F8_E4M3",
     torch.float8_e5m2: "F8_E5M2",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.int16: "I16",
     torch.int8: "I8",
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+"""In the order in which the library writes them: wide types first, so that all are aligned."""
 
 
 def write_json(path: Path, values: Any) -> None:
@@ -192,11 +189,6 @@ def read_json(path: Path) -> Any:
         raise WeightsError(f"{path} is missing; download the weights again, or choose the folder that holds them.") from error
     except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{path} is not a JSON file ({_first_line(error)}).") from error
-
-
-def _alone(tensor: Tensor) -> Tensor:
-    """The tensor without the rest of a larger one that it is cut from, which the format does not allow."""
-    return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.clone()
 
 
 def _open(path: Path) -> Any:
