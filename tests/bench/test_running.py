@@ -23,6 +23,7 @@ from step1x_edit.bench.gedit import BenchCase, StoredFile, name_row, walk_result
 from step1x_edit.bench.running import CASES, LOG, Journal, RunState, read_missing, run_system
 from step1x_edit.bench.systems import Settings, open_system
 from step1x_edit.cli.bench_options import own_editor
+from step1x_edit.cli.economy import Economy
 from step1x_edit.cli.main import run
 from step1x_edit.errors import Step1XError, UsageError
 
@@ -126,6 +127,9 @@ def test_a_folder_belongs_to_one_run(cases: list[BenchCase], random_mini: Path, 
     run_system(open_system("step1x", quick), cases[:1], tmp_path / "quick", limits=FAST, prices=FREE)
     with pytest.raises(UsageError, match=r"holds a run with options .* and this one has no options"):
         run_system(own, cases[:1], tmp_path / "quick", limits=FAST, prices=FREE)
+    narrow = Settings(open_editor=own_editor(tmp_path / "weights", "cpu", Economy(weights="int4")), options={"steps": 1})
+    with pytest.raises(UsageError, match="weights_dtype"):
+        run_system(open_system("step1x", narrow), cases[:1], tmp_path / "quick", limits=FAST, prices=FREE)
     (tmp_path / "other" / "fullset").mkdir(parents=True)
     with pytest.raises(UsageError, match="no run of this command"):
         run_system(system, cases, tmp_path / "other", limits=FAST, prices=FREE)

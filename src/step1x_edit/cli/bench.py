@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from step1x_edit.cli import bench_build
+from step1x_edit.cli.adapters import read_lora
 from step1x_edit.cli.bench_options import (
     Attempts,
     Budget,
@@ -31,6 +32,7 @@ from step1x_edit.cli.bench_options import (
 )
 from step1x_edit.cli.bench_reference import mini
 from step1x_edit.cli.debugging import Debug
+from step1x_edit.cli.economy import Economy, Offload, Split, Strips, Vram, WeightsDtype
 from step1x_edit.cli.progress import progress_line
 
 app = typer.Typer(help="Measure editing systems.", no_args_is_help=True)
@@ -84,7 +86,15 @@ def run(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Every case's seed, with systems that take one.")] = 0,
     again: Annotated[bool, typer.Option("--again", help="Ask once more for what was refused.")] = False,
     weights: Annotated[Path | None, typer.Option("--weights", help="Folder of our own model's weights.")] = None,
+    lora: Annotated[
+        list[str] | None, typer.Option("--lora", metavar="FILE[:WEIGHT]", help="Adapter of our own model; may be repeated.")
+    ] = None,
     device: Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:N or mps, for models in this process.")] = None,
+    vram: Vram = None,
+    weights_dtype: WeightsDtype = None,
+    offload: Offload = None,
+    strips: Strips = False,
+    split: Split = False,
     options: Options = None,
     url: Url = None,
     concurrency: Concurrency = None,
@@ -111,7 +121,9 @@ def run(
         timeout=timeout,
         options=read_options(options),
         device=device,
-        open_editor=own_editor(weights, device),
+        open_editor=own_editor(
+            weights, device, Economy(vram, weights_dtype, offload, strips, split), [read_lora(each) for each in lora or ()]
+        ),
     )
     opened = open_system(system, settings)
     folder = out / (name or opened.name)

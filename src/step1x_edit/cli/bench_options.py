@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from step1x_edit.cli.economy import NOTHING_SAID, Economy
+from step1x_edit.cli.folders import find_weights
 from step1x_edit.cli.libraries import loading
 from step1x_edit.errors import UsageError
 
@@ -63,16 +65,20 @@ def read_options(given: Sequence[str] | None) -> dict[str, Any]:
     return options
 
 
-def own_editor(weights: Path | None, device: str | None) -> Callable[[str], tuple[Editor, Mapping[str, Any]]]:
-    """Opens our own editor when it is wanted."""
+def own_editor(
+    weights: Path | None, device: str | None, way: Economy = NOTHING_SAID, adapters: Sequence[tuple[Path, float]] = ()
+) -> Callable[[str], tuple[Editor, Mapping[str, Any]]]:
+    """Opens our own editor when it is wanted, kept in memory in that way, with adapters."""
 
     def open_(model: str) -> tuple[Editor, Mapping[str, Any]]:
+        folder = weights or find_weights(model)
         with loading():
-            from step1x_edit.editor import Editor
-
-            editor = Editor.open(model, device, None, weights)
-        facts = {"weights": str(weights or "embedded"), "fingerprint": editor.weights}
-        return editor, {**facts, "device": str(editor.device), "dtype": str(editor.dtype)}
+            editor = way.open(model, device, None, folder)
+        if adapters:
+            editor.use_adapters(adapters)
+        made_with = {name: value for name, value in editor.made_with.items() if name != "weights"}
+        facts = {"weights": "embedded" if folder == find_weights("mini") else str(folder), "fingerprint": editor.weights}
+        return editor, {**facts, **made_with, "device": str(editor.device), "dtype": str(editor.dtype)}
 
     return open_
 

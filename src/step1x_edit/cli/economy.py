@@ -124,6 +124,9 @@ class Economy:
         return make_plan(model, edits.size, number, edits.pictures, edits.guidance, folder, self.cache is not None, edits.previews)
 
 
+NOTHING_SAID = Economy()
+
+
 def _weigh(folder: Path) -> int:
     """Bytes of the weights in a folder."""
     return sum(file.stat().st_size for ending in ("safetensors", "gguf") for file in folder.rglob(f"*.{ending}"))
