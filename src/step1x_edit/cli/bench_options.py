@@ -73,11 +73,13 @@ def own_editor(
     def open_(model: str) -> tuple[Editor, Mapping[str, Any]]:
         folder = weights or find_weights(model)
         with loading():
+            from step1x_edit.editor import WEIGHTS
+
             editor = way.open(model, device, None, folder)
         if adapters:
             editor.use_adapters(adapters)
         made_with = {name: value for name, value in editor.made_with.items() if name != "weights"}
-        facts = {"weights": "embedded" if folder == find_weights("mini") else str(folder), "fingerprint": editor.weights}
+        facts = {"weights": "embedded" if folder == WEIGHTS / model else str(folder), "fingerprint": editor.weights}
         return editor, {**facts, **made_with, "device": str(editor.device), "dtype": str(editor.dtype)}
 
     return open_
