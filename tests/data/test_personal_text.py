@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+import time
 
 import pytest
 from hypothesis import example, given
@@ -36,7 +37,8 @@ def test_every_international_number_is_found(country: int, groups: list[int], se
     "text",
     ["(555) 867-5309", "555-867-5309", "020 7946 0958", "0171/2345678", "13812345678", "010-62781234", "Tel. 5550199", "call 555 0199 now",
      "电话：62781234", "+86 138 1234 5678", "01 23 45 67 89",
-     "李经理13812345678", "招租138-1234-5678", "13812345678王先生", "TEL13812345678"],
+     "李经理13812345678", "招租138-1234-5678", "13812345678王先生", "TEL13812345678",
+     "去掉墙上的021-12345678这串数字", "把0755 8888 6666的字去掉", "090-1234-5678に電話", "手機0912345678號"],
 )  # fmt: skip
 def test_numbers_as_people_write_them(text: str) -> None:
     assert kinds(text) == {"telephone number"}
@@ -47,7 +49,7 @@ def test_numbers_as_people_write_them(text: str) -> None:
     ["2024-05-12", "12.05.2024", "12/05/24", "1999-2024", "20240512", "10:30", "10:30 - 18:00", "€ 1.299,00", "$1,250,000", "1 250 000",
      "No. 42", "1080p", "100%", "24/7", "A4 210 x 297", "3.14159", "speed limit 50", "ISO 9001", "Route 66", "9-11", "PO 12", "B747-400",
      "EST 1898", "Open 9 - 5", "iPhone 15", "50km", "1/2", "The Bank of England", "COFFEE SHOP", "第25号",
-     "2024年05月12日", "19991231"],
+     "2024年05月12日", "19991231", "12000000元", "1000-2000元", "2023-2024年", "分辨率3840×2160", "1920x1080像素"],
 )  # fmt: skip
 def test_what_looks_a_little_like_it_is_not_found(text: str) -> None:
     assert kinds(text) == set()
@@ -100,6 +102,42 @@ def test_names_on_badges(text: str) -> None:
 def test_user_names() -> None:
     assert kinds("follow @ada_lovelace!") == {"user name"}
     assert kinds("@ home") == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("给@ada_l加帽子", "@ada_l"),
+        ("@张伟 你好", "@张伟"),
+        ("加我微信zhangsan88再发", "微信zhangsan88"),
+        ("微信号zhangsan，把帽子去掉", "微信号zhangsan"),
+        ("My WeChat is zhang_san_88 now", "WeChat is zhang_san_88"),
+        ("vx: abc12345", "vx: abc12345"),
+        ("QQ号 123456", "QQ号 123456"),
+        ("把zhangsan@163.com这行字去掉", "zhangsan@163.com"),
+        ("write to ada@mail.org, then add a hat", "ada@mail.org"),
+        ("zhangsan＠qq．com", "zhangsan＠qq．com"),
+        ("张三@qq.com", "张三@qq.com"),
+        ("打021-12345678给我", "021-12345678"),
+        ("号码110101199003074515。", "110101199003074515"),
+        ("把DE89370400440532013000擦掉", "DE89370400440532013000"),
+    ],
+)
+def test_what_names_a_person_is_found_in_the_midst_of_other_words_and_no_more_than_it(text: str, found: str) -> None:
+    (item,) = find_personal_text(text)
+    assert text[item.start : item.stop] == found
+
+
+@pytest.mark.parametrize("text", ["把微信logo去掉", "remove the WeChat sticker", "the wechat is removed", "把QQ 2024版换掉", "wx and qq"])
+def test_messengers_alone_are_nobody(text: str) -> None:
+    assert kinds(text) == set()
+
+
+def test_no_text_takes_long() -> None:
+    began = time.process_time()
+    for piece in ("a.", "1.", "a-", "@a", "微信", "a@a,"):
+        find_personal_text(piece * (500 // len(piece)))
+    assert time.process_time() - began < 1
 
 
 @given(st.text(max_size=200))

@@ -58,6 +58,12 @@ def passes_chinese_identity(text: str) -> bool:
     return "10X98765432"[total % 11] == squeezed[17]
 
 
+def _is_chinese_identity(text: str) -> bool:
+    """Whether they are one, or would be but for their last one: a digit that was misread or mistyped hides nobody."""
+    dated = r"[1-9]\d{5}(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx]"
+    return passes_chinese_identity(text) or re.fullmatch(dated, re.sub(r"\s", "", text)) is not None
+
+
 def _is_telephone(text: str) -> bool:
     """Seven to fifteen digits: with a country's before them, or not one digit alone, a date, a time, a price or a span of years."""
     digits, squeezed = _digits(text), text.strip()
@@ -76,11 +82,20 @@ def _is_telephone(text: str) -> bool:
 
 _TITLES = r"(?:Mr|Mrs|Ms|Miss|Dr|Prof|Herr|Frau|Mme|Señor|Señora|Sr|Sra)"
 _WORD = r"[A-ZÀ-ÖØ-Þ][\w'’\-]+"
+_W = r"A-Za-zÀ-ɏ\d_"
+"""What makes a longer word of what it touches: no letters of scripts that part no words, as Chinese."""
+_LOCAL = rf"[{_W}+\-]+(?:\s?[.．]{{1,3}}\s?[{_W}+\-]+)*"
+_MESSENGERS = r"(?:(?<![A-Za-z])(?:wechat|weixin|wx|vx|qq|whatsapp|telegram|skype)|微信)"
+_NUMBERED = r"(?:\s?(?:(?:id|no)(?![A-Za-z])|号码?|號碼?|账号|帳號)\s?[:：]?|\s?[:：])"
+_UNITS = "%年元圆円块万亿"
+"""What follows a number that is no telephone's."""
 _PATTERNS: tuple[tuple[Kind, re.Pattern[str], Callable[[str], bool]], ...] = (
-    ("e-mail address", re.compile(r"[\w.+\-]+(?:\s?\.\s?[\w+\-]+)*\s?[@＠]\s?[\w\-]+(?:\s?[.,。]\s?[a-zA-Z\-][\w\-]*)+"), _always),
-    ("account number", re.compile(r"\b[A-Za-z]{2}\d{2}(?:\s?[A-Za-z0-9]{2,4}){3,8}\b"), passes_iban),
-    ("identity number", re.compile(r"(?<!\d)[1-9](?:\s?\d){16}\s?[\dXx](?![\dA-Za-z])"), passes_chinese_identity),
-    ("telephone number", re.compile(r"[+＋]\s?\d{1,3}(?:[ .\-/()·]{0,2}\d{1,5}){2,6}(?![\w%])"), _is_telephone),
+    ("e-mail address", re.compile(rf"{_LOCAL}\s?[@＠]\s?[{_W}\-]+(?:[.．][a-zA-Z\-][{_W}\-]*)+"), _always),
+    ("e-mail address", re.compile(rf"{_LOCAL}\s?[@＠]\s?[{_W}\-]+(?:\s?[.,。．]\s?[a-zA-Z\-][{_W}\-]*)+"), _always),  # parted by OCR
+    ("e-mail address", re.compile(rf"[\w.+\-]+\s?[@＠]\s?[\w\-]+(?:\s?[.,。．]\s?[a-zA-Z\-][{_W}\-]*)+"), _always),  # of other scripts
+    ("account number", re.compile(rf"(?<![{_W}])[A-Za-z]{{2}}\d{{2}}(?:\s?[A-Za-z0-9]{{2,4}}){{3,8}}(?![{_W}])"), passes_iban),
+    ("identity number", re.compile(r"(?<!\d)[1-9](?:\s?\d){16}\s?[\dXx](?![\dA-Za-z])"), _is_chinese_identity),
+    ("telephone number", re.compile(rf"[+＋]\s?\d{{1,3}}(?:[ .\-/()·]{{0,2}}\d{{1,5}}){{2,6}}(?![{_W}{_UNITS}])"), _is_telephone),
     ("card number", re.compile(r"(?<!\d)\d(?:[ \-]?\d){12,18}(?!\d)"), passes_luhn),
     ("identity number", re.compile(r"(?<!\d)\d{3}[\-–]\d{2}[\-–]\d{4}(?!\d)"), _always),  # United States
     (
@@ -101,12 +116,16 @@ _PATTERNS: tuple[tuple[Kind, re.Pattern[str], Callable[[str], bool]], ...] = (
     ("telephone number", re.compile(r"(?<!\d)(?:[+＋]?86[ \-]?)?1[3-9]\d(?:[ \-]?\d{4}){2}(?!\d)"), _always),  # Chinese mobile phones
     (
         "telephone number",
-        re.compile(r"(?<![\w.,/\-])(?:\(?\s?0\d{0,5}\)?|\(\d{2,5}\)|\d{1,4})(?:[ .\-/()·]{0,2}\d{1,5}){2,6}(?![\w%])"),
+        re.compile(
+            rf"(?<![{_W}.,/\-])(?:\(?\s?0\d{{0,5}}\)?|\(\d{{2,5}}\)|\d{{1,4}})(?:[ .\-/()·]{{0,2}}\d{{1,5}}){{2,6}}(?![{_W}{_UNITS}])"
+        ),
         _is_telephone,
     ),
     ("telephone number", re.compile(r"(?i)\b(?:tel|phone|mobile|cell|fax|call)\b\.?\s?[:.]?\s?[+(]?\d[\d ().\-/]{4,}\d"), _always),
     ("telephone number", re.compile(r"(?:电话|手机|传真|联系)\S{0,3}\s?[:：]?\s?[+(]?\d[\d ()\-]{4,}\d"), _always),
-    ("user name", re.compile(r"(?<![\w@＠])[@＠][A-Za-z]\w[\w.]{1,29}"), _always),
+    ("user name", re.compile(rf"(?i){_MESSENGERS}{_NUMBERED}\s?[a-z\d][a-z\d_\-]{{4,19}}"), _always),
+    ("user name", re.compile(rf"(?i){_MESSENGERS}\s?(?:is\s|是)?\s?(?=[a-z_\-]*\d)[a-z\d_][a-z\d_\-]{{4,19}}"), _always),
+    ("user name", re.compile(rf"(?<![{_W}@＠])[@＠](?:[A-Za-z][{_W}][{_W}.]{{1,29}}|[\u4e00-\u9fff]\w{{1,29}})"), _always),
     ("name", re.compile(rf"\b{_TITLES}\b\.?\s{{0,2}}{_WORD}(?:\s{_WORD})?"), _always),
     (
         "name",
