@@ -124,6 +124,9 @@ def test_likeness_of_wordings(one: str, other: str) -> None:
         ("call +46 70 123 45 67 now", "call 555 0100 now"),
         ("a mail box on the lawn", "a mail box on the lawn"),
         ("ANNIKA LINDQVIST shall smile", f"{GAP} shall smile"),
+        ("把车牌京A12345去掉", f"把车牌{GAP}去掉"),
+        ("车牌粤B·D12345改成红色", f"车牌{GAP}改成红色"),
+        ("新Balloons", "新Balloons"),
     ],
 )
 def test_instructions_are_cleaned(text: str, cleaned: str) -> None:
@@ -144,6 +147,11 @@ def test_instructions_are_cleaned(text: str, cleaned: str) -> None:
         ({"name": "Søren Kjær"}, "let Soren and soeren smile at Kjaer", f"let {GAP} and {GAP} smile at {GAP}"),
         ({"name": "Đức Trần"}, "put duc on a horse", f"put {GAP} on a horse"),
         ({"name": "Jürgen Strauß"}, "make juergen strauss and Jurgen smile", f"make {GAP} and {GAP} smile"),
+        ({"user": "@anna_s"}, "Give anna a hat, anna_s a dog", f"Give {GAP} a hat, {GAP} a dog"),
+        ({"昵称": "小丸子"}, "给小丸子加帽子", f"给{GAP}加帽子"),
+        ({"手机号": "12345", "微信": "wxid"}, "12345 wxid", f"{GAP} {GAP}"),
+        ({"mobile": 12345, "handle": "bo", "tel": "678", "address": "Elm"}, "12345 bo 678 Elm", f"{GAP} {GAP} {GAP} {GAP}"),
+        ({"hotel": "Elm"}, "Elm", "Elm"),
         ({"size": 48213, "kept": ["Anna"]}, "Make Anna 48213", "Make Anna 48213"),
     ],
 )

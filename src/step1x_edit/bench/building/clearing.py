@@ -32,6 +32,11 @@ STAND_INS = {"e-mail address": "name@example.com", "telephone number": "555 0100
 
 GAP = "[…]"
 _LATIN = "A-Za-zÀ-ɏ0-9"
+_PLATE = re.compile(
+    r"(?i)[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼使]\s?[A-Z]\s?[·.\-]?\s?"
+    r"(?=[A-Z]*\d)[A-Z\d]{4,5}[A-Z\d挂学警港澳](?![A-Z\d])"
+)
+"""A number plate of China; those of other countries look like too much else."""
 _PLAIN = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ı": "i", "ħ": "h", "ŧ": "t", "ß": "ss", "þ": "th", "æ": "ae", "œ": "oe"})
 """Letters that are no plain one with an accent, as people write them whose keyboard lacks them."""
 _SPELT_OUT = _PLAIN | str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"})
@@ -128,6 +133,8 @@ def clean_text(text: str, personal: Sequence[str] = ()) -> tuple[str, list[str]]
         text = f"{text[: found.start]}\0{len(written)}\0{text[found.stop :]}"  # nothing below must find its words in a stand-in
         written.append(STAND_INS.get(found.kind, GAP))
         kinds.append(found.kind)
+    text, plates = _PLATE.subn(GAP, text)
+    kinds += ["number plate"] * plates
     for word in _list_words(personal):
         # letters of other scripts beside it, as in Chinese, where nothing parts the words, do not hide a name
         form = word.capitalize() if f" {word.lower()} " in _SMALL_WORDS else f"(?i:{re.escape(word)})"
@@ -143,7 +150,8 @@ def _list_words(personal: Sequence[str]) -> list[str]:
     words = set()
     for value in personal:
         whole = normalize("NFC", value.strip())
-        words |= {whole, *re.findall(r"(?:(?![\u4e00-\u9fff])[^\W\d_]){2,}", whole.partition("@")[0])}
+        own = whole.lstrip("@＠")  # a user name is written with the sign and without
+        words |= {whole, own, *re.findall(r"(?:(?![\u4e00-\u9fff])[^\W\d_]){2,}", own.partition("@")[0])}
         for name in re.findall(r"[\u4e00-\u9fff]{2,}", whole):
             words |= {name, *(name[surname:] for surname in (1, 2) if len(name) - surname in (2, 3))}
     words |= {word.lower().translate(table) for word in words for table in (_PLAIN, _SPELT_OUT)}

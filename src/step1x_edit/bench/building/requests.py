@@ -22,7 +22,10 @@ LONGEST = 500
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif")
 _OWN = ("picture", "instruction", "instruction_en", "instruction_cn", "task")
-_PERSONAL = re.compile(r"(?i)name|user|author|mail|phone|contact|owner|person|姓名|用户|电话|邮箱")
+_PERSONAL = re.compile(
+    r"(?i)name|user|author|mail|phone|contact|owner|person|mobile|(?<![a-z])tel(?![a-z])|sender|account|handle|address|wechat|weixin|(?<![a-z])qq"
+    r"|姓名|用户|电话|邮箱|名字|昵称|网名|作者|手机|微信|账号|联系|地址|身份证|车牌"
+)
 
 
 @dataclass(frozen=True)
