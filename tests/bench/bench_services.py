@@ -134,6 +134,10 @@ def make_app(service: Service) -> FastAPI:
             sent = base64.b64decode(sent.replace("-", "+").replace("_", "/"))
             parts = [{"text": "Here it is."}, {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(negative(sent)).decode()}}]
         usage = {"promptTokenCount": 260, "candidatesTokenCount": 1290, "totalTokenCount": 1550}
+        if word == "thinking":
+            draft = {"mimeType": "image/png", "data": base64.b64encode(sent).decode()}
+            parts = [{"text": "A sketch.", "thought": True}, {"inlineData": draft, "thought": True}, *parts]
+            usage["thoughtsTokenCount"] = 710
         answer = {"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}], "usageMetadata": usage}
         return JSONResponse({**answer, "modelVersion": "gemini-x-001"})
 

@@ -131,6 +131,22 @@ def test_counts_that_are_missing_are_none(usage: object, service: Service, case:
         assert edit(hosted(name, service), case).usage == Usage(pictures=1)
 
 
+def test_thoughts_of_gemini_are_paid_and_their_drafts_are_no_results(service: Service, case: BenchCase) -> None:
+    service.script = ["thinking"]
+    found = edit(hosted("gemini", service), case)
+    assert np.array_equal(np.asarray(found.image), 255 - np.asarray(read_image(case.source.read()).image))
+    assert found.usage == Usage(260, 2000, 1)
+
+
+@pytest.mark.parametrize(("options", "sentence"), [({"colour": 1}, r"\(colour: Extra inputs"), ({"top_p": "a"}, r"\(top_p: Input should")])
+def test_options_that_the_client_of_gemini_does_not_take_are_one_sentence(
+    options: dict[str, object], sentence: str, service: Service, case: BenchCase
+) -> None:
+    with pytest.raises(UsageError, match=sentence) as caught:
+        edit(hosted("gemini", service, **options), case)
+    assert "\n" not in str(caught.value) and not service.calls
+
+
 def test_a_picture_behind_an_address_is_fetched(service: Service, case: BenchCase) -> None:
     service.script = ["url"]
     assert edit(hosted("openai", service), case).image.size == (20, 10)

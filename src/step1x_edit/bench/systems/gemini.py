@@ -45,14 +45,21 @@ class Gemini:
 
         parts = [types.Part.from_text(text=case.instruction), types.Part.from_bytes(data=encode_png(picture), mime_type="image/png")]
         values = {"response_modalities": ["TEXT", "IMAGE"], "seed": seed % 2**31, **self.options}
-        answer = self._ask([types.Content(role="user", parts=parts)], types.GenerateContentConfig(**values))
+        try:
+            config = types.GenerateContentConfig(**values)
+        except ValueError as error:
+            raise UsageError(f"Gemini's client does not take these options ({_first_fault(error)}); check --option.") from error
+        answer = self._ask([types.Content(role="user", parts=parts)], config)
         count = answer.usage_metadata
-        tokens = ((count and count.prompt_token_count) or 0, (count and count.candidates_token_count) or 0)
+        made = ((count.candidates_token_count or 0) + (count.thoughts_token_count or 0)) if count else 0  # thoughts are paid as answers are
+        tokens = ((count and count.prompt_token_count) or 0, made)
         if answer.prompt_feedback and answer.prompt_feedback.block_reason:
             raise Refused(f"blocked: {_name(answer.prompt_feedback.block_reason)}", Usage(*tokens))
         said = []
         for candidate in answer.candidates or []:
             for part in (candidate.content.parts if candidate.content else None) or []:
+                if part.thought:  # drafts, where --option asks for thoughts
+                    continue
                 if part.inline_data and part.inline_data.data:
                     used = Usage(*tokens, 1)
                     return Edited(decode(part.inline_data.data, "Gemini", used), used, answer.model_version or self.model)
@@ -85,6 +92,11 @@ def _sort_out(error: Any) -> Step1XError:
     if error.code == 400 and "API key" in text:
         return Step1XError(f"Gemini refuses the key ({text}); check GEMINI_API_KEY.")
     return sort_out(error.code, "", text, wait[1] if wait else None, "Gemini")
+
+
+def _first_fault(error: ValueError) -> str:
+    """The option and what is wrong with it, out of the report of the client's checks."""
+    return ": ".join(line.partition(" [")[0].strip() for line in str(error).splitlines()[1:3])
 
 
 def _name(value: Any) -> str:
