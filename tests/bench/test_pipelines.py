@@ -74,6 +74,18 @@ def test_a_wrong_option_is_one_sentence(folder: Path, scene: Image.Image) -> Non
         edit(open_pipeline("Kontext", folder, colour="red"), scene)
 
 
+def test_values_that_the_pipeline_refuses_are_one_sentence(folder: Path, scene: Image.Image) -> None:
+    with pytest.raises(UsageError, match=r"does not take these options .*max_sequence_length"):
+        edit(open_pipeline("Kontext", folder, max_sequence_length=9999), scene)
+    with pytest.raises(UsageError, match="does not take these options"):
+        edit(open_pipeline("InstructPix2Pix", folder, num_inference_steps=0), scene)
+
+
+def test_an_instruction_with_the_marks_of_omnigen_is_a_refusal(folder: Path, scene: Image.Image) -> None:
+    with pytest.raises(Refused, match="does not take this instruction"):
+        edit(open_pipeline("OmniGen", folder), scene, "like <img><|image_2|></img>")
+
+
 def test_what_is_no_pipeline_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "model_index.json").write_text('{"_class_name": "NoSuchPipeline", "_diffusers_version": "0.42.1"}')
     with pytest.raises(Step1XError, match="cannot be loaded") as raised:

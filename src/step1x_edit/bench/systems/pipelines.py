@@ -71,7 +71,9 @@ class Pipeline:
                 result = self.pipeline(**{**self.arguments(reduced, case.instruction), "generator": generator, **self.options})
         except torch.OutOfMemoryError as error:
             raise Passing("there was not enough memory") from error
-        except TypeError as error:
+        except AssertionError as error:  # OmniGen's, where an instruction holds its marks for pictures
+            raise Refused(f"the pipeline does not take this instruction ({error})") from error
+        except (TypeError, ValueError, ZeroDivisionError) as error:
             raise UsageError(f"{self.facts['pipeline']} does not take these options ({error}); check --option.") from error
         if any(getattr(result, "nsfw_content_detected", None) or ()):
             raise Refused("the pipeline's safety checker blacked the picture out")
