@@ -44,6 +44,14 @@ def asked(service: Service) -> Counter[str]:
     return Counter(call["body"]["prompt"] for call in service.calls)
 
 
+def test_a_log_of_another_program_is_passed_over(tmp_path: Path) -> None:
+    rows: list[object] = [{"case": 3}, {"case": None}, {"case": ["subject-add", ["en"], "k0"]}, {"step": 1}, 5]
+    rows.append({"case": ["subject-add", "en", "k0"], "reason": "why"})
+    (tmp_path / LOG).write_text("\n".join(map(json.dumps, rows)))
+    keys = [("subject-add", "en", "k0"), ("subject-add", "en", "k1")]
+    assert list(read_missing(tmp_path, keys).values()) == ["why", "no result"]
+
+
 def test_a_run_goes_on_where_it_stopped(service: Service, cases: list[BenchCase], tmp_path: Path) -> None:
     service.script = ["ok", "refuse", "503", "503", "ok", "ok", "ok", "ok", "ok"]
     states: list[RunState] = []

@@ -60,7 +60,7 @@ class Journal:
         self._torn = self._ends_torn()
 
     def read(self) -> list[dict[str, Any]]:
-        """Every whole line."""
+        """Every whole line of a case; what other programs write into such a file is passed over."""
         rows = []
         if self.path.exists():
             for line in self.path.read_text(encoding="utf-8", errors="replace").split("\n"):
@@ -68,7 +68,7 @@ class Journal:
                     row = json.loads(line)
                 except ValueError:
                     continue
-                if isinstance(row, dict):
+                if isinstance(row, dict) and isinstance(name := row.get("case"), list) and all(isinstance(part, str) for part in name):
                     rows.append(row)
         return rows
 
@@ -228,7 +228,7 @@ class _Worker:
 
 def read_missing(folder: Path, cases: Sequence[CaseName]) -> dict[CaseName, str]:
     """Cases without a result, and why, as the last run told."""
-    reasons = {tuple(row["case"]): str(row.get("reason") or "") for row in Journal(folder / LOG).read() if "case" in row}
+    reasons = {tuple(row["case"]): str(row.get("reason") or "") for row in Journal(folder / LOG).read()}
     return {name: reasons.get(name) or "no result" for name in cases if not find_picture(place_result(folder, name))}
 
 
