@@ -120,10 +120,14 @@ def make_app(service: Service) -> FastAPI:
 
         def wrap(code: str, message: str) -> dict[str, Any]:
             details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1s"}] if word == "429-after" else []
+            if word.startswith("no:"):
+                return {"error": {"code": 400, "message": word.removeprefix("no:"), "status": code, "details": []}}
             return {"error": {"code": 429, "message": message, "status": code.upper(), "details": details}}
 
         if found := fail("" if word == "slow" else word, wrap):
             return found
+        if word.startswith("no:"):
+            return JSONResponse(wrap("FAILED_PRECONDITION" if "location" in word else "INVALID_ARGUMENT", ""), 400)
         if word == "refuse":
             return JSONResponse({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}})
         if word == "stopped":
@@ -150,6 +154,9 @@ def make_app(service: Service) -> FastAPI:
             return found
         if word == "refuse":
             return JSONResponse({"error": {"code": "InputImageSensitiveContentDetected", "message": "sensitive"}}, 400)
+        if word.startswith("param:"):
+            error = {"code": "InvalidParameter", "message": "is not valid", "param": word.removeprefix("param:"), "type": "BadRequest"}
+            return JSONResponse({"error": error}, 400)
         if word == "quota-ark":
             return JSONResponse({"error": {"code": "AccountOverdueError", "message": "overdue"}}, 403)
         sent = base64.b64decode(body["image"].partition(",")[2])

@@ -105,6 +105,25 @@ def test_an_option_that_the_service_lacks_ends_the_run(service: Service, case: B
         edit(hosted("openai", service), case)
 
 
+@pytest.mark.parametrize(
+    ("name", "word", "outcome"),
+    [
+        ("gemini", "no:User location is not supported for the API use.", Step1XError),
+        ("gemini", "no:Model does not support the requested response modalities: text,image", Step1XError),
+        ("gemini", "no:Unable to process input image.", Refused),
+        ("seededit", "param:size", Step1XError),
+        ("seededit", "param:image", Refused),
+    ],
+)
+def test_what_holds_for_every_case_is_no_refusal_of_one(
+    name: str, word: str, outcome: type[Step1XError], service: Service, case: BenchCase
+) -> None:
+    service.script = [word]
+    with pytest.raises(Step1XError) as caught:
+        edit(hosted(name, service), case)
+    assert type(caught.value) is outcome
+
+
 @pytest.mark.parametrize(("name", "word"), [("openai", "broken"), ("gemini", "stopped")])
 def test_other_answers_without_a_picture(name: str, word: str, service: Service, case: BenchCase) -> None:
     service.script = [word]

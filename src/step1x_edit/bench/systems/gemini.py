@@ -91,6 +91,9 @@ def _sort_out(error: Any) -> Step1XError:
     wait = re.search(r"'retryDelay': '([0-9.]+)s'", str(error.details))
     if error.code == 400 and "API key" in text:
         return Step1XError(f"Gemini refuses the key ({text}); check GEMINI_API_KEY.")
+    if error.code == 400 and (error.status == "FAILED_PRECONDITION" or "modalities" in text):
+        # in a country that it does not serve, or with a model of words alone
+        return Step1XError(f"Gemini turns every case down ({text}); check the model, the account and --option.")
     return sort_out(error.code, "", text, wait[1] if wait else None, "Gemini")
 
 

@@ -92,6 +92,11 @@ class SeedEdit:
             raise Step1XError(f"SeedEdit says that the account's money is used up ({message}).")
         if _SENSITIVE in code.lower():
             raise Refused(message or code)
+        if answer.status_code == 400 and (name := str(dig(content, "error", "param"))) in body and name not in ("prompt", "image"):
+            raise Step1XError(
+                f"SeedEdit does not take a setting of this call ({message}); give another with --option {name}=VALUE, or leave it out with "
+                f"--option {name}=null."
+            )
         raise sort_out(answer.status_code, code, message, answer.headers.get("retry-after"), "SeedEdit")
 
 
