@@ -56,6 +56,12 @@ def test_a_hosted_system_sends_the_picture_and_takes_the_result(name: str, servi
         assert (sent["body"]["generationConfig"]["seed"], found.model) == (3, "gemini-x-001")
 
 
+@pytest.mark.parametrize("name", HOSTED)
+def test_what_transparency_hides_is_not_sent(name: str, service: Service, case: BenchCase) -> None:
+    found = hosted(name, service).edit(case, Image.new("RGBA", (20, 10), (255, 0, 0, 0)), 3)
+    assert found.image.getpixel((5, 5)) == (0, 0, 0)  # the service sends the negative of what it got
+
+
 def test_options_go_to_the_service_as_they_are(service: Service, case: BenchCase) -> None:
     edit(hosted("endpoint", service, quality="high"), case)
     assert service.calls[0]["body"]["quality"] == "high"

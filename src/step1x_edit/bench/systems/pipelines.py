@@ -11,6 +11,7 @@ from step1x_edit.bench.calls import Passing, Refused
 from step1x_edit.bench.gedit import BenchCase
 from step1x_edit.bench.systems.system import Edited, Settings, name_folder
 from step1x_edit.errors import Step1XError, UsageError
+from step1x_edit.image_modes import flatten
 
 Arguments = Callable[[Image.Image, str], dict[str, Any]]
 
@@ -63,7 +64,7 @@ class Pipeline:
         import torch
 
         width, height = (max(CELL, side // CELL * CELL) for side in picture.size)
-        reduced = picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+        reduced = flatten(picture).resize((width, height), Image.Resampling.LANCZOS)
         generator = torch.Generator("cpu").manual_seed(seed)
         try:
             with torch.random.fork_rng():

@@ -14,6 +14,7 @@ from step1x_edit.bench.calls import Refused, Usage
 from step1x_edit.bench.gedit import BenchCase
 from step1x_edit.errors import ImageError
 from step1x_edit.image_io import read_image
+from step1x_edit.image_modes import flatten
 
 if TYPE_CHECKING:
     from step1x_edit.editor import Editor
@@ -76,9 +77,9 @@ class Settings:
 
 
 def encode_png(picture: Image.Image) -> bytes:
-    """A picture as services take it."""
+    """A picture as services take it, with transparent parts on white."""
     data = BytesIO()
-    picture.convert("RGB").save(data, "PNG", compress_level=4)
+    flatten(picture).save(data, "PNG", compress_level=4)
     return data.getvalue()
 
 
