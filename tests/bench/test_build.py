@@ -66,9 +66,14 @@ def test_a_folder_of_pictures_with_texts(tmp_path: Path, scene: Image.Image) -> 
     scene.save(tmp_path / "a.png")
     (tmp_path / "a.txt").write_text("把帽子去掉\n")
     scene.save(tmp_path / "b.png")
-    first, second = read_requests(tmp_path)
+    for name, data in (("c", "\ufeff把帽子去掉".encode()), ("d", "把帽子去掉".encode("gbk")), ("e", ("😀" * 501).encode())):
+        scene.save(tmp_path / f"{name}.png")
+        (tmp_path / f"{name}.txt").write_bytes(data)
+    first, *others, marked, foreign, long = read_requests(tmp_path)
     assert isinstance(first, Request) and first.chinese == "把帽子去掉"
-    assert isinstance(second, Skipped) and second.reason == "it has no instruction"
+    assert isinstance(marked, Request) and marked.chinese == "把帽子去掉"
+    reasons = [each.reason for each in (*others, foreign, long) if isinstance(each, Skipped)]
+    assert reasons == ["it has no instruction", "its instruction is not in UTF-8", "its instruction is longer than 500 characters"]
 
 
 @pytest.mark.parametrize(

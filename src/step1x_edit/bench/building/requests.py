@@ -88,7 +88,7 @@ def _read_table(path: Path) -> Iterator[Mapping[str, Any]]:
 def _read_folder(folder: Path) -> Iterator[Mapping[str, Any]]:
     for picture in sorted(path for path in walk(folder) if path.suffix.lower() in ENDINGS):
         beside = picture.with_suffix(".txt")
-        text = beside.read_bytes()[: 4 * LONGEST].decode("utf-8", errors="replace") if beside.is_file() else ""
+        text = beside.read_bytes()[: 4 * LONGEST + 8].decode("utf-8-sig", errors="replace") if beside.is_file() else ""
         yield {"picture": str(picture.relative_to(folder)), "instruction": text}
 
 
@@ -102,6 +102,8 @@ def _read_row(row: Mapping[str, Any], root: Path) -> Request | Skipped:
         return Skipped(own, "it has no instruction")
     if max(len(english), len(chinese)) > LONGEST:
         return Skipped(own, f"its instruction is longer than {LONGEST} characters")
+    if "\ufffd" in english + chinese:
+        return Skipped(own, "its instruction is not in UTF-8")
     if not (english + chinese).isprintable():
         return Skipped(own, "its instruction holds control characters")
     if not texts["picture"]:
