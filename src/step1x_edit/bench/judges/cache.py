@@ -6,7 +6,8 @@ import hashlib
 import json
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,8 +35,9 @@ class AnswerCache:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._lock = threading.Lock()
-        try:
+        with self._explain():
             self._database = sqlite3.connect(path, check_same_thread=False, timeout=30, isolation_level=None)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute(
@@ -46,8 +48,6 @@ class AnswerCache:
             self._digests: dict[str, tuple[str, str]] = {
                 file: (stamp, digest) for file, stamp, digest in self._database.execute("SELECT file, stamp, digest FROM digests")
             }
-        except sqlite3.Error as error:
-            raise Step1XError(f"The answers in {path} cannot be used ({error}); move that file away to ask anew.") from error
 
     def close(self) -> None:
         """Nothing is lost without it."""
@@ -55,7 +55,8 @@ class AnswerCache:
 
     def read(self) -> dict[str, Kept]:
         """All answers by name."""
-        rows = self._database.execute("SELECT name, text, refusal, usage, cost, model, moment FROM answers")
+        with self._explain():
+            rows = self._database.execute("SELECT name, text, refusal, usage, cost, model, moment FROM answers").fetchall()
         return {name: Kept(text, refusal, Usage(**json.loads(usage)), *rest) for name, text, refusal, usage, *rest in rows}
 
     def keep(self, name: str, reply: Reply, cost: float, refusal: str = "") -> Kept:
@@ -63,7 +64,7 @@ class AnswerCache:
         text, refusal, model = (_make_whole(each) for each in (reply.text, refusal, reply.model))
         kept = Kept(text, refusal, reply.usage, cost, model, datetime.now(UTC).isoformat(timespec="seconds"))
         values = (name, kept.text, refusal, json.dumps(asdict(reply.usage)), cost, kept.model, kept.when)
-        with self._lock:
+        with self._lock, self._explain():
             self._database.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", values)
         return kept
 
@@ -75,10 +76,19 @@ class AnswerCache:
         if known and known[0] == stamp:
             return known[1]
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        with self._lock:
+        with self._lock, self._explain():
             self._digests[str(path)] = (stamp, digest)
             self._database.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", (str(path), stamp, digest))
         return digest
+
+    @contextmanager
+    def _explain(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:  # a full disk, a file that may not be written
+            raise Step1XError(f"The answers in {self._path} cannot be read or written ({error}); those that are in it are kept.") from error
+        except sqlite3.Error as error:
+            raise Step1XError(f"The answers in {self._path} cannot be used ({error}); move that file away to ask anew.") from error
 
 
 def _make_whole(text: str) -> str:
