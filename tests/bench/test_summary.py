@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,12 @@ def test_figures_of_different_judges_are_not_compared(tables: Path, capsys: pyte
     (tables / "three" / "scores" / "judge-b" / "judge.json").write_text(json.dumps({"judge": "judge-b"}))
     (row,) = compare_systems(read_scores([tables]))
     assert (row["first"], row["second"]) == ("three (judge-b)", "two (judge-b)")
+
+
+def test_a_report_says_its_own_command_whole(tables: Path) -> None:
+    command = ["bench", "report", str(tables), "--out", str(tables / "report.html"), "--by", "judge-a", "--title", "Our own"]
+    assert run(command) == 0
+    assert escape(shlex.join(["step1x", *command])) in (tables / "report.html").read_text()
 
 
 def test_different_rubrics_are_not_compared(tables: Path, capsys: pytest.CaptureFixture[str]) -> None:

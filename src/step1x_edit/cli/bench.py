@@ -61,6 +61,9 @@ class MetricName(StrEnum):
     O = "o"  # noqa: E741
 
 
+TITLE = "GEdit-Bench"
+"""Of a report."""
+
 Folders = Annotated[list[Path], typer.Argument(help="Folders with results or score tables.")]
 
 
@@ -231,7 +234,7 @@ def report(
     folders: Folders,
     out: Annotated[Path, typer.Option("--out", help="HTML file to write.")],
     by: Annotated[str | None, typer.Option("--by", help="Only score tables in folders of this name.")] = None,
-    title: Annotated[str, typer.Option("--title", help="Heading of the page.")] = "GEdit-Bench",
+    title: Annotated[str, typer.Option("--title", help="Heading of the page.")] = TITLE,
     debug: Debug = False,
 ) -> None:
     """Write one HTML file with figures, charts, pictures before and after, worst and missing cases, and the commands."""
@@ -244,6 +247,7 @@ def report(
     scores = read_scores(folders, by)
     places = {system: place for system, place in find_folders(folders, by).items() if (place / FULL_SET).is_dir()}
     command = ["step1x", "bench", "report", *map(str, folders), "--out", str(out), *(["--by", by] if by else [])]
+    command += ["--title", title] if title != TITLE else []
     write_text(out, write_report(scores, places, [*read_commands(places.values()), shlex.join(command)], title))
     typer.echo(f"The report is in {out}.")
 
