@@ -335,6 +335,16 @@ def test_the_review_decides_and_refuses(store: Store) -> None:
     assert store.read()[0].state == "open"
 
 
+def test_of_two_reviewers_the_second_changes_nothing_unseen(store: Store) -> None:
+    client = TestClient(create_app(store))
+    token = client.get("/").text.partition('name="token" value="')[2].partition('"')[0]
+    store.reject("name0", "still personal")
+    words = {"task": "subject-add", "english": "add a hat", "chinese": "加一顶帽子"}
+    answer = client.post("/candidate/name0", data={"token": token, "decision": "accept", **words})
+    assert answer.status_code == 422 and "decided on this candidate meanwhile" in answer.text and "still personal" in answer.text
+    assert (store.read()[0].state, store.read()[0].reason) == ("rejected", "still personal")
+
+
 def test_cases_come_only_from_what_was_accepted(store: Store, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Nothing is accepted yet"):
         write_accepted(store, tmp_path / "cases")

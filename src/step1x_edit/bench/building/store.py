@@ -115,7 +115,7 @@ class Store:
         """It becomes a case, with these words.
 
         Raises:
-            UsageError: something is still missing.
+            UsageError: something is still missing, or it is decided already.
         """
         if task not in TASKS:
             raise UsageError("Choose a task first.")
@@ -129,7 +129,7 @@ class Store:
         """It does not become a case.
 
         Raises:
-            UsageError: no reason is given.
+            UsageError: no reason is given, or it is decided already.
         """
         if not reason:
             raise UsageError("Say why it is rejected.")
@@ -144,10 +144,11 @@ class Store:
     def _decide(self, name: str, *values: str) -> None:
         with self._lock:
             done = self._database.execute(
-                "UPDATE candidates SET state = ?, reason = ?, task = ?, english = ?, chinese = ? WHERE name = ?", (*values, name)
+                "UPDATE candidates SET state = ?, reason = ?, task = ?, english = ?, chinese = ? WHERE name = ? AND state = 'open'",
+                (*values, name),
             )
         if done.rowcount != 1:
-            raise UsageError("There is no such candidate.")
+            raise UsageError("Somebody decided on this candidate meanwhile; to decide otherwise, look at it again.")
 
 
 def _read_row(row: Sequence[Any]) -> Candidate:
