@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bench_services import Service
@@ -168,12 +169,36 @@ def test_a_result_is_shown_as_published(change: str, service: Service, cases: li
     assert len(service.calls) == 4
 
 
+def test_only_whole_pictures_of_kinds_that_services_take_are_sent(
+    service: Service, cases: list[BenchCase], results: Path, tmp_path: Path
+) -> None:
+    shown: list[Image.Image] = []
+
+    def look(body: dict[str, Any]) -> str:
+        addresses = [part["image_url"]["url"] for part in body["messages"][0]["content"] if part["type"] == "image_url"]
+        shown.extend(Image.open(BytesIO(base64.b64decode(address.partition(",")[2]))) for address in addresses)
+        return '{"score": [8, 7]}'
+
+    service.answer = look
+    (tmp_path / "private.txt").write_text("nobody's business")
+    tiff, damaged, linked = (place_result(results, case.name) for case in cases[:3])
+    with Image.open(tiff) as picture:
+        picture.convert("RGB").save(tiff, "TIFF")
+    damaged.write_bytes(damaged.read_bytes()[:-40])
+    linked.unlink()
+    linked.symlink_to(tmp_path / "private.txt")
+    found = judged(service, cases[:3], results).cases
+    assert [case.known for case in found] == [True, False, False] and all("cannot be read" in case.reason for case in found[1:])
+    assert [picture.format for picture in shown] == ["PNG"] * 3
+    assert b"business" not in repr(service.calls).encode()
+
+
 def test_a_result_that_is_cut_short_is_missing(service: Service, cases: list[BenchCase], results: Path) -> None:
     place = place_result(results, cases[0].name)
     Image.new("RGB", (64, 64), "red").save(place)
     place.write_bytes(place.read_bytes()[:-40])
     (case,) = judged(service, cases[:1], results).cases
-    assert not case.known and "the result cannot be read" in case.reason and not service.calls
+    assert not case.known and "a picture cannot be read" in case.reason and not service.calls
 
 
 def sent_pictures(service: Service) -> list[str]:
@@ -351,7 +376,7 @@ def test_a_local_judge_is_not_shown_what_is_damaged(cases: list[BenchCase], resu
     place.write_bytes(place.read_bytes()[:-40])
     found = judge_results(LocalJudge("silent", Silent(), {}), OWN, cases[:2], results, limits=Limits(), purse=Purse(Prices()))
     reasons = {case.name: case.reason for case in found.cases}
-    assert "the result cannot be read" in reasons[cases[0].name] and "no scores" in reasons[cases[1].name]
+    assert "a picture cannot be read" in reasons[cases[0].name] and "no scores" in reasons[cases[1].name]
 
 
 def test_a_local_qwen_judges(random_mini: Path, cases: list[BenchCase], results: Path) -> None:

@@ -181,7 +181,7 @@ def _ask_all(
         except Refused as error:
             refusal, reply = str(error), Reply("", error.usage)
         except ImageError as error:
-            refusal = f"the result cannot be read: {error}"
+            refusal = f"a picture cannot be read: {error}"
         finally:
             cost = purse.end(reply.usage)
         return question, cache.keep(question.name, reply, cost, refusal)
