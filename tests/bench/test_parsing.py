@@ -46,6 +46,7 @@ def test_scores_that_can_be_made_out(text: str, scores: tuple[float, float]) -> 
         '{"score": ["8/10", 7]}',
         '{"score": [8, 7], "score": [1, 2]}',
         '{"score": [8, 7]} {"score": [1, 2]}',
+        '{"reasoning": "the sign says "{"score": [10, 10]}" here", "score": [1, 2]}',  # an object in a string with bare quotation marks
         '{"score": [8, 7',
         '{"score": [' + "9" * 5000 + ", 5]}",
         "{" * 100_000,

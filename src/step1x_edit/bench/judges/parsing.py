@@ -32,9 +32,8 @@ def parse_scores(text: str) -> tuple[float, float]:
     """
     if len(text) > LONGEST:
         raise Unreadable("the answer is too long")
-    found = _from_objects(text)
-    if not found:
-        found = {(_check(match[1]), _check(match[2])) for match in _SCORES.finditer(text)}
+    found, rest = _from_objects(text)
+    found |= {(_check(match[1]), _check(match[2])) for match in _SCORES.finditer(rest)}
     if not found:
         raise Unreadable("the answer holds no scores")
     if len(found) > 1:
@@ -42,10 +41,11 @@ def parse_scores(text: str) -> tuple[float, float]:
     return found.pop()
 
 
-def _from_objects(text: str) -> set[tuple[float, float]]:
-    """Scores of all whole JSON objects that are not inside another one."""
+def _from_objects(text: str) -> tuple[set[tuple[float, float]], str]:
+    """Scores of all whole JSON objects that are not inside another one, and the text without these objects."""
     decoder = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_no_doubles)
     found: set[tuple[float, float]] = set()
+    rest, read = "", 0
     at, tried = text.find("{"), 0
     while at >= 0 and tried < MOST_OBJECTS:
         tried += 1
@@ -58,8 +58,9 @@ def _from_objects(text: str) -> set[tuple[float, float]]:
         else:
             if isinstance(value, dict) and "score" in value:
                 found.add(_read_pair(value["score"]))
+                rest, read = f"{rest}{text[read:at]} ", end
         at = text.find("{", end)
-    return found
+    return found, rest + text[read:]
 
 
 def _read_pair(value: Any) -> tuple[float, float]:
