@@ -14,7 +14,7 @@ from step1x_edit.data.tools.protocols import Box, TextLine
 @pytest.mark.parametrize(
     "text",
     ["AB12 CDE", "B-MW 1234", "M·AB 123", "AA-123-BB", "1234 BCD", "ABC 1234", "7ABC123", "12-AB-34", "KA 01 AB 1234", "A123BC77",
-     "京A12345", "粤B·D12345", "SV 6264", "品川500 さ 12-34"],
+     "京A12345", "粤B·D12345", "粤B·1234学", "粤Z1234港", "京 A1234警", "使224·578", "SV 6264", "品川500 さ 12-34"],
 )  # fmt: skip
 def test_plates_of_many_countries(text: str) -> None:
     assert is_plate_text(text)

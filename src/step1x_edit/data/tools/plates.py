@@ -20,7 +20,8 @@ _PATTERNS = (
     r"\d{1,3}-?[A-Z]{1,3}-?\d{2,4}",  # North America, Netherlands, Belgium
     r"[A-Z]{2}-?\d{1,2}-?[A-Z]{1,3}-?\d{3,4}",  # India
     r"[ABEKMHOPCTYX]-?\d{3}-?[ABEKMHOPCTYX]{2}-?\d{2,3}",  # Russia
-    r"[\u4e00-\u9fff][A-Z]-?[A-Z0-9]{5,6}",  # China
+    r"[\u4e00-\u9fff]-?[A-Z]-?[A-Z0-9]{4,5}[A-Z0-9挂学警港澳领]",  # China
+    r"使-?\d{3}-?\d{3}",  # its embassies
     r"[\u4e00-\u9fff]{1,4}\d{2,3}-?[\u3040-\u309f]-?\d{2}-?\d{2}",  # Japan
 )
 _PLATE = re.compile("|".join(f"(?:{pattern})" for pattern in _PATTERNS))
