@@ -13,7 +13,7 @@ from bench_requests import PERSON, SECRETS, make_requests
 from bench_services import Service
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 from starlette.testclient import TestClient
 
 from step1x_edit.bench.building.clearing import GAP, NotCleared, clean_text, clear_request
@@ -185,6 +185,22 @@ def test_a_look_alike_is_found_but_never_the_picture_itself(tmp_path: Path, draw
     with pytest.raises(UsageError, match="holds no pictures"):
         (tmp_path / "empty").mkdir()
         LocalSearch(tmp_path / "empty", TOOLS.similarity)
+
+
+def test_what_columns_say_of_a_person_is_hidden_in_the_picture_too(tmp_path: Path, scene: Image.Image) -> None:
+    picture = scene.resize((600, 400))
+    ImageDraw.Draw(picture).text((60, 300), "photo by Annika L.", fill="white", stroke_fill="black", stroke_width=3, font_size=44)
+    picture.save(tmp_path / "a.png")
+
+    def read(pixels: np.ndarray) -> str:
+        return " ".join(line.text for line in TOOLS.reader.read(pixels))
+
+    assert "Annika" in read(np.asarray(picture))
+    for personal, survives in ((("Annika Lindqvist",), False), ((), True)):
+        cleared = clear_request(Request("0", tmp_path / "a.png", "add a hat", "", "", personal), None, TOOLS)
+        assert ("Annika" in read(np.asarray(cleared.picture))) == survives
+        assert cleared.hidden.count("name") == (not survives)
+        assert any("Is everything hidden" in question for question in cleared.questions) == (not survives)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from PIL import Image
 from step1x_edit.bench.building.lookalikes import PictureSearch
 from step1x_edit.bench.building.names import find_names
 from step1x_edit.bench.building.requests import Request
-from step1x_edit.data.deidentification import Switches, deidentify, strip_metadata
+from step1x_edit.data.deidentification import Finding, Switches, blur_findings, deidentify, strip_metadata
 from step1x_edit.data.personal_text import find_personal_text
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Pixels
@@ -31,6 +31,9 @@ STAND_INS = {"e-mail address": "name@example.com", "telephone number": "555 0100
 """What is written instead of personal data; other kinds leave a gap that the reviewer fills."""
 
 GAP = "[…]"
+LEAST_LETTERS = 4
+"""From so many letters on a word counts inside others, where it was read from a picture."""
+
 _LATIN = "A-Za-zÀ-ɏ0-9"
 _PLATE = re.compile(
     r"(?i)[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼使]\s?[A-Z]\s?[·.\-]?\s?"
@@ -96,12 +99,16 @@ def clear_request(request: Request, search: PictureSearch | None, tools: Toolbox
         pixels, likeness = _read(found.picture), found.likeness
         questions.append("Does the instruction fit the new picture?")
     looked = deidentify(pixels, tools, Switches(text="blur"))
-    hidden += [finding.kind for finding in looked.findings]
-    if looked.findings:
-        again = deidentify(looked.pixels, tools, Switches(text="refuse"))
-        if again.findings:
-            shown = ", ".join(sorted({finding.kind for finding in again.findings}))
-            raise NotCleared(f"its picture still shows: {shown}")
+    named = _find_named(looked.pixels, request.personal, tools) if search is None else ()
+    pixels = blur_findings(looked.pixels, named)
+    hidden += [finding.kind for finding in (*looked.findings, *named)]
+    if hidden:
+        still = (
+            *deidentify(pixels, tools, Switches(text="refuse")).findings,
+            *(_find_named(pixels, request.personal, tools) if named else ()),
+        )
+        if still:
+            raise NotCleared(f"its picture still shows: {', '.join(sorted({finding.kind for finding in still}))}")
         questions.append(f"Is everything hidden that should be ({', '.join(sorted(set(hidden)))})?")
     english, kinds_english = clean_text(request.english, request.personal)
     chinese, kinds_chinese = clean_text(request.chinese, request.personal)
@@ -114,7 +121,7 @@ def clear_request(request: Request, search: PictureSearch | None, tools: Toolbox
     for language, text in zip(("English", "Chinese"), texts, strict=True):
         if not text:
             questions.append(f"The {language} instruction is missing.")
-    picture = strip_metadata(Image.fromarray(looked.pixels))
+    picture = strip_metadata(Image.fromarray(pixels))
     return Cleared(picture, english, chinese, search is not None, likeness, tuple(hidden), tuple(questions))
 
 
@@ -143,6 +150,22 @@ def clean_text(text: str, personal: Sequence[str] = ()) -> tuple[str, list[str]]
     for number, stand_in in enumerate(written):
         text = text.replace(f"\0{number}\0", stand_in)
     return text, kinds
+
+
+def _find_named(picture: Pixels, personal: Sequence[str], tools: Toolbox) -> tuple[Finding, ...]:
+    """Lines of text in a picture that say what is known of its person, as a badge does, or a mark of who took it."""
+    words = [squeezed for word in _list_words(personal) if len(squeezed := _squeeze(word)) >= LEAST_LETTERS]
+    lines = tools.reader.read(picture) if personal else ()
+    return tuple(
+        Finding("name", line.box, line.confidence)
+        for line in lines
+        if clean_text(line.text, personal)[1] or any(word in _squeeze(line.text) for word in words)
+    )
+
+
+def _squeeze(text: str) -> str:
+    """Letters and digits alone: what reads pictures loses blanks."""
+    return re.sub(r"[\W_]+", "", text).lower()
 
 
 def _list_words(personal: Sequence[str]) -> list[str]:
