@@ -170,8 +170,9 @@ def test_ends_of_lines_of_other_scripts_are_letters(service: Service, cases: lis
     for _ in range(2):
         state = run_system(remote(service), [replace(cases[0], instruction=text)], tmp_path / "m", limits=FAST, prices=FREE)
     assert (state.refused, len(service.calls)) == (1, 1)
-    Journal(tmp_path / "x.jsonl").add({"text": text})
-    assert Journal(tmp_path / "x.jsonl").read() == [{"text": text}]
+    row = {"case": list(cases[0].name), "text": text}
+    Journal(tmp_path / "x.jsonl").add(row)
+    assert Journal(tmp_path / "x.jsonl").read() == [row]
 
 
 def test_two_runs_at_once_do_not_pay_twice(service: Service, cases: list[BenchCase], tmp_path: Path) -> None:
