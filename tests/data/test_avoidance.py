@@ -61,6 +61,18 @@ def test_a_set_shows_none_of_them_and_no_photograph_counts_twice(recipe: DataRec
     assert "avoid" not in DataRecipe.model_validate(values).to_values()
 
 
+def test_pictures_that_a_link_leads_to_are_avoided_too(recipe: DataRecipe, benchmark: Path, tmp_path: Path) -> None:
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    shutil.copy(EXAMPLES / "rocket.jpg", linked)
+    (linked / "more").symlink_to(benchmark / "pictures")
+    assert Avoided.take([linked]).shows(decode((EXAMPLES / "coffee.jpg").read_bytes()))
+    (linked / "gone.jpg").symlink_to(tmp_path / "no")
+    values = recipe.model_dump(mode="json") | {"avoid": [linked], "photos": [EXAMPLES], "categories": {"tone_transfer": {"share": 1}}}
+    with pytest.raises(UsageError, match=r"gone\.jpg that is to be avoided cannot be read"):
+        build(DataRecipe.model_validate(values), tmp_path / "set")
+
+
 @pytest.mark.parametrize(
     ("file", "data", "said"),
     [

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from step1x_edit.data.deidentification import Switches
-from step1x_edit.data.licences import Credit
+from step1x_edit.data.licences import Credit, Credits
 from step1x_edit.data.materials import mask_of, read_names
 from step1x_edit.data.photographs import Input, PhotographFolder, examine, hide, list_inputs
 from step1x_edit.data.suitability import find_faces
@@ -125,6 +125,23 @@ def test_photographs_of_one_name_are_told_apart(tmp_path: Path, draw_scene: Draw
     for photograph, entry in zip(folder, entries, strict=True):
         assert folder.find(photograph.name) is entry
         assert entry.credit.licence == str(entry.path)
+
+
+def test_links_to_folders_are_followed_and_one_that_leads_nowhere_has_its_reason(tmp_path: Path, draw_scene: DrawScene) -> None:
+    for name in ("photos/own", "elsewhere"):
+        (tmp_path / name).mkdir(parents=True)
+        draw_scene(300, 300).save(tmp_path / name / "x.jpg")
+    photos = tmp_path / "photos"
+    (tmp_path / "elsewhere" / "CREDITS.md").write_text("| file | licence |\n|---|---|\n| x.jpg | CC0 |\n", encoding="utf-8")
+    for name, to in {"all": tmp_path / "elsewhere", "again": tmp_path / "elsewhere", "loop": photos, "gone.jpg": tmp_path / "no"}.items():
+        (photos / name).symlink_to(to)
+    credits = Credits([photos])
+    found = [examine(folder, path, credits.find(path), 200, 50_000_000)[0] for folder, path in list_inputs([photos])]
+    assert {entry.file: (entry.skipped, entry.credit.licence) for entry in found} == {
+        "again/x.jpg": ("", "CC0"),
+        "gone.jpg": ("cannot be opened: No such file or directory", ""),
+        "own/x.jpg": ("", ""),
+    }
 
 
 @pytest.fixture

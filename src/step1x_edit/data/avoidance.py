@@ -24,6 +24,7 @@ DISTANCE = 6
 """Choice: two pictures are the same where at most so many of the 64 bits of their hashes differ; of other ones, about half do."""
 
 REASON = "it shows a picture that is to be avoided"
+_UNREADABLE = "The picture {} that is to be avoided cannot be read; mend it, or take it away."
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Avoided:
                 try:
                     pixels = decode(data)
                 except ImageError as error:
-                    raise UsageError(f"The picture {name} that is to be avoided cannot be read; mend it, or take it away.") from error
+                    raise UsageError(_UNREADABLE.format(name)) from error
                 hashes |= {hash_picture(pixels), hash_picture(cv2.flip(pixels, 1).astype(np.uint8))}
             if not count:
                 raise UsageError(f"{place} holds no pictures that could be avoided; give a folder of pictures, or a Parquet file.")
@@ -88,7 +89,11 @@ def _read_pictures(place: Path) -> Iterator[tuple[str, bytes]]:
         if path.suffix.lower() == ".parquet":
             yield from _read_parquet(path)
         else:
-            yield str(path), path.read_bytes()
+            try:
+                data = path.read_bytes()
+            except OSError as error:
+                raise UsageError(_UNREADABLE.format(path)) from error
+            yield str(path), data
 
 
 def _read_parquet(path: Path) -> Iterator[tuple[str, bytes]]:

@@ -40,7 +40,7 @@ class Inventory:
         clips = [clip.path for clip in list_clips(recipe.videos)] if recipe.videos else []
         avoided = list_avoided(recipe.avoid)
         masks = [mask for _, path in photographs if (mask := mask_of(path)).is_file()]
-        sizes = {str(path): f"{path.stat().st_size} bytes" for path in (*(path for _, path in photographs), *masks, *clips, *avoided)}
+        sizes = {str(path): _measure(path) for path in (*(path for _, path in photographs), *masks, *clips, *avoided)}
         read_whole = [*list_cutouts(recipe.cutouts), *list_tables((*recipe.photos, *recipe.cutouts, *recipe.videos))]
         if recipe.heldout:
             Split.read(recipe.heldout)
@@ -68,3 +68,7 @@ class Inventory:
             if self.states[path] != later.states[path]:
                 return f"{path} has changed"
         return ""
+
+
+def _measure(path: Path) -> str:
+    return f"{path.stat().st_size} bytes" if path.exists() else "a link that leads nowhere"

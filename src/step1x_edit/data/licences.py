@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from step1x_edit.data.storage import walk
 from step1x_edit.errors import UsageError
 from step1x_edit.tables import read_csv
 
@@ -31,7 +32,8 @@ class Credit:
 
 def list_tables(folders: Iterable[Path]) -> list[Path]:
     """The tables in some folders and their subfolders, in the order in which they are believed."""
-    return [path for folder in folders for name in _TABLES for path in sorted(folder.rglob(name)) if path.is_file()]
+    found = [sorted(path for path in walk(folder) if path.name in _TABLES) for folder in folders]
+    return [path for paths in found for name in _TABLES for path in paths if path.name == name]
 
 
 class Credits:

@@ -54,10 +54,23 @@ def make_folder(folder: Path) -> None:
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """The files in a folder and in those in it, but for hidden ones, which systems and editors leave beside pictures (`._photo.jpg`)."""
-    for path in folder.rglob("*"):
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts):
-            yield path
+    """The files in a folder and in those in it, but for hidden ones, which systems and editors leave beside pictures (`._photo.jpg`).
+
+    Links to folders are followed, each folder is entered once, and a link that leads nowhere counts as a file, which cannot be opened.
+    """
+    entered, starts = set[str](), [str(folder)]
+    for start in starts:  # what links lead to comes after all that lies there itself
+        for place, folders, files in os.walk(start):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            real = os.path.realpath(place)
+            if real in entered:
+                folders.clear()
+                continue
+            entered.add(real)
+            starts += [inner for name in folders if os.path.islink(inner := os.path.join(place, name))]
+            for path in (Path(place, name) for name in files if not name.startswith(".")):
+                if path.is_file() or (path.is_symlink() and not path.exists()):
+                    yield path
 
 
 def check_name(name: str, file: str) -> None:
