@@ -129,3 +129,24 @@ def test_a_portrait_needs_a_face_and_keeps_it() -> None:
     none = dataclasses.replace(portrait, source=picture[-200:, :200], target=bright[-200:, :200], region=region[-200:, :200])
     assert ask("faces", none).reason == "there is no face to be edited"
     assert ask("faces", dataclasses.replace(none, edit="portrait wear crown cat")).reason == ""
+
+
+@pytest.mark.parametrize(("size", "edit", "passes"), [(400, "brighten", False), (100, "brighten", True), (100, "darken around", False)])
+def test_a_portrait_of_one_shows_no_other_face_that_could_be_meant(size: int, edit: str, passes: bool) -> None:
+    """Beside the face that is edited stands the same one, smaller perhaps."""
+    with Image.open(EXAMPLES / "photos" / "astronaut.jpg") as photograph:
+        person = photograph.convert("RGB").crop((120, 0, 320, 200)).resize((400, 400))
+    scene = Image.new("RGB", (800, 400), "white")
+    scene.paste(person, (0, 0))
+    scene.paste(person.resize((size, size)), (400, 0))
+    picture = np.asarray(scene)
+    face = Toolbox.offline().faces.find_faces(picture[:, :400])[0].box
+    region = np.zeros((400, 800), bool)
+    region[face.top : face.bottom, face.left : face.right] = True
+    region = ~region if edit.endswith("around") else region
+    changed = np.where(region[..., None], np.clip(picture * 0.8, 0, 255), picture).astype(np.uint8)
+    triplet = Triplet(picture, changed, region, EditCategory.PORTRAIT_EDITING, "x", "画", "", "", f"portrait {edit}")
+    assert ask("faces", triplet, face=0.03).reason == ("" if passes else "another face could be meant")
+    assert ask("faces", triplet, face=0.03).numbers["before"] == 2
+    everywhere = dataclasses.replace(triplet, region=np.ones_like(region), edit="portrait glow")
+    assert ask("faces", everywhere, face=0.03).reason == ""

@@ -33,6 +33,9 @@ class Verdict:
 
 Filter = Callable[[View, Limits], Verdict]
 
+_OTHER = 0.5
+"""Choice: "the face" is the largest one where every other is less than so many times as wide."""
+
 
 def judge_outside(view: View, limits: Limits) -> Verdict:
     """The outside is unchanged."""
@@ -147,7 +150,7 @@ def _letters(text: str) -> str:
 
 
 def judge_faces(view: View, limits: Limits) -> Verdict:
-    """A portrait has a face where the edit acts, and keeps it. Subjects that are dressed are no portraits."""
+    """A portrait has a face where the edit acts, no other that could be meant, and keeps it. What is dressed is no portrait."""
     triplet = view.triplet
     if triplet.category is not EditCategory.PORTRAIT_EDITING or triplet.edit.startswith("portrait wear"):
         return Verdict()
@@ -155,16 +158,19 @@ def judge_faces(view: View, limits: Limits) -> Verdict:
     numbers: dict[str, Any] = {"before": len(before)}
     if not before:
         return Verdict(numbers, "there is no face to be edited")
+    around = triplet.edit.endswith(" around")
+    least = 0.0 if around else _OTHER * max(box.width for box in before)  # around one person there must be no other
+    if not triplet.region.all() and sum(box.width >= least for box in before) > 1:
+        return Verdict(numbers, "another face could be meant")
     middles = [((box.top + box.bottom) // 2, (box.left + box.right) // 2) for box in before]
     height, width = triplet.region.shape
     inside = sum(bool(triplet.region[min(row, height - 1), min(column, width - 1)]) for row, column in middles)
-    around = triplet.edit.endswith(" around")
-    if inside == (len(middles) if around else 0):
+    if inside == (1 if around else 0):
         return Verdict({**numbers, "inside": inside}, "the face is not where the edit puts it")
     after = [face.box for face in view.tools.faces.find_faces(triplet.target, 0.8 * limits.face)]
     kept = sum(any(overlap(one, other) >= 0.4 for other in after) for one in before)
     numbers |= {"inside": inside, "kept": kept}
-    return Verdict(numbers, "a face is lost" if kept < (1 if around else len(before)) else "")
+    return Verdict(numbers, "a face is lost" if kept < len(before) else "")
 
 
 def judge_agreement(view: View, limits: Limits) -> Verdict:
