@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from step1x_edit.data.agreement import View
+from step1x_edit.data.categories.material import give_material
 from step1x_edit.data.colours import COLOURS
+from step1x_edit.data.compositing import Sprite, paste
 from step1x_edit.data.filters import FILTERS, Verdict
 from step1x_edit.data.recipe import Limits
 from step1x_edit.data.stream import TripletStream
@@ -129,6 +131,20 @@ def test_a_portrait_needs_a_face_and_keeps_it() -> None:
     none = dataclasses.replace(portrait, source=picture[-200:, :200], target=bright[-200:, :200], region=region[-200:, :200])
     assert ask("faces", none).reason == "there is no face to be edited"
     assert ask("faces", dataclasses.replace(none, edit="portrait wear crown cat")).reason == ""
+
+
+@pytest.mark.parametrize(("light", "material", "passes"), [(60, "red plastic", True), (180, "red plastic", False), (180, "glass", True)])
+def test_what_becomes_red_plastic_is_red_and_not_pink(light: int, material: str, passes: bool) -> None:
+    """What is bright comes out as the shine on plastic, which is pale."""
+    source = np.full((90, 90, 3), 120, np.uint8)
+    region = np.zeros((90, 90), bool)
+    region[10:70, 10:70] = True
+    source[region] = light
+    sprite = give_material(Sprite((source[10:70, 10:70] / 255).astype(np.float32), np.ones((60, 60, 1), np.float32)), material, 10, 10, 90)
+    target = source.copy()
+    paste(target, sprite, 10, 10)
+    triplet = Triplet(source, target, region, EditCategory.MATERIAL_MODIFICATION, "x", "画", "", "", f"material orange {material}")
+    assert ask("agreement", triplet).reason == ("" if passes else "too little of it becomes red")
 
 
 @pytest.mark.parametrize(("size", "edit", "passes"), [(400, "brighten", False), (100, "brighten", True), (100, "darken around", False)])

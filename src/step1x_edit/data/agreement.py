@@ -162,6 +162,9 @@ def check(view: View, least: float) -> tuple[dict[str, float], str]:
         return _check_colour(view, edit.rpartition(" to ")[2], least)
     if edit.startswith("background ") and edit.removeprefix("background ") in COLOURS:
         return _check_colour(view, edit.removeprefix("background "), max(least, 0.6))
+    if edit.startswith("material ") and edit.endswith(" red plastic"):  # the one material that is a colour, too
+        _, after = _share(view, "red")
+        return {"after": round(after, 3)}, "" if after >= least else "too little of it becomes red"
     if edit.startswith("tone "):
         name = edit.removeprefix("tone ").removesuffix(" slightly").removesuffix(" much")
         if name in _TONES:
