@@ -7,10 +7,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from step1x_edit.data.building import build
 from step1x_edit.data.recipe import PAPER_SHARES, DataRecipe
+from step1x_edit.data.shards import Record, encode_picture, to_tar, write_tar
 from step1x_edit.data.split import Split
 from step1x_edit.data.stream import TripletStream
 from step1x_edit.types import EditCategory
@@ -66,3 +68,19 @@ def digest_folder(folder: Path) -> dict[str, str]:
 def digest_folder_() -> Callable[[Path], dict[str, str]]:
     """The function of that name."""
     return digest_folder
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set of six triplets of tiny pictures, of a photograph and two cut-outs with licences, without a set.json."""
+    folder = tmp_path_factory.mktemp("bare")
+    picture = encode_picture(np.full((8, 8, 3), 90, np.uint8), "png")
+    origins: dict[str, object] = {"photograph": {"file": "a, b.jpg", "licence": "CC-BY-4.0", "attribution": "Ann", "source": "here"}}
+    origins |= {"cutouts": [{"name": name, "licence": "", "attribution": "", "source": ""} for name in ("cat", "dog")]}
+    stretches = []
+    for i in range(6):
+        parameters = {"subjects": [{"box": [i, 0, 4, 4]}]} if i % 2 else {"new": {"box": [1, 2, 3, 4]}, "strength": i / 2}
+        record = Record(f"subject-add-{i:07d}", "subject-add", "add it", "加上", "a", "b", "add", parameters, origins)
+        stretches.append(to_tar(record.id, {"source.png": picture, "target.png": picture, "mask.png": picture, "json": record.to_json()}))
+    write_tar(folder / "a.tar", stretches)
+    return folder

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from step1x_edit.data.building import read_set
-from step1x_edit.data.formats import EXPORTS, Sample, check_free, import_set, open_foreign
+from step1x_edit.data.formats import EXPORTS, Sample, import_set, open_foreign
 from step1x_edit.data.shards import (
     SET,
     Record,
     decode_picture,
-    encode_picture,
     find_picture,
     list_shards,
     read_records,
@@ -35,8 +30,6 @@ from step1x_edit.tables import read_csv
 from step1x_edit.training.recipe import Data
 from step1x_edit.training.stored import Stored
 from step1x_edit.types import EditCategory
-
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
 
 
 @pytest.mark.parametrize("name", ["folder", "parquet"])
@@ -88,57 +81,6 @@ def test_datasets_reads_the_parquet(built: Path, tmp_path: Path, monkeypatch: py
         assert (decode_picture(find_picture(files, "target")) == decode_picture(find_picture(files, "target"))).all()
         assert row["mask"].mode in ("1", "L")
         assert json.loads(row["provenance"]) == record.provenance
-
-
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A set of six triplets of tiny pictures, of a photograph and two cut-outs with licences, without a set.json."""
-    folder = tmp_path_factory.mktemp("bare")
-    picture = encode_picture(np.full((8, 8, 3), 90, np.uint8), "png")
-    origins: dict[str, object] = {"photograph": {"file": "a, b.jpg", "licence": "CC-BY-4.0", "attribution": "Ann", "source": "here"}}
-    origins |= {"cutouts": [{"name": name, "licence": "", "attribution": "", "source": ""} for name in ("cat", "dog")]}
-    stretches = []
-    for i in range(6):
-        parameters = {"subjects": [{"box": [i, 0, 4, 4]}]} if i % 2 else {"new": {"box": [1, 2, 3, 4]}, "strength": i / 2}
-        record = Record(f"subject-add-{i:07d}", "subject-add", "add it", "加上", "a", "b", "add", parameters, origins)
-        stretches.append(to_tar(record.id, {"source.png": picture, "target.png": picture, "mask.png": picture, "json": record.to_json()}))
-    write_tar(folder / "a.tar", stretches)
-    return folder
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from step1x_edit.data import formats
-name, left = sys.argv[3], [int(sys.argv[4])]
-class Killing:
-    def __init__(self, write): self.write = write
-    def __call__(self, *arguments):
-        if not left[0]:
-            os.kill(os.getpid(), signal.SIGKILL)
-        left[0] -= 1
-        return self.write(*arguments)
-formats._ROWS = 2
-for each in ("write_bytes", "replace_file"):
-    setattr(formats, each, Killing(getattr(formats, each)))
-formats.EXPORTS[name](Path(sys.argv[1]), Path(sys.argv[2]))
-"""
-
-
-@pytest.mark.parametrize("name", list(EXPORTS))
-def test_an_export_that_was_killed_is_nothing_to_any_reader_and_is_begun_again(bare: Path, tmp_path: Path, name: str) -> None:
-    out = tmp_path / "out"
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(bare), str(out), name, "2"], env=ENVIRONMENT, check=False)
-    assert killed.returncode == -9
-    assert [path.name for path in out.iterdir()] == [".unfinished"]
-    assert [path for path in out.rglob("*") if path.is_file()]
-    with pytest.raises(UsageError, match="is none of"):
-        open_foreign(out, None)
-    check_free(out)
-    assert EXPORTS[name](bare, out) == 6
-    assert not (out / ".unfinished").exists()
-    facts = import_set(open_foreign(out, None), tmp_path / "back")
-    assert facts["count"] == 6
 
 
 def test_an_export_that_fails_leaves_nothing(bare: Path, tmp_path: Path) -> None:

@@ -213,7 +213,8 @@ def export_(
     debug: Debug = False,
 ) -> None:
     """Write a set as a plain folder, as Parquet for datasets.load_dataset, or as the published fine-tuning reads it."""
-    from step1x_edit.data.formats import EXPORTS, check_free
+    from step1x_edit.data.formats import EXPORTS
+    from step1x_edit.data.unfinished import check_free
 
     check_free(out)
     typer.echo(f"{EXPORTS[format_.value](folder, out)} triplets are in {out}.")

@@ -17,10 +17,8 @@ import dataclasses
 import io
 import json
 import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -28,7 +26,8 @@ from typing import Any
 
 from step1x_edit.data.shards import SET, SHARDS, Record, decode_picture, find_picture, read_records, split_caption, to_tar, write_tar
 from step1x_edit.data.slots import COMPOSED, Slot, name_candidate, parse_id
-from step1x_edit.data.storage import check_new, make_folder, read_rows, replace_file, write_bytes, write_json, write_lines
+from step1x_edit.data.storage import read_rows, replace_file, write_bytes, write_json, write_lines
+from step1x_edit.data.unfinished import ATTRIBUTION, METADATA, METADATA_EN, METADATA_ZH, UNFINISHED, WORK, check_free, export_whole
 from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.image_io import read_image
 from step1x_edit.tables import read_json_lines
@@ -37,40 +36,12 @@ from step1x_edit.types import EditCategory
 Sample = tuple[Record, dict[str, bytes]]
 """A record, and its files by their endings, as in a shard."""
 
-_METADATA = "metadata.jsonl"
-_LANGUAGES = {"en": "metadata_en.json", "zh": "metadata_zh.json"}
+_LANGUAGES = {"en": METADATA_EN, "zh": METADATA_ZH}
 _LONGEST_ID = 80
 """Bytes: with its endings, a name in a tar file has 100. Whatever reads shards takes what stands before the first dot for the id."""
 
 _ROWS = 500
 """Triplets in one Parquet file."""
-
-_WORK, _UNFINISHED = "work", ".unfinished"
-"""Folder of an imported set's shards until all of them are written, and of an export."""
-
-_ATTRIBUTION = "ATTRIBUTION.csv"
-
-
-def check_free(out: Path) -> None:
-    """Take away what an import or export that was killed has left, and raise UsageError where anything else is there."""
-    shutil.rmtree(out / _UNFINISHED, ignore_errors=True)
-    work = out / _WORK
-    if work.is_dir() and [*out.iterdir()] == [work] and all(path.name.startswith("triplets-") for path in work.iterdir()):
-        shutil.rmtree(work)
-    check_new(out)
-
-
-@contextmanager
-def _unfinished(out: Path) -> Iterator[Path]:
-    """A folder to export into, which other libraries pass over; all of it goes to `out` at the end, what lists the files last."""
-    place = out / _UNFINISHED
-    make_folder(place)
-    try:
-        yield place
-        for path in sorted(place.iterdir(), key=lambda path: (path.is_file(), path.name)):
-            os.replace(path, out / path.name)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
 
 
 def _ending_of(files: dict[str, bytes], name: str) -> str:
@@ -99,7 +70,7 @@ def export_folder(folder: Path, out: Path) -> int:
     Every export is there as a whole or not at all, and raises UsageError for ids that cannot name files.
     """
     rows = []
-    with _unfinished(out) as place:
+    with export_whole(out) as place:
         for record, files in _read_named(folder):
             row = dataclasses.asdict(record)
             for ending, data in files.items():
@@ -108,7 +79,7 @@ def export_folder(folder: Path, out: Path) -> int:
                     row[f"{name}_file_name"] = f"{name}/{record.id}.{kind}"
                     write_bytes(place / row[f"{name}_file_name"], data)
             rows.append(row)
-        write_lines(place / _METADATA, rows)
+        write_lines(place / METADATA, rows)
     return len(rows)
 
 
@@ -117,7 +88,7 @@ def export_finetune(folder: Path, out: Path) -> int:
     captions: dict[str, dict[str, dict[str, str]]] = {language: {} for language in _LANGUAGES}
     credits: list[tuple[str, ...]] = [("file", "made of", "licence", "attribution", "source")]
     count = 0
-    with _unfinished(out) as place:
+    with export_whole(out) as place:
         for record, files in _read_named(folder):
             names = {}
             for which in ("source", "target"):
@@ -134,7 +105,7 @@ def export_finetune(folder: Path, out: Path) -> int:
             count += 1
         table = io.StringIO()
         csv.writer(table, lineterminator="\n").writerows(credits)
-        write_bytes(place / _ATTRIBUTION, table.getvalue().encode(errors="backslashreplace"))
+        write_bytes(place / ATTRIBUTION, table.getvalue().encode(errors="backslashreplace"))
         for language, file in _LANGUAGES.items():
             write_json(place / file, captions[language])
     return count
@@ -157,7 +128,7 @@ def export_parquet(folder: Path, out: Path) -> int:
     total = sum(1 for _ in _read_named(folder))
     parts = -(-total // _ROWS)
     samples = read_records(folder)
-    with _unfinished(out) as place:
+    with export_whole(out) as place:
         for part in range(parts):
             rows = []
             for _, (record, files) in zip(range(_ROWS), samples, strict=False):
@@ -175,8 +146,8 @@ def export_parquet(folder: Path, out: Path) -> int:
 def read_folder(folder: Path) -> Iterator[Sample]:
     """A plain folder as `export_folder` writes it: files are those that the lines name, or where there are none, those of the id."""
     places = {name: {path.stem: path for path in sorted((folder / name).glob("*.*"))} for name in ("source", "target", "mask")}
-    for values in read_json_lines(folder / _METADATA):
-        record = Record.from_json(json.dumps(values), folder / _METADATA)
+    for values in read_json_lines(folder / METADATA):
+        record = Record.from_json(json.dumps(values), folder / METADATA)
         named = {name: folder / str(values.get(f"{name}_file_name") or "") for name in places}
         paths = {name: path if path.is_file() else places[name].get(record.id) for name, path in named.items()}
         yield record, {f"{name}{path.suffix.lower()}": path.read_bytes() for name, path in paths.items() if path is not None}
@@ -237,7 +208,7 @@ def read_parquet(folder: Path) -> Iterator[Sample]:
 
 
 def _list_parquet(source: Path) -> list[Path]:
-    return [path for path in sorted(source.rglob("*.parquet")) if _UNFINISHED not in path.parts] if source.is_dir() else [source]
+    return [path for path in sorted(source.rglob("*.parquet")) if UNFINISHED not in path.parts] if source.is_dir() else [source]
 
 
 def _read_row(path: Path, row: dict[str, Any]) -> Sample:
@@ -266,13 +237,13 @@ def open_foreign(source: Path, category: EditCategory | None) -> Iterator[Sample
         return read_finetune(source, category)
     if source.is_file() and source.suffix.lower() == ".parquet":
         return read_parquet(source)
-    if (source / _METADATA).is_file():
+    if (source / METADATA).is_file():
         return read_folder(source)
     if (source / _LANGUAGES["en"]).is_file():
         return read_finetune(source / _LANGUAGES["en"], category)
     if source.is_dir() and _list_parquet(source):
         return read_parquet(source)
-    raise UsageError(f"{source} is none of: a folder with {_METADATA}, fine-tuning JSON, or Parquet.")
+    raise UsageError(f"{source} is none of: a folder with {METADATA}, fine-tuning JSON, or Parquet.")
 
 
 @dataclass
@@ -310,7 +281,7 @@ def import_set(samples: Iterable[Sample], out: Path, shard: int = 100) -> dict[s
     stretches = _pack_whole(samples, tally)
     shards: list[dict[str, Any]] = []
     while part := list(islice(stretches, shard)):
-        path = out / _WORK / f"triplets-{len(shards):05d}.tar"
+        path = out / WORK / f"triplets-{len(shards):05d}.tar"
         length, digest = write_tar(path, part)
         shards.append({"file": path.name, "triplets": len(part), "bytes": length, "sha256": digest})
     if not shards:
@@ -329,7 +300,7 @@ def import_set(samples: Iterable[Sample], out: Path, shard: int = 100) -> dict[s
         "versions": {},
     }
     write_json(out / SET, facts)
-    os.replace(out / _WORK, out / SHARDS)
+    os.replace(out / WORK, out / SHARDS)
     return facts
 
 
