@@ -56,6 +56,12 @@ def test_a_changed_photograph_is_noticed(built: Path, tmp_path: Path) -> None:
         remake(copy, next(record.id for record, _ in read_records(copy)))
 
 
+def test_a_set_that_is_not_finished_is_one_sentence(built: Path, tmp_path: Path) -> None:
+    shutil.copy(built / "recipe.json", tmp_path)
+    with pytest.raises(UsageError, match="holds no finished set; run its build command again"):
+        remake(tmp_path, next(record.id for record, _ in read_records(built)))
+
+
 @pytest.mark.parametrize("route", [COMPOSED, PHOTOGRAPH])
 @pytest.mark.parametrize("category", list(EditCategory))
 def test_ids_are_read_back(category: EditCategory, route: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from step1x_edit.data.books import REJECTED
-from step1x_edit.data.building import PHOTOGRAPHS, read_recipe_of
+from step1x_edit.data.building import PHOTOGRAPHS, read_recipe_of, read_set
 from step1x_edit.data.candidates import Candidate, Workshop, list_versions
 from step1x_edit.data.filters import FILTERS
 from step1x_edit.data.photographs import Input
@@ -45,10 +45,11 @@ def remake(folder: Path, name: str) -> Remade:
     """Make a triplet of the set in `folder` again.
 
     Raises:
-        UsageError: the id is none, the set was not built here, or a picture it is made of has gone or changed.
+        UsageError: the id is none, the set was not built here or is not finished, or a picture it is made of has gone or changed.
     """
     slot, index = parse_id(name)
     recipe = read_recipe_of(folder)
+    read_set(folder)
     inputs = [Input.from_row(row) for row in read_lines(folder / PHOTOGRAPHS)]
     kept = _find(folder, name)
     record = Record.from_json(kept["json"], folder) if kept else None
