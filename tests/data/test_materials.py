@@ -18,6 +18,7 @@ from step1x_edit.data.split import Split
 from step1x_edit.data.stream import TripletStream
 from step1x_edit.data.vocabulary import KINDS, Entry, count_one, describe_kind, with_another, with_article
 from step1x_edit.errors import ImageError, UsageError
+from step1x_edit.tables import read_csv
 
 ROOT = Path(__file__).parents[2]
 
@@ -223,15 +224,25 @@ def test_articles() -> None:
 
 def test_measure_words() -> None:
     counted = {
-        "animal": "一匹马 一头奶牛 一只蜗牛 一条鱼 一只章鱼",
-        "vehicle": "一艘帆船 一辆巴士 一架飞机 一辆拖拉机 一只四轮滑冰鞋",
+        "animal": "一匹马 一头奶牛 一只蜗牛 一条鱼 一只章鱼 一匹斑马 一只海马 一条海豚 一只水豚",
+        "vehicle": "一艘帆船 一辆巴士 一架飞机 一辆拖拉机 一只四轮滑冰鞋 一个热气球 一个轮子 一门大炮 一列高速列车",
         "clothing": "一件T恤 一副眼镜 一只跑鞋 一顶皇冠 一条牛仔裤",
-        "plant": "一朵向日葵 一棵松树 一片落叶 一块木头 一朵郁金香 一盆盆栽植物",
-        "object": "一盏台灯 一个背包 一本书 一本合上的书本 一把椅子 一把小提琴 一台相机 一台笔记本电脑 一轮满月 一颗闪亮的星星",
-        "food": "一个面包 一个爆米花 一根胡萝卜 一串葡萄",
+        "plant": "一朵向日葵 一棵松树 一片落叶 一块木头 一朵郁金香 一盆盆栽植物 一个松果",
+        "object": "一盏台灯 一个背包 一本书 一本合上的书本 一把椅子 一把小提琴 一台相机 一台笔记本电脑 一轮满月 一颗闪亮的星星 "
+        "一把钥匙 一把剪刀 一把扳手 一支马克笔 一块冲浪板 一个球门 一扇车门",
+        "food": "一个面包 一桶爆米花 一根胡萝卜 一串葡萄 一块姜 一头大蒜 一碗米饭 一杯啤酒",
     }
     for kind, names in counted.items():
         assert " ".join(count_one(kind, name[2:]) + name[2:] for name in names.split()) == names
+
+
+def test_traces_tools_and_stops_are_not_of_the_kind_of_their_neighbours_in_unicode() -> None:
+    named = {"footprints": "1f463", "paw prints": "1f43e", "microbe": "1f9a0", "fork and knife": "1f374", "bus stop": "1f68f"}
+    named |= {"empty nest": "1fab9", "wood": "1fab5"}
+    assert {describe_kind("x", Entry(en=en, zh="物", codepoint=point))[2] for en, point in named.items()} == {"object"}
+    assert describe_kind("x", Entry(en="station", zh="车站", codepoint="1f689"))[2] == "building"
+    rows = list(read_csv(ROOT / "recipes/stamps.csv"))
+    assert {row["kind"] for row in rows if row["en"] == "wheel"} == {"object"}
 
 
 @pytest.mark.parametrize(("stem", "counted"), [("airplane", "一架飞机"), ("sailboat", "一艘帆船"), ("glasses", "一副眼镜")])

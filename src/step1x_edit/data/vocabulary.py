@@ -32,34 +32,40 @@ _MEASURES: dict[str, str] = {
 }
 """Chinese "one" with the measure word of a kind."""
 
-_MEASURES_BY_WORD: dict[str, tuple[str, ...]] = {
-    "一个": ("头", "脸", "鼻子", "包", "袋", "巢", "站"),
-    "一只": ("蜗牛", "章鱼", "鞋", "靴"),
-    "一头": ("河马",),
-    "一辆": ("拖拉机",),
-    "一艘": ("客轮",),
-    "一副": ("眼镜",),
-    "一双": ("芭蕾舞鞋", "袜子"),
-    "一顶": ("皇冠", "帽", "帽子", "头盔"),
-    "一条": ("裤", "裙", "领带"),
-    "一块": ("滑板", "木头", "石头", "饼干", "磁铁", "手表"),
-    "一把": ("斧头", "椅子", "吉他", "小提琴", "雨伞", "勺子", "叉子", "刀", "锤子"),
-    "一架": ("手风琴", "竖琴", "望远镜"),
-    "一台": ("相机", "电脑", "冰箱", "电视", "显微镜", "微波炉", "烤箱"),
-    "一张": ("床", "桌子", "长椅", "沙发"),
-    "一根": ("香蕉", "胡萝卜", "黄瓜"),
-    "一串": ("葡萄",),
-    "一颗": ("星星", "钻石"),
-    "一轮": ("满月", "弯月"),
-    "一面": ("旗子", "墙", "镜子"),
-    "一扇": ("门", "窗户"),
-    "一座": ("奖杯", "雕像", "山"),
-    "一列": ("火车",),
-    "一盆": ("盆栽", "盆栽植物"),
-    "一朵": ("郁金香", "蘑菇", "雏菊"),
-    "一束": ("花束",),
-    "一片": ("叶子",),
-    "一本": ("书", "书本", "笔记本"),
+_MEASURES_BY_WORD: dict[str, str] = {
+    "一个": "头 脸 鼻子 包 袋 巢 站 轮子 球 球门 松果 卫星",
+    "一只": "蜗牛 章鱼 海马 水豚 鞋 靴",
+    "一头": "河马 蒜",
+    "一辆": "拖拉机",
+    "一艘": "客轮",
+    "一副": "眼镜",
+    "一双": "芭蕾舞鞋 袜子",
+    "一顶": "皇冠 帽 帽子 头盔",
+    "一条": "裤 裙 领带",
+    "一块": "滑板 滑雪板 冲浪板 木头 石头 饼干 磁铁 手表 黄油 芝士 巧克力 姜",
+    "一把": "斧头 椅子 吉他 贝斯 提琴 雨伞 勺子 叉子 刀 锤子 木槌 钳子 锯子 刷子 铁锹 扳手 钥匙",
+    "一支": "笔 小号",
+    "一门": "大炮",
+    "一架": "手风琴 竖琴 望远镜 雪橇",
+    "一台": "相机 电脑 冰箱 电视 显微镜 微波炉 烤箱 搅拌机",
+    "一张": "床 桌子 长椅 沙发",
+    "一根": "香蕉 胡萝卜 黄瓜 玉米",
+    "一串": "葡萄",
+    "一颗": "星星 钻石 樱桃",
+    "一轮": "满月 弯月",
+    "一面": "旗子 墙 镜子",
+    "一扇": "门 窗户",
+    "一座": "奖杯 雕像 山",
+    "一列": "火车 列车 地铁 轻轨",
+    "一盆": "盆栽 盆栽植物",
+    "一朵": "郁金香 蘑菇 雏菊",
+    "一束": "花束",
+    "一片": "叶子 培根",
+    "一本": "书 书本 笔记本",
+    "一碗": "米饭 面条",
+    "一杯": "啤酒 葡萄酒 鸡尾酒 奶茶 热茶",
+    "一桶": "爆米花",
+    "一份": "薯条 沙拉",
 }
 """Exceptions whatever the kind: "one" with the measure word -> how the Chinese name ends; the longest ending that fits counts."""
 
@@ -143,6 +149,7 @@ _CODEPOINTS: tuple[tuple[int, int, str], ...] = (
     (0x1F33D, 0x1F33D, "food"),
     (0x1F33E, 0x1F344, "plant"),
     (0x1F37C, 0x1F37C, "object"),
+    (0x1F374, 0x1F374, "object"),
     (0x1F345, 0x1F37F, "food"),
     (0x1F382, 0x1F382, "food"),
     (0x1F384, 0x1F384, "plant"),
@@ -151,20 +158,24 @@ _CODEPOINTS: tuple[tuple[int, int, str], ...] = (
     (0x1F3CD, 0x1F3CE, "vehicle"),
     (0x1F3E0, 0x1F3ED, "building"),
     (0x1F3EF, 0x1F3F0, "building"),
+    (0x1F43E, 0x1F43E, "object"),
     (0x1F400, 0x1F43F, "animal"),
-    (0x1F451, 0x1F463, "clothing"),
+    (0x1F451, 0x1F462, "clothing"),
     (0x1F490, 0x1F490, "plant"),
     (0x1F5FB, 0x1F5FD, "building"),
+    (0x1F689, 0x1F689, "building"),
+    (0x1F68F, 0x1F68F, "object"),
     (0x1F680, 0x1F6A4, "vehicle"),
     (0x1F6E5, 0x1F6FF, "vehicle"),
     (0x1F962, 0x1F962, "object"),
     (0x1F950, 0x1F96F, "food"),
+    (0x1F9A0, 0x1F9A0, "object"),
     (0x1F980, 0x1F9AE, "animal"),
     (0x1F9C0, 0x1F9CB, "food"),
     (0x1FA70, 0x1FA74, "clothing"),
     (0x1FAB0, 0x1FAB3, "animal"),
-    (0x1FAB6, 0x1FAB6, "object"),
-    (0x1FAB4, 0x1FAB9, "plant"),
+    (0x1FAB5, 0x1FAB6, "object"),
+    (0x1FAB4, 0x1FAB8, "plant"),
     (0x1FABC, 0x1FABC, "animal"),
     (0x1FABF, 0x1FABF, "animal"),
     (0x1FAD9, 0x1FAD9, "object"),
@@ -232,9 +243,9 @@ def describe_kind(stem: str, entry: Entry) -> tuple[str, str, str]:
 
 def count_one(kind: str, chinese: str) -> str:
     """Put "one" with the right measure word before a Chinese name: ("animal", "马") -> "一匹"."""
-    words = [(len(word), measure) for measure, words in _MEASURES_BY_WORD.items() for word in words if chinese.endswith(word)]
-    if words:
-        return max(words)[1]
+    fitting = [(len(word), measure) for measure, words in _MEASURES_BY_WORD.items() for word in words.split() if chinese.endswith(word)]
+    if fitting:
+        return max(fitting)[1]
     for other, endings, measure in _MEASURES_BY_ENDING:
         if kind == other and chinese[-1] in endings:
             return measure
