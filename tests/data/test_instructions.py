@@ -123,3 +123,9 @@ def test_strong_tones_grade_adjectives_as_chinese_does() -> None:
     strong = [text for key, clauses in CLAUSES.items() if key.startswith("tone ") and key.endswith(" much") for text in clauses.zh]
     assert "让色调明显更暖" in strong
     assert not [text for text in strong if re.search("大幅|非常.*一些", text)]
+
+
+def test_slight_tones_say_by_how_much() -> None:
+    slight = [text for key, clauses in CLAUSES.items() if key.startswith("tone ") and key.endswith(" slightly") for text in clauses.zh]
+    assert {"让画面稍微亮一点", "把颜色调得略微暖一些"} <= set(slight)
+    assert all(re.search("稍微.+一点$|略微.+一些$", text) for text in slight)

@@ -96,7 +96,7 @@ CLAUSES: dict[str, Clauses] = {
         ),
         (
             "把背景变成从{colour}到{other}的渐变",
-            "将背景换成从上方{colour}渐变到{other}",
+            "将背景换成从上方{colour}到下方{other}的渐变",
             "把背景替换为{colour}到{other}的渐变色",
             "把{subject}放在{colour}到{other}的渐变背景上",
         ),
@@ -131,7 +131,7 @@ CLAUSES: dict[str, Clauses] = {
     ),
     "background blur": Clauses(
         ("blur the background", "make the background blurry", "put the background out of focus", "blur everything behind {subject}"),
-        ("把背景模糊", "让背景变模糊", "虚化背景", "把{subject}后面的一切都虚化"),
+        ("把背景模糊掉", "让背景变模糊", "虚化背景", "把{subject}后面的一切都虚化"),
     ),
     "background black and white": Clauses(
         (

@@ -22,7 +22,7 @@ CLAUSES: dict[str, Clauses] = {
         ("make it blocky", "打上马赛克"),
     ),
     "style posterise": _become(
-        ("a poster with few colours", "a posterised print"), ("色调分离的海报", "少色海报"), ("posterise it", "做色调分离")
+        ("a poster with few colours", "a posterised print"), ("色调分离的海报", "颜色很少的海报"), ("posterise it", "做色调分离")
     ),
     "style blur": Clauses(
         ("blur it", "make it blurry", "blur the photo", "put it out of focus", "apply a strong blur", "make the picture soft and unsharp"),

@@ -11,7 +11,7 @@ def _graded(name: str, en: tuple[str, ...], zh: tuple[str, ...]) -> dict[str, Cl
         f"tone {name}": Clauses(tuple(t.format(g="").replace("  ", " ").strip() for t in en), tuple(t.format(g="更") for t in zh)),
         f"tone {name} slightly": Clauses(
             tuple(t.format(g=g).replace("  ", " ").strip() for t in en for g in ("slightly", "a little")),
-            tuple(t.format(g=g) for t in zh for g in ("稍微", "略微")),
+            tuple(t.format(g=g) + some for t in zh for g, some in (("稍微", "一点"), ("略微", "一些"))),
         ),
         f"tone {name} much": Clauses(
             tuple(t.format(g=g).replace("  ", " ").strip() for t in en for g in ("much", "a lot")),
@@ -84,7 +84,7 @@ _PLAIN: dict[str, Clauses] = {
     ),
     "dehaze": Clauses(
         ("remove the haze", "dehaze the photo", "clear the fog", "take the mist away", "make the hazy photo clear"),
-        ("去除雾霾", "给照片去雾", "把雾散去", "清除雾气", "让朦胧的照片变清晰"),
+        ("去除雾霾", "给照片去雾", "让雾散去", "清除雾气", "让朦胧的照片变清晰"),
     ),
     "fix exposure": Clauses(
         (
