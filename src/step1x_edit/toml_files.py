@@ -21,7 +21,7 @@ def read_toml(path: Path, kind: str) -> dict[str, Any]:
         UsageError: it is missing, or is not TOML in UTF-8.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"The {kind} {path} cannot be read ({error.strerror or error}); give the path of a TOML file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

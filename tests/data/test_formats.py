@@ -287,7 +287,7 @@ def test_ids_are_taken_where_shards_can_hold_them(plain: Path, tmp_path: Path, n
 )
 def test_import_and_training_agree_on_the_language(foreign: Path, tmp_path: Path, file: str, caption: str, chinese: bool) -> None:
     path = foreign / file
-    path.write_text(json.dumps({"a.png": {"caption": caption, "ref_image_path": "a_before.png"}}), encoding="utf-8")
+    path.write_text(json.dumps({"a.png": {"caption": caption, "ref_image_path": "a_before.png"}}), encoding="utf-8-sig")
     import_set(open_foreign(path, EditCategory.TONE_TRANSFORMATION), tmp_path / "set")
     trained = [item.read() for item in Stored(Data(pairs=[path])).items]
     for triplet in (*read_triplets(tmp_path / "set"), *trained):

@@ -154,7 +154,7 @@ def test_a_name_that_is_there_already_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_there_in_part_is_filled_in(tmp_path: Path) -> None:
-    (tmp_path / "names.json").write_text('{"ball-1.mask": {"zh": "皮球"}}', encoding="utf-8")
+    (tmp_path / "names.json").write_text('{"ball-1.mask": {"zh": "皮球"}}', encoding="utf-8-sig")  # as some editors write it
     save_ball(tmp_path / "ball-1.jpg")
     mark_photographs(tmp_path, Toolbox.offline())
     assert read_names(tmp_path) == {"ball-1.mask": {"zh": "皮球", "en": "ball", "kind": "object"}}

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from step1x_edit.data.labels import label_topic
+from step1x_edit.data.licences import Credits
 from step1x_edit.data.materials import PHOTOGRAPH_SIDE, list_cutouts, name_topic, read_materials, read_names, read_subjects
 from step1x_edit.data.split import Split
 from step1x_edit.data.stream import TripletStream
@@ -194,6 +195,13 @@ def test_names_are_known_in_capitals_and_between_blanks(tmp_path: Path) -> None:
         "Mona Lisa",
         None,
     ]
+
+
+def test_names_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    save_cutout(tmp_path)
+    (tmp_path / "names.json").write_text('{"red-box": {"zh": "盒子", "licence": "CC0"}}', encoding="utf-8-sig")
+    assert read_names([tmp_path / "red-box.png"])[tmp_path / "red-box.png"].zh == "盒子"
+    assert Credits([tmp_path]).find(tmp_path / "red-box.png").licence == "CC0"
 
 
 def test_a_mask_that_is_named_by_blanks_has_no_name(tmp_path: Path) -> None:

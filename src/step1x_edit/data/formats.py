@@ -189,7 +189,7 @@ def _identify(stem: str, index: int, category: EditCategory | None) -> tuple[str
 
 def _read_captions(path: Path) -> dict[str, dict[str, str]]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read as JSON ({error}).") from error
     fits = isinstance(values, dict) and all(

@@ -65,7 +65,7 @@ def _read_table(path: Path) -> dict[str, Credit]:
         if any(row.keys().isdisjoint(_FILE) for row in rows):
             raise UsageError(f"{path} has no column that names files; call one of them {', '.join(_FILE[:-1])} or {_FILE[-1]}.")
     else:
-        rows = _read_markdown(path.read_text(encoding="utf-8", errors="replace"))
+        rows = _read_markdown(path.read_text(encoding="utf-8-sig", errors="replace"))
     found = {}
     for row in rows:
         name = next((row[key] for key in _FILE if row.get(key)), "").strip().strip("`")
@@ -77,7 +77,7 @@ def _read_table(path: Path) -> dict[str, Credit]:
 def _read_names(path: Path) -> dict[str, Credit]:
     """Entries of a `names.json` that state a licence, by the stem of their file."""
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError:
         return {}  # whoever needs the names says what is wrong with it
     found = {}

@@ -302,7 +302,7 @@ def _add_name(mask: Path, name: str, entry: Entry) -> None:
     known = {"en": name, "zh": entry.zh or chinese, "kind": entry.kind or kind}
     wanted = {key: value for key, value in known.items() if value}
     file = mask.parent / "names.json"
-    table: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    table: dict[str, Any] = json.loads(file.read_text(encoding="utf-8-sig")) if file.exists() else {}
     if (there := table.get(mask.stem, {})) != (whole := {**there, **wanted}):
         write_json(file, {**table, mask.stem: whole})
 

@@ -284,7 +284,7 @@ def read_names(paths: Iterable[Path]) -> dict[Path, Entry]:
         if path.parent not in tables:
             file = path.parent / "names.json"
             try:
-                tables[path.parent] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+                tables[path.parent] = json.loads(file.read_text(encoding="utf-8-sig")) if file.exists() else {}
             except ValueError as error:
                 raise UsageError(f"The file {file} is not valid JSON ({error}); correct it.") from error
             if not isinstance(tables[path.parent], dict):

@@ -183,7 +183,7 @@ def _read_size(path: Path, start: int, size: int) -> tuple[int, int]:
 def _read_pairs(file: Path) -> Iterator[Item]:
     """The published fine-tuning's JSON. Targets lie beside it or in target/; sources where it says, from the root or from there."""
     try:
-        entries = json.loads(file.read_text(encoding="utf-8"))
+        entries = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{file} cannot be read as JSON ({error}).") from error
     if not isinstance(entries, dict) or not entries:

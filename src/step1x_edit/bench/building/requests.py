@@ -102,7 +102,7 @@ def _read_row(row: Mapping[str, Any], root: Path) -> Request | Skipped:
         return Skipped(own, "it has no instruction")
     if max(len(english), len(chinese)) > LONGEST:
         return Skipped(own, f"its instruction is longer than {LONGEST} characters")
-    if "\ufffd" in english + chinese:
+    if any(c == "\ufffd" or "\ud800" <= c <= "\udfff" for c in english + chinese):
         return Skipped(own, "its instruction is not in UTF-8")
     if not (english + chinese).isprintable():
         return Skipped(own, "its instruction holds control characters")
