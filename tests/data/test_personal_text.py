@@ -99,6 +99,29 @@ def test_names_on_badges(text: str) -> None:
     assert kinds(text) == {"name"}
 
 
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("号码是010-88887777", "010-88887777"),
+        ("打0912345678找我", "0912345678"),
+        ("加我+86 10 8888 7777联系", "+86 10 8888 7777"),
+        ("手機0912345678", "0912345678"),
+        ("账号DE89370400440532013000", "DE89370400440532013000"),
+        ("关注@annika吧", "@annika"),
+        ("去掉Mr Smith", "Mr Smith"),
+        ("護照號碼E12345678", "護照號碼E12345678"),
+        ("身分證字號A123456789", "身分證字號A123456789"),
+    ],
+)
+def test_chinese_letters_beside_them_hide_nothing(text: str, hidden: str) -> None:
+    assert [text[found.start : found.stop] for found in find_personal_text(text)] == [hidden]
+
+
+@pytest.mark.parametrize("text", ["售价1234567元", "编号20240512", "尺寸210x297", "把亮度调到100%"])
+def test_prices_dates_and_sizes_in_chinese_are_not_found(text: str) -> None:
+    assert kinds(text) == set()
+
+
 def test_user_names() -> None:
     assert kinds("follow @ada_lovelace!") == {"user name"}
     assert kinds("@ home") == set()

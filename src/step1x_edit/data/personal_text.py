@@ -80,53 +80,68 @@ def _is_telephone(text: str) -> bool:
     return not (grouped and not squeezed.startswith("0"))
 
 
+_LATIN = r"A-Za-zÀ-ɏ0-9０-９_"
+_BEGIN, _END = rf"(?<![{_LATIN}])", rf"(?![{_LATIN}])"
+"""Where a word or number begins and ends: Chinese letters beside it, from which nothing parts it, do not hide it."""
+_NO_UNIT = rf"(?![{_LATIN}%年元円圆圓块万萬亿億])"
+"""What follows a telephone number: nothing that makes it an amount or a year."""
 _TITLES = r"(?:Mr|Mrs|Ms|Miss|Dr|Prof|Herr|Frau|Mme|Señor|Señora|Sr|Sra)"
 _WORD = r"[A-ZÀ-ÖØ-Þ][\w'’\-]+"
-_W = r"A-Za-zÀ-ɏ\d_"
-"""What makes a longer word of what it touches: no letters of scripts that part no words, as Chinese."""
-_LOCAL = rf"[{_W}+\-]+(?:\s?[.．]{{1,3}}\s?[{_W}+\-]+)*"
+_LOCAL = rf"[{_LATIN}+\-]+(?:\s?[.．]{{1,3}}\s?[{_LATIN}+\-]+)*"
 _MESSENGERS = r"(?:(?<![A-Za-z])(?:wechat|weixin|wx|vx|qq|whatsapp|telegram|skype)|微信)"
 _NUMBERED = r"(?:\s?(?:(?:id|no)(?![A-Za-z])|号码?|號碼?|账号|帳號)\s?[:：]?|\s?[:：])"
-_UNITS = "%年元圆円块万亿"
-"""What follows a number that is no telephone's."""
 _PATTERNS: tuple[tuple[Kind, re.Pattern[str], Callable[[str], bool]], ...] = (
-    ("e-mail address", re.compile(rf"{_LOCAL}\s?[@＠]\s?[{_W}\-]+(?:[.．][a-zA-Z\-][{_W}\-]*)+"), _always),
-    ("e-mail address", re.compile(rf"{_LOCAL}\s?[@＠]\s?[{_W}\-]+(?:\s?[.,。．]\s?[a-zA-Z\-][{_W}\-]*)+"), _always),  # parted by OCR
-    ("e-mail address", re.compile(rf"[\w.+\-]+\s?[@＠]\s?[\w\-]+(?:\s?[.,。．]\s?[a-zA-Z\-][{_W}\-]*)+"), _always),  # of other scripts
-    ("account number", re.compile(rf"(?<![{_W}])[A-Za-z]{{2}}\d{{2}}(?:\s?[A-Za-z0-9]{{2,4}}){{3,8}}(?![{_W}])"), passes_iban),
+    ("e-mail address", re.compile(rf"{_LOCAL}\s?[@＠]\s?[{_LATIN}\-]+(?:[.．][a-zA-Z\-][{_LATIN}\-]*)+"), _always),
+    (
+        "e-mail address",
+        re.compile(rf"{_LOCAL}\s?[@＠]\s?[{_LATIN}\-]+(?:\s?[.,。．]\s?[a-zA-Z\-][{_LATIN}\-]*)+"),
+        _always,
+    ),  # parted by OCR
+    ("e-mail address", re.compile(rf"[\w.+\-]+\s?[@＠]\s?[\w\-]+(?:\s?[.,。．]\s?[a-zA-Z\-][{_LATIN}\-]*)+"), _always),  # of other scripts
+    ("account number", re.compile(rf"{_BEGIN}[A-Za-z]{{2}}\d{{2}}(?:\s?[A-Za-z0-9]{{2,4}}){{3,8}}{_END}"), passes_iban),
     ("identity number", re.compile(r"(?<!\d)[1-9](?:\s?\d){16}\s?[\dXx](?![\dA-Za-z])"), _is_chinese_identity),
-    ("telephone number", re.compile(rf"[+＋]\s?\d{{1,3}}(?:[ .\-/()·]{{0,2}}\d{{1,5}}){{2,6}}(?![{_W}{_UNITS}])"), _is_telephone),
+    ("telephone number", re.compile(rf"[+＋]\s?\d{{1,3}}(?:[ .\-/()·]{{0,2}}\d{{1,5}}){{2,6}}{_NO_UNIT}"), _is_telephone),
     ("card number", re.compile(r"(?<!\d)\d(?:[ \-]?\d){12,18}(?!\d)"), passes_luhn),
     ("identity number", re.compile(r"(?<!\d)\d{3}[\-–]\d{2}[\-–]\d{4}(?!\d)"), _always),  # United States
     (
         "identity number",
-        re.compile(r"\b(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z]{2}\s?\d{2}\s?\d{2}\s?\d{2}\s?[A-D]\b"),
+        re.compile(rf"{_BEGIN}(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z]{{2}}\s?\d{{2}}\s?\d{{2}}\s?\d{{2}}\s?[A-D]{_END}"),
         _always,
     ),  # Britain
     ("identity number", re.compile(r"[A-Z0-9<]{5,}<{2,}[A-Z0-9<]{3,}"), _always),  # machine-readable line of passports
     (
         "identity number",
         re.compile(
-            r"(?i)\b(?:passport|id|ident(?:ity)?|personal|licen[cs]e|insurance|social security|ssn)\s?(?:no|nr|number|card)?\b\s?[.:#]{1,2}"
-            r"\s?(?=[A-Z0-9\-]*\d{4})[A-Z0-9\-]{6,}"
+            rf"(?i){_BEGIN}(?:passport|id|ident(?:ity)?|personal|licen[cs]e|insurance|social security|ssn)\s?(?:no|nr|number|card)?{_END}"
+            r"\s?[.:#：]{1,2}\s?(?=[A-Z0-9\-]*\d{4})[A-Z0-9\-]{6,}"
         ),
         _always,
     ),
-    ("identity number", re.compile(r"(?:身份证|护照|证件)(?:号码?|编号)?\s?[:：]?\s?[A-Z0-9]{6,}"), _always),
+    (
+        "identity number",
+        re.compile(r"(?:身[份分][证證]|护照|護照|[证證]件)(?:字?[号號]码?碼?|编号|編號)?[是为為]?\s?[:：]?\s?[A-Z0-9]{6,}"),
+        _always,
+    ),
     ("telephone number", re.compile(r"(?<!\d)(?:[+＋]?86[ \-]?)?1[3-9]\d(?:[ \-]?\d{4}){2}(?!\d)"), _always),  # Chinese mobile phones
     (
         "telephone number",
-        re.compile(
-            rf"(?<![{_W}.,/\-])(?:\(?\s?0\d{{0,5}}\)?|\(\d{{2,5}}\)|\d{{1,4}})(?:[ .\-/()·]{{0,2}}\d{{1,5}}){{2,6}}(?![{_W}{_UNITS}])"
-        ),
+        re.compile(rf"(?<![{_LATIN}.,/\-])(?:\(?\s?0\d{{0,5}}\)?|\(\d{{2,5}}\)|\d{{1,4}})(?:[ .\-/()·]{{0,2}}\d{{1,5}}){{2,6}}{_NO_UNIT}"),
         _is_telephone,
     ),
-    ("telephone number", re.compile(r"(?i)\b(?:tel|phone|mobile|cell|fax|call)\b\.?\s?[:.]?\s?[+(]?\d[\d ().\-/]{4,}\d"), _always),
-    ("telephone number", re.compile(r"(?:电话|手机|传真|联系)\S{0,3}\s?[:：]?\s?[+(]?\d[\d ()\-]{4,}\d"), _always),
+    (
+        "telephone number",
+        re.compile(rf"(?i){_BEGIN}(?:tel|phone|mobile|cell|fax|call){_END}\.?\s?[:：.]?\s?[+(]?\d[\d ().\-/]{{4,}}\d"),
+        _always,
+    ),
+    (
+        "telephone number",
+        re.compile(r"(?:电话|電話|手机|手機|传真|傳真|联系|聯[繫絡]|联络)\S{0,3}\s?[:：]?\s?[+(]?\d[\d ()\-]{4,}\d"),
+        _always,
+    ),
     ("user name", re.compile(rf"(?i){_MESSENGERS}{_NUMBERED}\s?[a-z\d][a-z\d_\-]{{4,19}}"), _always),
     ("user name", re.compile(rf"(?i){_MESSENGERS}\s?(?:is\s|是)?\s?(?=[a-z_\-]*\d)[a-z\d_][a-z\d_\-]{{4,19}}"), _always),
-    ("user name", re.compile(rf"(?<![{_W}@＠])[@＠](?:[A-Za-z][{_W}][{_W}.]{{1,29}}|[\u4e00-\u9fff]\w{{1,29}})"), _always),
-    ("name", re.compile(rf"\b{_TITLES}\b\.?\s{{0,2}}{_WORD}(?:\s{_WORD})?"), _always),
+    ("user name", re.compile(rf"(?<![{_LATIN}@＠])[@＠](?:[A-Za-z][{_LATIN}][{_LATIN}.]{{1,29}}|[\u4e00-\u9fff]\w{{1,29}})"), _always),
+    ("name", re.compile(rf"{_BEGIN}{_TITLES}{_END}\.?\s{{0,2}}{_WORD}(?:\s{_WORD})?"), _always),
     (
         "name",
         re.compile(r"(?i)(?:\bmy name is|\bi am called|\bname\s?[:：]|\bje m'appelle|\bich heiße|\bme llamo)\s*[^\W\d_][\w'’\-]+"),
