@@ -1,8 +1,9 @@
 """Words of an instruction that may name a person, by how they are written; it errs towards finding too much.
 
 In scripts with capitals: every word with a capital that does not begin a sentence, and one that does where it is no usual first word of an
-instruction or where the next has a capital too. In Chinese: a frequent surname and one or two characters after it, at the beginning or
-after a word such as 把, 给, 让 or 去掉. Not seen: names in small letters, rare surnames, given names and nicknames in Chinese.
+instruction or where the next has a capital too. In Chinese, simplified or traditional: a frequent surname and one or two characters after
+it, at the beginning or after a word such as 把, 给, 让, 在, 换成 or 去掉. Not seen: names in small letters, rare surnames, given names and
+nicknames in Chinese.
 Nothing here knows what columns say of the person; see `clearing.clean_text`.
 """
 
@@ -44,17 +45,25 @@ _SURNAMES = (
     "金邱夏谭韦贾邹石熊孟秦阎薛侯雷白龙段郝孔邵史毛常万顾赖武康贺严尹钱施牛洪龚黄马方]"
 )
 _THINGS = (
-    "周[围边]|胡[子须]|高[大楼山光级跟清度架]|林[中间]|马[路车匹戴赛上]|方[形块向格]|田[野地园]|江[边水面南]|叶[子片]|毛[衣巾发笔绒茸毯线玻]|"
-    "牛[仔奶角皮排]|石[头块墙板柱像膏]|熊猫|白[色天云雪墙板纸底鸽马猫狗花兔裙衣帽鹅鸟]|黄[色金昏油花铜]|金[色属鱼黄发毛币字银光]|夏[天季日夜]|"
-    "雷[电雨达]|龙[头卷虾]|段落|孔雀|常见|万里|钟[表楼]|钱[包币袋]|武[器士]|史前|严[肃重]|洪水|任[何务]|戴[上着]|许多|姜饼|唐[装朝]|宋[体朝]|王[冠子座]|"
-    "谢谢|李子|杨[树柳]|陈[旧列]|韩[式国]"
+    "周[围边]|胡[子须萝]|高[大楼山光级跟清度架处]|林[中间荫]|马[路车匹戴赛上尾]|方[形块向格]|田[野地园]|江[边水面南上]|叶[子片]|毛[衣巾发笔绒茸毯线玻]|"
+    "牛[仔奶角皮排]|石[头块墙板柱像膏狮榴]|熊[猫耳]|白[色天云雪墙板纸底鸽马猫狗花兔裙衣帽鹅鸟发纱人]|黄[色金昏油花铜头]|金[色属鱼黄发毛币字银光头]|"
+    "夏[天季日夜]|雷[电雨达]|龙[头卷虾]|段落|孔雀|常[见春]|万[里圣]|钟[表楼]|钱[包币袋]|武[器士]|史前|严[肃重]|洪水|任[何务意]|戴[上着]|许多|姜饼|"
+    "唐[装朝代]|宋[体朝代]|王[冠子座]|谢谢|李子|杨[树柳]|陈[旧列]|韩[式国系]|范围"
 )
 """Frequent words that begin like a name."""
 
 _CHINESE = re.compile(
-    rf"(?:^|[把给让将叫请帮替为和与跟及对像掉除去是\s，。！？；：、“‘「《（,.!?;:\"'(])((?!{_THINGS})(?:{_SURNAMES})[\u4e00-\u9fff]{{1,2}})"
+    rf"(?:^|[把给让将叫请帮替为和与跟及对像掉除去是成在用加到\s，。！？；：、“‘「《（,.!?;:\"'(]|[加画换]上)((?!{_THINGS})(?:{_SURNAMES})[\u4e00-\u9fff]{{1,2}})"
 )
 
+
+_SIMPLIFIED = str.maketrans(
+    "張劉陳楊趙吳孫馬羅鄭謝許鄧馮韓蕭蘇葉呂蔣鍾鐘盧陸譚韋賈鄒閻龍萬顧賴賀嚴錢龔黃歐陽諸遲給讓將請幫為與對園圍鬚樓級處間蔭車賽塊筆絨線雲頭牆闆獅"
+    "貓紙鴿鳥紗屬魚髮發幣銀電達捲蝦見聖錶務體裝舊樹國係",
+    "张刘陈杨赵吴孙马罗郑谢许邓冯韩萧苏叶吕蒋钟钟卢陆谭韦贾邹阎龙万顾赖贺严钱龚黄欧阳诸迟给让将请帮为与对园围须楼级处间荫车赛块笔绒线云头墙板狮"
+    "猫纸鸽鸟纱属鱼发发币银电达卷虾见圣表务体装旧树国系",
+)
+"""Traditional characters that the patterns above have in their simplified form, one for one."""
 
 _USUAL_WORDS, _FIRST_WORDS = frozenset(_USUAL.split()), frozenset(_FIRST.split())
 
@@ -68,7 +77,7 @@ def find_names(text: str) -> list[str]:
             words = words[1:]
         if any(len(word) > 1 and word.lower() not in _USUAL_WORDS for word in words):
             found.append(" ".join(words))
-    return found + _CHINESE.findall(text)
+    return found + [text[match.start(1) : match.end(1)] for match in _CHINESE.finditer(text.translate(_SIMPLIFIED))]
 
 
 def _list_runs(text: str) -> list[list[re.Match[str]]]:
