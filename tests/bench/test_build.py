@@ -21,7 +21,7 @@ from step1x_edit.bench.building.collecting import collect
 from step1x_edit.bench.building.export import write_accepted
 from step1x_edit.bench.building.grouping import alike, balance, group_intents, guess_task, letter_groups
 from step1x_edit.bench.building.lookalikes import LocalSearch
-from step1x_edit.bench.building.requests import Request, Skipped, read_requests
+from step1x_edit.bench.building.requests import Request, Skipped, is_chinese, read_requests
 from step1x_edit.bench.building.review import create_app
 from step1x_edit.bench.building.store import DATABASE, Candidate, Store
 from step1x_edit.bench.gedit import TASK_SIZES, read_cases
@@ -74,6 +74,31 @@ def test_a_folder_of_pictures_with_texts(tmp_path: Path, scene: Image.Image) -> 
     assert isinstance(marked, Request) and marked.chinese == "把帽子去掉"
     reasons = [each.reason for each in (*others, foreign, long) if isinstance(each, Skipped)]
     assert reasons == ["it has no instruction", "its instruction is not in UTF-8", "its instruction is longer than 500 characters"]
+
+
+@pytest.mark.parametrize(
+    ("text", "chinese"),
+    [
+        ("把“HELLO WORLD”改成“GOOD MORNING”", True),
+        ("把STOP改成OPEN", True),
+        ("把T-shirt变成red", True),
+        ("“变成夜晚”", True),
+        ('write "新年快乐恭喜发财" on it', False),
+        ("turn 猫 into a dog", False),
+        ("猫を犬に変えて", False),
+        ("", False),
+    ],
+)
+def test_what_is_quoted_does_not_decide_the_language(text: str, chinese: bool) -> None:
+    assert is_chinese(text) == chinese
+
+
+@pytest.mark.parametrize("column", ["作者", "昵称", "暱稱", "手机号", "電話", "用戶名", "郵箱", "微信"])
+def test_columns_that_name_a_person_in_chinese_are_known(tmp_path: Path, scene: Image.Image, column: str) -> None:
+    scene.save(tmp_path / "a.png")
+    (tmp_path / "requests.csv").write_text(f"picture,instruction,{column},颜色\na.png,把帽子去掉,小明,红色\n", encoding="utf-8")
+    (request,) = read_requests(tmp_path)
+    assert isinstance(request, Request) and request.personal == ("小明",)
 
 
 @pytest.mark.parametrize(

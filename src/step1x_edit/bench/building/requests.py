@@ -24,8 +24,9 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", "
 _OWN = ("picture", "instruction", "instruction_en", "instruction_cn", "task")
 _PERSONAL = re.compile(
     r"(?i)name|user|author|mail|phone|contact|owner|person|mobile|(?<![a-z])tel(?![a-z])|sender|account|handle|address|wechat|weixin|(?<![a-z])qq"
-    r"|姓名|用户|电话|邮箱|名字|昵称|网名|作者|手机|微信|账号|联系|地址|身份证|车牌"
+    r"|姓名|名字|昵称|暱稱|网名|網名|作者|用[户戶]|[账帐帳]|[电電][话話]|手[机機]|[邮郵]|信箱|联系|聯[繫絡]|联络|微信|地址|身[份分][证證]|[车車]牌"
 )
+_QUOTED = re.compile('"[^"]*"|“[^”]*”|‘[^’]*’|「[^」]*」')
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,10 @@ def read_requests(place: Path) -> Iterator[Request | Skipped]:
 
 
 def is_chinese(text: str) -> bool:
-    """Whether most of its letters are Chinese."""
-    letters = [c for c in text if c.isalpha()]
-    return sum("\u4e00" <= c <= "\u9fff" for c in letters) * 2 > len(letters)
+    """Whether it has more Chinese characters than words of other scripts, outside of quotation marks if there is anything."""
+    outside = _QUOTED.sub(" ", text)
+    asked = outside if any(c.isalpha() for c in outside) else text
+    return len(re.findall("[\u4e00-\u9fff]", asked)) > len(re.findall("(?:(?![\u4e00-\u9fff])[^\\W\\d_]|['’\\-])+", asked))
 
 
 def _read_table(path: Path) -> Iterator[Mapping[str, Any]]:
