@@ -46,6 +46,8 @@ def test_hostile_rows_are_skipped_with_a_reason(tmp_path: Path, scene: Image.Ima
         {"picture": "ok.png", "instruction": "x" * 501},
         {"picture": "ok.png", "instruction": "x\u202ey"},
         {"picture": "a\0b", "instruction": "x"},
+        {"picture": "\ud83d.png", "instruction": "x"},
+        {"picture": "ok.png", "instruction": "\ud83d"},
         {"instruction": "x"},
         {"picture": ["ok.png"], "instruction": {"a": 1}},
     ]

@@ -111,7 +111,11 @@ def _read_row(row: Mapping[str, Any], root: Path) -> Request | Skipped:
     if not texts["picture"]:
         return Skipped(own, "it names no picture")
     picture = root / texts["picture"]
-    if "\0" in texts["picture"] or root not in picture.resolve().parents:
+    try:
+        inside = root in picture.resolve().parents
+    except ValueError:  # a zero byte, or half of a pair of characters, which no file's name holds
+        inside = False
+    if not inside:
         return Skipped(own, "its picture lies outside the folder of the requests")
     if not picture.is_file():
         return Skipped(own, "its picture is missing")
