@@ -37,3 +37,12 @@ def read_json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
         if not isinstance(row, dict):
             raise UsageError(f"{path} is not JSON Lines in UTF-8: every line must be one JSON object.")
         yield row
+
+
+def read_whole_text(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The rows of a .jsonl or .csv; raises UsageError as the two above, or where JSON escapes half of a character (\\ud83d), no text."""
+    for row in read_json_lines(path) if path.suffix == ".jsonl" else read_csv(path):
+        for name, value in row.items():
+            if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
+                raise UsageError(f"{path} has a row whose {name} holds half of a character ({value[:40]!r}); write it in whole ones.")
+        yield row

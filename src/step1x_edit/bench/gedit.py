@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from step1x_edit.errors import Step1XError, UsageError
-from step1x_edit.tables import read_csv, read_json_lines
+from step1x_edit.tables import read_whole_text
 from step1x_edit.types import EditCategory
 
 HUB_DATASET = "stepfun-ai/GEdit-Bench"
@@ -278,7 +278,7 @@ def _read_parquet(path: Path) -> Iterator[BenchCase]:
 
 
 def _read_table(path: Path) -> Iterator[BenchCase]:
-    for values in read_json_lines(path) if path.suffix == ".jsonl" else read_csv(path):
+    for values in read_whole_text(path):
         if not values.get("input_image"):
             raise UsageError(f"{path} has a row without input_image; name the picture to edit there.")
         shown = StoredFile(path.parent / str(values["input_image"]))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from step1x_edit.errors import UsageError
-from step1x_edit.tables import read_csv, read_json_lines
+from step1x_edit.tables import read_csv, read_json_lines, read_whole_text
 
 FULL_SET = "fullset"
 SOURCE_ENDING = "_SRCIMG"
@@ -127,7 +127,7 @@ def read_instructions(file: Path) -> dict[CaseName, str]:
         return {name: text for part in parts for name, text in read_instructions(part).items()}
     if not file.is_file():
         raise UsageError(f"There is no file of cases {file}; give a Parquet, CSV or JSON Lines file.")
-    readers = {".parquet": _read_parquet, ".csv": read_csv, ".jsonl": read_json_lines}
+    readers = {".parquet": _read_parquet, ".csv": read_whole_text, ".jsonl": read_whole_text}
     if file.suffix not in readers:
         raise UsageError(f"{file} does not end in .parquet, .csv or .jsonl; give the cases as one of these.")
     instructions: dict[CaseName, str] = {}
