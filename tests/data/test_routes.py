@@ -262,13 +262,15 @@ def test_part_of_a_flower_is_not_called_the_flower() -> None:
     assert guess_label(frame, distance < 20, "yellow") == ""
 
 
-def test_a_signature_and_a_cut_word_are_left_alone() -> None:
+def test_a_signature_a_cut_word_and_one_with_quotation_marks_are_left_alone() -> None:
     def line(text: str, left: int, top: int, right: int, bottom: int) -> TextLine:
         return TextLine(Box(left, top, right, bottom), text, 0.99)
 
     reads = {
         "signature": line("MONET", 300, 480, 400, 505),
         "cut": line("CAFE", 430, 200, 511, 240),
+        "quoted": line('THE "NEW" INN', 150, 60, 330, 100),
+        "quoted in Chinese": line("今日“特价”", 150, 120, 330, 160),
         "sign": line("HARBOUR", 150, 200, 330, 240),
     }
 
@@ -279,7 +281,7 @@ def test_a_signature_and_a_cut_word_are_left_alone() -> None:
     tools = Toolbox()
     tools.__dict__["reader"] = Reader()
     usable, count = find_lines(np.zeros((512, 512, 3), np.uint8), tools)
-    assert count == 3
+    assert count == 5
     assert usable == [reads["sign"]]
 
 

@@ -47,14 +47,15 @@ def find_lines(picture: Pixels, tools: Toolbox) -> tuple[list[TextLine], int]:
 
 
 def _is_usable(line: TextLine, height: int, width: int) -> bool:
-    """Sure, whole, large enough to write into, nobody's data, and no mark of ownership: a signature stands small at the lower border."""
+    """Sure, whole, large, fit to be quoted, nobody's data, and no mark of ownership: a signature stands small at the lower border."""
     word, box, size = line.text, line.box, min(height, width)
     marks = any(mark in word.lower() for mark in ("©", "www", "http", ".com", ".net"))
     signed = box.height < 0.08 * size and box.bottom > 0.88 * height
     whole = box.left > 2 and box.top > 2 and box.right < width - 2 and box.bottom < height - 2
     large = box.height >= 0.035 * size and 0.0015 * size * size <= box.area <= 0.35 * size * size
     letters = sum(c.isalnum() for c in word)
-    fit = letters >= 3 and len(word) <= 24 and not find_personal_text(word)
+    quoted = bool(set(word) & set('"“”'))  # instructions say the word in such marks, which end at the first one
+    fit = letters >= 3 and len(word) <= 24 and not quoted and not find_personal_text(word)
     return line.confidence >= SUREST and fit and whole and large and not marks and not signed
 
 
