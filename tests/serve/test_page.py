@@ -104,14 +104,7 @@ def begin_a_long_edit(driver: webdriver.Chrome) -> None:
     says(driver, " of 60, ")
 
 
-def turns(driver: webdriver.Chrome) -> int:
-    return len(driver.find_elements(By.CSS_SELECTOR, "#turns .grid-container img"))
-
-
-def test_from_a_picture_to_the_file_taken_home(driver: webdriver.Chrome, url: str, tmp_path: Path) -> None:
-    photo = PHOTOS / "roman-colosseum.jpg"
-    drop(driver, photo)
-
+def paint(driver: webdriver.Chrome) -> None:
     driver.find_element(By.CSS_SELECTOR, "#mask-fold button").click()
     canvas = wait_for(driver, lambda d: d.find_element(By.CSS_SELECTOR, "#canvas canvas"))
     wait_for(driver, lambda d: canvas.size["height"] > 100)
@@ -121,14 +114,28 @@ def test_from_a_picture_to_the_file_taken_home(driver: webdriver.Chrome, url: st
         stroke.move_by_offset(14, 6)
     stroke.release().perform()
 
+
+def take_home(driver: webdriver.Chrome, folder: Path) -> Path:
+    driver.find_element(By.ID, "download").click()
+    return wait_for(driver, lambda d: next((folder / "home").glob("*.png"), None))
+
+
+def turns(driver: webdriver.Chrome) -> int:
+    return len(driver.find_elements(By.CSS_SELECTOR, "#turns .grid-container img"))
+
+
+def test_from_a_picture_to_the_file_taken_home(driver: webdriver.Chrome, url: str, tmp_path: Path) -> None:
+    photo = PHOTOS / "roman-colosseum.jpg"
+    drop(driver, photo)
+
+    paint(driver)
     driver.find_element(By.CSS_SELECTOR, "#zoom input").click()
     choose(driver, "feather", 6)
     ask(driver, "make it black and white")
     assert len(driver.find_elements(By.CSS_SELECTOR, "#compare img")) == 2
     wait_for(driver, lambda d: turns(d) == 2)
 
-    driver.find_element(By.ID, "download").click()
-    file = wait_for(driver, lambda d: next((tmp_path / "home").glob("*.png"), None))
+    file = take_home(driver, tmp_path)
     settings = read_settings(file)
     assert settings.options["instruction"] == "make it black and white" and settings.model == "mini" and settings.mask
     assert settings.options["zoom"] and settings.options["feather"] == 6
@@ -193,6 +200,22 @@ def test_steps_are_shown_and_can_be_stopped(driver: webdriver.Chrome) -> None:
     says(driver, "Stopped.")
     assert turns(driver) == 0
     wait_for(driver, lambda d: d.find_element(By.ID, "go").is_enabled())
+
+
+def test_what_was_painted_outlasts_another_comparison_and_an_edit_that_is_stopped(driver: webdriver.Chrome, tmp_path: Path) -> None:
+    drop(driver, PHOTOS / "coffee.jpg")
+    paint(driver)
+    before = driver.find_element(By.CSS_SELECTOR, "#compare img").get_attribute("src")
+    driver.find_element(By.CSS_SELECTOR, "#first input").click()
+    begin_a_long_edit(driver)
+    assert not driver.find_element(By.CSS_SELECTOR, "#first input").is_enabled()
+    driver.find_element(By.ID, "stop").click()
+    says(driver, "Stopped.")
+    wait_for(driver, lambda d: {each.get_attribute("src") for each in d.find_elements(By.CSS_SELECTOR, "#compare img")} == {before})
+    choose(driver, "steps", 1)
+    ask(driver, "make it black and white")
+    wait_for(driver, lambda d: turns(d) == 2)
+    assert read_settings(take_home(driver, tmp_path)).mask
 
 
 def test_who_waits_for_another_is_told_so_and_can_give_up(driver: webdriver.Chrome, url: str) -> None:

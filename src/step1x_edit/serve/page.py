@@ -202,7 +202,7 @@ class Page:
             [self.go.click, self.instruction.submit],
             self._edit,
             [self.session, self.instruction, self.canvas, self.first, *settings],
-            [*shown, self.go, self.stop],
+            [*shown, self.go, self.stop, self.first],
             show_progress="hidden",
             trigger_mode="once",
         )
@@ -212,7 +212,7 @@ class Page:
         undone = self.undo.click(self._undo, [self.session, self.first], shown, show_progress="hidden")
         begun_anew = self.over.click(self._start_over, [self.session, self.first], shown, show_progress="hidden")
         gone_back = self.turns.select(self._choose, [self.session, self.first], shown, show_progress="hidden")
-        self.first.input(self._show, [self.session, self.first], shown, show_progress="hidden")
+        self.first.input(self._compare, [self.session, self.first], [self.compare], show_progress="hidden")
         for changed in (chosen, edited, undone, begun_anew, gone_back):
             changed.then(self.shelf.put, [self.key, self.session], None, show_progress="hidden")
 
@@ -265,8 +265,9 @@ class Page:
         self, person: gr.Request, session: Session, instruction: str, canvas: dict[str, Any] | None, first: bool, *settings: Any
     ) -> Iterator[Shown]:
         names = ("seed", "steps", "guidance", "strength", "size", "negative", "zoom", "feather")
-        busy = {self.go: gr.update(interactive=False), self.stop: gr.update(visible=True, interactive=True)}
-        idle = {self.go: gr.update(interactive=True), self.stop: gr.update(visible=False)}
+        off, on = gr.update(interactive=False), gr.update(interactive=True)
+        busy = {self.go: off, self.first: off, self.stop: gr.update(visible=True, interactive=True)}
+        idle = {self.go: on, self.first: on, self.stop: gr.update(visible=False)}
         running = self.running[str(person.session_hash)] = Running()
         try:
             mask = read_mask((canvas or {}).get("layers") or [], session.present.image.size) if session.turns else None
@@ -284,9 +285,9 @@ class Page:
                 else:
                     yield {**self._show(step, first), **idle}
         except Stopped:
-            yield idle if running.left else {**self._show(session, first, "Stopped."), **idle}
+            yield idle if running.left else {self.status: "Stopped.", **self._compare(session, first), **idle}  # the paint stays
         except Step1XError as error:
-            yield {self.status: _plain(_describe(session)), **idle}
+            yield {self.status: _plain(_describe(session)), **self._compare(session, first), **idle}
             raise gr.Error(str(error), title="That did not work", print_exception=False) from error
         finally:
             self.running.pop(str(person.session_hash), None)
@@ -297,13 +298,20 @@ class Page:
             running.set()
         return gr.update(interactive=False)
 
+    def _compare(self, session: Session, first: bool) -> Shown:
+        """The present picture beside the one at the start, or the one before it."""
+        if not session.turns:
+            return {self.compare: None}
+        before = session.turns[0] if first else session.before
+        return {self.compare: (before.shown, session.present.shown)}
+
     def _show(self, session: Session, first: bool, words: str = "") -> Shown:
-        """All of a session."""
+        """All of a session; what was painted goes."""
         if not session.turns:
             off = gr.update(interactive=False)
             return {
                 self.session: session,
-                self.compare: None,
+                **self._compare(session, first),
                 self.turns: gr.update(value=[], visible=False),
                 self.status: words,
                 self.undo: off,
@@ -312,12 +320,11 @@ class Page:
                 self.canvas: None,
             }
         present = session.present
-        before = session.turns[0] if first else session.before
         more = len(session.turns) > 1
         file = present.file
         return {
             self.session: session,
-            self.compare: (before.shown, present.shown),
+            **self._compare(session, first),
             self.turns: gr.update(value=[(reduce(turn.image, 256), turn.words) for turn in session.turns], visible=more),
             self.status: _plain(words or _describe(session)),
             self.undo: gr.update(interactive=more),
