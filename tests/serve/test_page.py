@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -39,9 +40,9 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("ui") / "stderr"
 
 
-@pytest.fixture(scope="module")
-def url(said: Path) -> Iterator[str]:
-    """A page of its own."""
+@contextmanager
+def open_page(said: Path) -> Iterator[str]:
+    """The address of a page of its own, which ends as with Ctrl-C."""
     command = [Path(sys.executable).with_name("step1x"), "ui", "--port", "0", "--no-browser", "--allow-host", "photos.example"]
     with said.open("w") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
@@ -54,6 +55,12 @@ def url(said: Path) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=200)
+
+
+@pytest.fixture(scope="module")
+def url(said: Path) -> Iterator[str]:
+    with open_page(said) as address:
+        yield address
 
 
 @pytest.fixture
@@ -246,6 +253,16 @@ def test_another_picture_takes_the_place_of_the_edit_in_progress(driver: webdriv
     choose(driver, "steps", 1)
     ask(driver, "make it black and white")
     wait_for(driver, lambda d: turns(d) == 2)
+
+
+def test_the_command_ends_without_a_word_while_pages_are_open(tmp_path: Path) -> None:
+    with open_browser(tmp_path / "profile") as driver:
+        with open_page(tmp_path / "stderr") as url:
+            driver.get(url)
+            wait_for(driver, lambda d: d.find_elements(By.CSS_SELECTOR, "#upload input[type=file]"))
+            drop(driver, PHOTOS / "coffee.jpg")
+    lines = (tmp_path / "stderr").read_text().splitlines()
+    assert lines == ["step1x: Interrupted."]
 
 
 def test_what_is_wrong_is_one_sentence(driver: webdriver.Chrome, said: Path, tmp_path: Path) -> None:
