@@ -256,11 +256,10 @@ def test_another_picture_takes_the_place_of_the_edit_in_progress(driver: webdriv
 
 
 def test_the_command_ends_without_a_word_while_pages_are_open(tmp_path: Path) -> None:
-    with open_browser(tmp_path / "profile") as driver:
-        with open_page(tmp_path / "stderr") as url:
-            driver.get(url)
-            wait_for(driver, lambda d: d.find_elements(By.CSS_SELECTOR, "#upload input[type=file]"))
-            drop(driver, PHOTOS / "coffee.jpg")
+    with open_browser(tmp_path / "profile") as driver, open_page(tmp_path / "stderr") as url:
+        driver.get(url)
+        wait_for(driver, lambda d: d.find_elements(By.CSS_SELECTOR, "#upload input[type=file]"))
+        drop(driver, PHOTOS / "coffee.jpg")
     lines = (tmp_path / "stderr").read_text().splitlines()
     assert lines == ["step1x: Interrupted."]
 

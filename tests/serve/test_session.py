@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from step1x_edit.editor import Editor
 from step1x_edit.errors import UsageError
@@ -89,6 +89,22 @@ def test_an_edit_shows_its_steps_and_leaves_a_file_with_its_settings(desk: Desk,
     expected = desk.editor.edit(scene, "make it night", steps=3, seed=5).image
     assert np.array_equal(np.asarray(read_image(last.present.file).image), np.asarray(expected))
     assert read_settings(last.present.file).options["seed"] == 5
+
+
+def test_how_the_photograph_was_taken_stays_with_every_turn(desk: Desk, scene: Image.Image, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist] = "Ada"
+    exif[ExifTags.Base.Orientation] = 6
+    scene.save(tmp_path / "photo.jpg", exif=exif)
+    picture = read_image(tmp_path / "photo.jpg")
+    session = Session.begin(picture.image, tmp_path / "photo.jpg", picture.origin)
+    for words in ("make it night", "make it black and white"):
+        *_, last = desk.work(session, ask(session, words, None, {"steps": 1}), threading.Event())
+        assert isinstance(last, Session) and last.present.file is not None
+        session = last
+        with Image.open(last.present.file) as taken_home:
+            kept = taken_home.getexif()
+        assert kept[ExifTags.Base.Artist] == "Ada" and ExifTags.Base.Orientation not in kept
 
 
 def test_an_edit_that_nobody_waits_for_ends_at_its_next_step(desk: Desk, scene: Image.Image) -> None:

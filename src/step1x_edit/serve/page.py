@@ -241,7 +241,7 @@ class Page:
             gr.Warning(str(error).replace(str(path), "The file"))
             session = session.take_up()
             return {self.upload: None if session.source is None else str(session.source), **self._show(session, first)}
-        return self._show(Session.begin(picture.image, path), first, " ".join(picture.notes))
+        return self._show(Session.begin(picture.image, path, picture.origin), first, " ".join(picture.notes))
 
     def _choose(self, person: gr.Request, event: gr.SelectData, session: Session, first: bool) -> Shown:
         self._leave(person)

@@ -17,6 +17,7 @@ from PIL import Image
 from step1x_edit.errors import UsageError
 from step1x_edit.image_io import write_image
 from step1x_edit.image_modes import flatten
+from step1x_edit.image_origins import UNKNOWN, Origin
 from step1x_edit.settings import describe_edit
 from step1x_edit.types import EditRequest, EditResult
 
@@ -61,17 +62,19 @@ class Session:
     Attributes:
         turns: from the picture at the start to the present one.
         source: file of the picture at the start, where it came from one.
+        origin: how the photograph at the start was taken.
         aside: what there was before the picture was taken away.
     """
 
     turns: tuple[Turn, ...] = ()
     source: Path | None = None
+    origin: Origin = UNKNOWN
     aside: Session | None = None
 
     @classmethod
-    def begin(cls, image: Image.Image, source: Path | None = None) -> Session:
+    def begin(cls, image: Image.Image, source: Path | None = None, origin: Origin = UNKNOWN) -> Session:
         """Start with a picture."""
-        return cls((Turn(image, "The picture"),), source)
+        return cls((Turn(image, "The picture"),), source, origin)
 
     def set_aside(self) -> Session:
         """Without a picture, but with this one at hand."""
@@ -194,7 +197,7 @@ class Desk:
                     yield step
         finally:
             stopped.set()
-        yield session.add(self._keep(future.result(), len(session.turns)))
+        yield session.add(self._keep(future.result(), session))
 
     def _edit(self, request: EditRequest, steps: queue.Queue[Step | None], stopped: threading.Event) -> EditResult:
         started = time.perf_counter()
@@ -209,10 +212,10 @@ class Desk:
             raise Stopped
         return next(self.editor.edit_seeds(request, [request.seed], preview=preview))
 
-    def _keep(self, result: EditResult, number: int) -> Turn:
-        """Write the result where the browser can fetch it, with its settings inside."""
-        file = Path(tempfile.mkdtemp(dir=self.folder)) / f"edited-{number}.png"
-        write_image(result.image, file, record=describe_edit(result))
+    def _keep(self, result: EditResult, session: Session) -> Turn:
+        """Write the result where the browser can fetch it, with its settings and how the photograph was taken inside."""
+        file = Path(tempfile.mkdtemp(dir=self.folder)) / f"edited-{len(session.turns)}.png"
+        write_image(result.image, file, record=describe_edit(result), origin=session.origin)
         return Turn(result.image, result.request.instruction, file)
 
 
