@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -10,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from step1x_edit.serve.page import create_page
 from step1x_edit.serve.session import Desk
@@ -21,39 +18,14 @@ if TYPE_CHECKING:
     from step1x_edit.editor import Editor
 
 
-class QuietEnds:
-    """Completes what is cut off where the server ends, of which uvicorn would say that the application failed."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        started = complete = False
-
-        async def note(message: Message) -> None:
-            nonlocal started, complete
-            await send(message)
-            started, complete = True, message["type"] == "http.response.body" and not message.get("more_body", False)
-
-        try:
-            await self._app(scope, receive, note)
-        except asyncio.CancelledError:
-            if scope["type"] != "http":
-                raise
-            if not started:
-                await PlainTextResponse("The page has ended.", 503)(scope, receive, send)
-            elif not complete:
-                await send({"type": "http.response.body"})
-
-
 class PageServer(uvicorn.Server):
     """Waits for nobody when it ends: an open page keeps a connection for as long as it is open."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End, by cutting off what goes on."""
-        for task in self.server_state.tasks:
-            task.cancel()
+        """End by hanging up, so that an open page sees that its edit will not come."""
+        for connection in list(self.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
         await super().shutdown(sockets)
 
 
@@ -80,7 +52,7 @@ def serve_page(
     """
     with closing(Desk(editor)) as desk, listen(host, port) as listening:
         config = uvicorn.Config(
-            QuietEnds(create_page(desk, photos, (*LOCAL, host, *hosts) if is_local(host) else None, hosts)),
+            create_page(desk, photos, (*LOCAL, host, *hosts) if is_local(host) else None, hosts),
             http=BoundedProtocol,
             log_level="warning",
             access_log=False,
