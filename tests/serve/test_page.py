@@ -271,6 +271,11 @@ def test_what_is_wrong_is_one_sentence(driver: webdriver.Chrome, said: Path, tmp
     broken.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     driver.find_element(By.CSS_SELECTOR, "#upload input[type=file]").send_keys(str(broken))
     warns(driver, "The file is not a whole picture")
+    drop(driver, PHOTOS / "coffee.jpg")
+    driver.find_element(By.CSS_SELECTOR, "#advanced button").click()
+    choose(driver, "seed", -1)
+    driver.find_element(By.CSS_SELECTOR, "#instruction textarea").send_keys("make it night", Keys.ENTER)
+    warns(driver, "The seed must lie between 0 and")
     assert "Traceback" not in said.read_text()
 
 

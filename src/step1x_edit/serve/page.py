@@ -154,7 +154,7 @@ class Page:
                         self.feather = gr.Slider(0, 64, 0, step=1, label="Soft edge", info="Pixels, inside the mask", elem_id="feather")
                 with gr.Accordion("Advanced", open=False, elem_id="advanced"):
                     with gr.Row():
-                        self.seed = gr.Number(0, label="Seed", info="Another seed, another result", precision=0, minimum=0)
+                        self.seed = gr.Number(0, label="Seed", info="Another seed, another result", precision=0, elem_id="seed")
                         self.steps = gr.Slider(
                             1, 60, preset.steps, step=1, label="Steps", elem_id="steps", info=f"{preset.steps} is the model's own"
                         )
