@@ -305,6 +305,18 @@ def test_a_file_that_is_no_picture_leaves_the_picture_and_its_turns(driver: webd
     wait_for(driver, lambda d: turns(d) == 3)
 
 
+def test_a_picture_of_a_kind_that_browsers_do_not_show_is_shown(driver: webdriver.Chrome, tmp_path: Path) -> None:
+    with Image.open(PHOTOS / "coffee.jpg") as photo:
+        photo.save(tmp_path / "coffee.tiff", exif=photo.getexif())
+        width = photo.width
+    drop(driver, tmp_path / "coffee.tiff")
+    wait_for(driver, lambda d: d.find_element(By.CSS_SELECTOR, "#upload img").get_property("naturalWidth") == width)
+    ask(driver, "make it night")
+    wait_for(driver, lambda d: turns(d) == 2)
+    with Image.open(take_home(driver, tmp_path)) as edited:
+        assert edited.width == width
+
+
 def test_a_page_that_is_loaded_again_goes_on(driver: webdriver.Chrome, url: str) -> None:
     drop(driver, PHOTOS / "coffee.jpg")
     ask(driver, "make it night")

@@ -20,7 +20,7 @@ from step1x_edit.errors import Step1XError, UsageError
 from step1x_edit.image_io import read_image
 from step1x_edit.serve.page_guard import guard, uploaded
 from step1x_edit.serve.page_style import STYLE, THEME
-from step1x_edit.serve.session import Desk, Session, Shelf, Step, Stopped, ask, read_mask, reduce
+from step1x_edit.serve.session import Desk, Session, Shelf, Step, Stopped, ask, make_viewable, read_mask, reduce
 
 IDEAS = (
     "make it night",
@@ -237,11 +237,13 @@ class Page:
             return self._show(session.set_aside(), first)
         try:
             picture = read_image(path)
+            view = make_viewable(path, picture.image)
         except Step1XError as error:
             gr.Warning(str(error).replace(str(path), "The file"))
             session = session.take_up()
             return {self.upload: None if session.source is None else str(session.source), **self._show(session, first)}
-        return self._show(Session.begin(picture.image, path, picture.origin), first, " ".join(picture.notes))
+        session = Session.begin(picture.image, view, picture.origin)
+        return {**({} if view == path else {self.upload: str(view)}), **self._show(session, first, " ".join(picture.notes))}
 
     def _choose(self, person: gr.Request, event: gr.SelectData, session: Session, first: bool) -> Shown:
         self._leave(person)

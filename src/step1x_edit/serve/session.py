@@ -40,6 +40,9 @@ PATIENCE = 0.2
 
 OF_MASKS = ("zoom", "feather")
 
+BROWSERS_SHOW = frozenset({".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"})
+"""Endings of pictures that every browser shows; of others (HEIC, TIFF), most show a broken one."""
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -61,7 +64,7 @@ class Session:
 
     Attributes:
         turns: from the picture at the start to the present one.
-        source: file of the picture at the start, where it came from one.
+        source: file of the picture at the start, where it came from one, or of what is shown of it.
         origin: how the photograph at the start was taken.
         aside: what there was before the picture was taken away.
     """
@@ -224,6 +227,15 @@ def reduce(image: Image.Image, longest: int = SHOWN) -> Image.Image:
     small = image.copy()
     small.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     return flatten(small)
+
+
+def make_viewable(path: Path, image: Image.Image) -> Path:
+    """The file of a picture itself, or where browsers do not show its kind, a copy beside it that they do."""
+    if path.suffix.lower() in BROWSERS_SHOW:
+        return path
+    copy = path.with_name(f"{path.stem}-shown.webp")
+    write_image(reduce(image), copy, overwrite=True)
+    return copy
 
 
 def read_mask(layers: Sequence[Image.Image], size: tuple[int, int]) -> Image.Image | None:
