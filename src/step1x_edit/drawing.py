@@ -25,7 +25,7 @@ SHORT_OF_MEMORY = "There is not enough memory for this edit; choose a smaller si
 OF_THE_CPU = ("DefaultCPUAllocator", "Cannot allocate memory")
 """What PyTorch's errors say where the memory is that of the CPU: for numbers, and for files that are mapped."""
 TOO_LONG = "The instruction is longer than {} reads, and its end was left out; say it shorter."
-TOO_LARGE = "There is not enough memory to load this model; --vram GIB takes a way that needs less, and step1x models plan lists them."
+TOO_LARGE = "There is not enough memory to load this model; step1x models plan lists ways that need less, and --vram GIB takes one."
 
 
 class Clock:
