@@ -151,8 +151,7 @@ class Need:
 class Part:
     """Bytes of a model: of all its weights, of those outside its blocks, of its largest block, and of its largest matrix when widened.
 
-    `pinned` is what all of them take in pinned memory, where PyTorch gives each tensor the next power of two. Of int4, the two halves of
-    the bytes are apart for a moment while a matrix is widened.
+    `pinned` is what all of them take in pinned memory, where PyTorch gives each tensor the next power of two.
     """
 
     whole: int
@@ -168,12 +167,11 @@ class Part:
         within = {layer for block in blocks for layer in block.modules()}  # of lists within lists each layer once
         inside = [size for layer in within for size in _sizes(layer, weights)]
         outside = [size for layer in module.modules() if layer not in within for size in _sizes(layer, "full")]
-        linears = [layer for block in blocks for layer in block.modules() if isinstance(layer, nn.Linear)]
-        apart = {"full": 0, "int4": 0.5}
-        widened = [math.ceil(m.weight.nbytes + apart.get(weights, 0) * m.weight.numel()) for m in linears]
+        linears = [] if weights == "full" else [m for block in blocks for m in block.modules() if isinstance(m, nn.Linear)]
+        widened = max((_stored(m, weights).widened for m in linears), default=0)
         largest = max((sum(size for layer in block.modules() for size in _sizes(layer, weights)) for block in blocks), default=0)
         pinned = sum(1 << (size - 1).bit_length() for size in inside + outside)
-        return cls(sum(inside + outside), sum(outside), largest, 0 if weights == "full" else max(widened, default=0), pinned)
+        return cls(sum(inside + outside), sum(outside), largest, widened, pinned)
 
     def resident(self, placement: Placement) -> int:
         """Bytes on the device while it works: with blocks that are fetched, the one at work and the next."""
@@ -285,15 +283,29 @@ def _sizes(layer: nn.Module, weights: WeightsType) -> list[int]:
     """Bytes of each of a layer's own tensors, of a narrow matrix those of its weight and scales."""
     if weights == "full" or not isinstance(layer, nn.Linear):
         return [p.nbytes for p in layer.parameters(recurse=False)]
-    stored = _stored(layer.in_features, layer.out_features, layer.weight.dtype, weights)
-    return [*stored, *(p.nbytes for p in layer.parameters(recurse=False) if p is not layer.weight)]
+    stored = _stored(layer, weights)
+    return [stored.weight, stored.scale, *(p.nbytes for p in layer.parameters(recurse=False) if p is not layer.weight)]
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """Bytes of the weight and of the scales of a narrow matrix, and what it takes while it is widened."""
+
+    weight: int
+    scale: int
+    widened: int
+
+
+def _stored(layer: nn.Linear, weights: str) -> _Stored:
+    return _store_shape(layer.in_features, layer.out_features, layer.weight.dtype, weights)
 
 
 @cache
-def _stored(inputs: int, outputs: int, dtype: torch.dtype, weights: str) -> tuple[int, int]:
-    """Bytes of the weight and of the scales of a narrow matrix of this shape."""
-    layer = narrow_linear(nn.Linear(inputs, outputs, bias=False, device="meta", dtype=dtype), weights)
-    return layer.weight.nbytes, layer.scale.nbytes
+def _store_shape(inputs: int, outputs: int, dtype: torch.dtype, weights: str) -> _Stored:
+    wide = nn.Linear(inputs, outputs, bias=False, device="meta", dtype=dtype)
+    layer = narrow_linear(wide, weights)
+    widened = wide.weight.nbytes + math.ceil(layer.beside * wide.weight.numel())
+    return _Stored(layer.weight.nbytes, layer.scale.nbytes, widened)
 
 
 def _reading(config: Any, text: int, rows: int, dtype: torch.dtype) -> int:

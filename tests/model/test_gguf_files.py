@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from gguf import GGMLQuantizationType, GGUFWriter
 from gguf.quants import dequantize, quantize
 from PIL import Image
 from torch import Tensor, nn
 
+from gguf_writing import Kind, write_gguf
 from step1x_edit.editor import Editor
 from step1x_edit.errors import WeightsError
 from step1x_edit.memory import Placement
@@ -23,23 +23,9 @@ from step1x_edit.model.gguf_files import GGUFFile
 from step1x_edit.model.narrow import narrow_linear
 from step1x_edit.model.presets import PRESETS
 from step1x_edit.model.tensors import read_tensors
-from step1x_edit.model.weights import find_model
+from step1x_edit.model.weights import find_model, open_tensors
 
-Kind = GGMLQuantizationType
 Draw = Callable[..., Tensor]
-
-
-def write(path: Path, tensors: dict[str, Tensor], kind: Kind, prefix: str = "") -> Path:
-    """Matrices in that type, all else in float32, as the converters of others do."""
-    writer = GGUFWriter(path, "flux")
-    for name, tensor in tensors.items():
-        own = kind if tensor.ndim == 2 and tensor.shape[1] % 32 == 0 else Kind.F32
-        writer.add_tensor(prefix + name, quantize(tensor.float().numpy(), own), raw_dtype=own)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, random_mini: Path) -> Path:
     place = tmp_path_factory.mktemp("gguf") / "mini"
     shutil.copytree(random_mini, place)
     (place / "model.safetensors").unlink()
-    write(place / "step1x-Q8_0.gguf", read_tensors(random_mini / "model.safetensors"), Kind.Q8_0)
+    write_gguf(place / "step1x-Q8_0.gguf", read_tensors(random_mini / "model.safetensors"), Kind.Q8_0)
     return place
 
 
@@ -56,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, random_mini: Path) -> Path:
 @pytest.mark.parametrize("prefix", ["", "model.diffusion_model."])
 def test_tensors_come_as_the_format_says(tmp_path: Path, draw: Draw, kind: Kind, prefix: str) -> None:
     tensors = {"a.weight": draw(6, 64), "a.bias": draw(6, seed=2)}
-    found = GGUFFile(write(tmp_path / "a.gguf", tensors, kind, prefix))
+    found = open_tensors(write_gguf(tmp_path / "a.gguf", tensors, kind, prefix))
     assert list(found) == list(tensors) and len(found) == 2
     assert torch.equal(found["a.bias"], tensors["a.bias"])
     expected = dequantize(quantize(tensors["a.weight"].numpy(), kind), kind)
@@ -64,20 +50,15 @@ def test_tensors_come_as_the_format_says(tmp_path: Path, draw: Draw, kind: Kind,
 
 
 def test_a_tensor_that_was_reshaped_has_its_own_shape(tmp_path: Path, draw: Draw) -> None:
-    writer = GGUFWriter(tmp_path / "a.gguf", "flux")
-    writer.add_array("comfy.gguf.orig_shape.a", [4, 16, 1, 1])
-    writer.add_tensor("a", quantize(draw(2, 32).numpy(), Kind.Q8_0), raw_dtype=Kind.Q8_0)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    assert GGUFFile(tmp_path / "a.gguf")["a"].shape == (4, 16, 1, 1)
+    shape = {"comfy.gguf.orig_shape.a": [4, 16, 1, 1]}
+    file = GGUFFile(write_gguf(tmp_path / "a.gguf", {"a": draw(2, 32)}, Kind.Q8_0, arrays=shape))
+    assert file["a"].shape == (4, 16, 1, 1)
 
 
 def test_q4_0_is_our_int4_but_for_the_type_of_the_scales(tmp_path: Path, draw: Draw) -> None:
     linear = nn.Linear(64, 8, bias=False).requires_grad_(False)
     linear.weight.copy_(draw(8, 64))
-    file = GGUFFile(write(tmp_path / "a.gguf", {"a": linear.weight}, Kind.Q4_0))
+    file = GGUFFile(write_gguf(tmp_path / "a.gguf", {"a": linear.weight}, Kind.Q4_0))
     again = nn.Linear(64, 8, bias=False).requires_grad_(False)
     again.weight.copy_(file["a"])
     ours, theirs = narrow_linear(linear, "int4"), narrow_linear(again, "int4")
@@ -107,7 +88,7 @@ def test_which_of_two_must_be_clear(folder: Path, tmp_path: Path, random_mini: P
 
 def test_another_model_is_refused(folder: Path, tmp_path: Path, draw: Draw) -> None:
     shutil.copytree(folder, tmp_path / "other")
-    write(tmp_path / "other/step1x-Q8_0.gguf", {"blk.0.weight": draw(4, 32)}, Kind.Q8_0)
+    write_gguf(tmp_path / "other/step1x-Q8_0.gguf", {"blk.0.weight": draw(4, 32)}, Kind.Q8_0)
     with pytest.raises(WeightsError, match=r"do not fit the model: \d+ missing"):
         Editor.open("mini", "cpu", "float32", tmp_path / "other")
 
@@ -115,7 +96,7 @@ def test_another_model_is_refused(folder: Path, tmp_path: Path, draw: Draw) -> N
 @pytest.mark.parametrize("start", range(0, 300, 10))
 def test_damage_is_told_in_one_sentence(tmp_path: Path, draw: Draw, start: int) -> None:
     """Ten files each, cut off or with bytes changed by chance: read, or refused, and neither takes long."""
-    whole = write(tmp_path / "a.gguf", {"a": draw(4, 64), "b": draw(5)}, Kind.Q8_0).read_bytes()
+    whole = write_gguf(tmp_path / "a.gguf", {"a": draw(4, 64), "b": draw(5)}, Kind.Q8_0).read_bytes()
     for seed in range(start, start + 10):
         chance = random.Random(seed)
         data = bytearray(whole)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from gguf_writing import Kind, write_gguf
 from step1x_edit.errors import WeightsError
 from step1x_edit.model.presets import PRESETS
 from step1x_edit.model.records import Embedding, Grid
@@ -86,3 +87,9 @@ def test_a_start_that_lacks_all_blocks_of_a_kind_is_refused(edit_recipe: Callabl
     write_tensors(tmp_path / "bad.safetensors", {name: value for name, value in given.items() if not name.startswith("single_blocks.")})
     with pytest.raises(WeightsError, match="single_blocks"):
         start(of(edit_recipe(), tmp_path / "bad.safetensors"))
+
+
+def test_a_start_in_gguf_is_read_as_others_are(edit_recipe: Callable[..., Recipe], random_mini: Path, tmp_path: Path) -> None:
+    given = read_tensors(random_mini / "model.safetensors")
+    weights = start(of(edit_recipe(), write_gguf(tmp_path / "mini.gguf", given, Kind.F32)))
+    assert all(torch.equal(weights[name], tensor.float()) for name, tensor in given.items())

@@ -14,8 +14,8 @@ from torch import Tensor
 from step1x_edit.errors import WeightsError
 from step1x_edit.model.layouts import TRANSFORMER, FromDiffusers, Rule, is_diffusers
 from step1x_edit.model.presets import Preset
-from step1x_edit.model.tensors import TensorFiles
-from step1x_edit.model.weights import DIFFUSERS_FILES, find_model
+from step1x_edit.model.tensors import unwrap
+from step1x_edit.model.weights import DIFFUSERS_FILES, find_model, open_tensors
 
 _EMBEDDERS = {
     "time_in": "time_text_embed.timestep_embedder",
@@ -36,7 +36,6 @@ FLUX: tuple[Rule, ...] = (
 FILES = ("flux1-dev.safetensors", "flux1-schnell.safetensors")
 """Names of the original single files."""
 
-_WRAPPED = "model.diffusion_model."
 _LEFT_OUT = "guidance_in."
 _NEW = "connector."
 
@@ -53,9 +52,7 @@ class TextToImage(Mapping[str, Tensor]):
     """
 
     def __init__(self, file: Path, expected: Mapping[str, Tensor]) -> None:
-        tensors: Mapping[str, Tensor] = TensorFiles(file)
-        if all(name.startswith(_WRAPPED) for name in tensors):
-            tensors = _Renamed(tensors, _WRAPPED)
+        tensors = unwrap(open_tensors(file))
         self._tensors = FromDiffusers(tensors, FLUX) if is_diffusers(tensors) else tensors
         self.left_out = sorted(name for name in self._tensors if name.startswith(_LEFT_OUT))
         self.new = sorted(name for name in expected if name.startswith(_NEW))
@@ -88,21 +85,5 @@ def find_start(path: Path, preset: Preset) -> Path:
 
 def is_text_to_image(file: Path) -> bool:
     """Whether a file or index holds a DiT without a connector."""
-    names = list(TensorFiles(file))
+    names = list(open_tensors(file))
     return not any(name.startswith(_NEW) for name in names) and any("single_" in name for name in names)
-
-
-class _Renamed(Mapping[str, Tensor]):
-    """Tensors without the prefix that all of their names have."""
-
-    def __init__(self, tensors: Mapping[str, Tensor], prefix: str) -> None:
-        self._tensors, self._prefix = tensors, prefix
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self._tensors[self._prefix + name]
-
-    def __iter__(self) -> Iterator[str]:
-        return (name.removeprefix(self._prefix) for name in self._tensors)
-
-    def __len__(self) -> int:
-        return len(self._tensors)

@@ -15,12 +15,11 @@ import torch
 from torch import Tensor
 
 from step1x_edit.errors import WeightsError
+from step1x_edit.model.tensors import first_line
 
 SUFFIX = ".gguf"
 HEADER = 2**20
 """Most bytes before the weights; names and shapes of 817 tensors are a tenth of it, and `gguf` reads arrays there element by element."""
-WRAPPED = "model.diffusion_model."
-"""What some programs write before every name."""
 _SHAPE = "comfy.gguf.orig_shape."
 """Before the name of a tensor that was reshaped to be stored: its own shape."""
 
@@ -39,10 +38,8 @@ class GGUFFile(Mapping[str, Tensor]):
         except ImportError as error:
             raise WeightsError(f"{path} needs the package gguf: pip install 'step1x-edit[gguf]'.") from error
         except (ValueError, LookupError, OverflowError, OSError) as error:
-            raise WeightsError(f"The weights {path} are no whole GGUF file ({_first_line(error)}).") from error
-        tensors = {each.name: each for each in reader.tensors}
-        wrapped = bool(tensors) and all(name.startswith(WRAPPED) for name in tensors)
-        self._tensors = {name.removeprefix(WRAPPED) if wrapped else name: each for name, each in tensors.items()}
+            raise WeightsError(f"The weights {path} are no whole GGUF file ({first_line(error)}).") from error
+        self._tensors = {each.name: each for each in reader.tensors}
         self._fields = reader.fields
 
     def __getitem__(self, name: str) -> Tensor:
@@ -51,11 +48,11 @@ class GGUFFile(Mapping[str, Tensor]):
         stored = self._tensors[name]
         try:
             wide = dequantize(np.asarray(stored.data), stored.tensor_type)
-            field = self._fields.get(f"{_SHAPE}{stored.name}")
+            field = self._fields.get(f"{_SHAPE}{name}")
             shape = wide.shape if field is None else tuple(int(field.parts[i][0]) for i in field.data)
             return torch.from_numpy(np.array(wide, np.float32).reshape(shape))
         except (ValueError, LookupError, OverflowError, NotImplementedError) as error:
-            raise WeightsError(f"The weights {self.path} are damaged at {name} ({_first_line(error)}).") from error
+            raise WeightsError(f"The weights {self.path} are damaged at {name} ({first_line(error)}).") from error
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._tensors)
@@ -78,7 +75,3 @@ def _open(path: Path) -> Any:
             return super()._get(offset, dtype, count, override_order)
 
     return Reader(path)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -6,7 +6,7 @@ are kept exactly. Choice: plain torch; a quantisation library would add kernels 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +30,8 @@ class NarrowLinear(nn.Linear):
     """
 
     scale: Tensor
+    beside: ClassVar[float] = 0.0
+    """Bytes a weight that widening takes for a moment, beside the widened weight."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__(linear.in_features, linear.out_features, linear.bias is not None, device="meta")
@@ -92,6 +94,8 @@ class Int4Linear(NarrowLinear):
 
     Source: the layout of ggml's Q4_0.
     """
+
+    beside = 0.5  # one half of all bytes
 
     @staticmethod
     def store(wide_OI: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,8 @@ from torch import Tensor
 from step1x_edit.errors import Step1XError, WeightsError
 
 INDEX_SUFFIX = ".index.json"
+WRAPPED = "model.diffusion_model."
+"""What some programs write before every name."""
 
 
 class TensorFiles(Mapping[str, Tensor]):
@@ -48,7 +50,7 @@ class TensorFiles(Mapping[str, Tensor]):
         try:
             return self._files[shard].get_tensor(name)
         except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-            raise WeightsError(f"The weights {self.path.parent / shard} are damaged at {name} ({_first_line(error)}).") from error
+            raise WeightsError(f"The weights {self.path.parent / shard} are damaged at {name} ({first_line(error)}).") from error
 
     @property
     def words(self) -> dict[str, str]:
@@ -60,6 +62,25 @@ class TensorFiles(Mapping[str, Tensor]):
 
     def __len__(self) -> int:
         return len(self._places)
+
+
+def unwrap(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The tensors without `WRAPPED` before their names, if all have it."""
+    return _Unwrapped(tensors) if all(name.startswith(WRAPPED) for name in tensors) else tensors
+
+
+class _Unwrapped(Mapping[str, Tensor]):
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self._tensors = tensors
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[WRAPPED + name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.removeprefix(WRAPPED) for name in self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -172,9 +193,7 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
         os.replace(partial, path)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)
-        raise Step1XError(
-            f"{path} could not be written ({_first_line(error)}); is there room, and may the folder be written to?"
-        ) from error
+        raise Step1XError(f"{path} could not be written ({first_line(error)}); is there room, and may the folder be written to?") from error
 
 
 def read_json(path: Path) -> Any:
@@ -188,7 +207,7 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError as error:
         raise WeightsError(f"{path} is missing; download the weights again, or choose the folder that holds them.") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise WeightsError(f"{path} is not a JSON file ({_first_line(error)}).") from error
+        raise WeightsError(f"{path} is not a JSON file ({first_line(error)}).") from error
 
 
 def _open(path: Path) -> Any:
@@ -197,7 +216,7 @@ def _open(path: Path) -> Any:
     try:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError, ValueError, OverflowError) as error:
-        raise WeightsError(f"The weights {path} are not a whole safetensors file ({_first_line(error)}).") from error
+        raise WeightsError(f"The weights {path} are not a whole safetensors file ({first_line(error)}).") from error
 
 
 def list_shards(path: Path) -> list[Path]:
@@ -218,6 +237,7 @@ def _read_index(path: Path) -> dict[str, str]:
     return places
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
     lines = str(error).splitlines()
     return lines[0] if lines else type(error).__name__

@@ -34,7 +34,7 @@ from step1x_edit.model.layouts import (
 )
 from step1x_edit.model.presets import Preset, read_preset
 from step1x_edit.model.step1x_edit import Step1XEdit
-from step1x_edit.model.tensors import TensorFiles, read_json, write_json, write_tensors
+from step1x_edit.model.tensors import TensorFiles, read_json, unwrap, write_json, write_tensors
 
 MODEL_FILE = "model.safetensors"
 AUTOENCODER_FILE = "autoencoder.safetensors"
@@ -179,7 +179,7 @@ def save_folder(folder: Path, write: Callable[[Path], None]) -> None:
 
 def open_tensors(file: Path) -> Mapping[str, Tensor]:
     """The tensors of a safetensors file or index, or of a GGUF file; raises as `TensorFiles` and `GGUFFile` do."""
-    return GGUFFile(file) if file.suffix == SUFFIX else TensorFiles(file)
+    return unwrap(GGUFFile(file)) if file.suffix == SUFFIX else TensorFiles(file)
 
 
 def _find_file(path: Path, names: tuple[str, ...]) -> Path:
