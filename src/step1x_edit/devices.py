@@ -33,6 +33,20 @@ def choose_device(name: str | None = None) -> torch.device:
     return device
 
 
+def choose_devices(names: str | None = None) -> list[torch.device]:
+    """One device, or several that work together, with commas between them, as in cuda:0,cuda:1; None takes the best one there is.
+
+    Raises:
+        UsageError: there is none of such a name here, one GPU is named twice, or they are of several kinds.
+    """
+    devices = [choose_device(name.strip()) for name in names.split(",")] if names else [choose_device()]
+    if len({device.type for device in devices}) > 1:
+        raise UsageError(f"Devices that work together must be of one kind, which {names} are not.")
+    if devices[0].type != "cpu" and len({device.index or 0 for device in devices}) < len(devices):
+        raise UsageError(f"Of {names}, one device is named twice; name each once.")
+    return devices
+
+
 def choose_dtype(name: str | None, device: torch.device) -> torch.dtype:
     """The type of that name; None takes bfloat16 on GPUs and on CPUs that compute with it, else float32.
 

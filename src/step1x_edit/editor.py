@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from step1x_edit.closeup import find_shape
-from step1x_edit.devices import choose_device, choose_dtype
+from step1x_edit.devices import choose_devices, choose_dtype
 from step1x_edit.drawing import TOO_LARGE, TOO_LONG, Clock, Drawing, Sheet, explain_failures, to_colours
 from step1x_edit.errors import UsageError, WeightsError
 from step1x_edit.flow.objective import interpolate
@@ -28,7 +28,7 @@ from step1x_edit.flow.packing import pack, unpack
 from step1x_edit.flow.sampler import sample
 from step1x_edit.flow.schedule import schedule, shift_for
 from step1x_edit.image_io import Form, fit_form
-from step1x_edit.memory import ALL_ON_DEVICE, Placement, arrange
+from step1x_edit.memory import ALL_ON_DEVICE, Placement, arrange, load_model
 from step1x_edit.model.autoencoder import Autoencoder
 from step1x_edit.model.caching import Shortcuts
 from step1x_edit.model.fingerprint import fingerprint
@@ -38,7 +38,7 @@ from step1x_edit.model.offload import Waiting
 from step1x_edit.model.presets import PRESETS, Preset
 from step1x_edit.model.records import Embedding, Grid
 from step1x_edit.model.step1x_edit import Step1XEdit
-from step1x_edit.model.weights import MLLM_FOLDERS, find_mllm, load_autoencoder, load_preset, load_step1x_edit
+from step1x_edit.model.weights import MLLM_FOLDERS, find_mllm, load_autoencoder, load_preset
 from step1x_edit.refinement import NOWHERE, find_region
 from step1x_edit.types import EditRequest, EditResult
 
@@ -76,7 +76,7 @@ class Editor:
         self.shortcuts = Shortcuts()
         self._merged: list[str] = []
         self._apart: list[str] = []
-        self._attached: Attached | None = None
+        self._attached: list[Attached] = []
         self.placement = ALL_ON_DEVICE
         self._waiting = Waiting(device)
 
@@ -94,7 +94,7 @@ class Editor:
 
         Args:
             model: one of `PRESETS`.
-            device: cpu, cuda, cuda:N or mps; None takes the best that is there.
+            device: cpu, cuda, cuda:N or mps, or several, as cuda:0,cuda:1, which share the DiT's work; None takes the best that is there.
             dtype: float32, bfloat16 or float16; None takes what suits the device.
             folder: where its weights are, a preset of their own among them; None takes those that come with the package.
             placement: how it is kept in memory; see memory.py.
@@ -111,17 +111,16 @@ class Editor:
             raise WeightsError(
                 f"The weights of {model} are not in {folder}; step1x models pull fetches them, or give the folder they are in."
             )
-        preset, place = load_preset(folder, PRESETS[model]), choose_device(device)
-        number = choose_dtype(dtype, place)
+        preset, devices = load_preset(folder, PRESETS[model]), placement.check(choose_devices(device))
+        place, number = devices[0], choose_dtype(dtype, devices[0])
         if (found := find_mllm(folder)) is None:
             raise WeightsError(
                 f"{folder} holds no MLLM: there is none of {', '.join(MLLM_FOLDERS)}; download it, or choose another folder."
             )
-        home = torch.device("cpu") if placement.loads_elsewhere else place
-        mllm = MLLM.open(found[0], preset, home, number, found[1])
+        mllm = MLLM.open(found[0], preset, torch.device("cpu") if placement.loads_elsewhere else place, number, found[1])
         placement.store(mllm.model)  # before the next part is loaded, so that they are never both wide
         autoencoder = load_autoencoder(folder, preset, number, place)
-        editor = cls(preset, mllm, autoencoder, placement.store(load_step1x_edit(folder, preset, number, home)), place, number)
+        editor = cls(preset, mllm, autoencoder, load_model(placement, folder, preset, number, devices), place, number)
         editor.weights = fingerprint(folder, preset)
         editor.placement, editor._waiting = placement, arrange(placement, mllm, autoencoder, editor.model, place)
         return editor
@@ -138,16 +137,18 @@ class Editor:
             WeightsError: an adapter is damaged or belongs to another model.
         """
         found = [(read_adapter(path, self.model), weight) for path, weight in adapters]
-        if self._attached is not None:
-            self._attached.remove()
-            self._attached, self._apart = None, []
+        for attached in self._attached:
+            attached.remove()
+        self._attached, self._apart = [], []
         names = [f"{path.name}:{weight:g}" for path, weight in adapters]
         self._waiting.send_back()
+        models = self.model, *self.model.copies
         if merge and self.placement.weights == "full":
-            merge_adapters(self.model, found)
+            for model in models:
+                merge_adapters(model, found)
             self._merged += names
         else:
-            self._attached, self._apart = Attached(self.model, found), names
+            self._attached, self._apart = [Attached(model, found) for model in models], names
 
     @property
     def made_with(self) -> dict[str, str]:

@@ -6,9 +6,10 @@ Three questions, each with a setting: in which type the weights lie, which of th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 import torch
@@ -32,6 +33,7 @@ from step1x_edit.model.offload import Waiting
 from step1x_edit.model.presets import Preset
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.strips import STRIP_ROWS
+from step1x_edit.model.weights import load_step1x_edit
 
 Offload = Literal["none", "parts", "blocks"]
 M = TypeVar("M", bound=nn.Module)
@@ -90,6 +92,12 @@ class Placement:
         words = [f"--weights-dtype {self.weights}", f"--offload {self.offload}"]
         return " ".join([*words, *(f"--{name}" for name in ("strips", "split") if getattr(self, name))])
 
+    def check(self, devices: list[torch.device]) -> list[torch.device]:
+        """These devices, if the model can be kept so on them; else a UsageError."""
+        if self.offload == "blocks" and len(devices) > 1:
+            raise UsageError("Blocks can wait for one device alone; leave out the other devices, or take --offload parts.")
+        return devices
+
     def write(self) -> dict[str, str]:
         """What changes the picture, written as on the command line; empty where nothing does."""
         return {"weights_dtype": self.weights.removeprefix("full")}
@@ -107,6 +115,23 @@ class Placement:
 
 
 ALL_ON_DEVICE = Placement()
+
+
+def load_model(placement: Placement, folder: Path, preset: Preset, dtype: torch.dtype, devices: Sequence[torch.device]) -> Step1XEdit:
+    """Connector and DiT, stored in that way; where there are several devices, with a copy on each of the others to work with.
+
+    Raises:
+        WeightsError: as for `load_step1x_edit`.
+    """
+    models = []
+    for i, device in enumerate(devices):
+        elsewhere = placement.loads_elsewhere if i == 0 else placement.weights != "full"
+        models.append(placement.store(load_step1x_edit(folder, preset, dtype, "cpu" if elsewhere else device)))
+    model, *copies = models
+    for copy, device in zip(copies, devices[1:], strict=True):
+        copy.to(device)
+    model.work_with(copies, devices)
+    return model
 
 
 def arrange(placement: Placement, mllm: MLLM, autoencoder: Autoencoder, model: Step1XEdit, device: torch.device) -> Waiting:

@@ -91,3 +91,9 @@ def test_what_is_no_pipeline_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(Step1XError, match="cannot be loaded") as raised:
         open_system(f"diffusers:{tmp_path}", Settings(device="cpu"))
     assert "\n" not in str(raised.value)
+
+
+def test_a_device_that_is_not_there_is_told_before_anything_is_loaded(tmp_path: Path) -> None:
+    for names in ("toaster", "cuda:99", "cuda:0,cuda:1"):
+        with pytest.raises(UsageError, match=names):
+            open_system(f"diffusers:{tmp_path}", Settings(device=names))

@@ -92,7 +92,12 @@ def run(
     lora: Annotated[
         list[str] | None, typer.Option("--lora", metavar="FILE[:WEIGHT]", help="Adapter of our own model; may be repeated.")
     ] = None,
-    device: Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:N or mps, for models in this process.")] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device", help="cpu, cuda, cuda:N or mps, for models in this process; of our own, several, as cuda:0,cuda:1, share the work."
+        ),
+    ] = None,
     vram: Vram = None,
     weights_dtype: WeightsDtype = None,
     offload: Offload = None,

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from step1x_edit.editor import Editor
     from step1x_edit.memory import Placement, Plan
 
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        help="cpu, cuda, cuda:N or mps, or several that share the work, as cuda:0,cuda:1; the best there is by default.",
+        show_default=False,
+    ),
+]
 Vram = Annotated[
     float | None,
     typer.Option("--vram", min=0.1, help="Memory of the device in GiB: take the first settings that fit.", show_default=False),
@@ -77,10 +85,12 @@ class Economy:
 
     def open(self, model: str, device: str | None, dtype: str | None, folder: Path | None, edits: Edits = USUAL) -> Editor:
         """Load the model in this way, for edits such as these; see `place`."""
+        from step1x_edit.devices import choose_devices
         from step1x_edit.editor import Editor
         from step1x_edit.model.caching import Shortcuts
 
         shortcuts = Shortcuts.read(self.cache, self.guided)
+        shortcuts.check(choose_devices(device))
         editor = Editor.open(find_version(model), device, dtype, folder, self.place(model, device, dtype, folder, edits))
         editor.shortcuts = shortcuts
         return editor
@@ -88,21 +98,23 @@ class Economy:
     def place(self, model: str, device: str | None, dtype: str | None, folder: Path | None, edits: Edits = USUAL) -> Placement:
         """How to keep the model: as is said, or with `--vram`, in the first way that fits for edits such as these.
 
-        Where nothing is said, all is on the device, or, of a GPU that has no room for that, what leaves the numbers alone and fits.
+        Where nothing is said, all is on the device, or, of a GPU that has no room for that, what leaves the numbers alone and fits. Of
+        several devices, each is to have room for what the first one needs.
 
         Raises:
             UsageError: no way fits, or an option contradicts another.
         """
-        from step1x_edit.devices import choose_device, device_memory, main_memory
+        from step1x_edit.devices import choose_devices, device_memory, main_memory
         from step1x_edit.memory import ALL_ON_DEVICE, GIB, Placement
 
-        where = choose_device(device)
+        devices = choose_devices(device)
+        where = devices[0]
         given: dict[str, Any] = {"weights": self.weights, "offload": self.offload, "strips": self.strips, "split": self.split}
         if self.vram is not None:
             if any(given.values()):
                 raise UsageError("--vram chooses the settings itself; leave out --weights-dtype, --offload, --strips and --split.")
             return self._plan(model, where, dtype, folder, edits).best(self.vram * GIB, where.type != "cpu", main_memory()).placement
-        free = device_memory(where)
+        free = min((memory for each in devices if (memory := device_memory(each)) is not None), default=None)
         if any(given.values()) or free is None or folder is None or 2 * _weigh(folder) < free:
             return Placement(**{name: value for name, value in given.items() if value})
         fitting = self._plan(model, where, dtype, folder, edits).fitting(free, main_bytes=main_memory())

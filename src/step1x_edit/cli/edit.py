@@ -112,7 +112,7 @@ def edit(
     ] = None,
     thinker_model: Annotated[str | None, typer.Option("--thinker-model", help="Name of the model there.", show_default=False)] = None,
     tries: Annotated[int, typer.Option("--tries", min=1, max=10, help="Most tries when thinking.")] = 3,
-    device: Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:N or mps; the best there is by default.")] = None,
+    device: economy.Device = None,
     dtype: Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16; what suits the device by default.")] = None,
     vram: economy.Vram = None,
     weights_dtype: economy.WeightsDtype = None,

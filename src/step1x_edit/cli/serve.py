@@ -34,7 +34,10 @@ def serve(
     device: Annotated[
         list[str] | None,
         typer.Option(
-            "--device", help="cpu, cuda, cuda:N or mps; repeated, a process each. The best there is by default.", show_default=False
+            "--device",
+            help="cpu, cuda, cuda:N or mps, or several that share the work, as cuda:0,cuda:1; repeated, a process each. "
+            "The best there is by default.",
+            show_default=False,
         ),
     ] = None,
     dtype: Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16; what suits the device by default.")] = None,

@@ -37,7 +37,7 @@ def ui(
     photos: Annotated[
         Path | None, typer.Option("--photos", help="Folder of pictures to offer as examples; those of the repository where it is there.")
     ] = None,
-    device: Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:N or mps; the best there is by default.")] = None,
+    device: economy.Device = None,
     dtype: Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16; what suits the device by default.")] = None,
     vram: economy.Vram = None,
     weights_dtype: economy.WeightsDtype = None,

@@ -114,20 +114,24 @@ class Step1XEditPipeline:
         return self.editor.dtype
 
     def to(self, *where: str | torch.device | torch.dtype) -> Self:
-        """Move to a device, or to a dtype, or both; returns the pipeline itself.
+        """Move to one device, or to a dtype, or both; returns the pipeline itself.
 
         Raises:
             UsageError: this machine has no such device, or the device does not compute in this dtype; or as for `save_pretrained`.
         """
         editor = self._whole()
-        device, dtype = editor.device, editor.dtype
+        device, dtype, model = editor.device, editor.dtype, editor.model
         for each in where:
             if isinstance(each, torch.dtype):
                 dtype = each
             else:
                 device = choose_device(str(each))
         choose_dtype(_name(dtype), device)
-        editor.model.to(device, dtype)
+        if any(not isinstance(each, torch.dtype) for each in where):
+            model.work_with((), (device,))
+        for copy in model.copies:
+            copy.to(dtype)
+        model.to(device, dtype)
         editor.autoencoder.to(device, dtype)
         editor.mllm.to(device, dtype)
         editor.device, editor.dtype = device, dtype

@@ -5,6 +5,7 @@ The first step and the last two are always run whole: the last ones settle the p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -51,6 +52,11 @@ class Shortcuts:
         if not 0 <= between[0] < between[1] <= 1:
             raise UsageError(f"Guidance must act between two times of 0 to 1, as 0.2,0.9, not {guided}.")
         return cls(kind, limit, between)
+
+    def check(self, devices: Sequence[object]) -> None:
+        """Raise a UsageError if this does not go with so many devices that share the DiT's work."""
+        if self.kind not in (None, "every") and len(devices) > 1:
+            raise UsageError("A cache that looks at the first block needs all tokens on one device; use every:N, or one device.")
 
     def write(self) -> dict[str, str]:
         """The options that `read` makes this of; empty where nothing is left out."""

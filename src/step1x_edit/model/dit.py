@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from step1x_edit.model.caching import StepCache
-from step1x_edit.model.layers import DoubleBlock, FinalLayer, MLPEmbedder, Modulation, Rope, Signal, SingleBlock, embed_time
+from step1x_edit.model.layers import DoubleBlock, Elsewhere, FinalLayer, MLPEmbedder, Modulation, Rope, Signal, SingleBlock, embed_time
 from step1x_edit.model.presets import DiTConfig
 from step1x_edit.model.records import Context
 
@@ -50,7 +50,7 @@ class DiT(nn.Module):
         context: Context,
         t_B: Tensor,
         ids_BLA: Tensor | Rope,
-        text_mask_BT: Tensor | None = None,
+        text_mask_BT: Tensor | Elsewhere | None = None,
         cache: StepCache | None = None,
         wanted: int | None = None,
         signal: Signal | None = None,
@@ -63,7 +63,8 @@ class DiT(nn.Module):
             context: the connector's tokens and vector.
             t_B: times in 0..1.
             ids_BLA: rope ids of text, noisy and reference tokens, in this order, [B or 1, T + N + M, 3], or the angles made of them.
-            text_mask_BT: bool, which text tokens may be attended to; None for all of them, padding included (v1.0, v1.1).
+            text_mask_BT: bool, which text tokens may be attended to; None for all of them, padding included (v1.0, v1.1). Where other
+                devices hold more of these rows' tokens, what fetches them, with the mask of all.
             cache: lets all blocks but the first be left out where little has changed; None computes them all.
             wanted: how many of the picture tokens to predict for, [B, wanted, C]; None for all.
             signal: what `signals` made for this time; None has it made here.
@@ -72,9 +73,9 @@ class DiT(nn.Module):
         image, text = self.img_in(pictures), self.txt_in(context.tokens_BLD)
         signal = signal or Signal(self.time_in(embed_time(t_B).to(image.dtype)) + self.vector_in(context.vector_BV))
         rope = ids_BLA if isinstance(ids_BLA, Rope) else Rope.of(ids_BLA, self.config.axes_dim, self.config.theta)
-        visible = None
-        if text_mask_BT is not None:
-            visible = F.pad(text_mask_BT, (0, image.shape[1]), value=True)[:, None, None, :]
+        visible = text_mask_BT
+        if isinstance(text_mask_BT, Tensor):
+            visible = see_pictures(text_mask_BT, image.shape[1])
 
         if cache is None:
             return self.final_layer(self._run(image, text, signal, rope, visible, 0, wanted), signal)
@@ -100,7 +101,7 @@ class DiT(nn.Module):
             yield from (Signal(vectors_SBD[i], {linear: each[i] for linear, each in made.items()}) for i in range(len(t_S)))
 
     def _run(
-        self, image: Tensor, text: Tensor, signal: Signal, rope: Rope, visible: Tensor | None, first: int, wanted: int | None
+        self, image: Tensor, text: Tensor, signal: Signal, rope: Rope, visible: Tensor | Elsewhere | None, first: int, wanted: int | None
     ) -> Tensor:
         """All double blocks from the `first` on and all single blocks; the `wanted` picture tokens alone."""
         for double in self.double_blocks[first:]:
@@ -111,3 +112,8 @@ class DiT(nn.Module):
             x = single(x, signal, rope, visible)
         begin = text.shape[1]
         return last(x, signal, rope, visible, slice(begin, None if wanted is None else begin + wanted))
+
+
+def see_pictures(text_mask_BT: Tensor, pictures: int) -> Tensor:
+    """The mask of keys, [B, 1, 1, T + pictures], by which text is hidden where it is padding, and picture tokens are not."""
+    return F.pad(text_mask_BT, (0, pictures), value=True)[:, None, None, :]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -59,6 +60,10 @@ class Rope:
         """The angles of some of the tokens."""
         return Rope(self.turns[:, :, start:end])
 
+    def rows(self, kept: slice) -> Rope:
+        """Those of some of the batch."""
+        return self if len(self.turns) == 1 else Rope(self.turns[kept])
+
     def turn(self, x_BHLK: Tensor) -> Tensor:
         """Turn each pair of neighbouring channels by its angle, in float32."""
         pairs = torch.view_as_complex(x_BHLK.float().unflatten(-1, (-1, 2)))
@@ -108,8 +113,20 @@ def split_heads(qkv_BL3D: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
     return q, k, v
 
 
-def attend(q_BHLK: Tensor, k_BHLK: Tensor, v_BHLK: Tensor, visible: Tensor | None) -> Tensor:
-    """Attention over all tokens, heads joined again: [B, L, H K]. `visible` is a bool mask [B, 1, 1, L] of keys, or None for all."""
+class Elsewhere(Protocol):
+    """Tokens of the same rows that other devices hold; see parallel.py."""
+
+    def gather(self, k_BHLK: Tensor, v_BHLK: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Keys and values of all devices' tokens, those of this one among them, and a mask as `attend` takes it."""
+
+
+def attend(q_BHLK: Tensor, k_BHLK: Tensor, v_BHLK: Tensor, visible: Tensor | Elsewhere | None) -> Tensor:
+    """Attention over all tokens, heads joined again: [B, L, H K].
+
+    `visible` is a bool mask [B, 1, 1, L] of keys, or None for all; or it fetches what other devices hold.
+    """
+    if visible is not None and not isinstance(visible, Tensor):
+        k_BHLK, v_BHLK, visible = visible.gather(k_BHLK, v_BHLK)
     products = q_BHLK.device.type == "cpu" and q_BHLK.dtype is torch.bfloat16
     learning = torch.is_grad_enabled()
     if products and not learning and visible is None:
@@ -216,7 +233,9 @@ class DoubleBlock(nn.Module):
         self.txt_attn = SelfAttention(size, heads, bias)
         self.txt_mlp = make_feed_forward(size, ratio)
 
-    def forward(self, image_BND: Tensor, text_BTD: Tensor, signal: Signal, rope: Rope, visible: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, image_BND: Tensor, text_BTD: Tensor, signal: Signal, rope: Rope, visible: Tensor | Elsewhere | None
+    ) -> tuple[Tensor, Tensor]:
         i_shift1, i_scale1, i_gate1, i_shift2, i_scale2, i_gate2 = self.img_mod(signal)
         t_shift1, t_scale1, t_gate1, t_shift2, t_scale2, t_gate2 = self.txt_mod(signal)
         i_q, i_k, i_v = self.img_attn.project(modulate(image_BND, i_shift1, i_scale1))
@@ -245,7 +264,7 @@ class SingleBlock(nn.Module):
         self.norm = QKNorm(size // heads)
         self.modulation = Modulation(size, 1)
 
-    def forward(self, x_BLD: Tensor, signal: Signal, rope: Rope, visible: Tensor | None, kept: slice = slice(None)) -> Tensor:
+    def forward(self, x_BLD: Tensor, signal: Signal, rope: Rope, visible: Tensor | Elsewhere | None, kept: slice = slice(None)) -> Tensor:
         """`kept`: the tokens that are wanted of the last block, whose others nothing comes of."""
         shift, scale, gate = self.modulation(signal)
         qkv, inner = fork(self.linear1, modulate(x_BLD, shift, scale), 3 * x_BLD.shape[-1], kept)

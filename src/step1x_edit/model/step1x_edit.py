@@ -23,6 +23,7 @@ from step1x_edit.model.caching import StepCache
 from step1x_edit.model.connector import Connector, Still
 from step1x_edit.model.dit import DiT
 from step1x_edit.model.layers import Rope, Signal, ramp
+from step1x_edit.model.parallel import Parallel
 from step1x_edit.model.presets import Preset
 from step1x_edit.model.records import Embedding, Grid
 
@@ -45,8 +46,7 @@ class Prepared:
 
     def rows(self, kept: slice) -> Prepared:
         """Some of the batch."""
-        rope = self.rope if len(self.rope.turns) == 1 else Rope(self.rope.turns[kept])
-        return Prepared(self.still.rows(kept), rope, None if self.hidden_BT is None else self.hidden_BT[kept])
+        return Prepared(self.still.rows(kept), self.rope.rows(kept), None if self.hidden_BT is None else self.hidden_BT[kept])
 
 
 class Step1XEdit(DiT):
@@ -56,7 +56,10 @@ class Step1XEdit(DiT):
         super().__init__(preset.dit)
         self.preset = preset
         self.split = False
-        """Whether the rows of a batch are computed one after the other, which takes less memory; never so with a cache."""
+        """Whether the rows of a batch are computed one after the other, which takes less memory; never so with a cache, or in parallel."""
+        self.copies: tuple[Step1XEdit, ...] = ()
+        """On other devices, where they compute a part of every forward pass; see `work_with`."""
+        self._parallel: Parallel | None = None
         self.connector = Connector(preset.connector, preset.dit.vec_in_dim)
 
     def forward(
@@ -82,6 +85,11 @@ class Step1XEdit(DiT):
         """
         return self.predict(noisy_BNC, reference_BMC, t_B, self.prepare(embedding, grid, reference_BMC is not None, reference_grid), cache)
 
+    def work_with(self, copies: Sequence[Step1XEdit], devices: Sequence[torch.device]) -> None:
+        """From now on `predict` computes on all of these devices, the first of which is this model's own; with no copies, on it alone."""
+        self.copies = tuple(copies)
+        self._parallel = Parallel((self, *copies), devices) if copies else None
+
     def prepare(
         self, embedding: Embedding, grid: Grid, with_reference: bool, reference_grid: Grid | Sequence[Grid] | None = None
     ) -> Prepared:
@@ -100,7 +108,7 @@ class Step1XEdit(DiT):
         signal: Signal | None = None,
     ) -> Tensor:
         """`forward` with what `prepare` made, and `signals` for this time; a smaller batch takes the first rows of it."""
-        if self.split and len(noisy_BNC) > 1 and cache is None:
+        if self.split and len(noisy_BNC) > 1 and cache is None and self._parallel is None:
             rows = [slice(i, i + 1) for i in range(len(noisy_BNC))]
             references = [None if reference_BMC is None else reference_BMC[row] for row in rows]
             signals = [None if signal is None else signal.rows(row) for row in rows]
@@ -111,7 +119,8 @@ class Step1XEdit(DiT):
         if output is None:
             context, wanted = self.connector(prepared.still, t_B), noisy_BNC.shape[1]
             blocks = None if cache is None or cache.kind == "every" else cache
-            output = self.decode(noisy_BNC, reference_BMC, context, t_B, prepared.rope, prepared.hidden_BT, blocks, wanted, signal)
+            decode = self.decode if self._parallel is None else self._parallel.decode
+            output = decode(noisy_BNC, reference_BMC, context, t_B, prepared.rope, prepared.hidden_BT, blocks, wanted, signal)
             if cache is not None:
                 cache.end(output)
         if self.preset.prediction == "reference_blend":

@@ -10,6 +10,7 @@ from PIL import Image
 from step1x_edit.bench.calls import Passing, Refused
 from step1x_edit.bench.gedit import BenchCase
 from step1x_edit.bench.systems.system import Edited, Settings, name_folder
+from step1x_edit.devices import choose_device
 from step1x_edit.errors import Step1XError, UsageError
 from step1x_edit.image_modes import flatten
 
@@ -85,7 +86,7 @@ def diffusers(settings: Settings) -> Pipeline:
     """Load a pipeline.
 
     Raises:
-        UsageError: no model is named.
+        UsageError: no model is named, or no one device of this machine.
         Step1XError: it cannot be loaded, or is no pipeline that edits.
     """
     if not settings.model:
@@ -95,7 +96,7 @@ def diffusers(settings: Settings) -> Pipeline:
         from diffusers import DiffusionPipeline
     except ImportError as error:
         raise Step1XError("The library diffusers is not installed; install step1x-edit[bench].") from error
-    device = settings.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = str(choose_device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu")))
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
     try:
         pipeline = DiffusionPipeline.from_pretrained(settings.model, dtype=dtype, use_safetensors=True)

@@ -1,0 +1,189 @@
+"""One forward pass on several devices at once: guidance's two sides on different ones; where there are more, each side's tokens shared out.
+
+    parallel = Parallel([model, copy], [torch.device("cuda:0"), torch.device("cuda:1")])
+
+Every device holds all of the DiT. All layers but attention treat each token by itself, so that a device computes them for its own tokens
+alone; for attention it fetches the keys and values of the others. One process drives all devices, a thread each; what one device computes
+and another one fetches is kept in order by PyTorch, which has copies between devices wait on both. Numbers are those of one device, but for
+rounding.
+
+Source: context parallelism by gathering keys and values, as in Llama 3 (2407.21783, 3.3.2). Choice: not in the paper.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from threading import Barrier, BrokenBarrierError, Lock
+from types import TracebackType
+
+import torch
+from torch import Tensor
+
+from step1x_edit.model.caching import Shortcuts, StepCache
+from step1x_edit.model.dit import DiT, see_pictures
+from step1x_edit.model.layers import Elsewhere, Rope, Signal
+from step1x_edit.model.records import Context
+
+_NOTHING = torch.empty(0), torch.empty(0)
+
+
+class Parallel:
+    """Equal models, each on its device; `decode` takes the place of theirs."""
+
+    def __init__(self, models: Sequence[DiT], devices: Sequence[torch.device]) -> None:
+        self._models = tuple(models)
+        self._devices = tuple(devices)
+        self._threads = ThreadPoolExecutor(len(models), "device")
+        self._one_at_a_time = Lock()  # a pass needs all threads at once
+
+    def decode(
+        self,
+        noisy_BNC: Tensor,
+        reference_BMC: Tensor | None,
+        context: Context,
+        t_B: Tensor,
+        rope: Rope,
+        text_mask_BT: Tensor | None = None,
+        cache: StepCache | None = None,
+        wanted: int | None = None,
+        signal: Signal | None = None,
+    ) -> Tensor:
+        """Predict for the noisy tokens, on the device that they are on: `DiT.decode` with `wanted` their number.
+
+        Raises:
+            UsageError: a cache is given, which would have to look at all tokens.
+        """
+        if cache is not None:
+            Shortcuts(cache.kind).check(self._devices)
+        assert wanted == noisy_BNC.shape[1]
+        groups = math.gcd(len(noisy_BNC), len(self._models))
+        members = len(self._models) // groups
+        given = _Given(noisy_BNC, reference_BMC, context, t_B, rope, text_mask_BT, signal)
+        tables = [_Table(given.rows(_share(len(noisy_BNC), group, groups)), members) for group in range(groups)]
+        seats = [_Seat(table, place) for table in tables for place in range(members)]
+        with self._one_at_a_time:
+            places = zip(self._models, self._devices, seats, strict=True)
+            work = [self._threads.submit(_work, model, device, seat) for model, device, seat in places]
+            wait(work)
+        failures = [failure for each in work if (failure := each.exception()) is not None]
+        for failure in sorted(failures, key=lambda each: isinstance(each, BrokenBarrierError)):
+            raise failure  # of the one that failed; the others only waited for it in vain
+        shares = [each.result().to(noisy_BNC.device) for each in work]
+        return torch.cat([torch.cat(shares[i : i + members], dim=1) for i in range(0, len(shares), members)])
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What `DiT.decode` is given."""
+
+    noisy_BNC: Tensor
+    reference_BMC: Tensor | None
+    context: Context
+    t_B: Tensor
+    rope: Rope
+    text_mask_BT: Tensor | None
+    signal: Signal | None
+
+    def rows(self, kept: slice) -> _Given:
+        """Some of the batch."""
+        return _Given(
+            self.noisy_BNC[kept],
+            None if self.reference_BMC is None else self.reference_BMC[kept],
+            Context(self.context.tokens_BLD[kept], self.context.vector_BV[kept]),
+            self.t_B[kept],
+            self.rope.rows(kept),
+            None if self.text_mask_BT is None else self.text_mask_BT[kept],
+            None if self.signal is None else self.signal.rows(kept),
+        )
+
+    def share(self, place: int, places: int) -> _Given:
+        """One place's share of text, noisy and reference tokens."""
+        text, noisy, _ = self.counts
+        t, n, m = (_share(count, place, places) for count in self.counts)
+        parts = [self.rope.part(first + own.start, first + own.stop).turns for first, own in ((0, t), (text, n), (text + noisy, m))]
+        return replace(
+            self,
+            noisy_BNC=self.noisy_BNC[:, n],
+            reference_BMC=None if self.reference_BMC is None else self.reference_BMC[:, m],
+            context=Context(self.context.tokens_BLD[:, t], self.context.vector_BV),
+            rope=Rope(torch.cat(parts, dim=2)),
+            text_mask_BT=None if self.text_mask_BT is None else self.text_mask_BT[:, t],
+        )
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Tokens of the text, of the noisy picture, and of the reference."""
+        reference = 0 if self.reference_BMC is None else self.reference_BMC.shape[1]
+        return self.context.tokens_BLD.shape[1], self.noisy_BNC.shape[1], reference
+
+    def to(self, device: torch.device) -> _Given:
+        """The same on another device, where the model has to make its modulation itself."""
+        return _Given(
+            self.noisy_BNC.to(device),
+            None if self.reference_BMC is None else self.reference_BMC.to(device),
+            Context(self.context.tokens_BLD.to(device), self.context.vector_BV.to(device)),
+            self.t_B.to(device),
+            Rope(self.rope.turns.to(device)),
+            None if self.text_mask_BT is None else self.text_mask_BT.to(device),
+            None if self.signal is None else Signal(self.signal.vector_BD.to(device)),
+        )
+
+
+def _work(model: DiT, device: torch.device, seat: _Seat) -> Tensor:
+    """One device's part of the forward pass: what it predicts for its share of the noisy tokens."""
+    with torch.inference_mode(), seat:
+        own = seat.share.to(device)
+        wanted, seen = own.noisy_BNC.shape[1], own.text_mask_BT if seat.alone else seat
+        return model.decode(own.noisy_BNC, own.reference_BMC, own.context, own.t_B, own.rope, seen, None, wanted, own.signal)
+
+
+class _Table:
+    """Where devices that share some rows' tokens show one another what attention needs."""
+
+    def __init__(self, given: _Given, places: int) -> None:
+        self.shares = [given.share(place, places) for place in range(places)]
+        masks = [see_pictures(share.text_mask_BT, sum(share.counts[1:])) for share in self.shares if share.text_mask_BT is not None]
+        self.mask = torch.cat(masks, dim=3) if masks else None
+        self.all_there = Barrier(places)
+        self._shown = [[_NOTHING] * places, [_NOTHING] * places]
+
+    def show(self, place: int, turn: int, k_BHLK: Tensor, v_BHLK: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Show keys and values, and see those of all places, in their order.
+
+        What was shown in the turn before stays, since others may still be looking; all have seen it before anybody comes to the next one.
+        """
+        shown = self._shown[turn % 2]
+        shown[place] = k_BHLK, v_BHLK
+        self.all_there.wait()
+        return list(shown)
+
+
+class _Seat(Elsewhere):
+    """A device's place at the table for one forward pass, in which all attend equally often; who fails has the others stop waiting."""
+
+    def __init__(self, table: _Table, place: int) -> None:
+        self._table, self._place, self._turn = table, place, 0
+        self.share = table.shares[place]
+        self.alone = len(table.shares) == 1
+
+    def gather(self, k_BHLK: Tensor, v_BHLK: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Those of all places, on this device."""
+        shown, device = self._table.show(self._place, self._turn, k_BHLK, v_BHLK), k_BHLK.device
+        self._turn += 1
+        keys, values = (torch.cat([each.to(device) for each in parts], dim=2) for parts in zip(*shown, strict=True))
+        return keys, values, None if self._table.mask is None else self._table.mask.to(device)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is not None:
+            self._table.all_there.abort()
+
+
+def _share(count: int, place: int, places: int) -> slice:
+    """One of so many nearly equal parts."""
+    return slice(count * place // places, count * (place + 1) // places)
