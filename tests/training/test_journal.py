@@ -89,6 +89,17 @@ def test_a_run_that_goes_on_with_another_recipe_says_so_and_keeps_both(
     assert (kept["seed"], kept["stages"][1]["until"], now["seed"]) == (0, 12, 9)
 
 
+def test_the_seconds_of_a_run_that_goes_on_are_all_it_took(tmp_path: Path, line_recipe: Callable[..., Recipe]) -> None:
+    first = Journal(tmp_path, line_recipe(), CPU, 1)
+    assert first.resume(0) == 0
+    for step, seconds in ((2, 10.5), (4, 20.25), (6, 30.0)):
+        first.log(step, {"loss": 0.5, "seconds": seconds})
+    first.log(6, {"evaluation/inside_psnr": 20.0})
+    pace = Pace(line_recipe(), peak=None)
+    pace.before = Journal(tmp_path, line_recipe(), CPU, 1).resume(4)
+    assert 20.25 <= pace.read(left=1)["seconds"] < 30
+
+
 def test_pace_and_what_is_left(line_recipe: Callable[..., Recipe]) -> None:
     pace = Pace(line_recipe(), peak=1e9)
     pace.add(samples=10, flops=1e6)

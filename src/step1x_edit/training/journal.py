@@ -75,15 +75,20 @@ class Journal:
         self._board: Any = None
         self._wandb = _open_wandb(out, recipe) if recipe.logging.wandb else None
 
-    def resume(self, step: int) -> None:
-        """Take back what was logged after `step`, from which the run goes on, and say what of the recipe was another until then."""
+    def resume(self, step: int) -> float:
+        """Take back what was logged after `step`, from which the run goes on, and say what of the recipe was another until then.
+
+        Returns the seconds that the run had taken when it was last logged.
+        """
         self._keep_recipe(step)
-        path = self._out / METRICS
+        path, seconds = self._out / METRICS, 0.0
         if path.exists():
-            rows = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
-            write_whole(path, lambda partial: partial.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8"))
+            rows = {line: row for line in path.read_text(encoding="utf-8").splitlines() if (row := _read_row(line)) and row["step"] <= step}
+            write_whole(path, lambda partial: partial.write_text("".join(f"{line}\n" for line in rows), encoding="utf-8"))
+            seconds = max((row.get("seconds", 0.0) for row in rows.values()), default=0.0)
         if self._open_board is not None:
             self._board = self._open_board(str(self._out), purge_step=step + 1)
+        return seconds
 
     def _keep_recipe(self, step: int) -> None:
         path, now = self._out / RECIPE, self._recipe.model_dump(mode="json")
@@ -148,6 +153,8 @@ class Pace:
     def __init__(self, recipe: Recipe, peak: float | None) -> None:
         self._recipe, self.peak = recipe, peak
         self._begin = self._last = time.monotonic()
+        self.before = 0.0
+        """Seconds that the run had taken before it was gone on with."""
         self._flops = 0.0
         self._samples = 0
 
@@ -157,14 +164,14 @@ class Pace:
         self._flops += flops or 0.0
 
     def read(self, left: int) -> dict[str, float]:
-        """Samples a second since the last time, model FLOPs utilisation where it is known, seconds so far, and seconds left."""
+        """Samples a second since the last time, model FLOPs utilisation where it is known, the run's seconds so far, and those left."""
         now = time.monotonic()
         elapsed = max(now - self._last, 1e-9)
         rate = self._samples / elapsed
         numbers = {"samples_per_second": rate}
         if self._flops and self.peak:
             numbers["mfu"] = self._flops / elapsed / self.peak
-        numbers |= {"seconds": now - self._begin, "seconds_left": left / max(rate, 1e-9)}
+        numbers |= {"seconds": self.before + now - self._begin, "seconds_left": left / max(rate, 1e-9)}
         self._last, self._flops, self._samples = now, 0.0, 0
         return numbers
 
@@ -197,11 +204,13 @@ def _compare(before: Any, now: Any, name: str = "") -> Iterator[str]:
         yield f"{name} was {before!r} and is {now!r}"
 
 
-def _step_of(row: str) -> float:
+def _read_row(line: str) -> dict[str, float] | None:
+    """Numbers by name, a step among them; None of a line that was being written when the run was killed."""
     try:
-        return float(json.loads(row)["step"])
-    except (ValueError, KeyError, TypeError):  # the line that was being written when the run was killed
-        return float("inf")
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None
 
 
 def _name(device: torch.device) -> str:

@@ -207,7 +207,7 @@ class _Run:
     def train(self, seconds: float | None) -> int:
         step, recipe = self.checkpoints.load(), self.recipe
         if self.journal is not None:
-            self.journal.resume(step)
+            self.pace.before = self.journal.resume(step)
         batches = _batches(self.task, recipe, step, self.processes)
         interrupt, losses, saved = _Interrupt(seconds), list[Tensor](), -1
         try:
