@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from study_people import form_token
 
 from step1x_edit.cli.main import run
 from step1x_edit.errors import UsageError
-from step1x_edit.study.store import JUDGEMENT, PERSON, SCREEN, VOTE, claim_database
+from step1x_edit.study.store import JUDGEMENT, PERSON, SCREEN, VOTE, claim_database, open_engine
 
 pytest.importorskip("psycopg", reason="the [postgres] extra is not installed")
 PROGRAMS = [shutil.which(name) for name in ("initdb", "postgres")]
@@ -53,7 +54,7 @@ def postgres() -> Iterator[str]:
         assert server.stderr is not None
         assert any("ready to accept connections" in line for line in server.stderr), "the server did not start"
         yield f"postgresql://study@/postgres?host={folder}"
-        server.terminate()
+        server.send_signal(signal.SIGINT)  # it does not wait for those who are connected
         server.communicate(timeout=200)
 
 
@@ -61,6 +62,20 @@ def postgres() -> Iterator[str]:
 def hall(open_hall: Callable[..., Hall], postgres: str) -> Hall:
     """A study in PostgreSQL; the tests that follow go on with it."""
     return open_hall(database=postgres)
+
+
+@pytest.fixture
+def create(postgres: str) -> Callable[[str], str]:
+    """Make another database in the server, of a name and with options; its URL, as somebody who has a password would give it."""
+
+    def create_(name: str, options: str = "") -> str:
+        engine = open_engine(postgres).execution_options(isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name} {options}")
+        engine.dispose()
+        return postgres.replace("study@/postgres", f"study:hunter2@/{name}")
+
+    return create_
 
 
 def count(hall: Hall, table) -> int:
@@ -104,3 +119,17 @@ def test_a_database_has_one_server(hall: Hall, begin: Callable, postgres: str) -
         pass
     with claim_database(second.engine):
         pass
+
+
+def test_no_message_holds_a_password(begin: Callable, create: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+    empty = create("empty")
+    assert run(["study", "report", "--db", empty]) == 2
+    said = capsys.readouterr().err
+    assert "postgresql://study:***@/empty holds no study" in said and "hunter2" not in said
+    engine = open_engine(empty)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE song (title TEXT)")
+    engine.dispose()
+    with pytest.raises(UsageError, match="something else") as caught:
+        begin(database=empty)
+    assert "hunter2" not in str(caught.value)

@@ -219,6 +219,12 @@ def test_a_password_is_not_shown(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         open_engine("postgresql://somebody:hunter2@127.0.0.1:1/study?connect_timeout=1")
     assert "hunter2" not in str(caught.value) and "127.0.0.1" in str(caught.value)
+    with pytest.raises(UsageError) as caught:
+        open_engine("postgresql://somebody@127.0.0.1:1/study?connect_timeout=1&password=hunter2")
+    assert "hunter2" not in str(caught.value) and "somebody@127.0.0.1:1/study" in str(caught.value)
+    with pytest.raises(UsageError, match="neither a path nor the URL") as caught:
+        open_engine("postgresql://somebody:hunter2@127.0.0.1:port/study")
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_database_has_one_server(begin: Callable[..., OpenStudy], tmp_path: Path) -> None:

@@ -149,11 +149,11 @@ def plan(
 
 def _read(database: str) -> Record:
     from step1x_edit.study.ballots import read_record
-    from step1x_edit.study.store import open_engine
+    from step1x_edit.study.store import name_of, open_engine
 
     engine = open_engine(database)
     try:
-        return read_record(engine, database)
+        return read_record(engine, name_of(engine))
     finally:
         engine.dispose()
 

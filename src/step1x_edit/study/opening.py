@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from step1x_edit.study.store import (
     design_of,
     design_values,
     fingerprint,
+    name_of,
     new_secrets,
     open_engine,
     read_study,
@@ -75,16 +76,19 @@ def open_study(
     """
     check_design(design, collection)
     engine = open_engine(database, create=True)
-    with claim_database(engine):  # a server that is refused must have changed nothing
-        with progress("reading", len(collection.cases)) as step:
-            pictures = list(_counted(gather(collection.cases, collection.systems), step))
-        gallery = Gallery(cache, dict(enumerate(pictures, 1)))
+    with ExitStack() as unless_opened:
+        unless_opened.callback(engine.dispose)
+        with claim_database(engine):  # a server that is refused must have changed nothing
+            with progress("reading", len(collection.cases)) as step:
+                pictures = list(_counted(gather(collection.cases, collection.systems), step))
+            gallery = Gallery(cache, dict(enumerate(pictures, 1)))
 
-        def draw() -> None:
-            with progress("drawing", len(pictures)) as step:
-                gallery.render(step)
+            def draw() -> None:
+                with progress("drawing", len(pictures)) as step:
+                    gallery.render(step)
 
-        study = _begin_or_continue(engine, database, collection, design, title, contact, pictures, draw)
+            study = _begin_or_continue(engine, collection, design, title, contact, pictures, draw)
+        unless_opened.pop_all()
     return OpenStudy(engine, study, design_of(study), gallery)
 
 
@@ -111,7 +115,6 @@ def check_design(design: Design, collection: Collection) -> None:
 
 def _begin_or_continue(
     engine: Engine,
-    database: str,
     collection: Collection,
     design: Design,
     title: str,
@@ -128,7 +131,7 @@ def _begin_or_continue(
     identity = fingerprint({"systems": collection.systems, "cases": content})
     tables = inspect(engine).get_table_names()
     if tables and "study" not in tables:
-        raise UsageError(f"{database} is a database of something else; give the study one of its own.")
+        raise UsageError(f"{name_of(engine)} is a database of something else; give the study one of its own.")
     create_tables(engine)
     with engine.connect() as connection:
         begun = connection.execute(select(STUDY.c.id)).first()
@@ -146,16 +149,16 @@ def _begin_or_continue(
         draw()
         write_study(engine, study, {number: name for name, number in numbers.items()}, cases)
         return study
-    study = read_study(engine, database)
+    study = read_study(engine, name_of(engine))
     if study.fingerprint != identity:
         raise UsageError(
-            f"{database} belongs to a study of other results or instructions; give another --db, or the folders it began with."
+            f"{name_of(engine)} belongs to a study of other results or instructions; give another --db, or the folders it began with."
         )
     draw()
     with engine.begin() as connection:
         values = {"title": title, "contact": contact, "design": design_values(design)}
         connection.execute(STUDY.update().values(values))
-    return read_study(engine, database)
+    return read_study(engine, name_of(engine))
 
 
 def _counted(pictures: Iterable[CasePictures], step: Callable[[], None]) -> Iterable[CasePictures]:

@@ -157,8 +157,8 @@ def open_engine(database: str, create: bool = False) -> Engine:
         if url.get_backend_name() not in ("sqlite", "postgresql"):
             raise UsageError(f"A study is kept in SQLite or PostgreSQL, not {url.get_backend_name()}; give a path or a postgresql:// URL.")
         engine = create_engine(url)
-    except (ArgumentError, NoSuchModuleError) as error:
-        raise UsageError(f"{database} is neither a path nor the URL of a database.") from error
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:  # not repeated: there may be a password in it
+        raise UsageError("The database is neither a path nor the URL of one, as postgresql://USER@HOST:PORT/NAME.") from error
     except ModuleNotFoundError as error:
         raise UsageError("The driver for PostgreSQL is not installed; install step1x-edit[study,postgres].") from error
     if engine.dialect.name == "sqlite":
@@ -170,8 +170,14 @@ def open_engine(database: str, create: bool = False) -> Engine:
             connection.execute(select(1))
             inspect(connection).get_table_names()
     except DBAPIError as error:
-        raise UsageError(f"{url.render_as_string()} cannot be opened as a database ({_first_line(error)}).") from error
+        raise UsageError(f"{name_of(engine)} cannot be opened as a database ({_first_line(error)}).") from error
     return engine
+
+
+def name_of(engine: Engine) -> str:
+    """What messages call a database: the path of an SQLite file, or the URL without password and options, where one may stand, too."""
+    url = engine.url
+    return url.database or "" if engine.dialect.name == "sqlite" else url.set(drivername="postgresql", query={}).render_as_string()
 
 
 def create_tables(engine: Engine) -> None:
