@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, inspect, select
 from study_hall import DESIGN, Hall, Visitor
 from study_people import form_token
 
@@ -133,3 +133,38 @@ def test_no_message_holds_a_password(begin: Callable, create: Callable[..., str]
     with pytest.raises(UsageError, match="something else") as caught:
         begin(database=empty)
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_table_of_another_program_is_left_alone(begin: Callable, create: Callable[..., str]) -> None:
+    school = create("school")
+    engine = open_engine(school)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE study (subject TEXT)")
+    with pytest.raises(UsageError, match="something else"):
+        begin(database=school)
+    assert inspect(engine).get_table_names() == ["study"]
+    engine.dispose()
+
+
+def test_a_user_who_may_not_make_tables_is_told_so(begin: Callable, create: Callable[..., str]) -> None:
+    foreign = create("foreign_")
+    engine = open_engine(foreign)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE ROLE guest LOGIN")
+        connection.exec_driver_sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC")  # as it is from PostgreSQL 15 on
+    engine.dispose()
+    with pytest.raises(UsageError, match="permission denied for schema public"):
+        begin(database=foreign.replace("study:hunter2", "guest"))
+
+
+def test_text_of_all_languages_comes_back_or_is_refused(
+    open_hall: Callable[..., Hall], begin: Callable, create: Callable[..., str]
+) -> None:
+    plain = create("plain", "ENCODING 'SQL_ASCII' TEMPLATE template0")  # what initdb makes where the machine has no locale
+    hall = open_hall(database=plain, title="哪个更好？")
+    person = hall.enter()
+    assert person.join(language="cn").status_code == 303 and "号房子重新刷漆" in person.get("/compare").text
+    assert person.finish() == DESIGN.screens
+    assert "哪个更好？" in hall.enter().get("/").text
+    with pytest.raises(UsageError, match=r"cannot keep this study .*LATIN1"):
+        begin(database=create("latin", "ENCODING 'LATIN1' TEMPLATE template0"))

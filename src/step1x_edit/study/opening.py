@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import inspect, select
+from sqlalchemy import select
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DBAPIError
 
 from step1x_edit.errors import UsageError
 from step1x_edit.study.assignment import MOST_SYSTEMS, Design
@@ -24,6 +25,8 @@ from step1x_edit.study.store import (
     design_of,
     design_values,
     fingerprint,
+    first_line,
+    may_hold_study,
     name_of,
     new_secrets,
     open_engine,
@@ -71,7 +74,8 @@ def open_study(
         progress: shows how far the drawing is.
 
     Raises:
-        UsageError: the design asks for more than the cases allow, or the database holds another study, or another server has it.
+        UsageError: the design asks for more than the cases allow, or the database holds another study, or another server has it,
+            or nothing can be written to it.
         ImageError: a picture cannot be read.
     """
     check_design(design, collection)
@@ -87,7 +91,10 @@ def open_study(
                 with progress("drawing", len(pictures)) as step:
                     gallery.render(step)
 
-            study = _begin_or_continue(engine, collection, design, title, contact, pictures, draw)
+            try:
+                study = _begin_or_continue(engine, collection, design, title, contact, pictures, draw)
+            except DBAPIError as error:  # no right to make tables, a full disk, letters that the database's encoding lacks
+                raise UsageError(f"{name_of(engine)} cannot keep this study ({first_line(error)}).") from error
         unless_opened.pop_all()
     return OpenStudy(engine, study, design_of(study), gallery)
 
@@ -129,8 +136,7 @@ def _begin_or_continue(
     """
     content = [[c.task, c.language, c.key, c.instruction, p.digest] for c, p in zip(collection.cases, pictures, strict=True)]
     identity = fingerprint({"systems": collection.systems, "cases": content})
-    tables = inspect(engine).get_table_names()
-    if tables and "study" not in tables:
+    if not may_hold_study(engine):
         raise UsageError(f"{name_of(engine)} is a database of something else; give the study one of its own.")
     create_tables(engine)
     with engine.connect() as connection:

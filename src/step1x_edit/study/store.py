@@ -156,7 +156,9 @@ def open_engine(database: str, create: bool = False) -> Engine:
             url = url.set(drivername="postgresql+psycopg")
         if url.get_backend_name() not in ("sqlite", "postgresql"):
             raise UsageError(f"A study is kept in SQLite or PostgreSQL, not {url.get_backend_name()}; give a path or a postgresql:// URL.")
-        engine = create_engine(url)
+        # a database without an encoding of its own is asked for text all the same, which would come as bytes otherwise
+        options = {"client_encoding": "utf8"} if url.get_backend_name() == "postgresql" else {}
+        engine = create_engine(url, connect_args=options)
     except (ArgumentError, NoSuchModuleError, ValueError) as error:  # not repeated: there may be a password in it
         raise UsageError("The database is neither a path nor the URL of one, as postgresql://USER@HOST:PORT/NAME.") from error
     except ModuleNotFoundError as error:
@@ -170,7 +172,7 @@ def open_engine(database: str, create: bool = False) -> Engine:
             connection.execute(select(1))
             inspect(connection).get_table_names()
     except DBAPIError as error:
-        raise UsageError(f"{name_of(engine)} cannot be opened as a database ({_first_line(error)}).") from error
+        raise UsageError(f"{name_of(engine)} cannot be opened as a database ({first_line(error)}).") from error
     return engine
 
 
@@ -178,6 +180,15 @@ def name_of(engine: Engine) -> str:
     """What messages call a database: the path of an SQLite file, or the URL without password and options, where one may stand, too."""
     url = engine.url
     return url.database or "" if engine.dialect.name == "sqlite" else url.set(drivername="postgresql", query={}).render_as_string()
+
+
+def may_hold_study(engine: Engine) -> bool:
+    """Whether a database is empty, or has the tables of a study, and none of another program under the name of one of them."""
+    tables = inspect(engine)
+    names = tables.get_table_names()
+    ours = [table for table in TABLES if table.name in names]
+    fit = all({column["name"] for column in tables.get_columns(table.name)} == set(table.columns.keys()) for table in ours)
+    return not names or (STUDY.name in names and fit)
 
 
 def create_tables(engine: Engine) -> None:
@@ -197,7 +208,8 @@ def read_study(engine: Engine, name: str) -> Study:
         with engine.connect() as connection:
             row = connection.execute(select(STUDY)).mappings().first()
     except DBAPIError as error:
-        raise UsageError(f"{name} holds other tables, not those of a study; give the database that step1x study serve wrote.") from error
+        why = f"{name} holds no study that can be read ({first_line(error)})"
+        raise UsageError(f"{why}; give the database that step1x study serve wrote.") from error
     if row is None:
         raise UsageError(f"{name} holds no study yet; start it with step1x study serve.")
     if row["format"] != SCHEMA:
@@ -305,7 +317,8 @@ def _begin_sqlite(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writer") else "BEGIN")
 
 
-def _first_line(error: DBAPIError) -> str:
+def first_line(error: DBAPIError) -> str:
+    """What a database says of an error, in one line."""
     return str(error.orig).strip().splitlines()[0].rstrip(".")
 
 
