@@ -8,18 +8,22 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, inspect, select
+from sqlalchemy.engine import Connection
 from study_hall import DESIGN, Hall, Visitor
 from study_people import form_token
 
 from step1x_edit.cli.main import run
 from step1x_edit.errors import UsageError
-from step1x_edit.study.store import JUDGEMENT, PERSON, SCREEN, VOTE, claim_database, open_engine
+from step1x_edit.study.claim import claim_database
+from step1x_edit.study.store import JUDGEMENT, PERSON, SCREEN, VOTE, StoreError, open_engine
+from step1x_edit.study.writer import Writer
 
 pytest.importorskip("psycopg", reason="the [postgres] extra is not installed")
 PROGRAMS = [shutil.which(name) for name in ("initdb", "postgres")]
@@ -27,35 +31,57 @@ if None in PROGRAMS:
     pytest.skip("PostgreSQL's server is not installed", allow_module_level=True)
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    """URL of an empty database of a server that answers on a socket in its own folder alone."""
-    user = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name  # the server refuses to run as root
-    options = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
-    with tempfile.TemporaryDirectory(prefix="pg") as name:
-        folder = Path(name)
-        if options:
+class Postgres:
+    """A database server that answers on a socket in its own folder alone.
+
+    Args:
+        folder: empty.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        user = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name  # the server refuses to run as root
+        as_user = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+        if as_user:
             os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
-        data = folder / "data"
-        subprocess.run(
-            [PROGRAMS[0], "-D", data, "-A", "trust", "-U", "study", "-E", "UTF8", "--no-sync", "--locale=C"],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            cwd=folder,
-            **options,
-        )
-        server = subprocess.Popen(
-            [PROGRAMS[1], "-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "shared_buffers=8MB"],
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=folder,
-            **options,
-        )
-        assert server.stderr is not None
-        assert any("ready to accept connections" in line for line in server.stderr), "the server did not start"
-        yield f"postgresql://study@/postgres?host={folder}"
-        server.send_signal(signal.SIGINT)  # it does not wait for those who are connected
-        server.communicate(timeout=200)
+        self._options = {"cwd": folder, **as_user}
+        self.url = f"postgresql://study@/postgres?host={folder}"
+        command = [PROGRAMS[0], "-D", "data", "-A", "trust", "-U", "study", "-E", "UTF8", "--no-sync", "--locale=C"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **self._options)
+        self._command = [PROGRAMS[1], "-D", "data", "-k", folder, "-c", "listen_addresses=", "-c", "shared_buffers=8MB"]
+        self.start()
+
+    def start(self) -> None:
+        """Answer from now on."""
+        self._process = subprocess.Popen(self._command, stderr=subprocess.PIPE, text=True, **self._options)
+        assert self._process.stderr is not None
+        assert any("ready to accept connections" in line for line in self._process.stderr), "the server did not start"
+
+    def stop(self) -> None:
+        """Cut all connections, and answer no more."""
+        self._process.send_signal(signal.SIGINT)
+        self._process.communicate(timeout=200)
+
+    def execute(self, statement: str) -> None:
+        """Have a statement executed, outside of a transaction."""
+        engine = open_engine(self.url).execution_options(isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql(statement)
+        engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    """A database server with one empty database."""
+    with tempfile.TemporaryDirectory(prefix="pg") as name:
+        running = Postgres(Path(name))
+        yield running
+        running.stop()
+
+
+@pytest.fixture
+def postgres(server: Postgres) -> str:
+    """URL of the server's first database."""
+    return server.url
 
 
 @pytest.fixture
@@ -65,17 +91,18 @@ def hall(open_hall: Callable[..., Hall], postgres: str) -> Hall:
 
 
 @pytest.fixture
-def create(postgres: str) -> Callable[[str], str]:
+def create(server: Postgres) -> Callable[..., str]:
     """Make another database in the server, of a name and with options; its URL, as somebody who has a password would give it."""
 
     def create_(name: str, options: str = "") -> str:
-        engine = open_engine(postgres).execution_options(isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name} {options}")
-        engine.dispose()
-        return postgres.replace("study@/postgres", f"study:hunter2@/{name}")
+        server.execute(f"CREATE DATABASE {name} {options}")
+        return server.url.replace("study@/postgres", f"study:hunter2@/{name}")
 
     return create_
+
+
+CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+"""Ends all connections but the one that says so."""
 
 
 def count(hall: Hall, table) -> int:
@@ -168,3 +195,70 @@ def test_text_of_all_languages_comes_back_or_is_refused(
     assert "哪个更好？" in hall.enter().get("/").text
     with pytest.raises(UsageError, match=r"cannot keep this study .*LATIN1"):
         begin(database=create("latin", "ENCODING 'LATIN1' TEMPLATE template0"))
+
+
+def test_a_vote_is_kept_though_all_connections_were_cut_before_it(hall: Hall, server: Postgres) -> None:
+    person = hall.enter()
+    person.join()
+    form = person.form()
+    server.execute(CUT)
+    assert person.get("/compare").status_code == 200
+    server.execute(CUT)
+    assert [person.post("/vote", form).status_code for _ in range(2)] == [303, 409]
+
+
+def test_while_the_database_is_away_people_are_told_and_then_go_on(hall: Hall, server: Postgres, caplog: pytest.LogCaptureFixture) -> None:
+    person = hall.enter()
+    person.join()
+    form = person.form()
+    server.stop()
+    for answer in (person.get("/compare"), person.get("/"), person.post("/vote", form)):
+        assert answer.status_code == 503 and answer.headers["retry-after"] == "2"
+    server.start()
+    assert [person.post("/vote", form).status_code for _ in range(2)] == [303, 409]
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("step1x_edit")]
+    assert [line.partition(",")[0] for line in said] == ["The study cannot be read", "Answers cannot be saved"]
+
+
+def test_nothing_is_acknowledged_of_a_transaction_in_which_the_connection_is_cut(server: Postgres, create: Callable[..., str]) -> None:
+    engine = open_engine(create("numbers"))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE number (value INTEGER)")
+    recounts: list[Connection] = []
+    writer = Writer(engine, recounts.append)
+
+    def add(value: int) -> Callable[[Connection], None]:
+        return lambda connection: connection.exec_driver_sql(f"INSERT INTO number VALUES ({value})").close()
+
+    gate = threading.Event()
+    writer.submit(lambda connection: gate.wait())  # those that wait behind it share a transaction
+    promises = [writer.submit(work) for work in (add(1), lambda connection: server.execute(CUT), add(2))]
+    gate.set()
+    assert all(isinstance(promise.exception(200), StoreError) for promise in promises)
+    writer.submit(add(3)).result(200)
+    writer.close()
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT value FROM number").scalars().all() == [3] and len(recounts) == 1
+    engine.dispose()
+
+
+def test_a_server_whose_connections_were_cut_takes_its_database_back_or_leaves_it(
+    server: Postgres, create: Callable[..., str], begin: Callable
+) -> None:
+    url = create("claimed")
+    first, second = begin(database=url), begin(database=url)
+    with claim_database(first.engine) as renew:
+        assert renew()
+        server.execute(CUT)
+        assert (renew(), renew()) == (False, True)
+        with pytest.raises(UsageError, match="Another server"), claim_database(second.engine):
+            pass
+        server.execute(CUT)
+        with claim_database(second.engine):
+            for _ in range(2):
+                with pytest.raises(StoreError, match="Another server"):
+                    renew()
+        assert not renew()
+        server.execute(CUT)  # and ends without a word
+    with claim_database(second.engine):
+        pass

@@ -17,6 +17,7 @@ from study_material import make_results
 
 from step1x_edit.errors import UsageError
 from step1x_edit.study.assignment import Design, Ledger
+from step1x_edit.study.claim import claim_database
 from step1x_edit.study.opening import OpenStudy, open_study
 from step1x_edit.study.results import read_results
 from step1x_edit.study.store import (
@@ -24,7 +25,6 @@ from step1x_edit.study.store import (
     PERSON,
     SCREEN,
     VOTE,
-    claim_database,
     digest_link,
     new_secrets,
     open_engine,

@@ -7,6 +7,7 @@ slots. Pages are read on the event loop, changes wait for the writer's commit.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -15,21 +16,25 @@ from typing import Any, TypeVar
 
 from fastapi import APIRouter, FastAPI
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from step1x_edit.study.answers import SKIP_REASONS, Refusal, read_position
+from step1x_edit.study.claim import Renewal
 from step1x_edit.study.opening import OpenStudy
 from step1x_edit.study.pages import Pages
 from step1x_edit.study.pictures import SOURCE
 from step1x_edit.study.protection import HEADERS, Protection, name_cookie, read_form
-from step1x_edit.study.store import new_secrets, scrub
+from step1x_edit.study.store import StoreError, first_line, new_secrets, scrub
 from step1x_edit.study.texts import LANGUAGES, choose_language
 from step1x_edit.study.voting import Booth, Current, read_current
-from step1x_edit.study.writer import StoreError, Writer
+from step1x_edit.study.writer import Writer
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 LONGEST_WAIT = 10.0
 """Seconds that a vote may wait for the disk before the person is told that it is not certain."""
@@ -47,9 +52,10 @@ class Service:
         opened: the study.
         public_url: scheme, host and port that people see; None takes those of the request.
         seed: fixes the assignment; None lets chance decide.
+        renew: makes sure that the database is still this server's.
     """
 
-    def __init__(self, opened: OpenStudy, public_url: str | None, seed: int | None) -> None:
+    def __init__(self, opened: OpenStudy, public_url: str | None, seed: int | None, renew: Renewal) -> None:
         self.study = opened.study
         self.design = opened.design
         self.engine = opened.engine
@@ -59,6 +65,8 @@ class Service:
         self.pages = Pages(opened.study)
         self._cookie = name_cookie(opened.study.form_key)
         self.booth = Booth(opened.design, random.Random(seed))
+        self._renew = renew
+        self._readable = True
         self._writer: Writer | None = None
 
     @property
@@ -71,7 +79,7 @@ class Service:
         """Count what is there, and keep the writer for as long as the server runs; after it, all is in the database's one file."""
         with self.engine.connect() as connection:
             self.booth.recount(connection)
-        self._writer = Writer(self.engine, self.booth.recount)
+        self._writer = Writer(self.engine, self.booth.recount, self._renew)
         yield
         self._writer.close()
         self.engine.dispose()  # SQLite writes its log back when the last connection is closed
@@ -94,9 +102,21 @@ class Service:
         response.delete_cookie(self._cookie)
 
     def look_up(self, link: str) -> Current | None:
-        """Whose private link this is."""
-        with self._reader.connect() as connection:
-            return read_current(connection, link)
+        """Whose private link this is.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        try:
+            with self._reader.connect() as connection:
+                current = read_current(connection, link)
+        except DBAPIError as error:
+            if self._readable:  # said once, not for every page and picture that people ask for meanwhile
+                _log.error("The study cannot be read, and people are told so: %s", first_line(error))
+            self._readable = False
+            raise StoreError("The study cannot be read just now; try again in a minute.") from error
+        self._readable = True
+        return current
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Have a change made, and wait until it is kept."""
@@ -107,9 +127,9 @@ class Service:
             raise Refusal("unsure", 503) from error
 
 
-def create_app(opened: OpenStudy, public_url: str | None = None, seed: int | None = None) -> FastAPI:
+def create_app(opened: OpenStudy, public_url: str | None = None, seed: int | None = None, renew: Renewal = lambda: True) -> FastAPI:
     """The study as an application for an ASGI server. See `Service` for the arguments."""
-    service = Service(opened, public_url, seed)
+    service = Service(opened, public_url, seed, renew)
     app = FastAPI(title=opened.study.title, docs_url=None, redoc_url=None, openapi_url=None, lifespan=service.run)
     app.state.service = service
     app.include_router(router)

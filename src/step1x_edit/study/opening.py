@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from step1x_edit.errors import UsageError
 from step1x_edit.study.assignment import MOST_SYSTEMS, Design
+from step1x_edit.study.claim import claim_database
 from step1x_edit.study.pictures import CasePictures, Gallery, gather
 from step1x_edit.study.results import Collection
 from step1x_edit.study.store import (
@@ -20,7 +21,6 @@ from step1x_edit.study.store import (
     STUDY,
     Study,
     StudyCaseRow,
-    claim_database,
     create_tables,
     design_of,
     design_values,

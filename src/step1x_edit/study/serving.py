@@ -7,8 +7,8 @@ from collections.abc import Callable
 import uvicorn
 
 from step1x_edit.study.app import create_app
+from step1x_edit.study.claim import claim_database
 from step1x_edit.study.opening import OpenStudy
-from step1x_edit.study.store import claim_database
 from step1x_edit.web import BoundedProtocol, address_of, listen
 
 
@@ -33,9 +33,9 @@ def serve(
     Raises:
         UsageError: the port is taken, the address is not this machine's, or another server has the database.
     """
-    with claim_database(opened.engine), listen(host, port) as listening:
+    with claim_database(opened.engine) as renew, listen(host, port) as listening:
         config = uvicorn.Config(
-            create_app(opened, public_url, seed),
+            create_app(opened, public_url, seed, renew),
             http=BoundedProtocol,
             loop="asyncio",  # measured: uvloop lets new connections starve while old ones are busy
             log_level="warning",

@@ -13,8 +13,6 @@ import random
 import secrets
 import sqlite3
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,15 +24,11 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Field, SQLModel
 
 from step1x_edit.errors import Step1XError, UsageError
-from step1x_edit.locking import hold
 from step1x_edit.study.assignment import MOST_SYSTEMS, Case, Design, Drawn, Kind, Ledger
 
 SCHEMA = 1
 RATINGS = (2, 4, 6, 8, 10)
 """Worst, poor, fair, good, excellent. Source: reference facts, "User study"."""
-
-ADVISORY_LOCK = 20250417761
-"""What a server of a study holds in PostgreSQL while it runs."""
 
 
 class Study(SQLModel, table=True):
@@ -131,6 +125,13 @@ class Judgement(SQLModel, table=True):
     identity: int
 
 
+POSTGRES: dict[str, Any] = {
+    "pool_pre_ping": True,  # a connection that was cut while nobody used it is replaced
+    # a database without an encoding of its own is asked for text all the same, which would come as bytes otherwise
+    "connect_args": {"client_encoding": "utf8"},
+}
+"""Of connections to PostgreSQL."""
+
 TABLES = [SQLModel.metadata.tables[name] for name in ("study", "system", "case_", "person", "screen", "vote", "judgement")]
 STUDY, SYSTEM, CASE, PERSON, SCREEN, VOTE, JUDGEMENT = TABLES
 
@@ -156,9 +157,8 @@ def open_engine(database: str, create: bool = False) -> Engine:
             url = url.set(drivername="postgresql+psycopg")
         if url.get_backend_name() not in ("sqlite", "postgresql"):
             raise UsageError(f"A study is kept in SQLite or PostgreSQL, not {url.get_backend_name()}; give a path or a postgresql:// URL.")
-        # a database without an encoding of its own is asked for text all the same, which would come as bytes otherwise
-        options = {"client_encoding": "utf8"} if url.get_backend_name() == "postgresql" else {}
-        engine = create_engine(url, connect_args=options)
+        # nothing that people say stands in a message
+        engine = create_engine(url, hide_parameters=True, **(POSTGRES if url.get_backend_name() == "postgresql" else {}))
     except (ArgumentError, NoSuchModuleError, ValueError) as error:  # not repeated: there may be a password in it
         raise UsageError("The database is neither a path nor the URL of one, as postgresql://USER@HOST:PORT/NAME.") from error
     except ModuleNotFoundError as error:
@@ -266,28 +266,6 @@ def scrub(engine: Engine) -> None:
             connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
         finally:
             connection.close()
-
-
-@contextmanager
-def claim_database(engine: Engine) -> Iterator[None]:
-    """Make sure that this is the database's only server, for as long as the context lasts.
-
-    Raises:
-        UsageError: another server has it.
-    """
-    busy = "Another server is running this study; stop it first, or give another database."
-    if engine.dialect.name == "postgresql":
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:  # no transaction stays open meanwhile
-            if not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({ADVISORY_LOCK})").scalar():
-                raise UsageError(busy)
-            try:
-                yield
-            finally:
-                connection.exec_driver_sql(f"SELECT pg_advisory_unlock({ADVISORY_LOCK})")
-        return
-    file = Path(engine.url.database or "").resolve()  # one lock, whichever link leads to the file
-    with hold(file.with_name(f"{file.name}.lock"), busy):
-        yield
 
 
 def _check_file(path: str, create: bool) -> None:

@@ -7,6 +7,7 @@ acknowledged. So does an error after which SQLite has undone the transaction by 
 
 from __future__ import annotations
 
+import logging
 import queue
 import sqlite3
 import threading
@@ -16,14 +17,18 @@ from types import TracebackType
 from typing import Generic, TypeVar
 
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from step1x_edit.study.answers import Refusal
-from step1x_edit.study.store import StoreError
+from step1x_edit.study.claim import Renewal
+from step1x_edit.study.store import StoreError, first_line
 
 MOST_WAITING = 2000
 MOST_TOGETHER = 64
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 class BusyError(StoreError):
@@ -66,11 +71,13 @@ class Writer:
     Args:
         engine: the database.
         undone: called in the writer's thread at the start of the transaction after a lost one, to count anew what is kept in memory.
+        renew: makes sure, before each transaction, that the database is still this server's.
     """
 
-    def __init__(self, engine: Engine, undone: Callable[[Connection], None]) -> None:
+    def __init__(self, engine: Engine, undone: Callable[[Connection], None], renew: Renewal = lambda: True) -> None:
         self._engine = engine.execution_options(writer=True)
         self._undone = undone
+        self._renew = renew
         self._stale = False
         self._jobs: queue.Queue[_Job | None] = queue.Queue(MOST_WAITING)
         self._thread = threading.Thread(target=self._run, name="study-writer", daemon=True)
@@ -105,21 +112,28 @@ class Writer:
 
     def _commit(self, jobs: list[_Job]) -> None:
         outcome = _Outcome()
-        with outcome, self._engine.begin() as connection:
-            if self._stale:
-                self._undone(connection)
-            for job in jobs:
-                with job, connection.begin_nested():
-                    job.result = job.work(connection)
-                if not _lasts(connection):
-                    raise StoreError("The database undid the answers that were saved together with one that it could not save.")
+        with outcome:
+            self._stale = not self._renew() or self._stale
+            with self._engine.begin() as connection:
+                if self._stale:
+                    self._undone(connection)
+                for job in jobs:
+                    with job, connection.begin_nested():
+                        job.result = job.work(connection)
+                    if not _lasts(connection):
+                        raise StoreError("The database undid the answers that were saved together with one that it could not save.")
         if outcome.error is not None:
+            _log.error("Answers cannot be saved, and people are told so: %s", _describe(outcome.error))
             for job in jobs:
                 job.error = StoreError("The answer could not be saved and was not counted; try again in a minute.")
                 job.error.__cause__ = outcome.error
         self._stale = any(job.error is not None and not isinstance(job.error, Refusal) for job in jobs)
         for job in jobs:
             job.settle()
+
+
+def _describe(error: BaseException) -> str:
+    return first_line(error) if isinstance(error, DBAPIError) else str(error)
 
 
 def _lasts(connection: Connection) -> bool:
