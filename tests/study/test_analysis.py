@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from study_votes import ballot, check, expected_rating, record, simulate
@@ -123,3 +125,15 @@ def test_who_did_not_vote_is_not_left_out() -> None:
 def test_systems_that_are_always_level_share_the_first_place() -> None:
     votes = [ballot(person, case, {1: 6, 2: 6, 3: 4}) for person in range(1, 9) for case in (1, 2)]
     assert analyse(votes, record(votes, systems=3), resamples=100).first == [0.5, 0.5, 0.0]
+
+
+def test_the_same_votes_give_the_same_figures_however_people_are_numbered() -> None:
+    """Every reading of a study numbers its people anew."""
+    rng = np.random.default_rng(3)
+    votes = simulate(rng, MEANS, people=12, cases=6, together=3)
+    found = []
+    for _ in range(2):
+        numbers = rng.permutation(12) + 1
+        renumbered = [replace(each, person=int(numbers[each.person - 1])) for each in votes]
+        found.append(find_all(record(sorted(renumbered, key=lambda each: (each.person, each.position)), systems=4), resamples=200))
+    assert repr(found[0].everyone) == repr(found[1].everyone)

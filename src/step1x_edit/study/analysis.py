@@ -152,8 +152,10 @@ def find_all(record: Record, allowed_failures: int = 0, resamples: int = RESAMPL
 
 
 def analyse(votes: Sequence[Ballot], record: Record, resamples: int = RESAMPLES, seed: int = 0) -> Analysis:
-    """What the people behind these votes said of the record's systems."""
-    people = sorted({ballot.person for ballot in votes})
+    """What the people behind these votes said of the record's systems: the same of the same votes, however people are numbered."""
+    people = _order_people(votes)
+    rank = {person: index for index, person in enumerate(people)}
+    votes = sorted(votes, key=lambda ballot: (rank[ballot.person], ballot.position))
     weights = draw_weights(len(people), resamples, seed)
     numbers = list(record.systems)
     full = tabulate_ratings(votes, "overall", people, record.tasks, numbers)
@@ -179,6 +181,14 @@ def analyse(votes: Sequence[Ballot], record: Record, resamples: int = RESAMPLES,
             "order": estimate_alpha(gather_preferences(votes), resamples, seed),
         },
     )
+
+
+def _order_people(votes: Sequence[Ballot]) -> list[int]:
+    """People by what they said, since every reading numbers them anew; bootstrap samples are of the first, the second, and so on."""
+    said: dict[int, list[tuple[object, ...]]] = defaultdict(list)
+    for ballot in sorted(votes, key=lambda ballot: ballot.position):
+        said[ballot.person].append((ballot.position, ballot.case, ballot.systems, ballot.places, ballot.overall, ballot.identity))
+    return sorted(said, key=said.__getitem__)
 
 
 def _average(
