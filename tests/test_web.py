@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from step1x_edit import web
 from step1x_edit.errors import UsageError
@@ -29,13 +29,23 @@ async def answer(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": text})
 
 
-def serve(talk: Callable[[int], Awaitable[None]]) -> None:
+MUCH = 32 * 1024 * 1024
+"""Bytes, more than the system keeps for a connection."""
+
+
+async def say_much(scope: Scope, receive: Receive, send: Send) -> None:
+    """An answer in one piece, as a picture's is."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % MUCH)]})
+    await send({"type": "http.response.body", "body": bytes(MUCH)})
+
+
+def serve(talk: Callable[[int], Awaitable[None]], app: ASGIApp = answer) -> None:
     """Run a client against a server."""
 
     async def run() -> None:
         with listen("127.0.0.1", 0) as sock:
-            app = ResponseHeaders(answer, {"own": "0", "added": "2"})
-            config = uvicorn.Config(app, http=BoundedProtocol, log_config=None, lifespan="off", ws="none", loop="asyncio")
+            served = ResponseHeaders(app, {"own": "0", "added": "2"})
+            config = uvicorn.Config(served, http=BoundedProtocol, log_config=None, lifespan="off", ws="none", loop="asyncio")
             server = uvicorn.Server(config)
             running = asyncio.create_task(server.serve(sockets=[sock]))
             while not server.started:
@@ -119,3 +129,28 @@ def test_a_port_that_is_taken_is_said() -> None:
             listen("127.0.0.1", taken.getsockname()[1])
     with pytest.raises(UsageError, match="Cannot listen on"):
         listen("no.such.host.invalid", 0)
+
+
+def test_who_takes_in_nothing_of_an_answer_is_dropped_and_who_is_slow_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "TAKING_SECONDS", 1.0)
+
+    async def talk(port: int) -> None:
+        slow, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await slow.readuntil(b"\r\n\r\n")
+        idle = socket.create_connection(("127.0.0.1", port))
+        idle.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        for _ in range(16):  # four seconds of a slow line
+            await slow.readexactly(MUCH // 64)
+            await asyncio.sleep(0.25)
+        await slow.readexactly(MUCH - 16 * (MUCH // 64))
+        writer.close()
+        idle.settimeout(10)
+        with contextlib.suppress(ConnectionResetError):  # what was on the way, then the end
+            taken = 0
+            while piece := await asyncio.to_thread(idle.recv, 1 << 20):
+                taken += len(piece)
+                assert taken < MUCH
+        idle.close()
+
+    serve(talk, say_much)

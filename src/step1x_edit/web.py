@@ -24,6 +24,9 @@ HEADER_SECONDS = 10.0
 BODY_SECONDS = 120.0
 """How long the whole of a request may take to arrive; an application that wants to answer this with words uses a shorter time."""
 
+TAKING_SECONDS = 60.0
+"""How long a client may take in nothing of an answer, before its connection and what waits for it are dropped."""
+
 MOST_HEAD = 64 * 1024
 """Bytes of a request's first lines and headers, and again of those after its body."""
 
@@ -110,18 +113,28 @@ class OwnPages:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP, which waits without end for a request to arrive, and keeps headers without end, with an end to both: the
-    connection is closed."""
+    """uvicorn's HTTP, which waits without end for a request to arrive and for an answer to be taken in, and keeps headers without end,
+    with an end to all: the connection is closed."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._timer: asyncio.TimerHandle | None = None
+        self._taking: asyncio.TimerHandle | None = None
         self._head = 0
         super().connection_made(transport)
         self._wait(HEADER_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait(None)
+        self._watch(None)
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._watch(None)
 
     def data_received(self, data: bytes) -> None:
         self._head += len(data)
@@ -159,6 +172,19 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         self.transport.close()
+
+    def _watch(self, waiting: int | None) -> None:
+        """Look in a while whether fewer bytes wait to be taken in than now."""
+        if self._taking is not None:
+            self._taking.cancel()
+        self._taking = None if waiting is None else self.loop.call_later(TAKING_SECONDS, self._look, waiting)
+
+    def _look(self, before: int) -> None:
+        waiting = self.transport.get_write_buffer_size()
+        if waiting < before:
+            self._watch(waiting)
+        else:
+            self.transport.abort()  # to close it would wait until all is taken in
 
 
 def listen(host: str, port: int) -> socket.socket:
