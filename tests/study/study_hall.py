@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from sqlalchemy.engine import Engine
 from study_people import form_token, read_page
 
-from step1x_edit.study.app import Service
 from step1x_edit.study.assignment import Design
 from step1x_edit.study.opening import OpenStudy
+from step1x_edit.study.service import Service
 
 SYSTEMS = ("aurora", "borealis", "corvus", "draco")
 DESIGN = Design(systems_per_screen=3, people_per_case=3, cases_per_person=5, checks=1, repeats=1)

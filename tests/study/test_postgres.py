@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import func, inspect, select
 from sqlalchemy.engine import Connection
 from study_hall import DESIGN, Hall, Visitor
 from study_people import form_token
+from study_server import Server
 
 from step1x_edit.cli.main import run
 from step1x_edit.errors import UsageError
@@ -262,3 +264,23 @@ def test_a_server_whose_connections_were_cut_takes_its_database_back_or_leaves_i
         server.execute(CUT)  # and ends without a word
     with claim_database(second.engine):
         pass
+
+
+def test_a_page_that_waits_for_the_database_keeps_no_other_waiting(results: Path, server: Postgres, create: Callable[..., str]) -> None:
+    url = create("locked")
+    serving = Server(results, "--cases-per-person", "5", database=url)
+    keeper = open_engine(url)
+    with httpx.Client(base_url=serving.url, timeout=20) as client, ThreadPoolExecutor(1) as pool:
+        form = {"form_token": form_token(client.get("/").text), "consent": "yes", "language": "en"}
+        assert client.post("/join", data=form).status_code == 303
+        with keeper.begin() as connection:
+            connection.exec_driver_sql("LOCK TABLE person")  # as maintenance might
+            waiting = pool.submit(client.get, "/compare")
+            blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'locked' AND wait_event_type = 'Lock'"
+            while not connection.exec_driver_sql(blocked).scalar():
+                pass
+            assert httpx.get(serving.url, timeout=20).status_code == 200 and not waiting.done()
+            connection.rollback()
+        assert waiting.result(200).status_code == 200
+    keeper.dispose()
+    assert "Traceback" not in serving.stop()

@@ -1,22 +1,18 @@
 """The study's web pages: consent, how it works, one comparison after the other, a break, the end, and the way out.
 
 Rendered on the server; every page works without JavaScript. Names of systems never reach this file: what is shown is a case number and
-slots. Pages are read on the event loop, changes wait for the writer's commit.
+slots.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import random
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
@@ -24,107 +20,17 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from step1x_edit.study.answers import SKIP_REASONS, Refusal, read_position
 from step1x_edit.study.claim import Renewal
 from step1x_edit.study.opening import OpenStudy
-from step1x_edit.study.pages import Pages
 from step1x_edit.study.pictures import SOURCE
-from step1x_edit.study.protection import HEADERS, Protection, name_cookie, read_form
-from step1x_edit.study.store import StoreError, first_line, new_secrets, scrub
+from step1x_edit.study.protection import HEADERS, Protection, read_form
+from step1x_edit.study.service import Service
+from step1x_edit.study.store import StoreError, new_secrets, scrub
 from step1x_edit.study.texts import LANGUAGES, choose_language
-from step1x_edit.study.voting import Booth, Current, read_current
-from step1x_edit.study.writer import Writer
-
-T = TypeVar("T")
-
-_log = logging.getLogger(__name__)
-
-LONGEST_WAIT = 10.0
-"""Seconds that a vote may wait for the disk before the person is told that it is not certain."""
+from step1x_edit.study.voting import Current
 
 COOKIE_SECONDS = 180 * 24 * 3600
 WAIT_SECONDS = 60
 
 router = APIRouter(include_in_schema=False)
-
-
-class Service:
-    """What the pages work with.
-
-    Args:
-        opened: the study.
-        public_url: scheme, host and port that people see; None takes those of the request.
-        seed: fixes the assignment; None lets chance decide.
-        renew: makes sure that the database is still this server's.
-    """
-
-    def __init__(self, opened: OpenStudy, public_url: str | None, seed: int | None, renew: Renewal) -> None:
-        self.study = opened.study
-        self.design = opened.design
-        self.engine = opened.engine
-        self._reader = opened.engine.execution_options(single_read=True)
-        self.gallery = opened.gallery
-        self.public_url = public_url
-        self.pages = Pages(opened.study)
-        self._cookie = name_cookie(opened.study.form_key)
-        self.booth = Booth(opened.design, random.Random(seed))
-        self._renew = renew
-        self._readable = True
-        self._writer: Writer | None = None
-
-    @property
-    def secure(self) -> bool:
-        """Whether people reach the pages over https."""
-        return (self.public_url or "").startswith("https://")
-
-    @asynccontextmanager
-    async def run(self, _: FastAPI) -> AsyncIterator[None]:
-        """Count what is there, and keep the writer for as long as the server runs; after it, all is in the database's one file."""
-        with self.engine.connect() as connection:
-            self.booth.recount(connection)
-        self._writer = Writer(self.engine, self.booth.recount, self._renew)
-        yield
-        self._writer.close()
-        self.engine.dispose()  # SQLite writes its log back when the last connection is closed
-
-    def find(self, request: Request) -> Current | None:
-        """Who asks, and the comparison before them."""
-        link = self.session(request)
-        return self.look_up(link) if link else None
-
-    def session(self, request: Request) -> str:
-        """What this study's cookie holds: a person's private link, or a random text before somebody joins; empty without one."""
-        return request.cookies.get(self._cookie, "")
-
-    def keep(self, response: Response, session: str, seconds: int | None) -> None:
-        """Set the cookie; without a duration, until the browser is closed."""
-        response.set_cookie(self._cookie, session, max_age=seconds, httponly=True, samesite="lax", secure=self.secure)
-
-    def drop(self, response: Response) -> None:
-        """Take the cookie away."""
-        response.delete_cookie(self._cookie)
-
-    def look_up(self, link: str) -> Current | None:
-        """Whose private link this is.
-
-        Raises:
-            StoreError: the database cannot be read.
-        """
-        try:
-            with self._reader.connect() as connection:
-                current = read_current(connection, link)
-        except DBAPIError as error:
-            if self._readable:  # said once, not for every page and picture that people ask for meanwhile
-                _log.error("The study cannot be read, and people are told so: %s", first_line(error))
-            self._readable = False
-            raise StoreError("The study cannot be read just now; try again in a minute.") from error
-        self._readable = True
-        return current
-
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """Have a change made, and wait until it is kept."""
-        assert self._writer is not None
-        try:
-            return await asyncio.wait_for(asyncio.wrap_future(self._writer.submit(work)), LONGEST_WAIT)
-        except TimeoutError as error:
-            raise Refusal("unsure", 503) from error
 
 
 def create_app(opened: OpenStudy, public_url: str | None = None, seed: int | None = None, renew: Renewal = lambda: True) -> FastAPI:
@@ -176,7 +82,7 @@ async def _form(request: Request) -> Mapping[str, str]:
 @router.get("/")
 async def consent(request: Request) -> Response:
     """What the study is, what it keeps, and the question whether to take part."""
-    current = _service(request).find(request)
+    current = await _service(request).find(request)
     if current is not None:
         return _go("/compare")
     return _page(request, "consent.html", None, screens=_service(request).design.screens)
@@ -185,7 +91,7 @@ async def consent(request: Request) -> Response:
 @router.get("/privacy")
 async def privacy(request: Request) -> Response:
     """What the study keeps, to read again."""
-    current = _service(request).find(request)
+    current = await _service(request).find(request)
     return _page(request, "consent.html", current, screens=_service(request).design.screens, reading=True)
 
 
@@ -194,7 +100,7 @@ async def join(request: Request) -> Response:
     """Take part."""
     service = _service(request)
     form = await _form(request)
-    if service.find(request) is not None:
+    if await service.find(request) is not None:
         return _go("/compare")
     language = form.get("language", "")
     if form.get("consent") != "yes":
@@ -210,7 +116,7 @@ async def join(request: Request) -> Response:
 @router.get("/welcome")
 async def welcome(request: Request) -> Response:
     """How it works, and the private link."""
-    current = _service(request).find(request)
+    current = await _service(request).find(request)
     if current is None:
         return _go("/")
     return _page(request, "welcome.html", current, private_link=_private_link(request))
@@ -220,13 +126,13 @@ async def welcome(request: Request) -> Response:
 async def compare(request: Request) -> Response:
     """The comparison before this person, or the end."""
     service = _service(request)
-    current = service.find(request)
+    current = await service.find(request)
     if current is None:
         return _go("/")
     if current.settled and not current.finished:
         link = service.session(request)
         await service.write(lambda connection: service.booth.look_again(connection, link))
-        current = service.find(request) or current
+        current = await service.find(request) or current
     return _comparison(request, current)
 
 
@@ -245,7 +151,7 @@ def _comparison(request: Request, current: Current, status: int = 200, **values:
 async def picture(request: Request, token: str) -> Response:
     """A picture of the comparison before this person, and of no other."""
     service = _service(request)
-    current = service.find(request)
+    current = await service.find(request)
     if current is None or current.settled or token not in current.tokens:
         raise Refusal("not_found", 404)
     place = current.tokens.index(token)
@@ -263,7 +169,7 @@ async def vote(request: Request) -> Response:
     try:
         await service.write(lambda connection: service.booth.vote(connection, link, position, nonce, form))
     except (Refusal, StoreError) as error:
-        current = service.find(request)
+        current = await service.find(request)
         again = isinstance(error, StoreError) or error.http_status == 422
         if not again or current is None or current.position != position:
             raise
@@ -288,7 +194,7 @@ async def skip(request: Request) -> Response:
 @router.get("/break")
 async def take_break(request: Request) -> Response:
     """A pause, and the private link to go on elsewhere."""
-    current = _service(request).find(request)
+    current = await _service(request).find(request)
     if current is None:
         return _go("/")
     return _page(request, "break.html", current, private_link=_private_link(request))
@@ -298,10 +204,10 @@ async def take_break(request: Request) -> Response:
 async def offer_to_continue(request: Request, link: str) -> Response:
     """Ask before a private link takes over this browser, since another site may have opened it."""
     service = _service(request)
-    found = service.look_up(link)
+    found = await service.look_up(link)
     if found is None:
         raise Refusal("unknown_link", 404)
-    here = service.find(request)
+    here = await service.find(request)
     return _page(request, "continue.html", found, link=link, replaces=here is not None and here.person != found.person)
 
 
@@ -310,7 +216,7 @@ async def continue_here(request: Request) -> Response:
     """Go on in this browser."""
     service = _service(request)
     link = (await _form(request)).get("link", "")
-    if service.look_up(link) is None:
+    if await service.look_up(link) is None:
         raise Refusal("unknown_link", 404)
     response = _go("/compare")
     service.keep(response, link, COOKIE_SECONDS)
@@ -332,7 +238,7 @@ async def change_language(request: Request) -> Response:
 @router.get("/delete")
 async def ask_to_delete(request: Request) -> Response:
     """Ask before everything is deleted."""
-    current = _service(request).find(request)
+    current = await _service(request).find(request)
     if current is None:
         raise Refusal("unknown_person", 403)
     return _page(request, "delete.html", current)
@@ -344,7 +250,7 @@ async def delete(request: Request) -> Response:
     service = _service(request)
     await _form(request)
     link = service.session(request)
-    language = _language(request, service.find(request))
+    language = _language(request, await service.find(request))
     await service.write(lambda connection: service.booth.withdraw(connection, link))
     await asyncio.to_thread(scrub, service.engine)
     response = _go(f"/deleted?language={language}")
@@ -388,7 +294,9 @@ async def _explain(request: Request, error: Exception) -> Response:
         status, reason = error.status_code, "not_found" if error.status_code == 404 else "not_allowed"
     elif isinstance(error, ClientDisconnect):
         status, reason = 400, "malformed"  # half a form; nobody is there to read this
-    current = None if status >= 500 else _service(request).find(request)
+    current = None
+    with suppress(StoreError):
+        current = None if status >= 500 else await _service(request).find(request)
     response = _with_patience(_page(request, "message.html", current, status, title="error_title", sentence=reason))
     if status == 500:  # answered outside of all middleware
         response.headers.update(HEADERS | {"cache-control": "no-store"})
