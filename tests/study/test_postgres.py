@@ -222,7 +222,9 @@ def test_while_the_database_is_away_people_are_told_and_then_go_on(hall: Hall, s
     assert [line.partition(",")[0] for line in said] == ["The study cannot be read", "Answers cannot be saved"]
 
 
-def test_nothing_is_acknowledged_of_a_transaction_in_which_the_connection_is_cut(server: Postgres, create: Callable[..., str]) -> None:
+def test_nothing_is_acknowledged_of_a_transaction_in_which_the_connection_is_cut(
+    server: Postgres, create: Callable[..., str], caplog: pytest.LogCaptureFixture
+) -> None:
     engine = open_engine(create("numbers"))
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE number (value INTEGER)")
@@ -237,6 +239,7 @@ def test_nothing_is_acknowledged_of_a_transaction_in_which_the_connection_is_cut
     promises = [writer.submit(work) for work in (add(1), lambda connection: server.execute(CUT), add(2))]
     gate.set()
     assert all(isinstance(promise.exception(200), StoreError) for promise in promises)
+    assert "terminating connection due to administrator command" in caplog.text
     writer.submit(add(3)).result(200)
     writer.close()
     with engine.connect() as connection:
@@ -284,3 +287,14 @@ def test_a_page_that_waits_for_the_database_keeps_no_other_waiting(results: Path
         assert waiting.result(200).status_code == 200
     keeper.dispose()
     assert "Traceback" not in serving.stop()
+
+
+def test_a_study_that_cannot_be_read_to_its_end_is_said_to_be(
+    begin: Callable, create: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = create("half")
+    with begin(database=url).engine.begin() as connection:
+        connection.exec_driver_sql("CREATE ROLE reader LOGIN")
+        connection.exec_driver_sql("GRANT SELECT ON study, system TO reader")
+    assert run(["study", "export", "--db", url.replace("study:hunter2", "reader")]) == 1
+    assert "cannot be read to its end (permission denied for table case_)" in capsys.readouterr().err

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from step1x_edit.study.assignment import DECOY, Design, Kind
-from step1x_edit.study.store import CASE, JUDGEMENT, PERSON, SCREEN, SYSTEM, VOTE, design_of, read_study
+from step1x_edit.study.store import CASE, JUDGEMENT, PERSON, SCREEN, SYSTEM, VOTE, StoreError, design_of, first_line, read_study
 
 ATTENTIVE_RATING = 4
 """Choice: whoever calls the decoy of a check better than poor, or puts anything below it, has failed the check."""
@@ -87,19 +88,23 @@ def read_record(engine: Engine, name: str) -> Record:
 
     Raises:
         UsageError: the database holds no study.
+        StoreError: it cannot be read to its end.
     """
     study = read_study(engine, name)
     if engine.dialect.name == "postgresql":
         engine = engine.execution_options(isolation_level="REPEATABLE READ")  # by default each statement would see a moment of its own
-    with engine.connect() as connection:
-        systems = {row.id: row.name for row in connection.execute(select(SYSTEM).order_by(SYSTEM.c.id))}
-        tasks = sorted({row.task for row in connection.execute(select(CASE.c.task))})
-        cases = len(connection.execute(select(CASE.c.id)).all())
-        people = connection.execute(select(PERSON.c.id, PERSON.c.finished)).all()
-        numbers = list(range(1, len(people) + 1))
-        secrets.SystemRandom().shuffle(numbers)
-        pseudonyms = {person.id: number for person, number in zip(people, numbers, strict=True)}
-        ballots = _read_ballots(connection, pseudonyms, len(systems))
+    try:
+        with engine.connect() as connection:
+            systems = {row.id: row.name for row in connection.execute(select(SYSTEM).order_by(SYSTEM.c.id))}
+            tasks = sorted({row.task for row in connection.execute(select(CASE.c.task))})
+            cases = len(connection.execute(select(CASE.c.id)).all())
+            people = connection.execute(select(PERSON.c.id, PERSON.c.finished)).all()
+            numbers = list(range(1, len(people) + 1))
+            secrets.SystemRandom().shuffle(numbers)
+            pseudonyms = {person.id: number for person, number in zip(people, numbers, strict=True)}
+            ballots = _read_ballots(connection, pseudonyms, len(systems))
+    except DBAPIError as error:
+        raise StoreError(f"{name} cannot be read to its end ({first_line(error)}).") from error
     finished = sum(person.finished for person in people)
     return Record(study.title, design_of(study), systems, cases, tuple(tasks), len(people), finished, tuple(ballots))
 

@@ -123,7 +123,9 @@ class Writer:
                     if not _lasts(connection):
                         raise StoreError("The database undid the answers that were saved together with one that it could not save.")
         if outcome.error is not None:
-            _log.error("Answers cannot be saved, and people are told so: %s", _describe(outcome.error))
+            # what broke the transaction says more than that it is broken
+            reason = next((job.error for job in jobs if isinstance(job.error, DBAPIError)), outcome.error)
+            _log.error("Answers cannot be saved, and people are told so: %s", _describe(reason))
             for job in jobs:
                 job.error = StoreError("The answer could not be saved and was not counted; try again in a minute.")
                 job.error.__cause__ = outcome.error
