@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 import sqlite3
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from study_hall import DESIGN
 from study_material import make_results
 
 from step1x_edit.errors import UsageError
+from step1x_edit.study import store
 from step1x_edit.study.assignment import Design, Ledger
 from step1x_edit.study.claim import claim_database
 from step1x_edit.study.opening import OpenStudy, open_study
@@ -225,6 +227,13 @@ def test_a_password_is_not_shown(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="neither a path nor the URL") as caught:
         open_engine("postgresql://somebody:hunter2@127.0.0.1:port/study")
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_host_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("psycopg")
+    monkeypatch.setattr(store, "CONNECT_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(UsageError, match="timeout expired"):
+        open_engine(f"postgresql://somebody@127.0.0.1:{silent.getsockname()[1]}/study")
 
 
 def test_a_database_has_one_server(begin: Callable[..., OpenStudy], tmp_path: Path) -> None:

@@ -125,6 +125,9 @@ class Judgement(SQLModel, table=True):
     identity: int
 
 
+CONNECT_SECONDS = 10
+"""How long PostgreSQL may take to answer a new connection."""
+
 POSTGRES: dict[str, Any] = {
     "pool_pre_ping": True,  # a connection that was cut while nobody used it is replaced
     # a database without an encoding of its own is asked for text all the same, which would come as bytes otherwise
@@ -154,7 +157,8 @@ def open_engine(database: str, create: bool = False) -> Engine:
     try:
         url = make_url(database) if "://" in database else URL.create("sqlite", database=database)
         if url.drivername in ("postgres", "postgresql"):
-            url = url.set(drivername="postgresql+psycopg")
+            # a host that does not answer is given up, unless the URL says when
+            url = url.set(drivername="postgresql+psycopg", query={"connect_timeout": str(CONNECT_SECONDS), **url.query})
         if url.get_backend_name() not in ("sqlite", "postgresql"):
             raise UsageError(f"A study is kept in SQLite or PostgreSQL, not {url.get_backend_name()}; give a path or a postgresql:// URL.")
         # nothing that people say stands in a message
