@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sqlalchemy.engine import Connection, Engine
@@ -53,11 +53,11 @@ class _PostgresClaim:
 
     def take(self) -> bool:
         """Whether the database is ours now."""
-        connection = self._engine.connect()
-        if connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({ADVISORY_LOCK})").scalar():
-            self._connection = connection
-        else:
-            connection.close()
+        with ExitStack() as unless_ours:
+            connection = unless_ours.enter_context(self._engine.connect())
+            if connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({ADVISORY_LOCK})").scalar():
+                self._connection = connection
+                unless_ours.pop_all()
         return self._connection is not None
 
     def renew(self) -> bool:
