@@ -145,3 +145,15 @@ def test_who_leaves_in_the_middle_of_a_form_is_no_failure_of_the_server(tmp_path
             visitor.sendall(head)
     assert httpx.get(server.url).status_code == 200
     assert server.stop() == ""
+
+
+def test_a_form_that_is_half_sent_when_the_server_ends_leaves_no_word(tmp_path: Path) -> None:
+    make_results(tmp_path / "results", ("aurora", "borealis"), cases_per_task=2, size=(96, 64))
+    server = Server(tmp_path / "results", "--cases-per-person", "5", "--checks", "1")
+    with socket.create_connection(("127.0.0.1", server.port)) as slow:
+        head = "POST /vote HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: 9\r\n"
+        slow.sendall(f"{head}expect: 100-continue\r\n\r\n".encode())
+        assert slow.recv(1000).startswith(b"HTTP/1.1 100")  # the form is being read
+        slow.sendall(b"half")
+        said = server.stop()
+    assert "Traceback" not in said and "Exception" not in said

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp
 
 from step1x_edit.errors import UsageError
@@ -84,16 +85,20 @@ async def read_form(request: Request, session: str, key: str, public_url: str | 
 
     Raises:
         Refusal: another site sent it, its token is wrong, it is too large, or it is no form.
+        ClientDisconnect: the rest of it will not come.
     """
     if not _is_own_origin(request.headers, public_url):
         raise Refusal("forged", 403)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
         raise Refusal("malformed", 415)
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_FORM:
-            raise Refusal("too_large", 413)
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > LARGEST_FORM:
+                raise Refusal("too_large", 413)
+    except asyncio.CancelledError as error:  # the server ends, and waits for the rest no longer
+        raise ClientDisconnect from error
     try:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=64)
     except ValueError as error:
