@@ -258,6 +258,11 @@ def test_a_set_may_lie_among_its_photographs(toned: DataRecipe) -> None:
     assert facts["photographs"] == {"taken": 2, "skipped": {}}
 
 
+def test_a_photographs_name_may_be_too_long_for_that_of_a_mask(toned: DataRecipe, tmp_path: Path) -> None:
+    (tmp_path / "photos" / "rocket.jpg").rename(tmp_path / "photos" / f"{'x' * 251}.jpg")
+    assert build(toned, tmp_path / "set")["photographs"] == {"taken": 2, "skipped": {}}
+
+
 def test_licences_are_those_of_photographs_cutouts_and_clips(toned: DataRecipe, tmp_path: Path) -> None:
     for place, name in (("photos", "coffee.jpg"), ("cutouts", "cat.png"), ("videos", "walk.avi")):
         (tmp_path / place).mkdir(exist_ok=True)

@@ -71,6 +71,17 @@ def test_what_stands_out_is_marked_and_named_after_the_file(tmp_path: Path) -> N
     assert photograph.content.zh == "球"
 
 
+def test_a_name_that_is_too_long_for_a_masks_is_left_out_with_a_reason_and_shorter_ones_are_marked(tmp_path: Path) -> None:
+    just, too_long = f"ball-{'球' * 80}.jpg", f"ball-{'x' * 246}.jpg"  # their masks' names are of 254 and 260 bytes, of 255 at most
+    for name in (just, too_long):
+        save_ball(tmp_path / name)
+    found = {marking.photograph.name: (marking.name, marking.reason) for marking in mark_photographs(tmp_path, Toolbox.offline())}
+    assert found == {just: ("ball", ""), too_long: ("", "its file's name is too long for that of a mask")}
+    assert mark_photographs(tmp_path, Toolbox.offline()) == []
+    materials = read_materials([tmp_path], [EXAMPLES / "cutouts"], Split(), "train")
+    assert [photograph.content is not None for photograph in materials.photographs] == [False, True]
+
+
 def test_what_has_a_mask_stays_and_the_rest_is_gone_on_with(tmp_path: Path) -> None:
     save_ball(tmp_path / "ball-1.jpg")
     mark_photographs(tmp_path, Toolbox.offline())

@@ -9,7 +9,7 @@ from pathlib import Path
 from step1x_edit.data.avoidance import list_avoided
 from step1x_edit.data.clips import list_clips
 from step1x_edit.data.licences import list_tables
-from step1x_edit.data.materials import list_cutouts, mask_of
+from step1x_edit.data.materials import find_mask, list_cutouts
 from step1x_edit.data.photographs import list_inputs
 from step1x_edit.data.recipe import DataRecipe
 from step1x_edit.data.split import Split
@@ -39,7 +39,7 @@ class Inventory:
         photographs = [(folder, path) for folder, path in list_inputs(recipe.photos) if not path.is_relative_to(out)]
         clips = [clip.path for clip in list_clips(recipe.videos)] if recipe.videos else []
         avoided = list_avoided(recipe.avoid)
-        masks = [mask for _, path in photographs if (mask := mask_of(path)).is_file()]
+        masks = [mask for _, path in photographs if (mask := find_mask(path))]
         sizes = {str(path): _measure(path) for path in (*(path for _, path in photographs), *masks, *clips, *avoided)}
         read_whole = [*list_cutouts(recipe.cutouts), *list_tables((*recipe.photos, *recipe.cutouts, *recipe.videos))]
         if recipe.heldout:

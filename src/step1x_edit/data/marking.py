@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import re
 import signal
 from collections import deque
@@ -29,7 +30,7 @@ from PIL import Image
 from step1x_edit.data.executors import KILLED, begin_worker
 from step1x_edit.data.gpus import list_gpus
 from step1x_edit.data.labels import LABELS, label_topic
-from step1x_edit.data.materials import list_photographs, mask_of, read_names
+from step1x_edit.data.materials import find_mask, list_photographs, mask_of, read_names
 from step1x_edit.data.photographs import decode
 from step1x_edit.data.sheets import draw_sheet, fit_square
 from step1x_edit.data.storage import write_bytes, write_json
@@ -38,7 +39,7 @@ from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Floats, Pixels
 from step1x_edit.data.vocabulary import Entry
 from step1x_edit.errors import ImageError, Step1XError, UsageError
-from step1x_edit.image_io import read_image
+from step1x_edit.image_io import LONGEST_NAME, read_image
 from step1x_edit.locking import hold
 
 RECORD = "marks.jsonl"
@@ -126,7 +127,7 @@ def _mark_all(
     photographs = {Marking(path).mask: path for path in found}  # where files differ in their ending alone, one
     _drop_half_a_line(folder / RECORD)
     known = set() if again else {marking.photograph for marking in read_record(folder)}
-    waiting = [path for mask, path in photographs.items() if not mask.exists() and path not in known]
+    waiting = [path for mask, path in photographs.items() if not os.path.exists(mask) and path not in known]
     markings = []
     for done, look in enumerate(_look_at_all(waiting, tools, workers), start=1):
         marking = look.marking
@@ -195,7 +196,7 @@ def draw_sheets(folder: Path, out: Path) -> list[Path]:
         UsageError: they would lie among the photographs, or a `names.json` is not as it should be.
     """
     check_sheets(folder, out)
-    photographs = [path for path in list_photographs([folder]) if Marking(path).mask.exists()]
+    photographs = [path for path in list_photographs([folder]) if find_mask(path)]
     names = read_names([Marking(path).mask for path in photographs])
     paths = []
     for first in range(0, len(photographs), _EACH):
@@ -263,6 +264,8 @@ def _look_at(path: Path, tools: Toolbox) -> _Look:
         return _Look(Marking(path, reason=f"it cannot be opened: {error.strerror or error}"))
     except ImageError as error:
         return _Look(Marking(path, reason=f"it cannot be read: {error}".rstrip(".")))
+    if len(os.fsencode(mask_of(path).name)) > LONGEST_NAME:
+        return _Look(Marking(path, reason="its file's name is too long for that of a mask"))
     matte = tools.matting.matte(picture)
     if reason := judge_mask(matte):
         return _Look(Marking(path, reason=reason))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -271,6 +272,12 @@ def mask_of(photograph: Path) -> Path:
     return photograph.with_name(f"{photograph.stem}{MASK}.png")
 
 
+def find_mask(photograph: Path) -> Path | None:
+    """The mask beside a photograph, where it has one; one whose name is too long for a mask's has none."""
+    mask = mask_of(photograph)
+    return mask if os.path.isfile(mask) else None  # Path.is_file would raise for too long a name
+
+
 def is_mask(path: Path) -> bool:
     """Whether a file marks what the photograph beside it shows."""
     return path.name.lower().endswith(f"{MASK}.png")
@@ -322,10 +329,9 @@ def _read_photograph(path: Path, entry: Entry | None, content: Content | None) -
 
 def _read_contents(photographs: Iterable[Path]) -> dict[Path, Content]:
     """What the masks beside some photographs mark; raises as `read_content`."""
-    masks = {mask_of(path): path for path in photographs}
-    found = [mask for mask in masks if mask.is_file()]
-    names = read_names(found)
-    return {masks[mask]: read_content(mask, names.get(mask)) for mask in found}
+    masks = {mask: path for path in photographs if (mask := find_mask(path))}
+    names = read_names(masks)
+    return {path: read_content(mask, names.get(mask)) for mask, path in masks.items()}
 
 
 def read_content(mask: Path, entry: Entry | None) -> Content:

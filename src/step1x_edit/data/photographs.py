@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from step1x_edit.data.deidentification import Finding, Switches, blur_findings, deidentify
 from step1x_edit.data.licences import Credit
-from step1x_edit.data.materials import Content, Photograph, is_mask, mask_of, name_topic, read_content, shrink
+from step1x_edit.data.materials import Content, Photograph, find_mask, is_mask, mask_of, name_topic, read_content, shrink
 from step1x_edit.data.storage import walk
 from step1x_edit.data.tools.protocols import Box
 from step1x_edit.data.tools.toolbox import Toolbox
@@ -147,7 +147,7 @@ def examine(
         height, width = pixels.shape[:2]
     topic = name_topic(path, names.get(path))
     found = Input(name, place, reason, hashlib.sha256(data).hexdigest(), width, height, credit, topic=topic)
-    if pixels is not None and (mask := mask_of(path)).is_file():
+    if pixels is not None and (mask := find_mask(path)):
         found = _look_at_mask(found, mask, names.get(mask), pixels)
     return found, None if found.skipped else pixels
 

@@ -30,7 +30,7 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
     """
     if path.is_dir():
         raise UsageError(f"{path} is a folder; give the path of a file.")
-    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PARTIAL}")
+    partial = path.with_name(f"{path.name[:40]}.{secrets.token_hex(4)}{PARTIAL}")  # 40 characters are at most 160 of the 255 bytes of a name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
