@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import pytest
 from bench_services import Service
 
 from step1x_edit.bench.calls import BudgetReached, Limits, Prices
-from step1x_edit.bench.gedit import BenchCase, StoredFile, name_row, walk_results
+from step1x_edit.bench.gedit import BenchCase, StoredFile, name_row, walk_results, write_text
 from step1x_edit.bench.running import CASES, LOG, Journal, RunState, read_missing, run_system
 from step1x_edit.bench.systems import Settings, open_system
 from step1x_edit.cli.bench_options import own_editor
@@ -50,6 +51,23 @@ def test_a_log_of_another_program_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / LOG).write_text("\n".join(map(json.dumps, rows)))
     keys = [("subject-add", "en", "k0"), ("subject-add", "en", "k1")]
     assert list(read_missing(tmp_path, keys).values()) == ["why", "no result"]
+
+
+def test_a_disk_that_is_full_for_the_log_is_one_sentence_and_what_it_tore_costs_no_later_line(tmp_path: Path) -> None:
+    journal, rows = Journal(tmp_path / LOG), [{"case": ["subject-add", "en", f"k{i}"]} for i in range(3)]
+    journal.add(rows[0])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60, before[1]))  # bytes: for one line and a part of the next
+    try:
+        with pytest.raises(Step1XError, match=rf"{LOG} could not be written \(File too large\)"):
+            journal.add(rows[1])
+        with pytest.raises(Step1XError, match=rf"{CASES} could not be written"):
+            write_text(tmp_path / CASES, "x" * 100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    journal.add(rows[2])
+    assert journal.read() == [rows[0], rows[2]]
+    assert [path.name for path in tmp_path.iterdir()] == [LOG]
 
 
 def test_a_run_goes_on_where_it_stopped(service: Service, cases: list[BenchCase], tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import resource
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -137,6 +138,20 @@ def test_a_full_disk_leaves_a_name_without_a_mask_but_no_mask_without_a_name(tmp
         mark_photographs(tmp_path, Toolbox.offline())
     assert [*read_names(tmp_path)] == ["ball-1.mask"]
     assert read_materials([tmp_path], [EXAMPLES / "cutouts"], Split(), "train").marked == ()
+
+
+def test_a_disk_that_is_full_for_the_record_is_one_sentence_and_the_rest_is_gone_on_with(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}-{'x' * 200}.jpg").write_bytes(b"no picture")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400, before[1]))  # bytes; the record has 250 to 300 a line
+    try:
+        with pytest.raises(Step1XError, match=rf"{RECORD} could not be written \(File too large\)"):
+            mark_photographs(tmp_path, Toolbox.offline())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert len(mark_photographs(tmp_path, Toolbox.offline())) == 2
+    assert len(read_record(tmp_path)) == 3
 
 
 def test_another_file_of_the_records_name_is_one_sentence(tmp_path: Path) -> None:

@@ -73,11 +73,19 @@ class Journal:
         return rows
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Append a line; a new one begins even where the last was torn."""
+        """Append a line; a new one begins even where the last was torn.
+
+        Raises:
+            Step1XError: the disk is full or refuses.
+        """
         text = json.dumps(row, ensure_ascii=False)
         with self._lock:
-            with self.path.open("a", encoding="utf-8", errors="replace") as file:  # services send halves of characters, too
-                file.write(("\n" if self._torn else "") + text + "\n")
+            begin, self._torn = "\n" if self._torn else "", True
+            try:
+                with self.path.open("a", encoding="utf-8", errors="replace") as file:  # services send halves of characters, too
+                    file.write(f"{begin}{text}\n")
+            except OSError as error:
+                raise Step1XError(f"{self.path} could not be written ({error.strerror or error}); make room, and run it again.") from error
             self._torn = False
 
     def _ends_torn(self) -> bool:

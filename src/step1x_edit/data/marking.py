@@ -33,7 +33,7 @@ from step1x_edit.data.labels import LABELS, label_topic
 from step1x_edit.data.materials import find_mask, list_photographs, mask_of, read_names
 from step1x_edit.data.photographs import decode
 from step1x_edit.data.sheets import draw_sheet, fit_square
-from step1x_edit.data.storage import write_bytes, write_json
+from step1x_edit.data.storage import append_line, write_bytes, write_json
 from step1x_edit.data.tools.filtering import bound, overlap
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Floats, Pixels
@@ -135,9 +135,7 @@ def _mark_all(
             _add_name(marking.mask, marking.name, look.entry)  # the name first: a mask without a name is an error, not the reverse
             write_bytes(marking.mask, look.data)
         path = marking.photograph.relative_to(folder)
-        row = {"photograph": path.as_posix(), "name": marking.name, "reason": marking.reason}
-        with (folder / RECORD).open("a", encoding="utf-8", errors="backslashreplace") as record:
-            record.write(json.dumps(row, ensure_ascii=False) + "\n")
+        append_line(folder / RECORD, {"photograph": path.as_posix(), "name": marking.name, "reason": marking.reason})
         markings.append(marking)
         if tell is not None:
             tell("marking", done, len(waiting))

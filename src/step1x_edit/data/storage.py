@@ -30,7 +30,7 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
     """
     if path.is_dir():
         raise UsageError(f"{path} is a folder; give the path of a file.")
-    partial = path.with_name(f"{path.name[:40]}.{secrets.token_hex(4)}{PARTIAL}")  # 40 characters are at most 160 of the 255 bytes of a name
+    partial = path.with_name(f"{path.name[:40]}.{secrets.token_hex(4)}{PARTIAL}")  # 40 characters are at most 160 of a name's 255 bytes
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
@@ -39,10 +39,14 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
-        raise Step1XError(f"{path} could not be written ({error.strerror or error}); is there room, and may it be written to?") from error
+        raise _explain(path, error) from error
     finally:
         with suppress(OSError):  # what it is that the disk refuses has been said
             partial.unlink(missing_ok=True)
+
+
+def _explain(path: Path, error: OSError) -> Step1XError:
+    return Step1XError(f"{path} could not be written ({error.strerror or error}); is there room, and may it be written to?")
 
 
 def make_folder(folder: Path) -> None:
@@ -105,6 +109,15 @@ def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     with replace_file(path) as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False).encode(errors="backslashreplace") + b"\n")
+
+
+def append_line(path: Path, row: Mapping[str, Any]) -> None:
+    """Add a line to JSON Lines, as `write_lines` writes it; a kill or a full disk may leave a part of it. Raises as `replace_file` does."""
+    try:
+        with path.open("ab") as file:
+            file.write(json.dumps(row, ensure_ascii=False).encode(errors="backslashreplace") + b"\n")
+    except OSError as error:
+        raise _explain(path, error) from error
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
