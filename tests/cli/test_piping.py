@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -125,6 +126,15 @@ def test_standard_output_that_is_full_is_one_sentence(photo: Path, random_mini: 
     assert b"Traceback" not in done.stderr and b"Exception" not in done.stderr
     assert done.stderr.splitlines()[-1] == b"step1x: Standard output could not be written (No space left on device)."
     assert sorted(os.listdir(photo.parent)) == sorted([photo.name, *made])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+@pytest.mark.parametrize("words", [["models", "list"], ["--version"], ["--help"]], ids=" ".join)
+def test_standard_output_that_is_full_is_one_sentence_of_every_command(words: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([STEP1X, *words], stdout=full, stderr=subprocess.PIPE, timeout=200, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(rb"step1x: Standard output.* could not be written \(No space left on device\)\.\n", done.stderr)
 
 
 @pytest.mark.parametrize("closing", ["2>&-", ">&-", "<&- >&- 2>&-"])

@@ -20,7 +20,7 @@ from step1x_edit.cli.data import app as data_app
 from step1x_edit.cli.edit import edit
 from step1x_edit.cli.models import app as models_app
 from step1x_edit.cli.serve import app as serve_app
-from step1x_edit.cli.streams import leave_output, replace_closed_errors, writing_output
+from step1x_edit.cli.streams import FULL, leave_output, replace_closed_errors, writing_output
 from step1x_edit.cli.study import app as study_app
 from step1x_edit.cli.train import train
 from step1x_edit.cli.ui import ui
@@ -86,6 +86,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         leave_output()
         return 1
     except OSError as error:
+        if error.filename is None and error.errno in FULL:
+            leave_output()
+            return _report(f"Standard output, or a file, could not be written ({error.strerror}).", 1)
         if error.filename is None:
             raise
         return _report(f"{error.filename} cannot be used ({error.strerror}).", 1)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import sys
 from collections.abc import Iterator
 
 from step1x_edit.errors import Step1XError
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What a disk says that takes nothing any more."""
 
 _ERRORS = 2
 """Number of the error stream."""
