@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -138,3 +144,33 @@ def test_what_is_wrong_is_one_sentence(small: Path, tmp_path: Path, capsys: pyte
     assert "no finished set" in capsys.readouterr().err
     assert run(["data", "import", str(tmp_path), "--out", str(tmp_path / "x"), "--category", "no-such"]) == 2
     assert "no category" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["mark", "build"])
+def test_ctrl_c_twice_ends_the_workers_and_is_one_sentence(verb: str, tmp_path: Path) -> None:
+    """It reaches every process of the terminal; the second one comes while the first one's workers are being ended."""
+    photos, made = tmp_path / "photos", {"mark": "photos/marks.jsonl", "build": "set/work/round-0/*.jsonl"}[verb]
+    photos.mkdir()
+    cat = (ROOT / "examples" / "photos" / "chelsea.jpg").read_bytes()
+    for number in range(100 if verb == "mark" else 1):
+        (photos / f"cat-{number}.jpg").write_bytes(cat)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        f'count = 1000\nsize = 128\nphotos = ["{photos}"]\n[categories]\ntone_transfer = {{ share = 1 }}\n[executor]\nblock = 4\n'
+    )
+    words = {"mark": [photos], "build": [recipe, "--out", tmp_path / "set"]}[verb]
+    command = [Path(sys.executable).with_name("step1x"), "data", verb, *words, "--workers", "2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True, text=True) as process:
+        deadline = time.monotonic() + 200
+        while not list(tmp_path.glob(made)) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        for _ in range(2):
+            with suppress(ProcessLookupError):  # it may be quick
+                os.killpg(process.pid, signal.SIGINT)
+            time.sleep(0.05)
+        try:
+            _, said = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    assert process.returncode in (130, -signal.SIGINT) and said == "step1x: Interrupted.\n"

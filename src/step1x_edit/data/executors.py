@@ -12,6 +12,7 @@ import io
 import logging
 import multiprocessing
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -19,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection
+from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -87,9 +88,9 @@ class LocalWorkers:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *raised: object) -> None:
         if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            close_pool(self._pool, at_once=KeyboardInterrupt in raised)
             self._pool = None
 
     def run(self, work: Callable[[int], Any], ranks: Sequence[int]) -> Iterator[None]:
@@ -100,9 +101,7 @@ class LocalWorkers:
                 yield
             return
         if self._pool is None:
-            context = multiprocessing.get_context("forkserver")
-            context.set_forkserver_preload(["step1x_edit.data.pipeline"])
-            self._pool = ProcessPoolExecutor(self.count, context, initializer=begin_worker, initargs=(context.Value("i"), list_gpus()))
+            self._pool = open_pool(self.count, begin_worker)
         futures: list[Future[Any]] = []
         try:
             futures += [self._pool.submit(work, rank) for rank in ranks]
@@ -272,6 +271,33 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]  # datatrove h
             return super()._run_for_rank(rank, local_rank, node_rank)
 
 
+def open_pool(count: int, begin: Callable[..., None], *more: Any) -> ProcessPoolExecutor:
+    """`count` processes that Ctrl-C, which reaches every process of a terminal, leaves to the one that started them; see `close_pool`.
+
+    Args:
+        count: how many.
+        begin: makes a process a worker: `begin_worker`, or what calls it with its first two arguments.
+        more: further arguments of it.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["step1x_edit.data.pipeline"])
+    resource_tracker.ensure_running()  # when it is started, it lets the signal through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()  # which, as all that it starts, never takes the signal: not while it imports, either
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return ProcessPoolExecutor(count, context, initializer=begin, initargs=(context.Value("i"), list_gpus(), *more))
+
+
+def close_pool(pool: ProcessPoolExecutor, at_once: bool) -> None:
+    """Wait for what the processes of a pool have in hand, or with `at_once`, end them."""
+    if at_once:
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+    pool.shutdown(cancel_futures=True)
+
+
 def begin_worker(begun: Synchronized[int], gpus: Sequence[str]) -> None:
     """Make this process a worker that ends where the one that started it does, even if that is killed, and that sees one GPU of several.
 
@@ -279,6 +305,7 @@ def begin_worker(begun: Synchronized[int], gpus: Sequence[str]) -> None:
         begun: counts the workers of a pool.
         gpus: see `list_gpus`.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where something else has started the server of processes before
     with begun.get_lock():
         number, begun.value = begun.value, begun.value + 1
     take_gpu(gpus, number)

@@ -10,14 +10,13 @@ and one that was thrown away does not come back.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import re
-import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass, field
 from io import BytesIO
 from multiprocessing.sharedctypes import Synchronized
@@ -27,8 +26,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from step1x_edit.data.executors import KILLED, begin_worker
-from step1x_edit.data.gpus import list_gpus
+from step1x_edit.data.executors import KILLED, begin_worker, close_pool, open_pool
 from step1x_edit.data.labels import LABELS, label_topic
 from step1x_edit.data.materials import find_mask, list_photographs, mask_of, read_names
 from step1x_edit.data.photographs import decode
@@ -129,16 +127,17 @@ def _mark_all(
     known = set() if again else {marking.photograph for marking in read_record(folder)}
     waiting = [path for mask, path in photographs.items() if not os.path.exists(mask) and path not in known]
     markings = []
-    for done, look in enumerate(_look_at_all(waiting, tools, workers), start=1):
-        marking = look.marking
-        if look.data:
-            _add_name(marking.mask, marking.name, look.entry)  # the name first: a mask without a name is an error, not the reverse
-            write_bytes(marking.mask, look.data)
-        path = marking.photograph.relative_to(folder)
-        append_line(folder / RECORD, {"photograph": path.as_posix(), "name": marking.name, "reason": marking.reason})
-        markings.append(marking)
-        if tell is not None:
-            tell("marking", done, len(waiting))
+    with closing(_look_at_all(waiting, tools, workers)) as looks:
+        for done, look in enumerate(looks, start=1):
+            marking = look.marking
+            if look.data:
+                _add_name(marking.mask, marking.name, look.entry)  # the name first: a mask without a name is an error, not the reverse
+                write_bytes(marking.mask, look.data)
+            path = marking.photograph.relative_to(folder)
+            append_line(folder / RECORD, {"photograph": path.as_posix(), "name": marking.name, "reason": marking.reason})
+            markings.append(marking)
+            if tell is not None:
+                tell("marking", done, len(waiting))
     return markings
 
 
@@ -215,13 +214,12 @@ def _drop_half_a_line(file: Path) -> None:
         write_bytes(file, text[: text.rfind(b"\n") + 1])
 
 
-def _look_at_all(photographs: Sequence[Path], tools: Toolbox, workers: int) -> Iterator[_Look]:
+def _look_at_all(photographs: Sequence[Path], tools: Toolbox, workers: int) -> Generator[_Look]:
     """What is found in each, in their order."""
     if workers == 1:
         yield from (_look_at(path, tools) for path in photographs)
         return
-    context = multiprocessing.get_context("forkserver")
-    pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(context.Value("i"), list_gpus(), tools))
+    pool = open_pool(workers, _begin, tools)
     ahead: deque[Future[_Look]] = deque()
     try:
         for path in photographs:
@@ -233,7 +231,7 @@ def _look_at_all(photographs: Sequence[Path], tools: Toolbox, workers: int) -> I
     except BrokenProcessPool as error:
         raise Step1XError(KILLED) from error
     finally:
-        pool.shutdown(cancel_futures=True)
+        close_pool(pool, at_once=True)  # they write nothing
 
 
 _tools: Toolbox
@@ -242,7 +240,6 @@ _tools: Toolbox
 
 def _begin(begun: Synchronized[int], gpus: Sequence[str], tools: Toolbox) -> None:
     global _tools
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that writes
     begin_worker(begun, gpus)
     _tools = tools
 
