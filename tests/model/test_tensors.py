@@ -162,6 +162,27 @@ def test_an_index_that_lies_is_one_sentence(tmp_path: Path, index: Any, message:
         TensorFiles(_write_shards(tmp_path, index))
 
 
+def test_a_shared_file_may_be_written_by_another_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "cached.safetensors"
+
+    def write_another(done: int, total: int) -> None:
+        write_tensors(path, {"a": torch.ones(3)}, shared=True)
+        assert read_tensors(path)["a"].tolist() == [1, 1, 1]
+
+    write_tensors(path, {"a": torch.zeros(3)}, progress=write_another, shared=True)
+    assert read_tensors(path)["a"].tolist() == [0, 0, 0]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_tensors(tmp_path / "m.safetensors", {"a": torch.zeros(3)}, progress=interrupt)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_json_is_written_whole(tmp_path: Path) -> None:
     write_json(tmp_path / "deep" / "preset.json", {"name": "mini"})
     assert read_json(tmp_path / "deep" / "preset.json") == {"name": "mini"}

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import secrets
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -94,6 +96,7 @@ def write_tensors(
     dtype: torch.dtype | None = None,
     metadata: Mapping[str, str] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    shared: bool = False,
 ) -> None:
     """Write a safetensors file whole or not at all, one tensor at a time, so that memory stays small; byte for byte as the library does.
 
@@ -103,6 +106,7 @@ def write_tensors(
         dtype: type to write all of them in; None keeps the type of each.
         metadata: words to store with them.
         progress: told (bytes done, bytes in all) after each tensor.
+        shared: whether other processes may write the same file at once, see `write_whole`.
 
     Raises:
         WeightsError: a tensor is of a type that the format does not have.
@@ -132,7 +136,7 @@ def write_tensors(
                 if progress is not None:
                     progress(header[name]["data_offsets"][1], end)
 
-    write_whole(path, write)
+    write_whole(path, write, shared)
 
 
 def write_shards(path: Path, tensors: Mapping[str, Tensor], most: int, progress: Callable[[int, int], None] | None = None) -> None:
@@ -184,16 +188,22 @@ def write_json(path: Path, values: Any) -> None:
     write_whole(path, lambda partial: partial.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8"))
 
 
-def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a file beside `path`, which then takes its place; raises as `write_tensors` does."""
-    partial = path.with_name(f"{path.name}.partial")
+def write_whole(path: Path, write: Callable[[Path], Any], shared: bool = False) -> None:
+    """Let `write` fill a file beside `path`, which then takes its place; raises as `write_tensors` does.
+
+    What a kill leaves is written over the next time; but where it is `shared`, each writer has one of its own, and the last one stays.
+    """
+    own = f".{secrets.token_hex(4)}" if shared else ""
+    partial = path.with_name(f"{path.name}{own}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(partial)
         os.replace(partial, path)
     except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
         raise Step1XError(f"{path} could not be written ({first_line(error)}); is there room, and may the folder be written to?") from error
+    finally:
+        with suppress(OSError):  # what it is that the disk refuses has been said
+            partial.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> Any:

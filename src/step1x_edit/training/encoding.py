@@ -157,7 +157,7 @@ class Cache:
                     embedding = self._encoders.mllm.encode([Image.fromarray(triplet.source)], [instruction])
                 values = {f.name: getattr(embedding, f.name) for f in fields(Embedding)}
                 tensors |= {f"{text}.{name}": value for name, value in values.items() if value is not None}
-        write_tensors(self._path(item, shape), tensors)
+        write_tensors(self._path(item, shape), tensors, shared=True)  # runs that differ in their rate alone may have one cache
 
 
 class Rounds:
