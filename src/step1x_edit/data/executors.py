@@ -293,7 +293,7 @@ def open_pool(count: int, begin: Callable[..., None], *more: Any) -> ProcessPool
 def close_pool(pool: ProcessPoolExecutor, at_once: bool) -> None:
     """Wait for what the processes of a pool have in hand, or with `at_once`, end them."""
     if at_once:
-        for worker in multiprocessing.active_children():
+        for worker in list((pool._processes or {}).values()):  # as terminate_workers does, which Python has since 3.14
             worker.terminate()
     pool.shutdown(cancel_futures=True)
 
