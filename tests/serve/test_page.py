@@ -334,6 +334,25 @@ def test_a_page_that_is_loaded_again_goes_on(driver: webdriver.Chrome, url: str)
     assert turns(driver) == 0  # another tab has its own
 
 
+def test_who_does_not_see_the_page_is_told_and_keys_move_the_seam(driver: webdriver.Chrome) -> None:
+    examples = driver.find_elements(By.CSS_SELECTOR, "#photos button")
+    wait_for(driver, lambda d: all(button.accessible_name for button in examples))
+    assert "chelsea" in [button.accessible_name for button in examples]
+    drop(driver, PHOTOS / "coffee.jpg")
+    ask(driver, "把它变成黑白照片")
+    assert driver.find_element(By.ID, "status").aria_role == "status"
+    wait_for(driver, lambda d: turns(d) == 2)
+    turn = driver.find_elements(By.CSS_SELECTOR, "#turns .thumbnail-item")[1]
+    assert turn.accessible_name == "把它变成黑白照片, 2 of 2" and turn.get_attribute("lang") == "zh"
+    assert [each.accessible_name for each in driver.find_elements(By.CSS_SELECTOR, "#compare img")] == ["Before", "After"]
+
+    seam = driver.find_element(By.CSS_SELECTOR, "#compare [role=slider]")
+    assert (seam.accessible_name, seam.get_attribute("aria-valuenow")) == ("Before and after", "50")
+    seam.send_keys(Keys.ARROW_LEFT)
+    wait_for(driver, lambda d: seam.get_attribute("aria-valuenow") == "45")
+    assert "45%" in driver.find_elements(By.CSS_SELECTOR, "#compare img")[1].get_attribute("style")
+
+
 def test_on_a_phone_nothing_is_cut_off(url: str, tmp_path: Path) -> None:
     with open_browser(tmp_path / "profile", 500, 900) as driver:  # the narrowest window that this browser has without a screen
         driver.get(url)

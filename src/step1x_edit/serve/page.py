@@ -18,6 +18,7 @@ from PIL import Image
 
 from step1x_edit.errors import Step1XError, UsageError
 from step1x_edit.image_io import read_image
+from step1x_edit.serve.page_access import make_script
 from step1x_edit.serve.page_guard import guard, uploaded
 from step1x_edit.serve.page_style import STYLE, THEME
 from step1x_edit.serve.session import Desk, Session, Shelf, Step, Stopped, ask, make_viewable, read_mask, reduce
@@ -348,6 +349,7 @@ def create_page(desk: Desk, photos: Sequence[Path] = (), hosts: Sequence[str] | 
         path="/",
         theme=THEME,
         css=STYLE,
+        js=make_script(photos),
         footer_links=[],
         run_history=False,
         ssr_mode=False,
