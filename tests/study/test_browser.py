@@ -77,6 +77,27 @@ def test_a_phone_shows_the_page_without_sideways_scrolling(driver: webdriver.Chr
         driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
+BELOW = """
+const deck = document.querySelector(".deck"), has = document.activeElement, at = has.getBoundingClientRect();
+const there = document.elementFromPoint(at.left + at.width / 2, Math.min(innerHeight, at.bottom) - 3);
+return !deck.contains(has) && deck.contains(there);
+"""
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 400), (640, 600)], ids=["enlarged", "a small window"])
+def test_what_has_the_focus_is_not_below_the_order(driver: webdriver.Chrome, width: int, height: int) -> None:
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 2, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        driver.get(_base(driver) + "/compare")
+        wait_for(driver, lambda driver: driver.find_elements(By.CSS_SELECTOR, ".chip"))
+        for _ in range(20):
+            press(driver, Keys.TAB)
+            assert not driver.execute_script(BELOW)
+    finally:
+        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_nothing_comes_from_another_server(driver: webdriver.Chrome) -> None:
     driver.get(_base(driver) + "/compare")
     assert ask(driver, "performance.getEntriesByType('resource').length") >= 8
