@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from selenium import webdriver
@@ -64,6 +64,37 @@ def test_the_page_says_what_is_missing_and_sends_nothing_yet(driver: webdriver.C
     status = str(ask(driver, "document.getElementById('status').textContent"))
     assert "B C" in status and "A" not in status.replace("A B", "")
     assert ask(driver, "document.querySelectorAll('.lacking').length") == 4
+
+
+FILLED = """
+const rated = [...document.querySelectorAll("#ballot input:checked")].map((each) => each.name + each.value);
+return [location.pathname, ...rated, ...[...document.querySelectorAll("#ballot select")].map((each) => each.value)];
+"""
+
+
+def test_what_was_filled_in_outlasts_a_reload_another_page_and_another_language(driver: webdriver.Chrome) -> None:
+    def leave(go: Callable[[], None]) -> None:
+        page = driver.find_element(By.TAG_NAME, "html")
+        go()
+        wait_for(driver, lambda driver: driver.find_element(By.TAG_NAME, "html") != page)
+        wait_for(driver, lambda driver: ask(driver, "document.readyState") == "complete")
+
+    driver.get(_base(driver) + "/compare")
+    press(driver, "a", "5", "0", "r", "b", "2", "r", "=")
+    filled = driver.execute_script(FILLED)
+    assert filled == ["/compare", "overall_A10", "identity_A10", "overall_B4", "1", "1", ""]
+    leave(driver.refresh)
+    assert driver.execute_script(FILLED) == filled
+    for _ in range(2):
+        before = ask(driver, "document.documentElement.lang")
+        leave(driver.find_element(By.CSS_SELECTOR, "form[action='/language'] button").click)
+        assert ask(driver, "document.documentElement.lang") != before
+        assert driver.execute_script(FILLED) == filled
+    leave(driver.refresh)
+    assert driver.execute_script(FILLED) == filled
+    leave(driver.find_element(By.CSS_SELECTOR, "a[href='/break']").click)
+    leave(driver.back)
+    assert driver.execute_script(FILLED) == filled
 
 
 def test_a_phone_shows_the_page_without_sideways_scrolling(driver: webdriver.Chrome) -> None:

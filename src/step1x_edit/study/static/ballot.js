@@ -6,6 +6,7 @@
   const next = document.getElementById("next");
   const results = [...document.querySelectorAll(".result")];
   const letters = results.map((result) => result.dataset.letter);
+  const nonce = form.elements.nonce.value;
   let here = null;
   let sent = false;
 
@@ -25,7 +26,15 @@
     return parts;
   }
 
+  // What is filled in stays with the browser's own entry of this page, for a reload, the back button or a lost connection.
+  const filled = () => [...new FormData(form)].filter(([name]) => /_[A-F]$/.test(name));
+  const remember = () => history.replaceState({ nonce, filled: filled() }, "", "/compare");
+  const recall = () => {
+    if (history.state?.nonce === nonce) for (const [name, value] of history.state.filled) form.elements[name].value = value;
+  };
+
   function check() {
+    remember();
     const parts = missing();
     status.textContent = parts.length ? form.dataset.missing.replace("%s", parts.join(form.dataset.comma)) : form.dataset.ready;
     next.classList.toggle("ready", !parts.length);
@@ -55,6 +64,9 @@
       return;
     }
     sent = true;
+  });
+  document.querySelector("[action='/language']").addEventListener("formdata", ({ formData }) => {
+    for (const [name, value] of [["nonce", nonce], ...filled()]) formData.append(name, value); // comes back filled in
   });
   window.addEventListener("pageshow", () => (sent = false)); // back from the cache of the browser
 
@@ -92,5 +104,6 @@
     event.preventDefault();
   });
 
-  ranking.update();
+  recall();
+  ranking.restore();
 })();

@@ -183,10 +183,10 @@ const ranking = (() => {
     const places = letters.filter((letter) => field(letter).value).map((letter) => [Number(field(letter).value), letter]);
     for (const [place, letter] of places) (groups[place - 1] ??= []).push(letter);
     groups = groups.filter(Boolean);
+    update();
   }
 
   box.append(make("p", "help", text.help), make("div", "rail"));
   box.hidden = false;
-  restore();
-  return { add, move, tie, update, isRanked: (letter) => placeOf(letter) > 0 };
+  return { add, move, tie, restore, isRanked: (letter) => placeOf(letter) > 0 };
 })();
