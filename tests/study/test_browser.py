@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from io import BytesIO
 
 import pytest
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -106,6 +108,30 @@ def test_a_phone_shows_the_page_without_sideways_scrolling(driver: webdriver.Chr
             assert ask(driver, "document.documentElement.scrollWidth <= 360"), path
     finally:
         driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_colours_are_judged_before_the_same_ground_by_everyone(driver: webdriver.Chrome) -> None:
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]})
+    driver.execute_cdp_cmd("Emulation.setAutoDarkModeOverride", {"enabled": True})  # as of a telephone that darkens every page
+    try:
+        driver.get(_base(driver) + "/compare")
+        with Image.open(BytesIO(driver.get_screenshot_as_png())) as screen:
+            assert screen.convert("RGB").getpixel((4, 200)) == (0xEE, 0xEE, 0xEC)
+    finally:
+        driver.execute_cdp_cmd("Emulation.setAutoDarkModeOverride", {})
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_what_is_chosen_is_seen_where_the_colours_are_the_systems_own(driver: webdriver.Chrome) -> None:
+    driver.get(_base(driver) + "/compare")
+    press(driver, "a", "5", "0")
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "forced-colors", "value": "active"}]})
+    try:
+        levels = driver.find_elements(By.CSS_SELECTOR, "#result-A [data-scale=overall] span")
+        grounds = [level.value_of_css_property("background-color") for level in levels]
+        assert len(set(grounds[:4])) == 1 and grounds[4] != grounds[0] and grounds[4] != "rgba(255, 255, 255, 1)"
+    finally:
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
 BELOW = """
