@@ -66,6 +66,10 @@ def test_the_page_says_what_is_missing_and_sends_nothing_yet(driver: webdriver.C
     status = str(ask(driver, "document.getElementById('status').textContent"))
     assert "B C" in status and "A" not in status.replace("A B", "")
     assert ask(driver, "document.querySelectorAll('.lacking').length") == 4
+    assert ask(driver, "document.activeElement.name") == "overall_B"
+    press(driver, "1", "6", "c", "1", "6")
+    driver.find_element(By.ID, "next").send_keys(Keys.ENTER)
+    assert ask(driver, "document.activeElement.dataset.letter") == "B" and ask(driver, "document.activeElement.className") == "chip"
 
 
 FILLED = """
@@ -81,6 +85,7 @@ def test_what_was_filled_in_outlasts_a_reload_another_page_and_another_language(
         wait_for(driver, lambda driver: driver.find_element(By.TAG_NAME, "html") != page)
         wait_for(driver, lambda driver: ask(driver, "document.readyState") == "complete")
 
+    driver.get(_base(driver) + "/welcome")
     driver.get(_base(driver) + "/compare")
     press(driver, "a", "5", "0", "r", "b", "2", "r", "=")
     filled = driver.execute_script(FILLED)

@@ -60,7 +60,9 @@
     if (missing().length || sent) {
       event.preventDefault();
       for (const scale of form.querySelectorAll(".scale")) scale.classList.toggle("lacking", !scale.querySelector(":checked"));
-      form.querySelector(".lacking")?.scrollIntoView({ block: "center", behavior: "smooth" });
+      const first = form.querySelector(".lacking input") ?? form.querySelector(".tray .chip");
+      first?.focus({ preventScroll: true }); // so that it is read aloud
+      first?.closest(".scale")?.scrollIntoView({ block: "center", behavior: "smooth" });
       return;
     }
     sent = true;
