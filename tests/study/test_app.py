@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -119,6 +120,16 @@ def test_everything_is_said_in_both_languages(hall: Hall) -> None:
     assert TEXTS["en"]["next"] in person.get("/compare").text
     assert person.post("/language", form | {"back": "//elsewhere.example"}).headers["location"] == "/compare"
     assert person.post("/language", form | {"language": "xx"}).status_code == 422
+
+
+def test_who_is_not_let_in_reads_why_in_the_language_chosen_and_can_change_it(hall: Hall) -> None:
+    person = hall.enter()
+    page = person.get("/?language=cn").text
+    (door,) = re.findall(r'action="(/join[^"]*)"', page)
+    refused = person.post(door, {"form_token": form_token(page), "consent": "", "language": "cn"})
+    assert refused.status_code == 422 and TEXTS["cn"]["no_consent"] in refused.text
+    for address in re.findall(r'href="([^"]*\?[^"]*)"', refused.text):
+        assert person.get(str(refused.url.join(address))).status_code == 200, address
 
 
 def test_the_languages_say_the_same_things() -> None:
