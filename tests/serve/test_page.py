@@ -362,6 +362,15 @@ def test_on_a_phone_nothing_is_cut_off(url: str, tmp_path: Path) -> None:
         assert driver.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
 
 
+def test_on_a_phone_the_result_comes_into_view_after_the_enter_key(driver: webdriver.Chrome) -> None:
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 380, "height": 500, "deviceScaleFactor": 2, "mobile": True})
+    drop(driver, PHOTOS / "coffee.jpg")
+    wait_for(driver, lambda d: d.find_element(By.ID, "compare").size["height"] > 100)
+    driver.execute_script("scrollTo(0, 0)")
+    driver.find_element(By.CSS_SELECTOR, "#instruction textarea").send_keys("make it night", Keys.ENTER)
+    wait_for(driver, lambda d: d.execute_script("return document.querySelector('#compare').getBoundingClientRect().bottom <= innerHeight"))
+
+
 def call(url: str, function: int, values: list[object], visitor: str = "stranger") -> dict[str, object]:
     """What an event of the page answers to whoever speaks to it without a browser."""
     with httpx.Client(base_url=url, timeout=60) as http:

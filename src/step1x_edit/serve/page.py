@@ -207,7 +207,7 @@ class Page:
             show_progress="hidden",
             trigger_mode="once",
         )
-        self.go.click(None, js=INTO_VIEW)
+        gr.on([self.go.click, self.instruction.submit], None, js=INTO_VIEW)
         # not `cancels`: a step that is on its way would be shown after the edit has ended
         self.stop.click(self._stop, None, [self.stop], show_progress="hidden")
         undone = self.undo.click(self._undo, [self.session, self.first], shown, show_progress="hidden")
