@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -158,6 +159,28 @@ def test_what_has_the_focus_is_not_below_the_order(driver: webdriver.Chrome, wid
             assert not driver.execute_script(BELOW)
     finally:
         driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_six_results_in_order_fit_on_a_phone_and_on_a_tablet(tmp_path: Path) -> None:
+    make_results(tmp_path, ["one", "two", "three", "four", "five", "six"], cases_per_task=1)
+    server = Server(tmp_path, "--cases-per-person", "1", "--checks", "0", "--repeats", "0", "--systems", "6")
+    with open_browser(tmp_path / "profile") as driver:
+        driver.get(f"{server.url}/?language=en")
+        driver.find_element(By.NAME, "consent").click()
+        driver.find_element(By.CSS_SELECTOR, "form .button").click()
+        wait_for(driver, lambda driver: driver.current_url.endswith("/welcome"))
+        for width in (320, 380, 820):
+            metrics = {"width": width, "height": 760, "deviceScaleFactor": 1, "mobile": True}
+            driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+            driver.get(f"{server.url}/welcome")
+            driver.get(f"{server.url}/compare")
+            for letter in "abcdef":
+                assert ask(driver, "document.documentElement.scrollWidth") == width, letter
+                press(driver, letter, "r")
+            assert ask(driver, "document.documentElement.scrollWidth") == width
+            chips = [chip.rect for chip in driver.find_elements(By.CSS_SELECTOR, ".rail > .chip")]
+            assert len(chips) == 6 and all(chip["width"] >= 24 and chip["x"] + chip["width"] <= width for chip in chips)
+    server.stop()
 
 
 def test_nothing_comes_from_another_server(driver: webdriver.Chrome) -> None:
