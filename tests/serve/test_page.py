@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import os
@@ -315,6 +316,24 @@ def test_a_picture_of_a_kind_that_browsers_do_not_show_is_shown(driver: webdrive
     wait_for(driver, lambda d: turns(d) == 2)
     with Image.open(take_home(driver, tmp_path)) as edited:
         assert edited.width == width
+
+
+def test_a_file_of_a_kind_that_the_browser_does_not_know_is_for_the_server_to_judge(driver: webdriver.Chrome, tmp_path: Path) -> None:
+    for name, picture in (("IMG_1.STRANGE", "coffee.jpg"), ("IMG_2.STRANGE", "chelsea.jpg")):
+        (tmp_path / name).write_bytes((PHOTOS / picture).read_bytes())
+    drop(driver, tmp_path / "IMG_1.STRANGE")
+    ask(driver, "make it night")
+    wait_for(driver, lambda d: turns(d) == 2)
+    over = DROP_OVER.replace('"notes.png", { type: "image/png" }', '"IMG_2.STRANGE"')
+    encoded = base64.b64encode((tmp_path / "IMG_2.STRANGE").read_bytes()).decode()
+    driver.execute_async_script(over, f"data:application/octet-stream;base64,{encoded}")
+    says(driver, "Now say what to change.")
+    wait_for(driver, lambda d: turns(d) == 0)
+    (tmp_path / "IMG_3.STRANGE").write_bytes(b"no picture")
+    driver.find_element(By.CSS_SELECTOR, "#upload button[aria-label='Remove Image']").click()
+    wait_for(driver, lambda d: not d.find_elements(By.CSS_SELECTOR, "#upload img"))
+    driver.find_element(By.CSS_SELECTOR, "#upload input[type=file]").send_keys(str(tmp_path / "IMG_3.STRANGE"))
+    warns(driver, "The file is not a whole picture")
 
 
 def test_a_page_that_is_loaded_again_goes_on(driver: webdriver.Chrome, url: str) -> None:

@@ -1,4 +1,5 @@
-"""What gradio leaves unsaid to those who do not see the page of `step1x ui`, and out of reach of those who use keys alone."""
+"""What gradio leaves unsaid to those who do not see the page of `step1x ui`, out of reach of those who use keys alone, and unread of a kind
+of picture that their browser does not know."""
 
 from __future__ import annotations
 
@@ -47,13 +48,30 @@ _SCRIPT = """() => {
     }
   }
 
+  // Gradio takes only what the browser knows for a picture, and many browsers know no HEIC: such a file is for the server to judge.
+  function offer(files) {
+    const carried = new DataTransfer();
+    for (const file of files) carried.items.add(file.type ? file : new File([file], file.name, { type: "image/unknown" }));
+    return carried;
+  }
+  const strange = (box, files) => box.closest?.("#upload") && [...(files ?? [])].some((file) => !file.type);
+  document.addEventListener("change", ({ target }) => strange(target, target.files) && (target.files = offer(target.files).files), true);
+  document.addEventListener("drop", (event) => {
+    if (!strange(event.target, event.dataTransfer?.files)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    const carried = { dataTransfer: offer(event.dataTransfer.files), bubbles: true, cancelable: true };
+    event.target.dispatchEvent(new DragEvent("drop", carried));
+  }, true);
+
   new MutationObserver(say).observe(document.body, { childList: true, characterData: true, subtree: true });
   say();
 }"""
 
 
 def make_script(photos: Sequence[Path]) -> str:
-    """A function in JavaScript that the page calls once: it names what has no name, has changes read aloud, and gives the seam keys.
+    """A function in JavaScript that the page calls once: it names what has no name, has changes read aloud, gives the seam keys, and
+    has files of a kind that the browser does not know uploaded.
 
     Args:
         photos: the examples, in their order on the page.
