@@ -20,7 +20,8 @@ def test_names_and_instructions_stay_as_they_are(tmp_path: Path, scene: Image.Im
     photo, instruction = tmp_path / "my pictures" / "at the sea.jpg", 'write "it\'s `night`" on it'
     photo.parent.mkdir()
     scene.save(photo)
-    command = ["make", "-C", tmp_path, "-f", MAKEFILE, "-o", ".venv/.installed", f"BIN={Path(sys.executable).parent}", "edit"]
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    command = ["make", "-C", tmp_path, "-f", MAKEFILE, "-o", ".venv/.installed", "edit"]
     done = subprocess.run([*command, f"PHOTO={photo}", f"INSTRUCTION={instruction}"], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert "The edited picture is out/edit/at the sea-edited.png; out/edit/at the sea-before-after.png shows both." in done.stdout
