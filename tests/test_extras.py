@@ -1,4 +1,4 @@
-"""What each extra of pyproject.toml is for can be done with what it installs."""
+"""What each extra of pyproject.toml is for can be done with what it installs, and a missing one is named."""
 
 from __future__ import annotations
 
@@ -77,3 +77,25 @@ def test_an_extra_brings_what_it_is_for(extra: str) -> None:
     command = [sys.executable, "-c", HIDE, ",".join(hidden), ",".join(NEEDED_BY[extra])]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("cv2", ["bench", "mini", "DIR"]),
+        ("datatrove", ["data", "build", "recipe.toml", "--out", "out"]),
+        ("uvicorn", ["--debug", "serve", "--port", "0"]),
+        ("sqlalchemy", ["study", "plan"]),
+        ("cv2", ["train", str(ROOT / "recipes" / "overfit.toml"), "--out", "out"]),
+    ],
+)
+def test_a_missing_extra_is_named_in_one_sentence(module: str, arguments: list[str], tmp_path: Path) -> None:
+    code = f"import sys; sys.modules[{module!r}] = None; from step1x_edit.cli.main import main; main({arguments!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    verb = next(word for word in arguments if not word.startswith("-"))
+    last = done.stderr.splitlines()[-1]
+    assert (done.returncode, last) == (
+        2,
+        f"step1x: step1x {verb} needs {module}, which is not installed; pip install 'step1x-edit[{verb}]'.",
+    )
+    assert ("Traceback" in done.stderr) == ("--debug" in arguments)

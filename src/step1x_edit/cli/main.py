@@ -27,6 +27,8 @@ from step1x_edit.cli.ui import ui
 from step1x_edit.errors import Step1XError
 
 INTERRUPTED = 130
+EXTRAS = ("bench", "data", "serve", "study", "train")
+"""Verbs whose libraries come with the extra of their name."""
 
 app = typer.Typer(
     name="step1x",
@@ -85,6 +87,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # whoever read our output has gone; nothing more is to be said, not even at shutdown
         leave_output()
         return 1
+    except ModuleNotFoundError as error:
+        verb = next((word for word in (sys.argv[1:] if arguments is None else arguments) if not word.startswith("-")), "")
+        package = (error.name or "").partition(".")[0]
+        if verb not in EXTRAS or package in ("", "step1x_edit"):
+            raise
+        return _report(f"step1x {verb} needs {package}, which is not installed; pip install 'step1x-edit[{verb}]'.", 2)
     except OSError as error:
         if error.filename is None and error.errno in FULL:
             leave_output()
