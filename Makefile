@@ -25,7 +25,8 @@ install: $(INSTALLED) ## make .venv with everything that editing, training, meas
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
-	@test -x $(BIN)/python || { echo "Making $(VENV)"; $(PYTHON) -m venv $(VENV) \
+	@$(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "Making $(VENV)"; $(PYTHON) -m venv --clear $(VENV) \
 		|| { rm -rf $(VENV); echo "Python cannot make environments here; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }; }
 	@echo "Installing PyTorch, then the rest; this takes some minutes once"
 	@$(PIP) install "$$(grep '^torch==' constraints.txt)"

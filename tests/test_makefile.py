@@ -1,4 +1,4 @@
-"""`make edit`, as a newcomer calls it."""
+"""`make install` and `make edit`, as a newcomer calls them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,25 @@ from step1x_edit.settings import read_settings
 
 MAKEFILE = Path(__file__).parents[1] / "Makefile"
 
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+@pytest.mark.parametrize("lost", ["python", "pip"])
+def test_an_environment_that_cannot_be_used_is_made_anew(lost: str, tmp_path: Path) -> None:
+    """As a kill in the middle of making it leaves it, or with its Python gone."""
+    for name in ("pyproject.toml", "constraints.txt"):
+        shutil.copy(MAKEFILE.with_name(name), tmp_path)
+    python = tmp_path / ".venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / ".venv"], check=True, timeout=120)
+    if lost == "python":
+        python.unlink()
+        python.symlink_to(tmp_path / "gone")
+    command = ["make", "-C", tmp_path, "-f", MAKEFILE, f"PYTHON={sys.executable}", "PIP=true", "install"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    subprocess.run([python, "-m", "pip", "--version"], check=True, stdout=subprocess.DEVNULL, timeout=120)
+
+
 def test_names_and_instructions_stay_as_they_are(tmp_path: Path, scene: Image.Image) -> None:
     photo, instruction = tmp_path / "my pictures" / "at the sea.jpg", 'write "it\'s `night`" on it'
     photo.parent.mkdir()
