@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from step1x_edit import Editor, EditRequest, EditResult
+from step1x_edit.closeup import soften
 from step1x_edit.errors import UsageError
 from step1x_edit.refinement import ANOTHER, NOWHERE, find_region
 
@@ -71,6 +72,18 @@ def test_a_large_photograph_takes_no_longer_than_its_pixels(draw_scene: Callable
     edge = 700 - region.box[0]  # where the change begins, seen from the box
     row = np.asarray(region.mask)[region.mask.height // 2]
     assert row[edge] == 255 and row[edge - reach + 2] > 0 and row[edge - reach - 2] == 0
+
+
+def test_a_soft_edge_of_the_mask_stays_as_soft_where_the_box_cuts_it(photo: Image.Image) -> None:
+    mask = Image.new("L", photo.size, 0)
+    mask.paste(255, (100, 50, 500, 350))
+    first = painted(photo, (120, 180, 160, 220), mask=mask)
+    first = replace(first, request=replace(first.request, feather=60))
+    region = find_region(first)
+    assert region is not None and region.box[0] > 100  # the mask's edge is not in the box, but within sixty pixels of it
+    closer = region.cut(first.request, first, 0.5)
+    assert closer.mask is not None
+    assert soften(closer.mask, closer.feather).tobytes() == soften(mask, 60).crop(region.box).tobytes()
 
 
 def test_a_note_says_that_there_was_nothing_to_draw_larger(editor: Editor, photo: Image.Image) -> None:

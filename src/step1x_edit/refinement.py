@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
-from step1x_edit.closeup import Box, find_closeup, surround
+from step1x_edit.closeup import Box, find_closeup, soften, surround
 from step1x_edit.image_modes import flatten, to_standard
 from step1x_edit.types import EditRequest, EditResult
 
@@ -39,7 +39,7 @@ ANOTHER = "The second pass would have made another edit than the first, whose re
 
 @dataclass(frozen=True)
 class Region:
-    """Where the second pass acts: a box, and within it a mask of its size, white inside."""
+    """Where the second pass acts: a box, and within it a mask of its size, white inside, whose edges are as soft as they are to be."""
 
     box: Box
     mask: Image.Image
@@ -48,7 +48,7 @@ class Region:
         """The request of the second pass."""
         assert request.image is not None
         original, start = to_standard(request.image).image.crop(self.box), first.image.crop(self.box)
-        return replace(request, image=original, start=start, mask=self.mask, strength=strength, refine=None, zoom=False)
+        return replace(request, image=original, start=start, mask=self.mask, feather=0, strength=strength, refine=None, zoom=False)
 
     def put_back(self, first: EditResult, second: EditResult) -> EditResult:
         """The first result with the second one in its place, if both are the same edit, else with a note; `seconds` are those of both."""
@@ -75,7 +75,7 @@ def find_region(result: EditResult) -> Region | None:
     if _area(seen) < LEAST_GAIN**2 * _area(box):
         return None
     if request.mask is not None:
-        return Region(box, request.mask.convert("L").crop(box))
+        return Region(box, soften(request.mask, request.feather).crop(box))
     left, top, right, bottom = box
     touched = change[top:bottom, left:right] > 0
     border = max(1, round(BORDER * max(touched.shape)))
