@@ -33,6 +33,17 @@ def test_every_output_is_near(draw: Draw, kind: str, error: float) -> None:
     torch.testing.assert_close(stored(x), nn.functional.linear(x, wide, linear.bias), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(("kind", "error"), [("float8", 0.04), ("int8", 0.02), ("int4", 0.12)])
+def test_float16_holds_the_sums_of_a_wide_layer(draw: Draw, kind: str, error: float) -> None:
+    """Outputs of some hundreds, of activations and weights as large models have them; without scales the sums are beyond 65504."""
+    linear = nn.Linear(3072, 64).requires_grad_(False)
+    linear.weight.copy_(draw(64, 3072) * 0.02)
+    x = draw(8, 3072, seed=1) * 60
+    out = narrow_linear(linear.half(), kind)(x.half()).float()
+    wanted = nn.functional.linear(x, linear.weight.float(), linear.bias.float())
+    assert out.isfinite().all() and (out - wanted).norm() < error * wanted.norm()
+
+
 def test_weights_that_were_released_in_float8_stay_as_they_are(draw: Draw) -> None:
     linear = layer(draw)
     linear.weight.copy_((draw(96, 64) * 0.02).to(torch.float8_e4m3fn).float())

@@ -61,12 +61,14 @@ class ByteLinear(NarrowLinear):
     """One byte a weight, [O, I], and a scale for each output, [O]."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """As the linear layer; the scales act on the result, which is smaller."""
+        """As the linear layer; the scales act on the result, which is smaller, but in float16, which sums without scales go beyond."""
+        if x.dtype is torch.float16:
+            return F.linear(x, self.widen(x.dtype), self.bias)
         out = F.linear(x, self.weight.to(x.dtype)) * self.scale
         return out if self.bias is None else out + self.bias
 
     def widen(self, dtype: torch.dtype) -> Tensor:
-        return self.weight.to(dtype) * self.scale.to(dtype)[:, None]
+        return self.weight.to(dtype).mul_(self.scale.to(dtype)[:, None])
 
 
 class Float8Linear(ByteLinear):
