@@ -45,6 +45,12 @@ def test_hidden_matrices_go_to_muon_and_every_parameter_to_one_optimiser() -> No
     assert len(build_optimizers(model, Optim(lr=1e-3))) == 1
 
 
+def test_adapters_may_all_go_to_muon() -> None:
+    model = nn.ModuleDict({"img_attn": nn.Linear(4, 4, bias=False)})
+    (muon,) = build_optimizers(model, Optim(lr=1e-3, muon_lr=1e-2))
+    assert isinstance(muon, Muon)
+
+
 def test_rate_rises_stays_and_falls() -> None:
     settings = Optim(lr=1, warmup=4, decay=5, final=0.1)
     rates = [rate(step, 20, settings) for step in range(20)]

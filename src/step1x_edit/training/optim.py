@@ -110,9 +110,9 @@ def build_optimizers(model: nn.Module, settings: Optim, processes: Processes = A
         if not p.requires_grad:
             continue
         (hidden if is_hidden(name, p, settings) else rest).append(p)
-    optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(rest, lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay, fused=True)
-    ]
+    optimizers: list[torch.optim.Optimizer] = []
+    if rest:
+        optimizers.append(torch.optim.AdamW(rest, lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay, fused=True))
     if hidden and settings.muon_lr is not None:
         optimizers.append(Muon(hidden, lr=settings.muon_lr, weight_decay=settings.weight_decay, processes=processes))
     for optimizer in optimizers:
