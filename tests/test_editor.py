@@ -17,6 +17,7 @@ from PIL import Image
 from step1x_edit import Editor, EditRequest
 from step1x_edit.devices import choose_device, choose_dtype
 from step1x_edit.errors import Step1XError, UsageError, WeightsError
+from step1x_edit.model.caching import Shortcuts
 from step1x_edit.model.costs import build_transformer
 from step1x_edit.model.presets import PRESETS
 from step1x_edit.model.weights import save_preset
@@ -266,6 +267,17 @@ def test_a_batch_gives_what_one_at_a_time_gives(editor: Editor, draw_scene: Call
         assert np.abs(pixels(together.image) - pixels(alone.image)).max() <= 2
         if request.mask is not None:
             assert np.array_equal(pixels(together.image)[:, 301:], pixels(request.image)[:, 301:])
+
+
+@pytest.mark.parametrize("guidance", [1, 2])
+def test_a_cache_leaves_out_of_each_of_a_batch_what_it_does_alone(guidance: float, draw_scene: Callable[..., Image.Image]) -> None:
+    editor = Editor.open("mini", device="cpu", dtype="float32")
+    editor.shortcuts = Shortcuts.read("accumulated:0.2", None)
+    words = ["make it night", "turn it into a pencil sketch", "remove the spoon"]
+    requests = [EditRequest(draw_scene(96, 64, i), text, i, 20, guidance, 64) for i, text in enumerate(words)]
+    for request, together in zip(requests, editor.edit_batch(requests), strict=True):
+        alone = next(editor.edit_seeds(request, [request.seed]))
+        assert np.abs(pixels(alone.raw) - pixels(together.raw)).max() <= 1
 
 
 def test_a_preview_shows_each_of_a_batch(editor: Editor, draw_scene: Callable[..., Image.Image]) -> None:

@@ -360,13 +360,13 @@ class Editor:
 
     def _velocity(self, read: _Read, times: Sequence[float]) -> Callable[[Tensor, Tensor], Tensor]:
         """The velocity at these times, asked for one after the other."""
-        cache = self.shortcuts.new_cache(len(times) - 1)
+        caches = self.shortcuts.new_caches(len(times) - 1, len(read.sheets))
         prepared = self.model.prepare(read.embedding, read.grids[0], read.tokens is not None, read.grids)
         signals = self.model.signals(times[:-1], prepared.still.vector_BV)
 
         def velocity(noisy: Tensor, t: Tensor) -> Tensor:
             beside = None if read.tokens is None else read.tokens.repeat(len(noisy) // len(read.tokens), 1, 1)
-            return self.model.predict(noisy.to(self.dtype), beside, t, prepared, cache, next(signals)).float()
+            return self.model.predict_each(noisy.to(self.dtype), beside, t, prepared, caches, next(signals)).float()
 
         return velocity
 

@@ -63,9 +63,11 @@ class Shortcuts:
         cache = "" if self.kind is None else f"{self.kind}:{self.limit:g}"
         return {"cache": cache, "guided": "" if self.guided == (0.0, 1.0) else f"{self.guided[0]:g},{self.guided[1]:g}"}
 
-    def new_cache(self, steps: int) -> StepCache | None:
-        """An empty cache for an edit of so many steps."""
-        return None if self.kind is None else StepCache(self.kind, self.limit, steps)
+    def new_caches(self, steps: int, edits: int) -> Sequence[StepCache | None]:
+        """Empty caches for edits of so many steps that are made at once: one for each, where what is left out depends on it, or one."""
+        if self.kind is None:
+            return [None]
+        return [StepCache(self.kind, self.limit, steps) for _ in range(1 if self.kind == "every" else edits)]
 
 
 class StepCache:

@@ -109,11 +109,8 @@ class Step1XEdit(DiT):
     ) -> Tensor:
         """`forward` with what `prepare` made, and `signals` for this time; a smaller batch takes the first rows of it."""
         if self.split and len(noisy_BNC) > 1 and cache is None and self._parallel is None:
-            rows = [slice(i, i + 1) for i in range(len(noisy_BNC))]
-            references = [None if reference_BMC is None else reference_BMC[row] for row in rows]
-            signals = [None if signal is None else signal.rows(row) for row in rows]
-            given = zip(rows, references, signals, strict=True)
-            return torch.cat([self.predict(noisy_BNC[row], beside, t_B[row], prepared.rows(row), None, one) for row, beside, one in given])
+            rows = [(slice(i, i + 1), None) for i in range(len(noisy_BNC))]
+            return torch.cat(self._apart(rows, noisy_BNC, reference_BMC, t_B, prepared, signal))
         prepared, signal = prepared.rows(slice(len(noisy_BNC))), signal and signal.rows(slice(len(noisy_BNC)))
         output = None if cache is None else cache.begin(len(noisy_BNC))
         if output is None:
@@ -132,6 +129,36 @@ class Step1XEdit(DiT):
         if self.preset.prediction == "velocity" or reference_BMC is None:
             return output
         return self.velocity_of_change(output, noisy_BNC, reference_BMC, t_B)
+
+    def predict_each(
+        self,
+        noisy_BNC: Tensor,
+        reference_BMC: Tensor | None,
+        t_B: Tensor,
+        prepared: Prepared,
+        caches: Sequence[StepCache | None],
+        signal: Signal | None = None,
+    ) -> Tensor:
+        """`predict` for as many edits at once as there are caches, each by its own; or by one for all. Rows 0, 1, 2 and so on are those of
+        the edits in turn, and with guidance come once more in the same order."""
+        rows = [(slice(i, None, len(caches)), cache) for i, cache in enumerate(caches)]
+        return torch.stack(self._apart(rows, noisy_BNC, reference_BMC, t_B, prepared, signal), dim=1).flatten(0, 1)
+
+    def _apart(
+        self,
+        rows: Sequence[tuple[slice, StepCache | None]],
+        noisy_BNC: Tensor,
+        reference_BMC: Tensor | None,
+        t_B: Tensor,
+        prepared: Prepared,
+        signal: Signal | None,
+    ) -> list[Tensor]:
+        """What `predict` says of some rows of a batch at a time, with the cache that is theirs."""
+        said = []
+        for kept, cache in rows:
+            beside, one = None if reference_BMC is None else reference_BMC[kept], signal and signal.rows(kept)
+            said.append(self.predict(noisy_BNC[kept], beside, t_B[kept], prepared.rows(kept), cache, one))
+        return said
 
     def hidden_padding(self, embedding: Embedding) -> Tensor | None:
         """The mask that hides padded text from the DiT, or None where the DiT sees all of it.
