@@ -54,6 +54,11 @@ def test_guidance_may_act_for_a_while(random_mini: Path, scene: Image.Image, exa
     assert not np.array_equal(draw(random_mini, scene, shortcuts=Shortcuts.read(None, "0.9,1")), exact)
 
 
+@pytest.mark.parametrize(("cache", "guided"), [("first-block:0.12345678", "0.2000001,0.9"), ("every:5", ""), ("", "0.3,1")])
+def test_what_is_written_is_read_as_the_same_numbers(cache: str, guided: str) -> None:
+    assert Shortcuts.read(cache, guided).write() == {"cache": cache, "guided": guided}
+
+
 @pytest.mark.parametrize(
     ("cache", "guided"),
     [

@@ -30,7 +30,7 @@ from step1x_edit.flow.schedule import schedule, shift_for
 from step1x_edit.image_io import Form, fit_form
 from step1x_edit.memory import ALL_ON_DEVICE, Placement, arrange, load_model
 from step1x_edit.model.autoencoder import Autoencoder
-from step1x_edit.model.caching import Shortcuts
+from step1x_edit.model.caching import Shortcuts, write_number
 from step1x_edit.model.fingerprint import fingerprint
 from step1x_edit.model.lora import Attached, merge_adapters, read_adapter
 from step1x_edit.model.mllm import MLLM
@@ -140,7 +140,7 @@ class Editor:
         for attached in self._attached:
             attached.remove()
         self._attached, self._apart = [], []
-        names = [f"{path.name}:{weight:g}" for path, weight in adapters]
+        names = [f"{path.name}:{write_number(weight)}" for path, weight in adapters]
         self._waiting.send_back()
         models = self.model, *self.model.copies
         if merge and self.placement.weights == "full":

@@ -60,14 +60,19 @@ class Shortcuts:
 
     def write(self) -> dict[str, str]:
         """The options that `read` makes this of; empty where nothing is left out."""
-        cache = "" if self.kind is None else f"{self.kind}:{self.limit:g}"
-        return {"cache": cache, "guided": "" if self.guided == (0.0, 1.0) else f"{self.guided[0]:g},{self.guided[1]:g}"}
+        cache = "" if self.kind is None else f"{self.kind}:{write_number(self.limit)}"
+        return {"cache": cache, "guided": "" if self.guided == (0.0, 1.0) else ",".join(map(write_number, self.guided))}
 
     def new_caches(self, steps: int, edits: int) -> Sequence[StepCache | None]:
         """Empty caches for edits of so many steps that are made at once: one for each, where what is left out depends on it, or one."""
         if self.kind is None:
             return [None]
         return [StepCache(self.kind, self.limit, steps) for _ in range(1 if self.kind == "every" else edits)]
+
+
+def write_number(number: float) -> str:
+    """The shortest text that is read as this very number."""
+    return repr(float(number)).removesuffix(".0")
 
 
 class StepCache:
