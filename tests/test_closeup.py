@@ -158,3 +158,12 @@ def test_the_edge_of_an_edit_is_soft(editor: Editor, photo: Image.Image) -> None
     change = np.abs(pixels(hard) - before), np.abs(pixels(soft) - before)
     assert np.array_equal(change[0][mask == 255], change[1][mask == 255])
     assert (change[1][mask == 0] == 0).all() and change[1][mask < 60].sum() < 0.3 * change[0][mask < 60].sum()
+
+
+@pytest.mark.parametrize(("kind", "most"), [(np.uint16, 65535), (np.float32, 1.0), (np.uint8, 255)])
+def test_a_mask_means_the_same_at_any_depth(kind: type[np.generic], most: float) -> None:
+    """A quarter of white is a quarter; cut off at 255, it would be all of it of 16 bits, and nothing of floats."""
+    mask = Image.fromarray((np.repeat([[0.0, 0.25, 1.0]], 4, axis=0) * most).astype(kind))
+    assert np.abs(np.asarray(soften(mask, 0)).astype(int) - [0, 64, 255]).max() <= 1
+    request = EditRequest(Image.new("RGB", mask.size), "make it night", mask=mask, zoom=True)
+    assert find_closeup(request, 1) is not None

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
+from step1x_edit.image_modes import to_grey
 from step1x_edit.types import EditRequest
 
 Box = tuple[int, int, int, int]
@@ -30,7 +31,7 @@ def find_closeup(request: EditRequest, size: int) -> Box | None:
     """What a model that works at `size` is to be shown of the picture; None for all of it."""
     if not request.zoom or request.image is None or request.mask is None:
         return None
-    marked = request.mask.convert("L").getbbox()
+    marked = to_grey(request.mask).getbbox()
     return None if marked is None else surround(marked, request.image.size, size, MARGIN)
 
 
@@ -62,7 +63,7 @@ def soften(mask: Image.Image, pixels: int) -> Image.Image:
 
     The borders of the picture are no edges.
     """
-    mask = mask.convert("L")
+    mask = to_grey(mask)
     marked = mask.getbbox()
     if pixels < 1 or marked is None:
         return mask

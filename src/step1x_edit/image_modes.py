@@ -57,6 +57,11 @@ def flatten(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, rgba).convert("RGB")
 
 
+def to_grey(mask: Image.Image) -> Image.Image:
+    """A mask of any Pillow mode as greys of 8 bits; of 16 bits and of floats as in `to_standard`, where Pillow would cut off at 255."""
+    return (to_standard(mask).image if mask.mode == "F" or mask.mode.startswith("I;16") else mask).convert("L")
+
+
 def _alpha_of(image: Image.Image) -> Image.Image | None:
     if not image.has_transparency_data:
         return None

@@ -13,6 +13,7 @@ from PIL import Image
 from step1x_edit import __version__
 from step1x_edit.errors import UsageError
 from step1x_edit.image_io import open_record
+from step1x_edit.image_modes import to_grey
 from step1x_edit.image_records import PREFIX
 from step1x_edit.types import LONGEST_INSTRUCTION, EditResult
 
@@ -69,7 +70,7 @@ def describe_edit(result: EditResult) -> dict[str, str]:
 
 def digest_mask(mask: Image.Image) -> str:
     """SHA-256 of a mask's size and grey values."""
-    return hashlib.sha256(f"{mask.width}x{mask.height}".encode() + mask.convert("L").tobytes()).hexdigest()
+    return hashlib.sha256(f"{mask.width}x{mask.height}".encode() + to_grey(mask).tobytes()).hexdigest()
 
 
 def read_settings(path: Path) -> Settings:

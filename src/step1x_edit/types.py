@@ -57,7 +57,7 @@ class EditRequest:
         negative: what guidance leads away from; empty is the published way.
         guidance_limit: guidance is limited in length where t is above this, 0 at every step, 1 never; None takes the model's own.
         strength: share of the way from noise that is gone, from the picture on; 1 begins with noise alone.
-        mask: where the edit may be, of the picture's size: white is edited, black stays as it is to the last bit.
+        mask: where the edit may be, any mode, of the picture's size: white is edited, black stays as it is to the last bit.
         feather: pixels over which the edge of the mask fades, all of them inside, 0 to `WIDEST_FEATHER`.
         zoom: show the model the mask and its surroundings alone, so that it draws them larger, see closeup.py.
         references: more pictures that the instruction speaks of, where the model takes them.
