@@ -14,16 +14,16 @@ from torch import Tensor
 
 from step1x_edit.errors import Step1XError, UsageError, WeightsError
 from step1x_edit.model.autoencoder import Autoencoder
-from step1x_edit.model.layouts import autoencoder_rules, to_diffusers
+from step1x_edit.model.layouts import TRANSFORMER, autoencoder_rules, to_diffusers
 from step1x_edit.model.presets import PRESETS, Preset
 from step1x_edit.model.step1x_edit import Step1XEdit
-from step1x_edit.model.tensors import write_json
+from step1x_edit.model.tensors import write_json, write_tensors
 from step1x_edit.model.weights import (
+    DIFFUSERS_FILES,
     load_autoencoder,
     load_preset,
     load_step1x_edit,
     save_autoencoder,
-    save_diffusers,
     save_folder,
     save_model,
 )
@@ -63,7 +63,7 @@ def test_the_released_single_file(tmp_path: Path, tiny_model: Model, name: str) 
 @pytest.mark.parametrize("name", ["v1.1", "v1.2"])
 def test_a_diffusers_folder(tmp_path: Path, tiny_model: Model, name: str) -> None:
     model = tiny_model(name)
-    save_diffusers(tmp_path, model.state_dict())
+    write_tensors(tmp_path / "transformer" / DIFFUSERS_FILES[0], to_diffusers(model.state_dict(), TRANSFORMER))
     assert_same(load_step1x_edit(tmp_path, model.preset), model)
 
 

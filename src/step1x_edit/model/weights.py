@@ -30,7 +30,6 @@ from step1x_edit.model.layouts import (
     autoencoder_rules,
     is_diffusers,
     read_transformer_config,
-    to_diffusers,
 )
 from step1x_edit.model.presets import Preset, read_preset
 from step1x_edit.model.step1x_edit import Step1XEdit
@@ -135,11 +134,6 @@ def save_model(folder: Path, preset: Preset, weights: Mapping[str, Tensor], dtyp
 def save_autoencoder(folder: Path, weights: Mapping[str, Tensor], dtype: torch.dtype = torch.bfloat16) -> None:
     """Write the autoencoder as `autoencoder.safetensors`; raises as `save_model` does."""
     write_tensors(folder / AUTOENCODER_FILE, weights, dtype)
-
-
-def save_diffusers(folder: Path, model: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> None:
-    """Write connector and DiT as `transformer/` of a diffusers folder, without its configuration; raises as `save_model` does."""
-    write_tensors(folder / "transformer" / DIFFUSERS_FILES[0], to_diffusers(model, TRANSFORMER), dtype)
 
 
 _CUT_OFF = ".not-whole"
