@@ -232,7 +232,7 @@ async def change_language(request: Request) -> Response:
     if language not in LANGUAGES:
         raise Refusal("malformed", 422)
     await service.write(lambda connection: service.booth.change_language(connection, link, language))
-    current = service.find(request)
+    current = await service.find(request)
     if current is not None and form.get("nonce") == current.nonce:
         return _comparison(request, current, form=form)  # what was filled in stays
     return _go(back if re.fullmatch(r"/(compare|welcome|break|delete|privacy)", back) else "/compare")
