@@ -79,6 +79,8 @@ def test_values_that_the_pipeline_refuses_are_one_sentence(folder: Path, scene: 
         edit(open_pipeline("Kontext", folder, max_sequence_length=9999), scene)
     with pytest.raises(UsageError, match="does not take these options"):
         edit(open_pipeline("InstructPix2Pix", folder, num_inference_steps=0), scene)
+    with pytest.raises(UsageError, match="leave out --option output_type"):
+        edit(open_pipeline("InstructPix2Pix", folder, output_type="np"), scene)
 
 
 def test_an_instruction_with_the_marks_of_omnigen_is_a_refusal(folder: Path, scene: Image.Image) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from step1x_edit.data.tools.choice import ToolChoice
-from step1x_edit.data.tools.onnx_model import OnnxModel
+from step1x_edit.data.tools.onnx_model import OnnxModel, choose_providers
 from step1x_edit.data.tools.raft import Raft
 from step1x_edit.errors import UsageError, WeightsError
 
@@ -42,3 +42,13 @@ def test_another_network_and_what_is_none_are_refused(twin: Twin, tmp_path: Path
     network = OnnxModel(ToolChoice("raft", str(twin("raft.onnx"))), Raft.model, Raft.file)
     with pytest.raises(WeightsError, match="does not take what raft gives it"):
         network.run({"0": np.zeros((1, 3, 8, 8), np.float32), "1": np.zeros((1, 3, 24, 32), np.float32)})
+
+
+def test_each_gpu_is_taken_by_its_number() -> None:
+    cpu, cuda = "CPUExecutionProvider", "CUDAExecutionProvider"
+    assert choose_providers(None, [cpu]) == choose_providers("cpu", [cuda, cpu]) == [cpu]
+    assert choose_providers("cuda", [cuda, cpu]) == [(cuda, {"device_id": 0}), cpu]
+    assert choose_providers("cuda:3", [cuda, cpu]) == [(cuda, {"device_id": 3}), cpu]
+    for device, available in (("cuda", [cpu]), ("mps", [cuda, cpu]), ("cuda:x", [cuda, cpu])):
+        with pytest.raises(UsageError, match=f"cannot use {device} here"):
+            choose_providers(device, available)

@@ -79,7 +79,9 @@ class Pipeline:
             raise UsageError(f"{self.facts['pipeline']} does not take these options ({error}); check --option.") from error
         if any(getattr(result, "nsfw_content_detected", None) or ()):
             raise Refused("the pipeline's safety checker blacked the picture out")
-        return Edited(result.images[0], model=str(self.facts["model"]))
+        if not isinstance(made := result.images[0], Image.Image):
+            raise UsageError(f"{self.facts['pipeline']} gave no picture of Pillow's; leave out --option output_type.")
+        return Edited(made, model=str(self.facts["model"]))
 
 
 def diffusers(settings: Settings) -> Pipeline:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -11,6 +11,8 @@ from step1x_edit.data.tools.protocols import ToolCard
 from step1x_edit.data.tools.weights import find_weights, name_versions
 from step1x_edit.data.triplet import Floats
 from step1x_edit.errors import Step1XError, UsageError, WeightsError
+
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
 class OnnxModel:
@@ -104,11 +106,7 @@ def _open(path: Path, choice: ToolChoice) -> Any:
         raise Step1XError(f'The tool {choice.name} needs the library onnxruntime; pip install "step1x-edit[data]".') from error
     from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf, NotImplemented
 
-    providers = ["CPUExecutionProvider"]
-    if choice.device not in (None, "cpu"):
-        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-            raise UsageError(f"onnxruntime cannot use {choice.device} here; install onnxruntime-gpu, or leave the device out.")
-        providers.insert(0, "CUDAExecutionProvider")
+    providers = choose_providers(choice.device, onnxruntime.get_available_providers())
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # so that many workers share a machine, and answers do not vary
@@ -116,3 +114,21 @@ def _open(path: Path, choice: ToolChoice) -> Any:
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except (Fail, InvalidGraph, InvalidProtobuf, NotImplemented, RuntimeError) as error:
         raise WeightsError(f"{path} is no network that onnxruntime can run; give the published ONNX file.") from error
+
+
+def choose_providers(device: str | None, available: Sequence[str]) -> list[str | tuple[str, dict[str, int]]]:
+    """What onnxruntime is to compute with, best first.
+
+    Args:
+        device: cpu, cuda or cuda:N; None for the CPU.
+        available: what onnxruntime has here.
+
+    Raises:
+        UsageError: it has none for that device.
+    """
+    kind, _, number = (device or "cpu").partition(":")
+    if kind == "cpu":
+        return [_CPU]
+    if kind != "cuda" or _CUDA not in available or not (number or "0").isdecimal():
+        raise UsageError(f"onnxruntime cannot use {device} here; install onnxruntime-gpu and give cuda or cuda:N, or leave the device out.")
+    return [(_CUDA, {"device_id": int(number or 0)}), _CPU]
