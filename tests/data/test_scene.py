@@ -74,3 +74,20 @@ def test_what_the_photograph_shows_is_called_by_its_name() -> None:
 def test_where_no_way_is_left_the_name_alone_has_to_do() -> None:
     grey = replace(ROSE, colour=None)
     assert refer_often(place(grey), photograph("roses"), place(replace(grey, en="tulip"))) == {"the rose": ("玫瑰", "rose")}
+
+
+@pytest.mark.parametrize(
+    ("at", "other", "clear"),
+    [("left", "top left", False), ("top", "top right", False), ("top left", "left", True), ("left", "right", True), ("top", "top", False)],
+)
+def test_a_place_is_said_where_nothing_else_stands_on_that_side(at: str, other: str, clear: bool) -> None:
+    said = refer_often(place(ROSE, at=at), photograph(), place(replace(ROSE, en="koala", zh="考拉", kind="animal"), at=other))
+    assert any(english.startswith("the thing ") for english in said) == clear
+
+
+@pytest.mark.parametrize(("english", "chinese"), [("wild rose", "野玫瑰"), ("rosebush", "玫瑰")])
+def test_a_name_that_fits_another_subject_does_not_stand_alone(english: str, chinese: str) -> None:
+    other = place(replace(ROSE, en=english, zh=chinese, colour="pink"), at="bottom")
+    said = refer_often(place(ROSE), photograph(), other)
+    assert said.keys() == {"the rose at the top", "the plant at the top", "the thing at the top", "the red rose", "the red plant"}
+    assert "rose" not in {short for _, short in said.values()}

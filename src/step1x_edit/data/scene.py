@@ -206,9 +206,10 @@ def refer(rng: random.Random, wanted: Placed, others: Sequence[Placed], photogra
     kind_en, kind_zh = KINDS[subject.kind]
     names, kinds = _list_shown(photograph) if wanted.pasted else (set[str](), set[str]())
     bare = (f"the {subject.en}", subject.zh, subject.en)
-    named = subject.en.lower() not in names  # whether the name alone says which one
+    # whether the name alone says which one
+    named = subject.en.lower() not in names and not any(_is_called(other.subject, subject) for other in others)
     ways = [bare] * 6 if named else []
-    if all(other.place != wanted.place for other in others):
+    if not any(_stands_at(other.place, wanted.place) for other in others):
         place_en, place_zh = PLACES[wanted.place][:2]
         short = subject.en if named else f"{subject.en} {wanted.place}"
         ways.append((f"the {subject.en} {place_en}", f"{place_zh}的{subject.zh}", short))
@@ -228,6 +229,16 @@ def refer(rng: random.Random, wanted: Placed, others: Sequence[Placed], photogra
     if not wanted.pasted:
         ways.append(("the main subject", "主体", subject.en))
     return rng.choice(ways or [bare])
+
+
+def _is_called(other: Subject, subject: Subject) -> bool:
+    """Whether another subject may be called by a subject's name, too: an "open book" is a book."""
+    return f" {other.en}".endswith(f" {subject.en}") or other.zh == subject.zh
+
+
+def _stands_at(other: str, place: str) -> bool:
+    """Whether what stands at another place is where this one's words say, too: the top left is "on the left"."""
+    return place == other or place in other.split()
 
 
 def _list_shown(photograph: Photograph) -> tuple[set[str], set[str]]:
