@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from step1x_edit.data.colours import CHROMATIC, COLOURS, find_colour, measure_hues, name_colour, recolour
+from step1x_edit.data.colours import CHROMATIC, COLOURS, find_colour, measure_hues, name_colour, name_hue, recolour
 from step1x_edit.data.triplet import Pixels
 
 
@@ -22,6 +22,14 @@ def test_a_mixture_has_no_name() -> None:
     mixture = np.concatenate([patch("red"), patch("blue"), patch("green")]).reshape(-1, 3)
     assert name_colour(mixture) is None
     assert name_colour(np.zeros((0, 3), np.uint8)) is None
+
+
+@pytest.mark.parametrize("brown", [(133, 94, 66), (134, 92, 83), (180, 112, 74), (101, 67, 33), (224, 172, 148)])
+def test_brown_and_skin_are_neither_orange_nor_red(brown: tuple[int, int, int]) -> None:
+    pixels = np.full((8, 8, 3), brown, np.uint8)
+    assert name_colour(pixels.reshape(-1, 3)) is None
+    assert name_hue(pixels.reshape(-1, 3)) in ("red", "orange", "pink")
+    assert not any(measure_hues(pixels).values())
 
 
 @pytest.mark.parametrize("name", CHROMATIC)

@@ -46,6 +46,14 @@ def test_cutouts_are_cropped_named_and_coloured(tmp_path: Path) -> None:
     assert origin is photograph
 
 
+@pytest.mark.parametrize(("name", "colour"), [("green box", "green"), ("orange", "red"), ("boxwood", "red")])
+def test_a_colour_in_a_cutouts_name_is_its_colour(tmp_path: Path, name: str, colour: str) -> None:
+    save_cutout(tmp_path)
+    (tmp_path / "names.json").write_text(json.dumps({"red-box": {"en": name}}))
+    (subject,), _ = read_subjects([tmp_path], Split(), "train")
+    assert subject.colour == colour
+
+
 def save_marked(folder: Path, name: str = "car-1") -> None:
     """A grey photograph of 60 x 40 pixels with a red box in the right half, and the mask that marks it."""
     pixels = np.full((40, 60, 3), 128, np.uint8)

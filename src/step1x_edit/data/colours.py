@@ -59,6 +59,8 @@ def _window(low: int, high: int, soft: int = 7) -> npt.NDArray[np.uint8]:
 
 
 _HUE_WEIGHTS = {name: _window(*colour.hues) for name, colour in COLOURS.items() if colour.hues}
+_DULL = 130 * 255
+"""Saturation times value below which what has the hue of orange is brown."""
 _SATURATION_WEIGHTS = (255 * np.clip((np.arange(256, dtype=np.float32) - 60) / 40, 0, 1)).astype(np.uint8)
 _VALUE_WEIGHTS = (255 * np.clip((np.arange(256, dtype=np.float32) - 35) / 40, 0, 1)).astype(np.uint8)
 
@@ -79,9 +81,9 @@ def find_colour(picture: Pixels, name: str) -> Floats:
 
 
 def measure_hues(picture: Pixels) -> dict[str, float]:
-    """Measure which share of a picture has each chromatic colour: uint8 [H, W, 3] -> name -> 0..1."""
+    """Measure which share of a picture has each chromatic colour: uint8 [H, W, 3] -> name -> 0..1; brown is none of them."""
     hue, saturation, value = cv2.split(cv2.cvtColor(picture, cv2.COLOR_RGB2HSV))
-    counts = np.bincount(hue[(saturation > 80) & (value > 55)], minlength=180)
+    counts = np.bincount(hue[(saturation > 80) & (value > 55) & ~_is_brown(hue, saturation, value)], minlength=180)
     total = hue.size
     shares = {}
     for name in CHROMATIC:
@@ -91,8 +93,25 @@ def measure_hues(picture: Pixels) -> dict[str, float]:
     return shares
 
 
+def _is_brown(hue: Pixels, saturation: Pixels, value: Pixels) -> npt.NDArray[np.bool_]:
+    """Which pixels, given as OpenCV's HSV, have the hue of orange or nearly so, but are too dull to be called orange or red."""
+    return (hue >= 4) & (hue < 20) & (saturation.astype(np.int32) * value < _DULL)
+
+
 def name_colour(pixels: Pixels) -> str | None:
-    """Name the colour of most of the pixels, uint8 [N, 3]: a chromatic one of 60 %, black, white or grey of 75 %, or else None."""
+    """Name the colour of most of the pixels, uint8 [N, 3]: a chromatic one of 60 %, black, white or grey of 75 %, or else None.
+
+    Brown and skin have no name here.
+    """
+    name = name_hue(pixels)
+    if name not in ("red", "orange"):
+        return name
+    hue, saturation, value = cv2.split(cv2.cvtColor(np.ascontiguousarray(pixels).reshape(-1, 1, 3), cv2.COLOR_RGB2HSV))
+    return None if _is_brown(hue, saturation, value).mean() > 0.5 else name
+
+
+def name_hue(pixels: Pixels) -> str | None:
+    """The same as `name_colour`, but brown is called by its hue, orange or red."""
     if len(pixels) == 0:
         return None
     hsv = cv2.cvtColor(np.ascontiguousarray(pixels).reshape(-1, 1, 3), cv2.COLOR_RGB2HSV).reshape(-1, 3)

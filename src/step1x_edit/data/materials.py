@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 
-from step1x_edit.data.colours import name_colour
+from step1x_edit.data.colours import COLOURS, name_colour
 from step1x_edit.data.compositing import grow
 from step1x_edit.data.labels import label_topic
 from step1x_edit.data.split import Part, Split
@@ -368,4 +368,6 @@ def _read_subject(path: Path, entry: Entry | None) -> Subject:
     alpha = straight[..., 3:].astype(np.float32) / 255
     premultiplied = np.concatenate([(straight[..., :3] * alpha + 0.5).astype(np.uint8), straight[..., 3:]], axis=2)
     english, chinese, kind = describe_kind(path.stem, entry or Entry())
-    return Subject(path.stem, premultiplied, english, chinese, kind, name_colour(straight[straight[..., 3] > 200][:, :3]), path)
+    said = (word for word in english.split()[:-1] if word in COLOURS)  # a red apple is red, whatever red the drawing has
+    colour = next(said, None) or name_colour(straight[straight[..., 3] > 200][:, :3])
+    return Subject(path.stem, premultiplied, english, chinese, kind, colour, path)

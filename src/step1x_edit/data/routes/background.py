@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from step1x_edit.data.backdrops import BLURRED, WAYS, choose_backdrop
-from step1x_edit.data.colours import name_colour
+from step1x_edit.data.colours import name_hue
 from step1x_edit.data.labels import LABELS, label_topic
 from step1x_edit.data.materials import Materials, Photograph
 from step1x_edit.data.routes.route import Unsuited
@@ -36,7 +36,7 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
     if content is None and tools.is_offline("matting"):
         if not (is_thing(frame.pixels, mask) and stands_apart(frame.pixels, mask)):
             return Unsuited("the foreground is not one whole thing")
-        if label and not guess_label(frame, mask, name_colour(frame.pixels[mask])):
+        if label and not guess_label(frame, mask, name_hue(frame.pixels[mask])):
             return Unsuited("the foreground is not what the photograph is of")
     backdrop, alpha = choose_backdrop(rng, _SHARES), matte[..., None]
     behind = _blur_behind(frame.pixels, matte) if backdrop.way is BLURRED else backdrop.draw(frame.pixels)

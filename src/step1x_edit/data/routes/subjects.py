@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from step1x_edit.data.colours import COLOURS, name_colour
+from step1x_edit.data.colours import COLOURS, name_colour, name_hue
 from step1x_edit.data.labels import LABELS, label_topic
 from step1x_edit.data.materials import MOST, Content, Photograph, Window
 from step1x_edit.data.routes.route import Unsuited
@@ -159,7 +159,7 @@ def find_subject(
         if whole and _is_cut_off(box, shape):
             continue
         colour = name_colour(picture[mask])
-        label = detection.label.lower() or guess_label(frame, mask, colour)
+        label = detection.label.lower() or guess_label(frame, mask, name_hue(picture[mask]))
         if not detection.label and not _is_sure(frame, mask, label, detection.score, tools):
             continue
         alone = len(detections) == 1 and share >= _LARGE
