@@ -228,7 +228,7 @@ def test_a_cutout_whose_name_is_not_utf_8_is_explained(tmp_path: Path) -> None:
 
 
 def test_articles() -> None:
-    expected = ("an apple", "a bus", "glasses", "a unicorn", "a zebra", "a ewe", "an x ray", "a nest with eggs")
+    expected = ("an apple", "a bus", "glasses", "a unicorn", "a zebra", "a ewe", "an x ray", "a nest with eggs", "a rhinoceros")
     assert tuple(with_article(words.removeprefix("an ").removeprefix("a ")) for words in expected) == expected
     assert [with_another(words) for words in ("apple", "grapes", "cactus")] == ["another apple", "more grapes", "another cactus"]
     for uncounted in ("bread", "cooked rice", "baguette bread", "money with wings"):
@@ -245,11 +245,20 @@ def test_measure_words() -> None:
         "clothing": "一件T恤 一副眼镜 一只跑鞋 一顶皇冠 一条牛仔裤",
         "plant": "一朵向日葵 一棵松树 一片落叶 一块木头 一朵郁金香 一盆盆栽植物 一个松果",
         "object": "一盏台灯 一个背包 一本书 一本合上的书本 一把椅子 一把小提琴 一台相机 一台笔记本电脑 一轮满月 一颗闪亮的星星 "
-        "一把钥匙 一把剪刀 一把扳手 一支马克笔 一块冲浪板 一个球门 一扇车门",
-        "food": "一个面包 一桶爆米花 一根胡萝卜 一串葡萄 一块姜 一头大蒜 一碗米饭 一杯啤酒",
+        "一把钥匙 一把剪刀 一把扳手 一支马克笔 一块冲浪板 一个球门 一扇车门 一枚硬币 一张信用卡 一部手机 一双筷子 一把牙刷 一架梯子 "
+        "一块岩石 一个卫星天线 一团毛线 一把水枪 一副刀叉",
+        "food": "一颗蓝莓 一根棒棒糖 一个土豆 一杯牛奶 一个面包 一桶爆米花 一根胡萝卜 一串葡萄 一块姜 一头大蒜 一碗米饭 一杯啤酒",
     }
     for kind, names in counted.items():
         assert " ".join(count_one(kind, name[2:]) + name[2:] for name in names.split()) == names
+
+
+def test_drawings_are_called_by_what_is_seen_in_them() -> None:
+    rows = {"tennis": ("tennis ball", "网球"), "person lifting weights": ("weightlifter", "举重运动员"), "skis": ("pair of skis", "滑雪板")}
+    assert {en: describe_kind("x", Entry(en=en, zh="滑雪"))[:2] for en in rows} == rows
+    assert with_article("pair of skis") == "a pair of skis"
+    english, chinese, kind = describe_kind("x", Entry(en="glass of milk", zh="一杯奶", codepoint="1f95b"))
+    assert (english, count_one(kind, chinese) + chinese) == ("glass of milk", "一杯牛奶")
 
 
 def test_traces_tools_and_stops_are_not_of_the_kind_of_their_neighbours_in_unicode() -> None:

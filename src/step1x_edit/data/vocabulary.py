@@ -33,39 +33,47 @@ _MEASURES: dict[str, str] = {
 """Chinese "one" with the measure word of a kind."""
 
 _MEASURES_BY_WORD: dict[str, str] = {
-    "一个": "头 脸 鼻子 包 袋 巢 站 轮子 球 球门 松果 卫星",
-    "一只": "蜗牛 章鱼 海马 水豚 鞋 靴",
+    "一个": "头 脸 鼻子 包 袋 巢 站 轮子 球 球门 松果 卫星 天线 土豆",
+    "一只": "蜗牛 章鱼 海马 水豚 鞋 靴 翅膀",
     "一头": "河马 蒜",
     "一辆": "拖拉机",
     "一艘": "客轮",
-    "一副": "眼镜",
-    "一双": "芭蕾舞鞋 袜子",
+    "一副": "眼镜 刀叉 弓和箭",
+    "一双": "芭蕾舞鞋 袜子 筷子",
     "一顶": "皇冠 帽 帽子 头盔",
-    "一条": "裤 裙 领带",
-    "一块": "滑板 滑雪板 冲浪板 木头 石头 饼干 磁铁 手表 黄油 芝士 巧克力 姜",
-    "一把": "斧头 椅子 吉他 贝斯 提琴 雨伞 勺子 叉子 刀 锤子 木槌 钳子 锯子 刷子 铁锹 扳手 钥匙",
-    "一支": "笔 小号",
+    "一条": "裤 裙 领带 索道",
+    "一块": "滑板 滑雪板 冲浪板 木头 石头 岩石 砖 饼干 磁铁 手表 黄油 芝士 巧克力 姜",
+    "一把": "斧头 椅子 吉他 贝斯 提琴 班卓琴 雨伞 勺子 叉子 刀 锤子 木槌 钳子 锯子 木工锯 刷子 牙刷 铁锹 铲 扳手 钥匙 直尺 三角尺 水枪",
+    "一支": "笔 小号 长笛 萨克斯管",
     "一门": "大炮",
-    "一架": "手风琴 竖琴 望远镜 雪橇",
-    "一台": "相机 电脑 冰箱 电视 显微镜 微波炉 烤箱 搅拌机",
-    "一张": "床 桌子 长椅 沙发",
-    "一根": "香蕉 胡萝卜 黄瓜 玉米",
+    "一架": "手风琴 竖琴 望远镜 雪橇 梯子",
+    "一台": "相机 电脑 冰箱 电视 显微镜 微波炉 烤箱 搅拌机 传真机 老虎机",
+    "一张": "床 桌子 长椅 沙发 信用卡 票 光盘 光片 软盘",
+    "一部": "手机",
+    "一份": "薯条 沙拉 报纸 乐谱 意粉",
+    "一封": "电子邮件",
+    "一根": "香蕉 胡萝卜 黄瓜 玉米 棒棒糖 拐杖 魔棒 缝合针",
     "一串": "葡萄",
-    "一颗": "星星 钻石 樱桃",
+    "一颗": "星星 钻石 樱桃 豆 蓝莓 花生 栗子 糖",
+    "一枚": "硬币 奖牌 图钉 别针",
+    "一团": "线",
     "一轮": "满月 弯月",
-    "一面": "旗子 墙 镜子",
+    "一面": "旗 旗子 墙 镜子",
     "一扇": "门 窗户",
     "一座": "奖杯 雕像 山",
     "一列": "火车 列车 地铁 轻轨",
+    "一株": "风信子",
     "一盆": "盆栽 盆栽植物",
     "一朵": "郁金香 蘑菇 雏菊",
     "一束": "花束",
     "一片": "叶子 培根",
     "一本": "书 书本 笔记本",
     "一碗": "米饭 面条",
-    "一杯": "啤酒 葡萄酒 鸡尾酒 奶茶 热茶",
+    "一杯": "啤酒 葡萄酒 鸡尾酒 奶茶 热茶 热饮 牛奶",
+    "一瓶": "香槟 盐",
+    "一罐": "蜂蜜",
+    "一锅": "炖菜",
     "一桶": "爆米花",
-    "一份": "薯条 沙拉",
 }
 """Exceptions whatever the kind: "one" with the measure word -> how the Chinese name ends; the longest ending that fits counts."""
 
@@ -193,6 +201,34 @@ _NAMED: dict[str, tuple[str, str]] = {
 }
 """Further subjects whose entry may give an English name alone, beside `labels.LABELS`: name -> (Chinese, kind)."""
 
+_SAID: dict[str, tuple[str, str]] = {
+    "aerial tramway": ("aerial tramway", "空中缆车"),
+    "blossom": ("blossom", "花"),
+    "bottle with popping cork": ("bottle with popping cork", "香槟"),
+    "bowling": ("bowling ball", "保龄球"),
+    "clinking beer mugs": ("clinking beer mugs", "碰在一起的啤酒杯"),
+    "custard": ("custard", "布丁"),
+    "glass of milk": ("glass of milk", "牛奶"),
+    "hatching chick": ("hatching chick", "破壳的小鸡"),
+    "honey pot": ("honey pot", "蜂蜜"),
+    "llama": ("llama", "羊驼"),
+    "monorail": ("monorail", "单轨列车"),
+    "mountain railway": ("mountain railway", "山区火车"),
+    "musical notes": ("musical notes", "音符"),
+    "person lifting weights": ("weightlifter", "举重运动员"),
+    "person surfing": ("surfer", "冲浪者"),
+    "person swimming": ("swimmer", "游泳者"),
+    "ping pong": ("ping pong paddle", "乒乓球拍"),
+    "pot of food": ("pot of food", "炖菜"),
+    "sauropod": ("sauropod", "蜥脚类恐龙"),
+    "skis": ("pair of skis", "滑雪板"),
+    "snowboarder": ("snowboarder", "单板滑雪者"),
+    "suspension railway": ("suspension railway", "悬挂列车"),
+    "tennis": ("tennis ball", "网球"),
+    "x ray": ("x ray", "X光片"),
+}
+"""Names of drawings that are those of a game or of what somebody does, or do not go with a number: what is seen in them is called so."""
+
 _VOWEL_SOUND = re.compile(r"(?!eu|ewe|one|uni|use)[aeiou]|hour|x.ray", re.IGNORECASE)
 
 _UNNAMEABLE = """
@@ -235,10 +271,11 @@ def describe_kind(stem: str, entry: Entry) -> tuple[str, str, str]:
     if known:
         english = english.lower()
     chinese, kind = known or (english, "object")
+    english, said = _SAID.get(english, (english, entry.zh))
     if entry.codepoint:
         point = int(re.split("[-_ ]", entry.codepoint.removeprefix("U+"))[0], 16)
         kind = next((kind for first, last, kind in _CODEPOINTS if first <= point <= last), "object")
-    return english, entry.zh or chinese, entry.kind or kind
+    return english, said or chinese, entry.kind or kind
 
 
 def count_one(kind: str, chinese: str) -> str:
@@ -273,4 +310,4 @@ def _is_uncountable(words: str) -> bool:
 
 def _is_plural(words: str) -> bool:
     noun = words.split(" with ")[0]
-    return noun.endswith("s") and not noun.endswith(("ss", "us", "is")) and not words.startswith("person ")
+    return noun.endswith("s") and not noun.endswith(("ss", "us", "is", "ceros")) and not words.startswith("person ")
