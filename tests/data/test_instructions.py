@@ -54,6 +54,7 @@ def test_one_wording_in_ten_is_kept_out() -> None:
 def test_nobody_is_asked_to_become_what_the_picture_is_to_become() -> None:
     wordings = {text for clauses in CLAUSES.values() for part in ("train", "heldout") for text in list_wordings(clauses, "zh", part)}
     assert not [text for text in wordings if re.search("(你|帮我|帮忙|我想|给我|麻烦|请|你能|试着)变", text)]
+    assert not [text for text in wordings if re.match("给我[给让使]", text)]
     assert {"变成夜晚", "能变成夜晚吗？", "我想让你把它变成夜晚", "帮我把它变成卡通"} <= wordings
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -93,7 +94,7 @@ def measure_hues(picture: Pixels) -> dict[str, float]:
     return shares
 
 
-def _is_brown(hue: Pixels, saturation: Pixels, value: Pixels) -> npt.NDArray[np.bool_]:
+def _is_brown(hue: npt.NDArray[Any], saturation: npt.NDArray[Any], value: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Which pixels, given as OpenCV's HSV, have the hue of orange or nearly so, but are too dull to be called orange or red."""
     return (hue >= 4) & (hue < 20) & (saturation.astype(np.int32) * value < _DULL)
 

@@ -95,7 +95,7 @@ def list_wordings(clauses: Clauses, language: str, part: Part) -> tuple[str, ...
 @lru_cache(maxsize=2048)
 def _list_wordings(clauses: Clauses, language: str, part: Part) -> tuple[str, ...]:
     frames, texts = (FRAMES_EN, clauses.en) if language == "en" else (FRAMES_ZH, clauses.zh)
-    pairs = [(frame, text) for frame in frames for text in texts]
+    pairs = [(frame, text) for frame in frames for text in texts if not (frame == "给我{}" and text[0] in "给让使")]  # no "给我给脸部补光"
     return tuple(_join(frame, text) for frame, text in pairs if _is_kept_out(frame.replace("{}", text)) == (part == "heldout"))
 
 
