@@ -148,6 +148,19 @@ def test_what_has_no_name_is_not_added(tools: Toolbox) -> None:
     assert refused.reason == "what stands out has no name to ask for it by"
 
 
+@pytest.mark.parametrize(("across", "down", "single"), [(250, 160, True), (80, 262, False)])
+def test_a_thing_is_edited_where_nothing_else_stands_at_its_place(across: int, down: int, single: bool, tools: Toolbox) -> None:
+    picture = read("lake-sherburne")[:320, :320].copy()
+    for middle in ((80, 160), (across, down)):
+        cv2.circle(picture, middle, 30, (205, 30, 40), -1, lineType=cv2.LINE_AA)
+    frame = Frame(picture, Photograph("balls", picture, "roses"))
+    seeds = range(4)
+    anywhere = {thing.place for seed in seeds if isinstance(thing := find_subject(random.Random(seed), frame, tools, single=False), Found)}
+    clear = {thing.place for seed in seeds if isinstance(thing := find_subject(random.Random(seed), frame, tools), Found)}
+    assert "left" in anywhere
+    assert clear == (anywhere if single else {"bottom left"})
+
+
 def mark(left: int, top: int, right: int, bottom: int) -> Photograph:
     """A lake without anything that stands out, in which a part is marked."""
     pixels = read("lake-sherburne")[:320, :320]

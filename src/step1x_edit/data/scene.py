@@ -209,7 +209,7 @@ def refer(rng: random.Random, wanted: Placed, others: Sequence[Placed], photogra
     # whether the name alone says which one
     named = subject.en.lower() not in names and not any(_is_called(other.subject, subject) for other in others)
     ways = [bare] * 6 if named else []
-    if not any(_stands_at(other.place, wanted.place) for other in others):
+    if not any(stands_at(other.place, wanted.place) for other in others):
         place_en, place_zh = PLACES[wanted.place][:2]
         short = subject.en if named else f"{subject.en} {wanted.place}"
         ways.append((f"the {subject.en} {place_en}", f"{place_zh}的{subject.zh}", short))
@@ -236,7 +236,7 @@ def _is_called(other: Subject, subject: Subject) -> bool:
     return f" {other.en}".endswith(f" {subject.en}") or other.zh == subject.zh
 
 
-def _stands_at(other: str, place: str) -> bool:
+def stands_at(other: str, place: str) -> bool:
     """Whether what stands at another place is where this one's words say, too: the top left is "on the left"."""
     return place == other or place in other.split()
 

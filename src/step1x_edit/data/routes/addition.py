@@ -16,7 +16,7 @@ from step1x_edit.data.vocabulary import PLACES
 def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, shape: Shape) -> Draft | Unsuited:
     """The source lacks one thing of the photograph, which has a name. Source: paper, "the pair reversed gives addition"."""
     frame = take_frame(rng, photograph, shape)
-    found = find_subject(rng, frame, tools, largest=0.3)
+    found = find_subject(rng, frame, tools, largest=0.3, single=False)
     if isinstance(found, Unsuited):
         return found
     if not found.label:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,9 +14,9 @@ from step1x_edit.data.colours import COLOURS, name_colour, name_hue
 from step1x_edit.data.labels import LABELS, label_topic
 from step1x_edit.data.materials import MOST, Content, Photograph, Window
 from step1x_edit.data.routes.route import Unsuited
-from step1x_edit.data.scene import name_place
+from step1x_edit.data.scene import name_place, stands_at
 from step1x_edit.data.tools.filtering import bound
-from step1x_edit.data.tools.protocols import Box
+from step1x_edit.data.tools.protocols import Box, Detection
 from step1x_edit.data.tools.saliency import measure_saliency
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Floats, Mask, Pixels, Shape
@@ -32,6 +33,9 @@ _LARGE = 0.08
 
 _SURE = 0.5
 """How much what a detector without names finds must stand out."""
+
+_OTHER = 0.3
+"""Share of a detection's box that a thing must cover at least to be what was detected there."""
 
 _APART, _FAR_APART = 0.4, 0.3
 """How much, at most, may stand out around a thing, as a share of how much the thing does: where it has a name, and where it has none."""
@@ -129,7 +133,14 @@ class Found:
 
 
 def find_subject(
-    rng: random.Random, frame: Frame, tools: Toolbox, smallest: float = 0.015, largest: float = 0.4, *, whole: bool = False
+    rng: random.Random,
+    frame: Frame,
+    tools: Toolbox,
+    smallest: float = 0.015,
+    largest: float = 0.4,
+    *,
+    whole: bool = False,
+    single: bool = True,
 ) -> Found | Unsuited:
     """Find one thing that covers a fitting share of a frame, with its exact region: what the photograph marks, or else what is detected.
 
@@ -140,14 +151,16 @@ def find_subject(
         smallest: share of the frame that it covers at least.
         largest: and at most.
         whole: it must not be cut off by the frame's border.
+        single: nothing else that is detected may be meant by its name and its place.
     """
     picture = frame.pixels
     height, width = picture.shape[:2]
     shape, marked = (width, height), _find_marked(frame)
     if marked and smallest <= marked.mask.mean() <= largest and not (whole and _is_cut_off(marked.box, shape)):
         return marked
-    shares = []
-    detections = [d for d in tools.detector.detect(picture)[:6] if d.box.area >= smallest * height * width]
+    shares, doubted = [], False
+    everything = tools.detector.detect(picture)
+    detections = [d for d in everything[:6] if d.box.area >= smallest * height * width]
     rng.shuffle(detections)
     for detection in detections:
         mask = tools.segmenter.segment(picture, detection.box)
@@ -163,9 +176,14 @@ def find_subject(
         if not detection.label and not _is_sure(frame, mask, label, detection.score, tools):
             continue
         alone = len(detections) == 1 and share >= _LARGE
-        return Found(mask, box, label, colour, name_place(shape, box), detection.score, alone)
+        found = Found(mask, box, label, colour, name_place(shape, box), detection.score, alone)
+        if not single or alone or _is_single(found, everything):
+            return found
+        doubted = True
     if not shares:
         return Unsuited("nothing stands out")
+    if doubted:
+        return Unsuited("another thing stands at the place that would be named")
     return Unsuited("nothing that stands out has a fitting size and shape", {"shares": shares})
 
 
@@ -176,6 +194,13 @@ def _find_marked(frame: Frame) -> Found | None:
     box = bound(mask)
     place = name_place((mask.shape[1], mask.shape[0]), box)
     return Found(mask, box, content.en, name_colour(frame.pixels[mask]), place, 1.0, bool(mask.mean() >= _LARGE), content)
+
+
+def _is_single(found: Found, everything: Sequence[Detection]) -> bool:
+    """Whether nothing else that may be called the same stands where the words for a thing's place say."""
+    height, width = found.mask.shape
+    others = [d for d in everything if found.mask[d.box.within].mean() < _OTHER and (not d.label or d.label.lower() == found.label)]
+    return not any(stands_at(name_place((width, height), other.box), found.place) for other in others)
 
 
 def _is_cut_off(box: Box, shape: Shape) -> bool:
