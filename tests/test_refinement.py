@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from measuring import peak_memory
 from step1x_edit import Editor, EditRequest, EditResult
 from step1x_edit.closeup import soften
 from step1x_edit.errors import UsageError
@@ -72,6 +73,11 @@ def test_a_large_photograph_takes_no_longer_than_its_pixels(draw_scene: Callable
     edge = 700 - region.box[0]  # where the change begins, seen from the box
     row = np.asarray(region.mask)[region.mask.height // 2]
     assert row[edge] == 255 and row[edge - reach + 2] > 0 and row[edge - reach - 2] == 0
+
+
+def test_a_large_photograph_takes_a_few_times_its_own_memory(draw_scene: Callable[..., Image.Image]) -> None:
+    result = painted(draw_scene(3000, 2000), (700, 400, 1000, 600), size=512)
+    assert peak_memory(lambda: find_region(result)) < 4 * 3 * 3000 * 2000
 
 
 def test_a_soft_edge_of_the_mask_stays_as_soft_where_the_box_cuts_it(photo: Image.Image) -> None:

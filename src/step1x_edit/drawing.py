@@ -140,9 +140,10 @@ class Drawing:
         edited = raw = sheet.draw(self.drawn)
         if sheet.original is not None and sheet.opaque is not None and self.baseline is not None:
             drawn = realign(self.drawn, self.baseline)
-            full = transfer(np.asarray(sheet.opaque), to_colours(sheet.reduced[0]), self.baseline, drawn)
             mask = None if request.mask is None else soften(request.mask, request.feather)
             part = mask if mask is None or sheet.box is None else mask.crop(sheet.box)
+            rows = None if part is None else _find_rows(part)
+            full = transfer(np.asarray(sheet.opaque), to_colours(sheet.reduced[0]), self.baseline, drawn, rows)
             edited = sheet.put_back(_lay_over(sheet.original, sheet.opaque, full, part))
         elif request.shape is not None:
             edited = resize(raw, request.shape)
@@ -176,17 +177,23 @@ def to_picture(colours: Tensor) -> Image.Image:
     return Image.fromarray((colours * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
 
 
+def _find_rows(mask: Image.Image) -> range:
+    """The rows of a grey mask that are not all black."""
+    _, top, _, bottom = mask.getbbox() or (0, 0, 0, 0)
+    return range(top, bottom)
+
+
 def _lay_over(original: Image.Image, opaque: Image.Image, edited: np.ndarray, mask: Image.Image | None) -> Image.Image:
     """The edited colours under the original's alpha, and outside the mask the original.
 
     The model saw transparent parts on white. What it changed is added to the original's own colours, except where nothing is visible.
     """
-    change = edited.astype(np.int16) - np.asarray(opaque)
-    if mask is not None:
-        share = np.asarray(mask, dtype=np.float32)[..., None] / 255
-        change = np.rint(change * share).astype(np.int16)
-    pixels = np.array(original)
     if original.mode == "RGBA":
+        pixels = np.array(original)
+        change = edited.astype(np.int16) - np.asarray(opaque)
         change *= pixels[..., 3:] > 0
-    pixels[..., :3] = np.clip(pixels[..., :3] + change, 0, 255)
-    return Image.fromarray(pixels)
+        pixels[..., :3] = np.clip(pixels[..., :3] + change, 0, 255)
+        laid = Image.fromarray(pixels)
+    else:
+        laid = Image.fromarray(edited)
+    return laid if mask is None else Image.composite(laid, original, mask)

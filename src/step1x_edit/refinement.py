@@ -65,8 +65,8 @@ def find_region(result: EditResult) -> Region | None:
     request = result.request
     if request.image is None or request.size is None:
         return None
-    before, after = (np.asarray(flatten(to_standard(each).image)).astype(np.int16) for each in (request.image, result.image))
-    change = np.abs(after - before).max(axis=-1)
+    before, after = (flatten(to_standard(each).image) for each in (request.image, result.image))
+    change = np.asarray(ImageChops.difference(before, after)).max(axis=-1)
     if not change.any():
         return None
     strong = change >= max(1.0, STRONG * float(np.percentile(change[change > 0], 99)))

@@ -65,7 +65,7 @@ class Change:
     weight: Tensor
 
 
-def transfer(original: np.ndarray, reduced: Tensor, baseline: Tensor, drawn: Tensor) -> np.ndarray:
+def transfer(original: np.ndarray, reduced: Tensor, baseline: Tensor, drawn: Tensor, rows: range | None = None) -> np.ndarray:
     """The original with the edit laid over it.
 
     Args:
@@ -73,11 +73,12 @@ def transfer(original: np.ndarray, reduced: Tensor, baseline: Tensor, drawn: Ten
         reduced: the original at drawn size, [3, h, w].
         baseline: what the model makes of `reduced` when it edits nothing: the autoencoder's reconstruction, or `reduced` itself, [3, h, w].
         drawn: what the model drew, [3, h, w].
+        rows: those of the original over which the edit is laid; None for all of them.
 
     Returns:
         uint8 [H, W, 3]; equal to the original at every pixel whose neighbourhood the model left as it was.
     """
-    return apply_change(original, describe_change(reduced, baseline, drawn))
+    return apply_change(original, describe_change(reduced, baseline, drawn), rows)
 
 
 def describe_change(reduced: Tensor, baseline: Tensor, drawn: Tensor) -> Change:
@@ -99,14 +100,15 @@ def describe_change(reduced: Tensor, baseline: Tensor, drawn: Tensor) -> Change:
     )
 
 
-def apply_change(original: np.ndarray, change: Change) -> np.ndarray:
-    """O + up(s) (up(A) O + up(b) + up(r)), uint8 [H, W, 3], some rows at a time."""
+def apply_change(original: np.ndarray, change: Change, within: range | None = None) -> np.ndarray:
+    """O + up(s) (up(A) O + up(b) + up(r)), uint8 [H, W, 3], some rows at a time; O alone outside of the rows `within`."""
     height, width = original.shape[:2]
     smooth = _enlarge_rows(torch.cat([change.gain, change.shift, change.weight]), height, "bilinear")  # s must not swing below zero
     sharp = _enlarge_rows(change.leftover, height, "bicubic")
     result = original.copy()
-    for top in range(0, height, ROWS):
-        rows = slice(top, min(top + ROWS, height))
+    wanted = range(height) if within is None else within
+    for top in range(wanted.start, wanted.stop, ROWS):
+        rows = slice(top, min(top + ROWS, wanted.stop))
         if not smooth[12, rows].any():
             continue
         fields = _enlarge_columns(smooth[:, rows], width, "bilinear")
