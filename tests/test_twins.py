@@ -141,6 +141,15 @@ def test_strength(open_twin: Open, scene: Image.Image) -> None:
     full, half = (next(editor.edit_seeds(EditRequest(scene, "night", steps=4, strength=s), [0])) for s in (1.0, 0.5))
     assert full.raw.tobytes() != half.raw.tobytes()
     assert full.raw.tobytes() == editor.edit(scene, "night", steps=4).raw.tobytes()
+    assert full.notes == half.notes == ()
+
+
+def test_a_strength_that_leaves_no_step_out_is_noted(open_twin: Open, scene: Image.Image) -> None:
+    editor = open_twin("v1.0")
+    weak, whole = (next(editor.edit_seeds(EditRequest(scene, "night", steps=1, strength=s), [0])) for s in (0.3, 1.0))
+    assert weak.raw.tobytes() == whole.raw.tobytes()
+    assert weak.notes == ("A strength of 0.3 makes no difference, because with so few steps (1) none is left out; give more steps.",)
+    assert whole.notes == ()
 
 
 def test_a_mask_bounds_the_edit(open_twin: Open, draw_scene: Callable[..., Image.Image]) -> None:

@@ -25,7 +25,23 @@ SHORT_OF_MEMORY = "There is not enough memory for this edit; choose a smaller si
 OF_THE_CPU = ("DefaultCPUAllocator", "Cannot allocate memory")
 """What PyTorch's errors say where the memory is that of the CPU: for numbers, and for files that are mapped."""
 TOO_LONG = "The instruction is longer than {} reads, and its end was left out; say it shorter."
+NO_WEAKER = "A strength of {:g} makes no difference, because with so few steps ({}) none is left out; give more steps."
 TOO_LARGE = "There is not enough memory to load this model; step1x models plan lists ways that need less, and --vram GIB takes one."
+
+
+def count_steps(request: EditRequest) -> int:
+    """How many of a request's steps are taken: at less than full strength the last ones, at least one."""
+    assert request.steps is not None
+    return max(1, round(request.steps * request.strength))
+
+
+def note(request: EditRequest, cut: bool, model: str) -> tuple[str, ...]:
+    """What there is to say of a request before it is drawn, a sentence each: its instruction is cut, its strength does nothing."""
+    assert request.steps is not None
+    long = (TOO_LONG.format(model),) if cut else ()
+    if request.strength == 1 or count_steps(request) < request.steps:
+        return long
+    return (*long, NO_WEAKER.format(request.strength, request.steps))
 
 
 class Clock:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from step1x_edit.closeup import find_shape
 from step1x_edit.devices import choose_devices, choose_dtype
-from step1x_edit.drawing import TOO_LARGE, TOO_LONG, Clock, Drawing, Sheet, explain_failures, to_colours
+from step1x_edit.drawing import TOO_LARGE, Clock, Drawing, Sheet, count_steps, explain_failures, note, to_colours
 from step1x_edit.errors import UsageError, WeightsError
 from step1x_edit.flow.objective import interpolate
 from step1x_edit.flow.packing import pack, unpack
@@ -292,7 +292,7 @@ class Editor:
         if first.guidance != 1.0:
             shown, instructions = shown * 2, instructions + [request.negative for request in requests]
         prepared = self.mllm.prepare(shown, instructions)
-        notes = [(TOO_LONG.format(preset.name),) if cut else () for cut in self.mllm.is_cut(prepared)[: len(requests)]]
+        notes = [note(request, cut, preset.name) for request, cut in zip(requests, self.mllm.is_cut(prepared), strict=False)]
         embedding = self.mllm.embed(prepared).to(self.device, self.dtype)
         clock.lap("mllm")
 
@@ -323,7 +323,7 @@ class Editor:
         # 4. Noise, from the seed alone: drawn on the CPU, so that it is the same for every device. At less than full strength, the way
         #    begins at the picture with as much noise as belongs there.
         times = schedule(first.steps, shift_for(grid.tokens, preset.schedule_low, preset.schedule_high))
-        times = times[first.steps - max(1, round(first.steps * first.strength)) :]
+        times = times[first.steps - count_steps(first) :]
         shape = (grid.tokens, preset.dit.in_channels)
         noise = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(each.seed)) for each in requests]).to(self.device)
         if times[0] < 1 and read.begin is not None:
