@@ -66,9 +66,10 @@ def test_date_place_and_author_pass_on(ending: str, tmp_path: Path) -> None:
     assert again.origin.exif == (again.origin.exif if ending == "tif" else picture.origin.exif)
 
 
-def test_a_picture_that_says_nothing_passes_nothing_on() -> None:
+@pytest.mark.parametrize("name", ["PNG", "TIFF"])
+def test_a_picture_that_says_nothing_passes_nothing_on(name: str) -> None:
     file = BytesIO()
-    Image.new("RGB", (8, 8)).save(file, "PNG")
+    Image.new("RGB", (8, 8)).save(file, name)
     assert read_image(file.getvalue()).origin == UNKNOWN
     assert encode_image(Image.new("RGB", (8, 8)), "PNG") == encode_image(Image.new("RGB", (8, 8)), "PNG", None, UNKNOWN)
 

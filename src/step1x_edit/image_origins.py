@@ -121,4 +121,5 @@ def _read_dpi(value: Any) -> tuple[float, float] | None:
         across, down = (float(each) for each in value)
     except EXIF_ERRORS:
         return None
-    return (across, down) if all(math.isfinite(each) and 1 <= each <= 10_000 for each in (across, down)) else None
+    # 1 is what Pillow says of a TIFF that says nothing
+    return (across, down) if all(math.isfinite(each) and 1 < each <= 10_000 for each in (across, down)) else None
