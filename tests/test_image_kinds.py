@@ -6,8 +6,10 @@ import sys
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pillow_heif
 import pytest
+import tifffile
 from PIL import ExifTags, Image, TiffImagePlugin
 
 from step1x_edit.errors import ImageError
@@ -64,6 +66,20 @@ def test_the_thumbnail_of_a_raw_file_is_not_taken_for_the_photograph(tags: dict[
 
 def test_other_pages_of_tiff_are_pictures(tmp_path: Path) -> None:
     assert read_image(write_tiff(tmp_path / "page.tif", {254: 2})).image.size == (160, 120)
+
+
+@pytest.mark.parametrize(("bits", "compression"), [("u1", None), ("u2", "zlib"), ("u2", None)])
+def test_colours_that_lie_apart_are_read_or_refused_but_never_taken_for_others(
+    bits: str, compression: str | None, tmp_path: Path, scene: Image.Image
+) -> None:
+    path, colours = tmp_path / "scan.tif", np.moveaxis(np.asarray(scene), -1, 0).astype(bits)
+    values = colours * 257 if bits == "u2" else colours
+    tifffile.imwrite(path, values, photometric="rgb", planarconfig="separate", compression=compression)
+    if (bits, compression) == ("u2", None):
+        with pytest.raises(ImageError, match=r"scan\.tif is a TIFF picture of 16 bits whose colours lie apart .*; export it"):
+            read_image(path)
+    else:
+        assert read_image(path).image.tobytes() == scene.tobytes()
 
 
 @pytest.mark.parametrize(

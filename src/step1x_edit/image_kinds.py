@@ -18,6 +18,7 @@ LONGEST_HEAD = 512
 """Bytes from the beginning of a file that tell what it is."""
 
 RAW, HEIC = "a camera's raw file", "a HEIC picture"
+APART = "a TIFF picture of 16 bits whose colours lie apart (per channel)"
 HEIC_ENDINGS = frozenset({".heic", ".heif"})
 _BEGINNINGS = {
     b"FUJIFILMCCD-RAW": RAW,
@@ -31,6 +32,8 @@ _BEGINNINGS = {
 }
 _SUBFILE, _DNG_VERSION = 254, 50706
 _REDUCED = 1
+_BITS, _PLANES = 258, 284
+_SEPARATE = 2
 
 
 def reads_heic() -> bool:
@@ -55,7 +58,7 @@ def open_header(file: IO[bytes], name: str, formats: tuple[str, ...], own: bool 
     file.seek(0)
     try:
         image = Image.open(file, formats=formats)
-        kind = RAW if _is_raw(image, head) else ""
+        kind = RAW if _is_raw(image, head) else APART if _is_apart(image) else ""
     except UnidentifiedImageError:
         kind = name_kind(head)
         if kind == HEIC and own:
@@ -96,3 +99,10 @@ def _is_raw(image: Image.Image, head: bytes) -> bool:
         return False
     subfile = image.tag_v2.get(_SUBFILE, 0)
     return head[8:10] == b"CR" or _DNG_VERSION in image.tag_v2 or (isinstance(subfile, int) and bool(subfile & _REDUCED))
+
+
+def _is_apart(image: Image.Image) -> bool:
+    """Whether an opened picture is a TIFF file with a plane of 16 bits a colour, not compressed, which Pillow takes for bytes."""
+    if not isinstance(image, TiffImageFile) or image.tag_v2.get(_PLANES) != _SEPARATE or max(image.tag_v2.get(_BITS, (1,))) <= 8:
+        return False
+    return any(tile.codec_name == "raw" for tile in image.tile)
