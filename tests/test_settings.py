@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pillow_heif
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +42,12 @@ def test_a_format_without_room_is_written_all_the_same(tmp_path: Path, result: E
     write_image(result.image, tmp_path / "a.bmp", record=describe_edit(result))
     with pytest.raises(UsageError, match="holds no settings"):
         read_settings(tmp_path / "a.bmp")
+
+
+def test_a_heic_picture_holds_none(tmp_path: Path, scene: Image.Image) -> None:
+    pillow_heif.from_pillow(scene).save(tmp_path / "photo.heic")
+    with pytest.raises(UsageError, match=r"photo\.heic holds no settings"):
+        read_settings(tmp_path / "photo.heic")
 
 
 def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def open_record(path: Path) -> dict[str, str]:
     """
     with _open_regular(path) as file:
         try:
-            with _quiet_warnings(), Image.open(file, formats=READ_FORMATS) as image:
+            with _quiet_warnings(), open_header(file, str(path), READ_FORMATS, own=True) as image:
                 return read_record(image)
         except DECODE_ERRORS as error:
             raise ImageError(f"{path} is not a whole picture in a known format ({', '.join(READ_FORMATS[:7])} and others).") from error
