@@ -209,7 +209,7 @@ def edit(
         jobs = read_batch(image, images, out or image.with_name(f"{image.stem}-edited"), count)
         task.many(jobs, options)
     elif instruction is None:
-        raise UsageError("The instruction is missing; say what to change, for example: make it night.")
+        raise UsageError(f"The instruction is missing: {named[0]} is taken for a picture; after it say what to change, as: make it night.")
     elif image is None:
         if compare or mask or box or reference or task.thought:
             raise UsageError("Several pictures take no mask, box, reference, thinking or comparison; edit those one by one.")
