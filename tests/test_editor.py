@@ -66,6 +66,11 @@ def test_a_seed_gives_the_same_result_again_and_another_seed_another(editor: Edi
     assert np.abs(pixels(first.raw) - pixels(other.raw)).mean() > 1
 
 
+def test_a_seed_of_numpy_is_a_seed(editor: Editor, scene: Image.Image) -> None:
+    one, other = (editor.edit(scene, "make it night", seed=seed).image.tobytes() for seed in (7, np.int64(7)))
+    assert one == other
+
+
 def test_several_seeds_at_once_are_the_same_as_one_by_one(editor: Editor, scene: Image.Image) -> None:
     request = EditRequest(scene, "make it night", steps=2)
     for result in editor.edit_seeds(request, [3, 4]):

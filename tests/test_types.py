@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -29,6 +30,17 @@ PICTURE = Image.new("RGB", (8, 8))
         ({"seed": -1}, "seed"),
         ({"seed": 2**63}, "seed"),
         ({"image": Image.new("RGB", (0, 5))}, "no pixels"),
+        ({"image": "photo.jpg"}, "The picture must be an image of PIL, not str; of a file, read_image"),
+        ({"image": np.zeros((8, 8, 3))}, "The picture must be an image of PIL, not ndarray"),
+        ({"mask": np.zeros((8, 8))}, "The mask must be an image of PIL"),
+        ({"references": ["photo.jpg"]}, "The reference must be an image of PIL"),
+        ({"instruction": None}, "instruction must be a text, not NoneType"),
+        ({"negative": None}, "negative must be a text"),
+        ({"seed": 1.5}, "seed must be a whole number, not float"),
+        ({"seed": None}, "seed must be a whole number"),
+        ({"steps": 2.5}, "steps must be a whole number"),
+        ({"strength": "0.5"}, "strength must be a number, not str"),
+        ({"strength": None}, "strength must be a number"),
     ],
 )
 def test_values_out_of_range_are_refused(values: dict[str, object], sentence: str) -> None:
@@ -58,3 +70,8 @@ def test_there_are_eleven_categories() -> None:
 def test_errors_know_their_exit_code_and_status() -> None:
     codes = {error: (error.exit_code, error.http_status) for error in (Step1XError, UsageError, ImageError, WeightsError)}
     assert codes == {Step1XError: (1, 500), UsageError: (2, 400), ImageError: (1, 400), WeightsError: (1, 500)}
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    numbers = {"seed": np.int64(3), "steps": np.int32(2), "guidance": np.float32(1.5), "strength": np.float64(0.5)}
+    assert EditRequest(PICTURE, "make it night", **numbers).seed == 3

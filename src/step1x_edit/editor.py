@@ -87,7 +87,7 @@ class Editor:
         model: str = "mini",
         device: str | None = None,
         dtype: str | None = None,
-        folder: Path | None = None,
+        folder: Path | str | None = None,
         placement: Placement = ALL_ON_DEVICE,
     ) -> Editor:
         """Load a model.
@@ -106,7 +106,7 @@ class Editor:
         """
         if model not in PRESETS:
             raise UsageError(f"There is no model {model!r}; choose one of {', '.join(PRESETS)}.")
-        folder = folder or WEIGHTS / model
+        folder = Path(folder or WEIGHTS / model)
         if not folder.is_dir():
             raise WeightsError(
                 f"The weights of {model} are not in {folder}; step1x models pull fetches them, or give the folder they are in."
@@ -171,7 +171,7 @@ class Editor:
         zoom: bool = False,
         progress: Progress | None = None,
     ) -> EditResult:
-        """Edit one picture once; the arguments are those of `EditRequest`, and `progress` is called after each sampling step.
+        """Edit one picture once, with what is used most of `EditRequest`; `edit_seeds` takes all. `progress` is called after each step.
 
         Raises:
             UsageError: an argument is out of its range.
@@ -324,8 +324,8 @@ class Editor:
         #    begins at the picture with as much noise as belongs there.
         times = schedule(first.steps, shift_for(grid.tokens, preset.schedule_low, preset.schedule_high))
         times = times[first.steps - count_steps(first) :]
-        shape = (grid.tokens, preset.dit.in_channels)
-        noise = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(each.seed)) for each in requests]).to(self.device)
+        shape, seeds = (grid.tokens, preset.dit.in_channels), (int(each.seed) for each in requests)
+        noise = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]).to(self.device)
         if times[0] < 1 and read.begin is not None:
             noise = interpolate(read.begin.float(), noise, torch.full((len(noise),), times[0], device=self.device))
 

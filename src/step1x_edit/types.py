@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 from step1x_edit.errors import UsageError
@@ -87,6 +88,7 @@ class EditRequest:
     refine: float | None = None
 
     def __post_init__(self) -> None:
+        self._check_types()
         self._check_pictures()
         if not self.instruction.strip():
             raise UsageError("The instruction is empty; say what to change, for example: make it night.")
@@ -112,6 +114,23 @@ class EditRequest:
             raise UsageError(f"The soft edge must be 0 to {WIDEST_FEATHER} pixels wide, not {self.feather}.")
         if self.refine is not None and not 0 < self.refine <= 1:
             raise UsageError(f"The strength of refining must be above 0 and at most 1, not {self.refine}.")
+
+    def _check_types(self) -> None:
+        """What a type checker finds, for those who use none."""
+        from PIL.Image import Image  # here, so that the command's help needs no PIL
+
+        pictures = [("picture", self.image), ("mask", self.mask), ("start", self.start)]
+        for name, value in [*pictures, *(("reference", each) for each in self.references)]:
+            if value is not None and not isinstance(value, Image):
+                found = type(value).__name__
+                raise UsageError(f"The {name} must be an image of PIL, not {found}; of a file, read_image(path).image gives it.")
+        texts, whole = ("instruction", "negative"), ("seed", "steps", "size", "feather")
+        real = ("guidance", "guidance_limit", "strength", "refine")
+        for names, kind, what in ((texts, str, "a text"), (whole, Integral, "a whole number"), (real, Real, "a number")):
+            for name in names:
+                value = getattr(self, name)
+                if not isinstance(value, kind) and not (value is None and getattr(EditRequest, name, "") is None):
+                    raise UsageError(f"{name} must be {what}, not {type(value).__name__}.")
 
     def _check_pictures(self) -> None:
         for picture in (self.image, *self.references):
