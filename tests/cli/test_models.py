@@ -12,9 +12,21 @@ from typer.testing import CliRunner
 from step1x_edit.cli.main import run
 from step1x_edit.cli.models import app
 from step1x_edit.errors import UsageError
+from step1x_edit.hub import RELEASES
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 REFERENCE = Path(__file__).parents[1] / "reference"
+
+
+def test_names_and_folders_are_listed_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name is what `pull` is to be given, a folder may be long, and the terminal is narrow."""
+    (tmp_path / "v1.2").mkdir()
+    monkeypatch.setenv("STEP1X_MODELS", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "80")
+    result = CliRunner().invoke(app, ["list"])
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in result.stdout.splitlines() if "│" in line]
+    assert {"mini", *RELEASES} <= {row[0] for row in rows}
+    assert str(tmp_path / "v1.2") in "".join(row[-1] for row in rows)
 
 
 def test_verify_prints_every_tensor_and_succeeds() -> None:

@@ -31,12 +31,13 @@ app.command()(plan)
 def list_models(debug: Debug = False) -> None:
     """List the models: what they can do, how much is to be fetched, and where they lie."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from step1x_edit.hub import RELEASES
     from step1x_edit.model.presets import PRESETS
 
-    table = Table("model", "steps", "size", "pictures", "from text", "to fetch", "folder")
+    model, folders = Column("model", no_wrap=True), Column("folder", overflow="fold")  # whole, however narrow the terminal
+    table = Table(model, "steps", "size", "pictures", "from text", "to fetch", folders)
     for name in ("mini", *RELEASES):
         release = RELEASES.get(name)
         preset = PRESETS[release.preset if release else name]
