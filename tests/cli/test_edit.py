@@ -203,6 +203,12 @@ def test_bad_options(step1x: Run, photo: Path, random_mini: Path, options: list[
     assert os.listdir(photo.parent) == ["photo.png"]
 
 
+def test_a_comparison_does_not_replace_the_result_by_another_path_to_it(step1x: Run, photo: Path, random_mini: Path) -> None:
+    words = ["photo.png", "make it night", "--weights", random_mini, "-o", "a.png", "--overwrite"]
+    done = step1x("edit", *words, "--compare", f"../{photo.parent.name}/a.png", cwd=photo.parent)
+    assert_refused(done, 2, "would both be written")
+
+
 @pytest.mark.parametrize(("instruction", "sentence"), [("", "is empty"), (" \n", "is empty"), ("a" * 2001, "2001 characters")])
 def test_bad_instructions(step1x: Run, photo: Path, instruction: str, sentence: str) -> None:
     assert_refused(step1x("edit", photo, instruction), 2, sentence)

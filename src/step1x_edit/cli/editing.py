@@ -86,7 +86,7 @@ class Task:
         if out not in (None, STREAM) and out.is_dir():
             image, out = out / image.name, None
         targets = number_names(out, results) if out else free_names(image, results)
-        if compare in targets:
+        if compare is not None and compare.resolve() in [each.resolve() for each in targets]:
             raise UsageError(f"The comparison and a result would both be written to {compare}; give them different names.")
         beside = [*([compare] if compare else []), *(self.thought.names(targets[0]) if self.thought else [])]
         for target in [*(each for each in targets if each != STREAM), *beside]:
