@@ -51,6 +51,16 @@ def test_several_results_differ_and_each_can_be_had_again(client: openai.OpenAI,
     assert np.abs(pixels(read(again.data[0].b64_json)) - pixels(read(answer.data[1].b64_json))).max() <= 3
 
 
+def test_what_else_there_is_to_say_of_an_edit_stands_beside_it(client: openai.OpenAI, scene: Image.Image) -> None:
+    data, weaker = encode(scene), {"strength": 0.3}
+    for wanted, said in ((weaker, "makes no difference"), ({}, "")):
+        answer = client.images.edit(image=data, prompt="make it night", extra_body=wanted)
+        (event,) = client.images.edit(image=data, prompt="make it night", stream=True, extra_body=wanted)
+        assert answer.data
+        for notes in (answer.data[0].notes, event.notes):  # type: ignore[attr-defined,union-attr]
+            assert len(notes) == bool(said) and said in " ".join(notes)
+
+
 def test_a_mask_marks_what_is_edited_by_transparency(client: openai.OpenAI, scene: Image.Image) -> None:
     mask = scene.convert("RGBA")
     alpha = Image.new("L", scene.size, 255)

@@ -181,6 +181,9 @@ def test_words_are_shown_as_they_are_and_the_enter_key_edits(driver: webdriver.C
     says(driver, "“make *it* <b>night</b>”, ")
     assert not driver.find_elements(By.CSS_SELECTOR, "#status img, #status b")
 
+    driver.find_element(By.CSS_SELECTOR, "#instruction textarea").send_keys("make it night, and " * 60 + "warm", Keys.ENTER)
+    says(driver, "longer than mini reads, and its end was left out")
+
 
 def test_the_words_on_buttons_can_be_read() -> None:
     def light(channel: int) -> float:

@@ -151,8 +151,8 @@ def _refusal(failure: Failed) -> Refusal:
 
 def _picture(end: Done, order: Order, seed: int) -> dict[str, Any]:
     if order.wishes.response_format == "url":
-        return {"url": f"data:image/{order.wishes.output_format};base64,{end.picture}", "seed": seed}
-    return {"b64_json": end.picture, "seed": seed}
+        return {"url": f"data:image/{order.wishes.output_format};base64,{end.picture}", "seed": seed, "notes": end.notes}
+    return {"b64_json": end.picture, "seed": seed, "notes": end.notes}
 
 
 def _background(said: Preview | Done) -> Literal["opaque", "transparent"]:
@@ -173,7 +173,7 @@ def _describe_event(said: Preview | Done, ticket: Ticket, order: Order, kind: Ki
     if isinstance(said, Preview):
         return _event(f"{kind}.partial_image", {**record, "partial_image_index": said.index})
     usage = Usage.of(said.text_tokens, said.image_tokens, said.drawn_tokens)
-    return _event(f"{kind}.completed", {**record, "usage": usage.model_dump()})
+    return _event(f"{kind}.completed", {**record, "notes": said.notes, "usage": usage.model_dump()})
 
 
 def _event(name: str, record: dict[str, Any]) -> bytes:

@@ -134,7 +134,7 @@ class Preview:
 @dataclass(frozen=True)
 class Done:
     """The file, base64, its width and height, whether parts of it are transparent, the tokens that the model read (text, pictures) and
-    drew, and seconds by step of the work."""
+    drew, seconds by step of the work, and what else there is to say of it."""
 
     task: int
     picture: str
@@ -144,6 +144,7 @@ class Done:
     image_tokens: int
     drawn_tokens: int
     seconds: dict[str, float]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -367,7 +367,8 @@ def _describe(session: Session) -> str:
     present = session.present
     size = f"{present.image.width} × {present.image.height} pixels"
     words = present.words if len(present.words) <= MOST_SHOWN else f"{present.words[:MOST_SHOWN]}…"
-    return f"“{words}”, {size}. The next instruction goes on from here; choose an earlier turn to go on from that."
+    next_step = "The next instruction goes on from here; choose an earlier turn to go on from that."
+    return " ".join([f"“{words}”, {size}.", *present.notes, next_step])
 
 
 def _plain(words: str) -> str:

@@ -131,6 +131,7 @@ class Picture(BaseModel):
     b64_json: str | None = None
     url: str | None = None
     seed: int
+    notes: list[str] = Field(default=[], description="What else there is to say of how it was made, a sentence each.")
 
 
 class Pictures(BaseModel):

@@ -46,11 +46,13 @@ BROWSERS_SHOW = frozenset({".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".w
 
 @dataclass(frozen=True)
 class Turn:
-    """A picture on the way: `words` say how it came about, `file` is what may be taken home (None for the picture at the start)."""
+    """A picture on the way: `words` say how it came about, `file` is what may be taken home (None for the picture at the start), and
+    `notes` are those of its edit."""
 
     image: Image.Image
     words: str
     file: Path | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def shown(self) -> Image.Image:
@@ -219,7 +221,7 @@ class Desk:
         """Write the result where the browser can fetch it, with its settings and how the photograph was taken inside."""
         file = Path(tempfile.mkdtemp(dir=self.folder)) / f"edited-{len(session.turns)}.png"
         write_image(result.image, file, record=describe_edit(result), origin=session.origin)
-        return Turn(result.image, result.request.instruction, file)
+        return Turn(result.image, result.request.instruction, file, result.notes)
 
 
 def reduce(image: Image.Image, longest: int = SHOWN) -> Image.Image:

@@ -224,7 +224,7 @@ class Worker:
         shown = sum(each.width * each.height // cell for each in drawing.sheet.reduced)
         drawn = drawing.drawn.shape[-2] * drawing.drawn.shape[-1] // cell
         transparent = _is_transparent(picture) and task.output.format != "jpeg"
-        self._send(Done(task.number, to_text(data), picture.size, transparent, text, shown, drawn, result.seconds))
+        self._send(Done(task.number, to_text(data), picture.size, transparent, text, shown, drawn, result.seconds, result.notes))
 
     def _put_away(self, future: Future[None]) -> None:
         self._unfinished.discard(future)
