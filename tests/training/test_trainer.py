@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,39 @@ def test_signals_work_as_before_after_a_run(tmp_path: Path, line_task: Make, lin
     before = signal.getsignal(signal.SIGINT)
     train(line_task(), line_recipe(), tmp_path / "run", CPU)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_who_asks_twice_to_stop_does_not_lose_the_state_that_is_being_written(
+    tmp_path: Path, line_task: Make, line_recipe: MakeRecipe
+) -> None:
+    early: list[bool] = []  # whether a signal ended the patience before the state had its name
+    before = signal.signal(signal.SIGINT, lambda *_: early.append(not (tmp_path / "run/state/step-00000003").is_dir()))
+    ended = threading.Event()
+    task = _Impatient(line_task(), line_recipe(), 3, ended)
+    try:
+        assert train(task, line_recipe(), tmp_path / "run", CPU) == 3
+    finally:
+        ended.set()
+        task.asking.join()
+        signal.signal(signal.SIGINT, before)
+    assert (tmp_path / "run/state/step-00000003").is_dir() and not any(early)
+
+
+class _Impatient(_StopAfter):
+    """The task, which is stopped in a step, and asked to stop again and again from when its state is being written."""
+
+    def __init__(self, task: Any, recipe: Recipe, step: int, ended: threading.Event) -> None:
+        super().__init__(task, recipe, step)
+        self.ended = ended
+        self.asking = threading.Thread(target=self._ask)
+
+    def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
+        super().save(folder, weights)
+        self.asking.start()
+
+    def _ask(self) -> None:
+        while not self.ended.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_last_good_state(

@@ -230,9 +230,11 @@ class _Run:
             if saved != step:
                 self._save(step)
         finally:
-            interrupt.restore()
-            batches.close()  # else the processes that make them, which no signal ends, would be waited for without end
-            self._close()
+            try:
+                batches.close()  # else the processes that make them, which no signal ends, would be waited for without end
+                self._close()
+            finally:
+                interrupt.restore()  # not before: who asks twice to stop would lose the state that is being written
         return step
 
     def _step(self, step: int, batches: list[Any]) -> tuple[Tensor, Tensor]:
