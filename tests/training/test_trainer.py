@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -142,6 +143,22 @@ class _Impatient(_StopAfter):
     def _ask(self) -> None:
         while not self.ended.is_set():
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_run_whose_output_nobody_reads_any_more_ends_with_its_state_saved(
+    tmp_path: Path, line_task: Make, line_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(line_task(), line_recipe(), tmp_path / "whole", CPU)
+    reader, writer = os.pipe()
+    os.close(reader)
+    output = io.TextIOWrapper(io.FileIO(writer, "w"), write_through=True)
+    with monkeypatch.context() as patched, pytest.raises(BrokenPipeError):
+        patched.setattr(sys, "stdout", output)
+        train(line_task(), line_recipe(), tmp_path / "run", CPU)
+    output.close()
+    assert [path.name for path in (tmp_path / "run/state").iterdir()] == ["step-00000003"]  # the first one that is spoken of
+    train(line_task(), line_recipe(), tmp_path / "run", CPU)
+    assert same(read_weights(tmp_path / "whole"), read_weights(tmp_path / "run"))
 
 
 def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_last_good_state(

@@ -203,6 +203,7 @@ class _Run:
         self.checkpoints = Checkpoints(out, task.model, self.average, self.optimizers, processes)
         self.precision = torch.autocast(device.type, torch.bfloat16, enabled=recipe.dtype(device) is torch.bfloat16)
         self.pace = Pace(recipe, None if peak is None else peak * processes.count)
+        self.unheard: OSError | None = None
 
     def train(self, seconds: float | None) -> int:
         step, recipe = self.checkpoints.load(), self.recipe
@@ -211,7 +212,7 @@ class _Run:
         batches = _batches(self.task, recipe, step, self.processes)
         interrupt, losses, saved = _Interrupt(seconds), list[Tensor](), -1
         try:
-            while step < recipe.steps and not self.processes.any(interrupt.due(), self.device):
+            while step < recipe.steps and not self.processes.any(interrupt.due() or self.unheard is not None, self.device):
                 with _within_memory(step):
                     loss, norm = self._step(step, next(batches))
                 losses.append(loss)
@@ -235,6 +236,8 @@ class _Run:
                 self._close()
             finally:
                 interrupt.restore()  # not before: who asks twice to stop would lose the state that is being written
+        if self.unheard is not None:
+            raise self.unheard
         return step
 
     def _step(self, step: int, batches: list[Any]) -> tuple[Tensor, Tensor]:
@@ -272,7 +275,14 @@ class _Run:
             numbers["memory_gib"] = torch.cuda.max_memory_allocated(self.device) / 2**30
         if self.journal is not None:
             self.journal.log(step, numbers)
-            print(line(step, self.recipe, numbers), flush=True)
+            self._say(line(step, self.recipe, numbers))
+
+    def _say(self, text: str) -> None:
+        """Print a line. Where the output takes none any more, as a pipe whose reader has gone, the run ends, but not before it is saved."""
+        try:
+            print(text, flush=True)
+        except OSError as error:
+            self.unheard = error
 
     def _save(self, step: int) -> None:
         self.checkpoints.save(step)
@@ -297,7 +307,7 @@ class _Run:
         self.task.model.train()
         if self.journal is not None and scores:
             self.journal.log(step, {f"evaluation/{name}": value for name, value in scores.items()})
-            print(f"step {step}/{self.recipe.steps}  " + "  ".join(f"{name} {value:.2f}" for name, value in scores.items()), flush=True)
+            self._say(f"step {step}/{self.recipe.steps}  " + "  ".join(f"{name} {value:.2f}" for name, value in scores.items()))
             if picture is not None:
                 self.journal.show(step, "evaluation", picture)
 
