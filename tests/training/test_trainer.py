@@ -190,6 +190,17 @@ class _Unread(_StopAfter):
 
 def test_a_failure_that_nobody_expects_ends_the_process_too(tmp_path: Path) -> None:
     """With processes that make the batches, which no signal ends."""
+    done = run_alone(tmp_path, "    def loss(self, batch, draws):\n        raise RuntimeError('an illegal memory access')")
+    assert done.returncode == 1 and "an illegal memory access" in done.stderr
+
+
+def test_steps_of_many_pieces_need_few_open_files(tmp_path: Path) -> None:
+    done = run_alone(tmp_path, "    pass\nimport resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))", batch=64, micro_batch=1)
+    assert done.returncode == 0, done.stderr
+
+
+def run_alone(folder: Path, body: str, **stage: int) -> subprocess.CompletedProcess[str]:
+    """Train a task of its own, whose class has `body`, in a process of its own, with another that makes the batches."""
     code = f"""
 import sys, torch
 from pathlib import Path
@@ -197,16 +208,15 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 from conftest import LineTask
 from step1x_edit.training.recipe import Recipe
 from step1x_edit.training.trainer import train
-class Bug(LineTask):
-    def loss(self, batch, draws):
-        raise RuntimeError("an illegal memory access")
-here = Path({str(tmp_path)!r})
+class Own(LineTask):
+{body}
+here = Path({str(folder)!r})
 values = {{"task": "edit", "data": {{"photos": [here], "cutouts": [here], "heldout": here / "none.toml", "workers": 1}},
-    "model": {{"autoencoder": here, "mllm": here}}, "optim": {{"lr": 1e-2}}, "stages": [{{"until": 50, "size": 32, "batch": 2}}]}}
-train(Bug(), Recipe.model_validate(values), here / "run", torch.device("cpu"))
+    "model": {{"autoencoder": here, "mllm": here}}, "optim": {{"lr": 1e-2}},
+    "stages": [{{"until": 50, "size": 32, "batch": 2}} | {stage!r}]}}
+train(Own(), Recipe.model_validate(values), here / "run", torch.device("cpu"))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 1 and "an illegal memory access" in done.stderr
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_too_little_memory_is_one_sentence(tmp_path: Path, line_task: Make, line_recipe: MakeRecipe) -> None:

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -91,7 +92,7 @@ def _batches(task: Task, recipe: Recipe, begin: int, processes: Processes) -> Ge
         num_workers=recipe.data.workers,
         prefetch_factor=4 if recipe.data.workers else None,
         multiprocessing_context="fork" if recipe.data.workers else None,
-        worker_init_fn=_leave_stopping_to_the_loop,
+        worker_init_fn=_begin_worker,
     )
     for batches in loader:
         if isinstance(batches, Step1XError):
@@ -99,10 +100,22 @@ def _batches(task: Task, recipe: Recipe, begin: int, processes: Processes) -> Ge
         yield batches
 
 
-def _leave_stopping_to_the_loop(worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal; the loop still needs its batches until the step in progress is done."""
+def _begin_worker(worker: int) -> None:
+    """Ctrl-C reaches every process of the terminal; the loop still needs its batches until the step in progress is done.
+
+    And tensors go to it by value: otherwise a file is held open for each that waits, of which many systems allow a thousand.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    ForkingPickler.register(Tensor, _send)
+
+
+def _send(tensor: Tensor) -> tuple[Any, ...]:
+    return _receive, (tensor.reshape(-1).view(torch.uint8).numpy(), tensor.dtype, tensor.shape)
+
+
+def _receive(data: Any, dtype: torch.dtype, shape: torch.Size) -> Tensor:
+    return torch.from_numpy(data).view(dtype).reshape(shape)
 
 
 class _Interrupt:
