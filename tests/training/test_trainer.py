@@ -199,6 +199,23 @@ def test_steps_of_many_pieces_need_few_open_files(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_killed_process_that_makes_the_batches_is_one_sentence(tmp_path: Path, line_task: Make, line_recipe: MakeRecipe) -> None:
+    recipe = line_recipe(data=line_recipe().data.model_copy(update={"workers": 1}).model_dump())
+    with pytest.raises(Step1XError, match="was killed, perhaps for want of memory"):
+        train(_Killed(line_task(), recipe, 7), recipe, tmp_path / "run", CPU)
+    task = line_task()
+    assert train(task, line_recipe(), tmp_path / "run", CPU) == 12
+
+
+class _Killed(_StopAfter):
+    """The task, in which the process that makes a step's batch is killed."""
+
+    def batch(self, portion: Portion) -> Tensor:
+        if portion.samples.start == self.last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.task.batch(portion)
+
+
 def run_alone(folder: Path, body: str, **stage: int) -> subprocess.CompletedProcess[str]:
     """Train a task of its own, whose class has `body`, in a process of its own, with another that makes the batches."""
     code = f"""

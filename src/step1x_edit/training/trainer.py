@@ -36,6 +36,8 @@ from step1x_edit.training.sharding import check_compiling, compile_blocks, let_g
 PATIENCE = 10.0
 """Seconds that a run waits for one in the same folder to end: the workers of one that was killed notice it after a while."""
 
+KILLED = "A process that makes the batches was killed, perhaps for want of memory; run the same command again, or with fewer data.workers."
+
 
 class Task(Protocol):
     """What is trained, on what, and how well: one class beside this file for the autoencoder, the MLLM, and the editor.
@@ -243,6 +245,10 @@ class _Run:
                     self._evaluate(step)
             if saved != step:
                 self._save(step)
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader worker"):
+                raise
+            raise Step1XError(KILLED) from error  # it comes from a signal's handler, in the middle of anything: there is nothing to save
         finally:
             try:
                 batches.close()  # else the processes that make them, which no signal ends, would be waited for without end
