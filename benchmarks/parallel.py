@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from functools import partial
 
 import torch
 
@@ -50,7 +51,7 @@ def main() -> None:
     print(f"| pass | one device, s | {len(devices)} devices, s | times as fast | deviation |\n|---|---|---|---|---|")
     for rows in (2, 1):
         given = draw(config, rows, arguments.side, arguments.text, devices[0], dtype)
-        ways = {"one": models[0].decode, "several": Parallel(models, devices).decode}
+        ways = {"one": models[0].decode, "several": partial(Parallel(devices).decode, models)}
         best, results = dict.fromkeys(ways, float("inf")), {}
         for _ in range(1 + arguments.repeats):  # the first one warms up, and is hardly ever the best
             for name, decode in ways.items():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,6 +62,23 @@ def test_adapters_are_put_on_every_device(random_mini: Path, draw_scene: Scene, 
     (plain, warm), (plain_of_two, warm_of_two) = found
     assert np.abs(plain - warm).max() > 20
     assert max(np.abs(plain - plain_of_two).max(), np.abs(warm - warm_of_two).max()) <= 1
+
+
+def test_an_editor_that_is_let_go_of_frees_every_device_and_thread_at_once(random_mini: Path, draw_scene: Scene) -> None:
+    before = threading.enumerate()
+    editor = Editor.open("mini", "cpu,cpu", "float32", random_mini)
+    next(editor.edit_seeds(EditRequest(draw_scene(300, 200, 1), "make it night"), [0]))
+    models = [weakref.ref(each) for each in (editor.model, *editor.model.copies)]
+    threads = [each for each in threading.enumerate() if each.name.startswith("device") and each not in before]
+    gc.disable()  # else it might be found by chance
+    try:
+        del editor
+        assert [each() for each in models] == [None, None]
+    finally:
+        gc.enable()
+    for each in threads:
+        each.join(60)
+    assert threads and not any(each.is_alive() for each in threads)
 
 
 def test_the_command_takes_several(random_mini: Path, draw_scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """One forward pass on several devices at once: guidance's two sides on different ones; where there are more, each side's tokens shared out.
 
-    parallel = Parallel([model, copy], [torch.device("cuda:0"), torch.device("cuda:1")])
+    parallel = Parallel([torch.device("cuda:0"), torch.device("cuda:1")])
+    parallel.decode((model, copy), ...)
 
 Every device holds all of the DiT. All layers but attention treat each token by itself, so that a device computes them for its own tokens
 alone; for attention it fetches the keys and values of the others. One process drives all devices, a thread each; what one device computes
@@ -31,16 +32,16 @@ _NOTHING = torch.empty(0), torch.empty(0)
 
 
 class Parallel:
-    """Equal models, each on its device; `decode` takes the place of theirs."""
+    """Devices that compute together; holds no model, so that whoever holds both frees the model's memory at once when let go of."""
 
-    def __init__(self, models: Sequence[DiT], devices: Sequence[torch.device]) -> None:
-        self._models = tuple(models)
+    def __init__(self, devices: Sequence[torch.device]) -> None:
         self._devices = tuple(devices)
-        self._threads = ThreadPoolExecutor(len(models), "device")
+        self._threads = ThreadPoolExecutor(len(devices), "device")
         self._one_at_a_time = Lock()  # a pass needs all threads at once
 
     def decode(
         self,
+        models: Sequence[DiT],
         noisy_BNC: Tensor,
         reference_BMC: Tensor | None,
         context: Context,
@@ -51,7 +52,8 @@ class Parallel:
         wanted: int | None = None,
         signal: Signal | None = None,
     ) -> Tensor:
-        """Predict for the noisy tokens, on the device that they are on: `DiT.decode` with `wanted` their number.
+        """Predict for the noisy tokens, on the device that they are on: `DiT.decode` with `wanted` their number, by equal models, one on
+        each device.
 
         Raises:
             UsageError: a cache is given, which would have to look at all tokens.
@@ -59,13 +61,13 @@ class Parallel:
         if cache is not None:
             Shortcuts(cache.kind).check(self._devices)
         assert wanted == noisy_BNC.shape[1]
-        groups = math.gcd(len(noisy_BNC), len(self._models))
-        members = len(self._models) // groups
+        groups = math.gcd(len(noisy_BNC), len(self._devices))
+        members = len(self._devices) // groups
         given = _Given(noisy_BNC, reference_BMC, context, t_B, rope, text_mask_BT, signal)
         tables = [_Table(given.rows(_share(len(noisy_BNC), group, groups)), members) for group in range(groups)]
         seats = [_Seat(table, place) for table in tables for place in range(members)]
         with self._one_at_a_time:
-            places = zip(self._models, self._devices, seats, strict=True)
+            places = zip(models, self._devices, seats, strict=True)
             work = [self._threads.submit(_work, model, device, seat) for model, device, seat in places]
             wait(work)
         failures = [failure for each in work if (failure := each.exception()) is not None]

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -88,7 +89,7 @@ class Step1XEdit(DiT):
     def work_with(self, copies: Sequence[Step1XEdit], devices: Sequence[torch.device]) -> None:
         """From now on `predict` computes on all of these devices, the first of which is this model's own; with no copies, on it alone."""
         self.copies = tuple(copies)
-        self._parallel = Parallel((self, *copies), devices) if copies else None
+        self._parallel = Parallel(devices) if copies else None
 
     def prepare(
         self, embedding: Embedding, grid: Grid, with_reference: bool, reference_grid: Grid | Sequence[Grid] | None = None
@@ -116,7 +117,7 @@ class Step1XEdit(DiT):
         if output is None:
             context, wanted = self.connector(prepared.still, t_B), noisy_BNC.shape[1]
             blocks = None if cache is None or cache.kind == "every" else cache
-            decode = self.decode if self._parallel is None else self._parallel.decode
+            decode = self.decode if self._parallel is None else partial(self._parallel.decode, (self, *self.copies))
             output = decode(noisy_BNC, reference_BMC, context, t_B, prepared.rope, prepared.hidden_BT, blocks, wanted, signal)
             if cache is not None:
                 cache.end(output)
