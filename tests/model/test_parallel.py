@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -97,6 +101,29 @@ def test_a_failure_on_one_device_ends_all_and_the_next_pass_is_whole(
         model(noisy, noisy, one, t, GRID)
     handle.remove()
     close(model(noisy, noisy, one, t, GRID), alone)
+
+
+def test_what_the_devices_had_at_work_goes_with_the_failure(tiny_model: Model, embedding: Embedding, draw: Draw) -> None:
+    model, noisy, before = tiny_model("v1.1"), draw(1, 6, 16), threading.enumerate()
+    models, at_work = (model, *spread(model, 3)), []
+    for each in models:
+        each.img_in.register_forward_hook(lambda *given: at_work.append(weakref.ref(given[-1])))
+
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("no room")
+
+    models[1].single_blocks[0].register_forward_pre_hook(fail)
+    gc.disable()  # which would find it sooner or later; a device that is full needs it at once
+    try:
+        with suppress(torch.OutOfMemoryError):
+            model(noisy, noisy, Embedding(embedding.tokens_BLC[:1], embedding.mask_BL[:1]), torch.tensor([0.8]), GRID)
+        threads = [thread for thread in threading.enumerate() if thread not in before]
+        model.work_with((), [CPU])  # ends them
+        for thread in threads:
+            thread.join(60)
+        assert [each() for each in at_work] == [None, None, None]
+    finally:
+        gc.enable()
 
 
 def test_passes_at_the_same_time_wait_for_one_another(tiny_model: Model, embedding: Embedding, draw: Draw) -> None:

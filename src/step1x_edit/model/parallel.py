@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from threading import Barrier, BrokenBarrierError, Lock
 from types import TracebackType
@@ -70,9 +70,11 @@ class Parallel:
             places = zip(models, self._devices, seats, strict=True)
             work = [self._threads.submit(_work, model, device, seat) for model, device, seat in places]
             wait(work)
-        failures = [failure for each in work if (failure := each.exception()) is not None]
-        for failure in sorted(failures, key=lambda each: isinstance(each, BrokenBarrierError)):
-            raise failure  # of the one that failed; the others only waited for it in vain
+        if (failure := _find_failure(work)) is not None:
+            try:
+                raise failure
+            finally:
+                del failure, work  # else this frame and the failure would hold one another, and all that the devices had at work
         shares = [each.result().to(noisy_BNC.device) for each in work]
         return torch.cat([torch.cat(shares[i : i + members], dim=1) for i in range(0, len(shares), members)])
 
@@ -140,6 +142,12 @@ def _work(model: DiT, device: torch.device, seat: _Seat) -> Tensor:
         own = seat.share.to(device)
         wanted, seen = own.noisy_BNC.shape[1], own.text_mask_BT if seat.alone else seat
         return model.decode(own.noisy_BNC, own.reference_BMC, own.context, own.t_B, own.rope, seen, None, wanted, own.signal)
+
+
+def _find_failure(work: Sequence[Future[Tensor]]) -> BaseException | None:
+    """That of the device that failed, if one did; the others only waited for it in vain."""
+    failures = [failure for each in work if (failure := each.exception()) is not None]
+    return min(failures, key=lambda each: isinstance(each, BrokenBarrierError), default=None)
 
 
 class _Table:
