@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -124,6 +126,39 @@ def test_what_the_devices_had_at_work_goes_with_the_failure(tiny_model: Model, e
         assert [each() for each in at_work] == [None, None, None]
     finally:
         gc.enable()
+
+
+INTERRUPTED = """
+import torch
+from step1x_edit.model.dit import DiT
+from step1x_edit.model.parallel import Parallel
+from step1x_edit.model.presets import DiTConfig
+from step1x_edit.model.layers import Rope
+from step1x_edit.model.records import Context
+
+torch.set_num_threads(1)
+config = DiTConfig(4, 4, 8, 8, hidden_size=16, num_heads=2, depth=1, depth_single_blocks=1, axes_dim=(4, 2, 2))
+model, parallel = DiT(config).requires_grad_(False), Parallel([torch.device("cpu")] * 3)
+rope = Rope.of(torch.zeros(1, 9, 3), config.axes_dim, 10000)
+given = torch.randn(1, 6, 4), None, Context(torch.randn(1, 3, 8), torch.randn(1, 8)), torch.tensor([0.8]), rope
+
+
+def interrupted():
+    yield model
+    raise KeyboardInterrupt  # as Ctrl-C while the first device is at work already
+
+
+try:
+    parallel.decode(interrupted(), *given, wanted=6)
+except KeyboardInterrupt:
+    pass
+torch.testing.assert_close(parallel.decode([model] * 3, *given, wanted=6), model.decode(*given, wanted=6))
+"""
+
+
+def test_an_interrupt_before_all_have_begun_leaves_no_device_waiting() -> None:
+    """Neither the next pass hangs, nor the end of the program, which waits for the threads."""
+    subprocess.run([sys.executable, "-c", INTERRUPTED], check=True, timeout=100)
 
 
 def test_passes_at_the_same_time_wait_for_one_another(tiny_model: Model, embedding: Embedding, draw: Draw) -> None:

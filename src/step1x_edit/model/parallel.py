@@ -67,9 +67,13 @@ class Parallel:
         tables = [_Table(given.rows(_share(len(noisy_BNC), group, groups)), members) for group in range(groups)]
         seats = [_Seat(table, place) for table in tables for place in range(members)]
         with self._one_at_a_time:
-            places = zip(models, self._devices, seats, strict=True)
-            work = [self._threads.submit(_work, model, device, seat) for model, device, seat in places]
-            wait(work)
+            try:
+                places = zip(models, self._devices, seats, strict=True)
+                work = [self._threads.submit(_work, model, device, seat) for model, device, seat in places]
+                wait(work)
+            finally:  # Ctrl-C may come before all have begun: the others would wait for them for ever
+                for table in tables:
+                    table.all_there.abort()
         if (failure := _find_failure(work)) is not None:
             try:
                 raise failure
