@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 from torch import nn
 
 from step1x_edit.errors import UsageError
-from step1x_edit.memory import GIB, ORDER, Part, Placement, Plan
+from step1x_edit.memory import GIB, ORDER, Part, Placement, Plan, offloads_of
 from step1x_edit.model.presets import PRESETS
 
 
@@ -90,11 +91,22 @@ def test_too_little_is_one_sentence(plan: Plan) -> None:
     with pytest.raises(UsageError, match=r"v1\.1 at size 1024 needs at least [\d.]+ GiB of memory, not 2; choose a smaller size"):
         plan.best(2 * GIB)
     with pytest.raises(UsageError, match=r"needs at least [\d.]+ GiB of memory, not 12; .* a device that can be offloaded"):
-        plan.best(12 * GIB, offload=False)
+        plan.best(12 * GIB, ("none",))
     with pytest.raises(UsageError, match=r"fits into 12 GiB only with 25\.1 GiB of main memory, .* this machine has 16\.0; choose"):
         plan.best(12 * GIB, main_bytes=16 * GIB)
     with pytest.raises(UsageError, match="choose one of full, float8, int8, int4"):
         Placement(weights="int2")  # type: ignore[arg-type]
+
+
+def test_several_devices_never_have_blocks_wait(plan: Plan) -> None:
+    """Which `Placement.check` refuses: the way that `--vram` takes is one that opens."""
+    gpus = [torch.device("cuda", i) for i in range(2)]
+    one, two = (plan.best(12 * GIB, offloads_of(devices)).placement for devices in (gpus[:1], gpus))
+    assert one.offload == "blocks" and (two.weights, two.offload) == ("int4", "parts")
+    assert two.check(gpus) == gpus
+    assert offloads_of([torch.device("cpu")] * 2) == ("none",)
+    with pytest.raises(UsageError, match="needs at least"):
+        plan.best(6 * GIB, offloads_of(gpus))
 
 
 def test_settings_are_spelled_as_options() -> None:

@@ -36,6 +36,7 @@ from step1x_edit.model.strips import STRIP_ROWS
 from step1x_edit.model.weights import load_step1x_edit
 
 Offload = Literal["none", "parts", "blocks"]
+OFFLOADS: tuple[Offload, ...] = get_args(Offload)
 M = TypeVar("M", bound=nn.Module)
 
 ORDER: tuple[tuple[WeightsType, Offload], ...] = (
@@ -117,6 +118,13 @@ class Placement:
 ALL_ON_DEVICE = Placement()
 
 
+def offloads_of(devices: Sequence[torch.device]) -> tuple[Offload, ...]:
+    """Ways to have weights wait in main memory that are of use on these devices, the one that saves most last; see `Placement.check`."""
+    if devices[0].type == "cpu":
+        return ("none",)
+    return OFFLOADS if len(devices) == 1 else ("none", "parts")
+
+
 def load_model(placement: Placement, folder: Path, preset: Preset, dtype: torch.dtype, devices: Sequence[torch.device]) -> Step1XEdit:
     """Connector and DiT, stored in that way; where there are several devices, with a copy on each of the others to work with.
 
@@ -126,10 +134,9 @@ def load_model(placement: Placement, folder: Path, preset: Preset, dtype: torch.
     models = []
     for i, device in enumerate(devices):
         elsewhere = placement.loads_elsewhere if i == 0 else placement.weights != "full"
-        models.append(placement.store(load_step1x_edit(folder, preset, dtype, "cpu" if elsewhere else device)))
+        each = placement.store(load_step1x_edit(folder, preset, dtype, "cpu" if elsewhere else device))
+        models.append(each if i == 0 else each.to(device))  # before the next one is loaded, so that they never fill main memory together
     model, *copies = models
-    for copy, device in zip(copies, devices[1:], strict=True):
-        copy.to(device)
     model.work_with(copies, devices)
     return model
 
@@ -269,11 +276,11 @@ class Plan:
             for place in get_args(Offload):
                 yield self._slimmest(weights, place, device_bytes)
 
-    def fitting(self, device_bytes: float, offload: bool = True, main_bytes: float = math.inf) -> Iterator[Need]:
-        """The settings that fit a device and a main memory of those sizes, best first; without `offload` those with all on the device."""
+    def fitting(self, device_bytes: float, offloads: Sequence[Offload] = OFFLOADS, main_bytes: float = math.inf) -> Iterator[Need]:
+        """The settings that fit a device and a main memory of those sizes, of those ways to have weights wait, best first."""
         for weights, place in ORDER:
             need = self._slimmest(weights, place, device_bytes)
-            if need.fits(device_bytes, main_bytes) and (offload or place == "none"):
+            if place in offloads and need.fits(device_bytes, main_bytes):
                 yield need
 
     def _slimmest(self, weights: WeightsType, place: Offload, device_bytes: float | None) -> Need:
@@ -282,25 +289,25 @@ class Plan:
             return options[0]
         return next((need for need in options if need.fits(device_bytes)), options[-1])
 
-    def best(self, device_bytes: float, offload: bool = True, main_bytes: float = math.inf) -> Need:
+    def best(self, device_bytes: float, offloads: Sequence[Offload] = OFFLOADS, main_bytes: float = math.inf) -> Need:
         """The first settings that fit.
 
         Raises:
             UsageError: none do.
         """
-        found = next(self.fitting(device_bytes, offload, main_bytes), None)
+        found = next(self.fitting(device_bytes, offloads, main_bytes), None)
         if found is not None:
             return found
         name = f"{self.preset.name} at size {self.size}"
-        if (waiting := min((need.main for need in self.fitting(device_bytes, offload)), default=None)) is not None:
+        if (waiting := min((need.main for need in self.fitting(device_bytes, offloads)), default=None)) is not None:
             raise UsageError(
                 f"{name} fits into {device_bytes / GIB:g} GiB only with {waiting / (1 - MAIN_RESERVE) / GIB:.1f} GiB of main memory, "
                 f"where weights wait, and this machine has {main_bytes / GIB:.1f}; choose a smaller size."
             )
-        least = self.need(Placement("int4", "blocks" if offload else "none", True, self._splits[-1])).device / (1 - RESERVE)
+        least = self.need(Placement("int4", offloads[-1], True, self._splits[-1])).device / (1 - RESERVE)
         raise UsageError(
             f"{name} needs at least {least / GIB:.1f} GiB of memory, not {device_bytes / GIB:g}; "
-            f"choose a smaller size{'' if offload else ' or a device that can be offloaded'}."
+            f"choose a smaller size{'' if len(offloads) > 1 else ' or a device that can be offloaded'}."
         )
 
 

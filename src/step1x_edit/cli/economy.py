@@ -105,7 +105,7 @@ class Economy:
             UsageError: no way fits, or an option contradicts another.
         """
         from step1x_edit.devices import choose_devices, device_memory, main_memory
-        from step1x_edit.memory import ALL_ON_DEVICE, GIB, Placement
+        from step1x_edit.memory import ALL_ON_DEVICE, GIB, Placement, offloads_of
 
         devices = choose_devices(device)
         where = devices[0]
@@ -113,11 +113,11 @@ class Economy:
         if self.vram is not None:
             if any(given.values()):
                 raise UsageError("--vram chooses the settings itself; leave out --weights-dtype, --offload, --strips and --split.")
-            return self._plan(model, where, dtype, folder, edits).best(self.vram * GIB, where.type != "cpu", main_memory()).placement
+            return self._plan(model, where, dtype, folder, edits).best(self.vram * GIB, offloads_of(devices), main_memory()).placement
         free = min((memory for each in devices if (memory := device_memory(each)) is not None), default=None)
         if any(given.values()) or free is None or folder is None or 2 * _weigh(folder) < free:
             return Placement(**{name: value for name, value in given.items() if value})
-        fitting = self._plan(model, where, dtype, folder, edits).fitting(free, main_bytes=main_memory())
+        fitting = self._plan(model, where, dtype, folder, edits).fitting(free, offloads_of(devices), main_memory())
         found = next((need.placement for need in fitting if need.placement.weights == "full"), None)
         if found is None:
             raise UsageError(
