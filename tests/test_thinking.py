@@ -52,6 +52,13 @@ def run(editor: Editor, thinker: Any, scene: Image.Image, **options: Any) -> lis
     return list(edit_thinking(editor, request, thinker, **options))
 
 
+def test_after_the_last_seed_comes_the_first(editor: Editor, scene: Image.Image) -> None:
+    thinker = Scripted([], ["<#Think> no. <#Failed>"] * 2, [scores(1, 1, 1, 1)] * 2)
+    request = EditRequest(scene.resize((32, 32)), "make it nice", seed=2**63 - 1, steps=1, size=64)
+    tries = list(edit_thinking(editor, request, thinker, tries=2, rewrite=False))
+    assert [each.result.request.seed for each in tries] == [2**63 - 1, 0]
+
+
 def test_success_ends_the_loop(editor: Editor, scene: Image.Image) -> None:
     thinker = Scripted(["make it night"], ["<#Think> it is. <#Success>"], [f"Here: {scores(9, 8, 7, 9)} as asked"])
     (only,) = run(editor, thinker, scene, most_tokens=77)

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from step1x_edit.errors import UsageError
-from step1x_edit.types import LONGEST_INSTRUCTION, EditRequest, EditResult
+from step1x_edit.types import LONGEST_INSTRUCTION, SEEDS, EditRequest, EditResult
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -117,7 +117,7 @@ def edit_thinking(
     instruction, previous = clear, None
     for number in range(tries):
         source = original if previous is None else previous
-        now = replace(request, image=source, instruction=instruction, seed=request.seed + number)
+        now = replace(request, image=source, instruction=instruction, seed=(request.seed + number) % SEEDS)
         result = next(editor.edit_seeds(now, [now.seed], progress))
         thought, verdict, refined, trouble = _reflect(thinker, [original, result.image], wanted, most_tokens)
         scores, problem = _score(thinker, [original, result.image], wanted, most_tokens)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 LONGEST_INSTRUCTION = 2000
 
+SEEDS = 2**63
+"""Number of seeds; the first is 0."""
+
 MOST_STEPS = 100_000
 """Choice: far beyond any use, and small enough that the list of times costs nothing; a file may ask for any number with --like."""
 
@@ -104,7 +107,7 @@ class EditRequest:
             raise UsageError(f"Guidance must lie between 0 and 100, not {self.guidance}.")
         if self.size is not None and not SMALLEST_SIZE <= self.size <= LARGEST_SIZE:
             raise UsageError(f"Size must lie between {SMALLEST_SIZE} and {LARGEST_SIZE} pixels, not {self.size}.")
-        if not 0 <= self.seed < 2**63:
+        if not 0 <= self.seed < SEEDS:
             raise UsageError(f"The seed must lie between 0 and 2**63 - 1, not {self.seed}.")
         if self.guidance_limit is not None and not 0 <= self.guidance_limit <= 1:
             raise UsageError(f"The guidance limit must lie between 0 and 1, not {self.guidance_limit}.")
