@@ -305,6 +305,10 @@ def test_pictures_of_any_proportions_are_squeezed_to_one_square(editor: Editor, 
         torch.testing.assert_close(drawing.drawn, alone.drawn, atol=0.01, rtol=0)  # each is told its own proportions
 
 
+def test_a_batch_of_nothing_is_nothing(editor: Editor) -> None:
+    assert editor.edit_batch([]) == []
+
+
 def test_a_batch_is_of_one_kind(editor: Editor, draw_scene: Callable[..., Image.Image]) -> None:
     first, *_ = batch_of(draw_scene)
     assert editor.kind(first) == editor.kind(replace(first, seed=9, instruction="other", steps=editor.preset.steps))

@@ -223,7 +223,7 @@ class Editor:
         if len({self.kind(request) for request in requests}) > 1:
             raise UsageError("Requests of one batch must be alike in size, pictures, steps, guidance, its limit, strength and start.")
         with self._at_work():
-            return self._draw(self._read(requests), requests, progress, preview)
+            return self._draw(self._read(requests), requests, progress, preview) if requests else []
 
     def kind(self, request: EditRequest) -> Hashable:
         """Equal for requests that may be in one batch."""
