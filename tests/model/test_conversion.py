@@ -38,6 +38,7 @@ def write_single(folder: Path, preset: Preset, dtype: torch.dtype = torch.float3
     (folder / "Qwen2.5-VL-7B-Instruct" / "config.json").write_text('{"a": 1}')
     (folder / "Qwen2.5-VL-7B-Instruct" / "model.safetensors").write_bytes(b"large")
     (folder / "Qwen2.5-VL-7B-Instruct" / "mllm_prefix.txt").write_text("Look:")
+    (folder / "mllm_prefix.txt").write_text("Another")
     return folder
 
 
@@ -60,7 +61,7 @@ def test_there_and_back(tmp_path: Path, twin_preset: Twin, name: str, dtype: tor
     parts = tmp_path / "parts"
     assert len(list((parts / "transformer").glob("diffusion_pytorch_model-*-of-*.safetensors"))) > 1
     assert {path.name for path in parts.iterdir()} >= {"model_index.json", "scheduler", "transformer", "vae", "text_encoder", "processor"}
-    assert (parts / "mllm_prefix.txt").read_text() == "Look:"
+    assert (parts / "mllm_prefix.txt").read_text() == "Look:"  # the one that is read, not that of the folder above
     assert (parts / "text_encoder" / "model.safetensors").is_file() and not list((parts / "processor").glob("*.safetensors"))
     assert not list(parts.glob("*.partial"))
     convert(parts, tmp_path / "back", preset, "single")

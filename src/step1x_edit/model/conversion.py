@@ -118,7 +118,7 @@ def _copy_mllm(source: Path, target: Path, layout: Layout) -> None:
             for file in sorted(folder.iterdir()):
                 if file.is_file() and not (name == "processor" and file.name.endswith(WEIGHTS_ENDINGS)):
                     shutil.copyfile(file, target / name / file.name)
-        for place in (weights, source):
+        for place in (source, weights):  # the second one is read first, and wins here too
             if (place / PREFIX_FILE).is_file():
                 shutil.copyfile(place / PREFIX_FILE, target / PREFIX_FILE)
     except OSError as error:
