@@ -78,12 +78,25 @@ def test_every_device_computes_its_share_alone(tiny_model: Model, embedding: Emb
 
 def test_rows_are_not_split_where_they_are_on_devices_of_their_own(tiny_model: Model, embedding: Embedding, draw: Draw) -> None:
     model, noisy, t = tiny_model("v1.2"), draw(2, 6, 16), torch.tensor([0.8, 0.8])
-    computed: list[int] = []
-    for number, each in enumerate((model, *spread(model, 2))):
-        each.img_in.register_forward_pre_hook(lambda *_, number=number: computed.append(number))
+    seen: list[tuple[int, int]] = []
+    for i, each in enumerate((model, *spread(model, 2))):
+        each.img_in.register_forward_pre_hook(lambda _, given, i=i: seen.append((i, len(given[0]))))
     model.split = True
     model(noisy, noisy, embedding, t, GRID)
-    assert sorted(computed) == [0, 1]
+    assert sorted(seen) == [(0, 1), (1, 1)]
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_of_a_split_batch_each_device_has_one_row_at_a_time(tiny_model: Model, embedding: Embedding, draw: Draw, cached: bool) -> None:
+    model, noisy, t = tiny_model("v1.1"), draw(5, 6, 16), torch.linspace(0.9, 0.3, 5)
+    five = Embedding(draw(5, 7, embedding.tokens_BLC.shape[2], seed=3), torch.ones(5, 7, dtype=torch.bool))
+    alone = model(noisy, noisy, five, t, GRID)
+    seen: list[int] = []
+    for each in (model, *spread(model, 2)):
+        each.img_in.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    model.split = True
+    close(model(noisy, noisy, five, t, GRID, cache=StepCache("every", 2, 4) if cached else None), alone)
+    assert set(seen) == ({5} if cached else {1})
 
 
 @pytest.mark.parametrize("failing", [0, 1, 2])

@@ -57,7 +57,7 @@ class Step1XEdit(DiT):
         super().__init__(preset.dit)
         self.preset = preset
         self.split = False
-        """Whether the rows of a batch are computed one after the other, which takes less memory; never so with a cache, or in parallel."""
+        """Whether as many rows of a batch as there are devices are computed at a time, which takes less memory; never so with a cache."""
         self.copies: tuple[Step1XEdit, ...] = ()
         """On other devices, where they compute a part of every forward pass; see `work_with`."""
         self._parallel: Parallel | None = None
@@ -109,8 +109,9 @@ class Step1XEdit(DiT):
         signal: Signal | None = None,
     ) -> Tensor:
         """`forward` with what `prepare` made, and `signals` for this time; a smaller batch takes the first rows of it."""
-        if self.split and len(noisy_BNC) > 1 and cache is None and self._parallel is None:
-            rows = [(slice(i, i + 1), None) for i in range(len(noisy_BNC))]
+        devices = 1 + len(self.copies)
+        if self.split and len(noisy_BNC) > devices and cache is None:
+            rows = [(slice(i, i + devices), None) for i in range(0, len(noisy_BNC), devices)]
             return torch.cat(self._apart(rows, noisy_BNC, reference_BMC, t_B, prepared, signal))
         prepared, signal = prepared.rows(slice(len(noisy_BNC))), signal and signal.rows(slice(len(noisy_BNC)))
         output = None if cache is None else cache.begin(len(noisy_BNC))
