@@ -195,11 +195,13 @@ class Worker:
         try:
             drawings = self._editor.draw_batch([request for _, request in pairs], stop_if_cancelled, show if any(wanted) else None)
         except Step1XError as error:
-            if len(pairs) > 1:
-                for pair in pairs:
-                    self._draw([pair], batch)
-            else:
+            if len(pairs) == 1:
                 self._fail(pairs[0][0], error)
+                return
+            drawings = []
+        if not drawings:  # here the failure is gone, and with it what it held of the device's memory
+            for pair in pairs:
+                self._draw([pair], batch)
             return
         for (task, _), drawing in zip(pairs, drawings, strict=True):
             future = self._pool.submit(self._finish, task, drawing)
