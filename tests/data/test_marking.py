@@ -296,6 +296,20 @@ def test_workers_write_what_one_process_writes(tmp_path: Path) -> None:
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes(), file.name
 
 
+def test_of_a_folder_of_many_names_photographs_are_kept_several_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(9):
+        save_ball(tmp_path / "one" / f"ball-{number}.jpg")
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    each = mark_photographs(tmp_path / "one", Toolbox.offline())
+    monkeypatch.setattr("step1x_edit.data.marking.NAMES", 2)
+    told: list[int] = []
+    several = mark_photographs(tmp_path / "two", Toolbox.offline(), lambda _, done, total: told.append(done))
+    assert told == [1, 2, 4, 7, 9]  # with 1, 2, 4 and 7 names
+    assert [one.photograph.name for one in each] == [one.photograph.name for one in several]
+    for file in (tmp_path / "one").iterdir():
+        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes(), file.name
+
+
 def test_a_worker_that_is_killed_is_one_sentence_and_the_rest_is_gone_on_with(tmp_path: Path) -> None:
     for number in range(20):
         save_ball(tmp_path / f"ball-{number}.jpg")

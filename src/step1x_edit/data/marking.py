@@ -19,6 +19,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import islice
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ from step1x_edit.image_io import LONGEST_NAME, read_image
 from step1x_edit.locking import hold
 
 RECORD = "marks.jsonl"
+NAMES = 1000
+"""For each so many names of a folder, one more photograph is kept at a time, since the names are written whole each time."""
 
 SMALLEST, LARGEST = 0.03, 0.8
 """Share of the picture that a thing fills at least and at most."""
@@ -126,19 +129,30 @@ def _mark_all(
     _drop_half_a_line(folder / RECORD)
     known = set() if again else {marking.photograph for marking in read_record(folder)}
     waiting = [path for mask, path in photographs.items() if not os.path.exists(mask) and path not in known]
-    markings = []
+    markings: list[Marking] = []
+    together = 1
     with closing(_look_at_all(waiting, tools, workers)) as looks:
-        for done, look in enumerate(looks, start=1):
-            marking = look.marking
-            if look.data:
-                _add_name(marking.mask, marking.name, look.entry)  # the name first: a mask without a name is an error, not the reverse
-                write_bytes(marking.mask, look.data)
-            path = marking.photograph.relative_to(folder)
-            append_line(folder / RECORD, {"photograph": path.as_posix(), "name": marking.name, "reason": marking.reason})
-            markings.append(marking)
+        while some := list(islice(looks, together)):
+            together = max(together, 1 + _keep(folder, some) // NAMES)
+            markings += [look.marking for look in some]
             if tell is not None:
-                tell("marking", done, len(waiting))
+                tell("marking", len(markings), len(waiting))
     return markings
+
+
+def _keep(folder: Path, looks: Sequence[_Look]) -> int:
+    """Write down what became of some photographs; returns how many names the longest table has by then."""
+    marked = [look for look in looks if look.data]
+    tables = {look.marking.mask.parent for look in marked}
+    # the names first: a mask without a name is an error, not the reverse
+    names = [_add_names(table, [look for look in marked if look.marking.mask.parent == table]) for table in sorted(tables)]
+    for look in looks:
+        marking = look.marking
+        if look.data:
+            write_bytes(marking.mask, look.data)
+        path = marking.photograph.relative_to(folder)
+        append_line(folder / RECORD, {"photograph": path.as_posix(), "name": marking.name, "reason": marking.reason})
+    return max(names, default=0)
 
 
 def read_record(folder: Path) -> list[Marking]:
@@ -294,15 +308,20 @@ def _ask_detector(picture: Pixels, matte: Floats, tools: Toolbox) -> str:
     return ""
 
 
-def _add_name(mask: Path, name: str, entry: Entry) -> None:
-    """Put a mask's name into the `names.json` beside it, where that does not say all of it yet."""
-    chinese, kind = LABELS.get(name.lower(), ("", ""))
-    known = {"en": name, "zh": entry.zh or chinese, "kind": entry.kind or kind}
-    wanted = {key: value for key, value in known.items() if value}
-    file = mask.parent / "names.json"
+def _add_names(folder: Path, looks: Sequence[_Look]) -> int:
+    """Put the masks' names into the `names.json` beside them, where that does not say all of it yet; returns how many it has."""
+    file = folder / "names.json"
     table: dict[str, Any] = json.loads(file.read_text(encoding="utf-8-sig")) if file.exists() else {}
-    if (there := table.get(mask.stem, {})) != (whole := {**there, **wanted}):
-        write_json(file, {**table, mask.stem: whole})
+    whole = dict(table)
+    for look in looks:
+        name, entry = look.marking.name, look.entry
+        chinese, kind = LABELS.get(name.lower(), ("", ""))
+        known = {"en": name, "zh": entry.zh or chinese, "kind": entry.kind or kind}
+        mask = look.marking.mask.stem
+        whole[mask] = {**whole.get(mask, {}), **{key: value for key, value in known.items() if value}}
+    if whole != table:
+        write_json(file, whole)
+    return len(whole)
 
 
 def _look(path: Path, names: dict[Path, Entry]) -> tuple[str, Image.Image, Image.Image]:
