@@ -118,11 +118,9 @@ class Placement:
 ALL_ON_DEVICE = Placement()
 
 
-def offloads_of(devices: Sequence[torch.device]) -> tuple[Offload, ...]:
-    """Ways to have weights wait in main memory that are of use on these devices, the one that saves most last; see `Placement.check`."""
-    if devices[0].type == "cpu":
-        return ("none",)
-    return OFFLOADS if len(devices) == 1 else ("none", "parts")
+def offloads_of(devices: int) -> tuple[Offload, ...]:
+    """Ways to have weights wait in main memory that go with so many devices, the one that saves most last; see `Placement.check`."""
+    return OFFLOADS if devices == 1 else ("none", "parts")
 
 
 def load_model(placement: Placement, folder: Path, preset: Preset, dtype: torch.dtype, devices: Sequence[torch.device]) -> Step1XEdit:

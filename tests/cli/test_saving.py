@@ -47,6 +47,19 @@ def test_a_gpu_that_is_too_small_is_found_out_before_it_is_full(
     assert says in said and ("free on cpu" in said) == bool(says) and ("--weights-dtype full" in said) == ("offload" in says)
 
 
+@pytest.mark.parametrize(("gib", "says"), [((4.0, 4.0), ""), ((4.0, 0.06), "--offload parts"), ((0.03, 4.0), "no room")])
+def test_of_several_gpus_the_smallest_counts_and_no_blocks_wait(
+    photo: Path, random_mini: Path, gib: tuple[float, float], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = iter(gib)
+    monkeypatch.setattr("step1x_edit.devices.device_memory", lambda device: next(sizes) * GIB)
+    monkeypatch.setattr("step1x_edit.devices.main_memory", lambda: 64 * GIB)
+    command = ["edit", str(photo), "make it night", "--weights", str(random_mini), "--device", "cpu,cpu", "--dtype", "float32"]
+    assert run(command) == (2 if "no room" in says else 0)
+    said = capsys.readouterr().err
+    assert says in said and ("free on cpu" in said) == bool(says)
+
+
 def test_a_name_that_another_takes_meanwhile_loses_no_result(
     photo: Path, random_mini: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -113,11 +113,12 @@ class Economy:
         if self.vram is not None:
             if any(given.values()):
                 raise UsageError("--vram chooses the settings itself; leave out --weights-dtype, --offload, --strips and --split.")
-            return self._plan(model, where, dtype, folder, edits).best(self.vram * GIB, offloads_of(devices), main_memory()).placement
+            ways = ("none",) if where.type == "cpu" else offloads_of(len(devices))
+            return self._plan(model, where, dtype, folder, edits).best(self.vram * GIB, ways, main_memory()).placement
         free = min((memory for each in devices if (memory := device_memory(each)) is not None), default=None)
         if any(given.values()) or free is None or folder is None or 2 * _weigh(folder) < free:
             return Placement(**{name: value for name, value in given.items() if value})
-        fitting = self._plan(model, where, dtype, folder, edits).fitting(free, offloads_of(devices), main_memory())
+        fitting = self._plan(model, where, dtype, folder, edits).fitting(free, offloads_of(len(devices)), main_memory())
         found = next((need.placement for need in fitting if need.placement.weights == "full"), None)
         if found is None:
             raise UsageError(
