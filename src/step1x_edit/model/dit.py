@@ -73,9 +73,7 @@ class DiT(nn.Module):
         image, text = self.img_in(pictures), self.txt_in(context.tokens_BLD)
         signal = signal or Signal(self.time_in(embed_time(t_B).to(image.dtype)) + self.vector_in(context.vector_BV))
         rope = ids_BLA if isinstance(ids_BLA, Rope) else Rope.of(ids_BLA, self.config.axes_dim, self.config.theta)
-        visible = text_mask_BT
-        if isinstance(text_mask_BT, Tensor):
-            visible = see_pictures(text_mask_BT, image.shape[1])
+        visible = see_pictures(text_mask_BT, image.shape[1]) if isinstance(text_mask_BT, Tensor) else text_mask_BT
 
         if cache is None:
             return self.final_layer(self._run(image, text, signal, rope, visible, 0, wanted), signal)

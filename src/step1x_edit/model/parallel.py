@@ -179,7 +179,7 @@ class _Seat(Elsewhere):
     """A device's place at the table for one forward pass, in which all attend equally often; who fails has the others stop waiting."""
 
     def __init__(self, table: _Table, place: int) -> None:
-        self._table, self._place, self._turn = table, place, 0
+        self._table, self._place, self._turn, self._mask = table, place, 0, table.mask
         self.share = table.shares[place]
         self.alone = len(table.shares) == 1
 
@@ -187,8 +187,10 @@ class _Seat(Elsewhere):
         """Those of all places, on this device."""
         shown, device = self._table.show(self._place, self._turn, k_BHLK, v_BHLK), k_BHLK.device
         self._turn += 1
+        if self._mask is not None:
+            self._mask = self._mask.to(device)  # for the first attention, and from then on as it is
         keys, values = (torch.cat([each.to(device) for each in parts], dim=2) for parts in zip(*shown, strict=True))
-        return keys, values, None if self._table.mask is None else self._table.mask.to(device)
+        return keys, values, self._mask
 
     def __enter__(self) -> None:
         pass
