@@ -107,17 +107,20 @@ def write_json(path: Path, value: Any) -> None:
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write JSON Lines, as `write_json` writes JSON."""
     with replace_file(path) as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False).encode(errors="backslashreplace") + b"\n")
+        file.writelines(map(_to_line, rows))
 
 
 def append_line(path: Path, row: Mapping[str, Any]) -> None:
     """Add a line to JSON Lines, as `write_lines` writes it; a kill or a full disk may leave a part of it. Raises as `replace_file` does."""
     try:
         with path.open("ab") as file:
-            file.write(json.dumps(row, ensure_ascii=False).encode(errors="backslashreplace") + b"\n")
+            file.write(_to_line(row))
     except OSError as error:
         raise _explain(path, error) from error
+
+
+def _to_line(row: Mapping[str, Any]) -> bytes:
+    return json.dumps(row, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
