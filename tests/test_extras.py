@@ -86,6 +86,8 @@ def test_an_extra_brings_what_it_is_for(extra: str) -> None:
         ("datatrove", ["data", "build", "recipe.toml", "--out", "out"]),
         ("uvicorn", ["--debug", "serve", "--port", "0"]),
         ("sqlalchemy", ["study", "plan"]),
+        ("gradio", ["ui"]),
+        ("httptools", ["ui"]),
         ("cv2", ["train", str(ROOT / "recipes" / "overfit.toml"), "--out", "out"]),
     ],
 )

@@ -27,7 +27,7 @@ from step1x_edit.cli.ui import ui
 from step1x_edit.errors import Step1XError
 
 INTERRUPTED = 130
-EXTRAS = ("bench", "data", "serve", "study", "train")
+EXTRAS = ("bench", "data", "serve", "study", "train", "ui")
 """Verbs whose libraries come with the extra of their name."""
 
 app = typer.Typer(

@@ -52,10 +52,6 @@ def ui(
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # nobody is told that the page is used
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     with loading():
-        try:
-            import gradio  # noqa: F401
-        except ImportError as error:
-            raise UsageError("The page needs gradio, which is not installed; pip install 'step1x-edit[ui]'.") from error
         from step1x_edit.serve.page_server import serve_page
 
         offered = list_photos(photos)
