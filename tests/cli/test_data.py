@@ -149,7 +149,7 @@ def test_what_is_wrong_is_one_sentence(small: Path, tmp_path: Path, capsys: pyte
 @pytest.mark.parametrize("verb", ["mark", "build"])
 def test_ctrl_c_twice_ends_the_workers_and_is_one_sentence(verb: str, tmp_path: Path) -> None:
     """It reaches every process of the terminal; the second one comes while the first one's workers are being ended."""
-    photos, made = tmp_path / "photos", {"mark": "photos/marks.jsonl", "build": "set/work/round-0/*.jsonl"}[verb]
+    photos, made = tmp_path / "photos", {"mark": "marks.jsonl", "build": "round-0/*.jsonl"}[verb]
     photos.mkdir()
     cat = (ROOT / "examples" / "photos" / "chelsea.jpg").read_bytes()
     for number in range(100 if verb == "mark" else 1):
@@ -162,7 +162,7 @@ def test_ctrl_c_twice_ends_the_workers_and_is_one_sentence(verb: str, tmp_path: 
     command = [Path(sys.executable).with_name("step1x"), "data", verb, *words, "--workers", "2"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True, text=True) as process:
         deadline = time.monotonic() + 200
-        while not list(tmp_path.glob(made)) and process.poll() is None and time.monotonic() < deadline:
+        while not list(tmp_path.rglob(made)) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         for _ in range(2):
             with suppress(ProcessLookupError):  # it may be quick
