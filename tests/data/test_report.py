@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +86,17 @@ def test_a_page_reads_no_more_of_a_set_than_it_shows(tmp_path: Path) -> None:
     assert write_view(tmp_path, tmp_path / "view.html", 1, ()) == 1
     with pytest.raises(UsageError, match=r"b\.tar cannot be read"):
         write_view(tmp_path, tmp_path / "view.html", 2, ())
+
+
+def test_a_page_of_many_triplets_takes_little_memory(tmp_path: Path) -> None:
+    picture = encode_picture(np.full((512, 512, 3), 90, np.uint8), "jpg")
+    files = {"source.jpg": picture, "target.jpg": picture}
+    records = [Record(f"tone_transfer-{i:07d}", "tone_transfer", "make it night", "变成夜晚", "", "", "tone night") for i in range(200)]
+    length, _ = write_tar(tmp_path / "shards" / "a.tar", (to_tar(record.id, {**files, "json": record.to_json()}) for record in records))
+    facts = {"count": 200, "categories": {"tone_transfer": 200}, "shards": [{"file": "a.tar", "bytes": length}]}
+    (tmp_path / "set.json").write_text(json.dumps(facts))
+    tracemalloc.start()
+    assert write_view(tmp_path, tmp_path / "view.html", 200, ()) == 200
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200 * 512 * 512  # where all stay decoded, it is six times as much

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from step1x_edit.data.shards import encode_mask
-from step1x_edit.data.storage import write_bytes
+from step1x_edit.data.storage import replace_file
 from step1x_edit.data.triplet import Mask, Pixels
 
 SIDE = 256
@@ -62,15 +62,18 @@ Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 
 @dataclass(frozen=True)
 class Card:
-    """One triplet of a page; `reason` is empty for those that were kept; `words` are English and Chinese."""
+    """One triplet of a page; `reason` is empty for those that were kept; `words` are English and Chinese.
+
+    Its pictures are small already, so that thousands of cards fit into memory: see `inline_picture` and `inline_mask`.
+    """
 
     id: str
     category: str
     reason: str
     words: tuple[str, str]
-    source: Pixels
-    target: Pixels
-    mask: Mask | None
+    source: str
+    target: str
+    mask: str | None
     numbers: Mapping[str, Any]
     provenance: Mapping[str, Any]
 
@@ -80,8 +83,25 @@ def write_page(path: Path, title: str, tables: Iterable[Table], cards: Sequence[
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title><style>{_STYLE}</style>'
     body = [f"<h1>{escape(title)}</h1>", *(_table(*table) for table in tables if table[2])]
     if cards:
-        body += [_form(cards), "<main>", *(_article(card) for card in cards), f"</main><script>{_SCRIPT}</script>"]
-    write_bytes(path, f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{"".join(body)}</body></html>\n'.encode())
+        body += [_form(cards), "<main>"]
+    with replace_file(path) as file:
+        file.write(f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{"".join(body)}'.encode())
+        for card in cards:
+            file.write(_article(card).encode())
+        file.write((f"</main><script>{_SCRIPT}</script>" if cards else "").encode())
+        file.write(b"</body></html>\n")
+
+
+def inline_picture(pixels: Pixels) -> str:
+    """A picture, uint8 [H, W, 3] sRGB, as a page shows it: the URL of a small JPEG that holds the JPEG itself."""
+    small = _reduce(pixels, cv2.INTER_AREA)
+    data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+    return _inline(data, "jpeg")
+
+
+def inline_mask(mask: Mask) -> str:
+    """The same of a mask, bool [H, W], as a PNG."""
+    return _inline(encode_mask(_reduce(mask.view(np.uint8), cv2.INTER_NEAREST) > 0), "png")
 
 
 def _form(cards: Sequence[Card]) -> str:
@@ -95,9 +115,9 @@ def _form(cards: Sequence[Card]) -> str:
 
 def _article(card: Card) -> str:
     state = "rejected" if card.reason else "kept"
-    pictures = [("before", _picture(card.source)), ("after", _picture(card.target))]
+    pictures = [("before", card.source), ("after", card.target)]
     if card.mask is not None:
-        pictures.append(("mask", _inline(encode_mask(_reduce(card.mask.view(np.uint8), cv2.INTER_NEAREST) > 0), "png")))
+        pictures.append(("mask", card.mask))
     figures = "".join(
         f'<figure><img src="{data}" alt="{name}" loading="lazy"><figcaption>{name}</figcaption></figure>' for name, data in pictures
     )
@@ -110,12 +130,6 @@ def _article(card: Card) -> str:
         f'<p>{escape(card.words[0])}</p><p lang="zh">{escape(card.words[1])}</p>'
         f"<details><summary>{escape(card.id)}</summary><pre>{facts}</pre></details></article>"
     )
-
-
-def _picture(pixels: Pixels) -> str:
-    small = _reduce(pixels, cv2.INTER_AREA)
-    data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
-    return _inline(data, "jpeg")
 
 
 def _reduce(pixels: Pixels, how: int) -> Pixels:
