@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from step1x_edit.data.categories.material import give_material
 from step1x_edit.data.colours import COLOURS
 from step1x_edit.data.compositing import Sprite, paste
 from step1x_edit.data.filters import FILTERS, Verdict
+from step1x_edit.data.materials import Materials, Photograph
 from step1x_edit.data.recipe import Limits
-from step1x_edit.data.stream import TripletStream
+from step1x_edit.data.routes.portrait import make as make_portrait
+from step1x_edit.data.stream import TripletStream, find_region, word_draft
 from step1x_edit.data.tools.toolbox import Toolbox
-from step1x_edit.data.triplet import Triplet
+from step1x_edit.data.triplet import Draft, Triplet
 from step1x_edit.types import EditCategory
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -59,6 +62,17 @@ def test_a_change_that_cannot_be_seen_is_found(removal: Triplet) -> None:
     assert ask("change", dataclasses.replace(removal, region=nowhere)).reason == "the region is too small"
     everywhere = dataclasses.replace(removal, region=np.ones_like(removal.region))
     assert ask("change", everywhere, change=0, changed=0.9).reason == "too little of the region changes"
+
+
+@pytest.mark.parametrize(("way", "dim"), [("smooth", 1), ("blush", 2)])
+def test_retouched_skin_is_seen(way: str, dim: int) -> None:
+    photograph = Photograph("astronaut", np.asarray(Image.open(EXAMPLES / "photos" / "astronaut.jpg").convert("RGB")) // dim)
+    tools, nothing = Toolbox.offline(), Materials((photograph,), (), ())
+    drafts = (make_portrait(random.Random(seed), photograph, tools, nothing, (384, 384)) for seed in range(60))
+    draft = next(draft for draft in drafts if isinstance(draft, Draft) and draft.edit == f"portrait {way}")
+    triplet = word_draft(draft, find_region(draft), EditCategory.PORTRAIT_EDITING, random.Random(0), "train", {})
+    assert ask("change", triplet, "photograph").reason == ""
+    assert ask("change", dataclasses.replace(triplet, target=triplet.source)).reason == "the change can hardly be seen"
 
 
 def test_blur_and_bad_exposure_are_found_unless_the_edit_repairs_them(removal: Triplet) -> None:

@@ -33,6 +33,10 @@ class Verdict:
 
 Filter = Callable[[View, Limits], Verdict]
 
+_SKIN = ("portrait smooth", "portrait tan", "portrait blush")
+_FAINT = 0.2
+"""Choice: what skin is retouched by, as a share of what other edits must change: it is clearly seen, since one looks at faces closely."""
+
 _OTHER = 0.5
 """Choice: "the face" is the largest one where every other is less than so many times as wide."""
 
@@ -56,9 +60,10 @@ def judge_change(view: View, limits: Limits) -> Verdict:
     changed = float(np.mean(view.difference[triplet.region] >= VISIBLE_CHANGE))
     numbers = {"size": round(size, 4), "inside": round(inside, 2), "changed": round(changed, 4)}
     least = limits.colour_change if triplet.category is EditCategory.COLOR_ALTERATION else limits.change
-    if inside < least:
+    share = _FAINT if triplet.edit in _SKIN else 1.0
+    if inside < share * least:
         return Verdict(numbers, "the change can hardly be seen")
-    return Verdict(numbers, "too little of the region changes" if changed < limits.changed else "")
+    return Verdict(numbers, "too little of the region changes" if changed < share * limits.changed else "")
 
 
 def judge_sharpness(view: View, limits: Limits) -> Verdict:

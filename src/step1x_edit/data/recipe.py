@@ -92,10 +92,10 @@ class Limits(_Section):
 
     Attributes:
         outside: largest mean absolute change outside the region, of 255.
-        change: smallest mean absolute change inside the region, of 255.
+        change: smallest mean absolute change inside the region, of 255; a fifth of it where skin is retouched.
         colour_change: the same for colour alterations, where a smaller change means that the colour was there already.
         smallest: smallest region, as a share of the picture.
-        changed: smallest share of the region's pixels that visibly change.
+        changed: smallest share of the region's pixels that visibly change; a fifth of it where skin is retouched.
         sharpness: smallest spread of the source's second derivative, of 255.
         darkest, brightest: bounds of the source's mean luminance, of 255.
         clipped: largest share of the source that is black or white through and through.
