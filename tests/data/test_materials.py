@@ -17,7 +17,7 @@ from step1x_edit.data.licences import Credits
 from step1x_edit.data.materials import PHOTOGRAPH_SIDE, list_cutouts, name_topic, read_materials, read_names, read_subjects
 from step1x_edit.data.split import Split
 from step1x_edit.data.stream import TripletStream
-from step1x_edit.data.vocabulary import KINDS, Entry, count_one, describe_kind, with_another, with_article
+from step1x_edit.data.vocabulary import KINDS, Entry, count, count_one, describe_kind, with_another, with_article
 from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.tables import read_csv
 
@@ -251,6 +251,15 @@ def test_measure_words() -> None:
     }
     for kind, names in counted.items():
         assert " ".join(count_one(kind, name[2:]) + name[2:] for name in names.split()) == names
+
+
+def test_chinese_asks_for_several_where_english_does() -> None:
+    several = {"cherries": ("food", "樱桃"), "books": ("object", "书"), "flowers": ("plant", "花")}
+    assert {count(kind, chinese, english) for english, (kind, chinese) in several.items()} == {"一些"}
+    assert count("plant", "花", "flower") == "一朵"
+    bundles = {"grapes": ("food", "葡萄"), "jeans": ("clothing", "牛仔裤"), "glasses": ("clothing", "眼镜"), "scissors": ("object", "剪刀")}
+    assert [count(kind, chinese, english) for english, (kind, chinese) in bundles.items()] == ["一串", "一条", "一副", "一把"]
+    assert count("food", "面包", "bread") == "一个"
 
 
 def test_drawings_are_called_by_what_is_seen_in_them() -> None:

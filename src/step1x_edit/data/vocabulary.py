@@ -93,6 +93,9 @@ _MEASURES_BY_ENDING: tuple[tuple[str, str, str], ...] = (
 )
 """Further exceptions: kind, last characters of the Chinese name, "one" with the measure word."""
 
+_SINGLE = ("一个", "一颗", "一朵", "一本")
+"""Measure words of one thing, which several in a picture have not: of "books" there are "一些书", but jeans and glasses stay one."""
+
 _UNCOUNTED = "bacon, bread, broccoli, butter, food, garlic, grass, ice, luggage, money, popcorn, rice, salt, spaghetti, sushi, wood, yarn"
 
 _UNCOUNTABLE: frozenset[str] = frozenset(_UNCOUNTED.split(", "))
@@ -276,6 +279,12 @@ def describe_kind(stem: str, entry: Entry) -> tuple[str, str, str]:
         point = int(re.split("[-_ ]", entry.codepoint.removeprefix("U+"))[0], 16)
         kind = next((kind for first, last, kind in _CODEPOINTS if first <= point <= last), "object")
     return english, said or chinese, entry.kind or kind
+
+
+def count(kind: str, chinese: str, english: str) -> str:
+    """What Chinese says for "a" and for the plural: ("animal", "马", "horse") -> "一匹", ("food", "樱桃", "cherries") -> "一些"."""
+    one = count_one(kind, chinese)
+    return "一些" if one in _SINGLE and _is_plural(english) else one
 
 
 def count_one(kind: str, chinese: str) -> str:

@@ -13,7 +13,7 @@ from step1x_edit.data.materials import Materials
 from step1x_edit.data.scene import Placed, describe, gather_facts, put_subject
 from step1x_edit.data.shapes import SHAPES, draw_shape
 from step1x_edit.data.triplet import Draft, Request
-from step1x_edit.data.vocabulary import PLACES, count_one, with_another, with_article
+from step1x_edit.data.vocabulary import PLACES, count, with_another, with_article
 
 SIZES: dict[str, tuple[float, str]] = {"small": (0.27, "小小的"), "": (0.42, ""), "large": (0.62, "大大的")}
 """Size word -> (longer side as a share of the frame, Chinese)."""
@@ -50,7 +50,7 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     target = source.copy()
     touched = added.draw(target)
     english = with_article(f"{word} {subject.en}".strip())
-    chinese = f"{count_one(subject.kind, subject.zh)}{word_zh}{subject.zh}"
+    chinese = f"{count(subject.kind, subject.zh, subject.en)}{word_zh}{subject.zh}"
     if there:
         english, chinese = with_another(subject.en), f"另{chinese}"
     place_en, place_zh = PLACES[place][:2]

@@ -12,7 +12,7 @@ from step1x_edit.data.materials import Materials
 from step1x_edit.data.scene import REMOVABLE, Placed, describe, find_content, gather_facts, put_subject, put_subjects, refer
 from step1x_edit.data.shapes import SHAPES, draw_shape
 from step1x_edit.data.triplet import Draft, Request
-from step1x_edit.data.vocabulary import count_one, with_article
+from step1x_edit.data.vocabulary import count, with_article
 
 
 def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
@@ -50,7 +50,7 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     target = behind.copy()
     touched |= second.draw(target)
     english, chinese, short = refer(rng, first, others, photograph)
-    new_zh = f"{count_one(subject.kind, subject.zh)}{subject.zh}"
+    new_zh = f"{count(subject.kind, subject.zh, subject.en)}{subject.zh}"
     return Draft(
         source=source,
         target=target,

@@ -11,7 +11,7 @@ from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.routes.subjects import caption_frame, draw_seed, find_subject, refer_to, take_frame
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Request, Shape
-from step1x_edit.data.vocabulary import PLACES, count_one, with_article
+from step1x_edit.data.vocabulary import PLACES, count, with_article
 
 
 def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: Materials, shape: Shape) -> Draft | Unsuited:
@@ -38,7 +38,7 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
         top = min(max(found.box.bottom - height, 0), max(shape[1] - height, 0))
         touched = erased.hole | paste(target, sprite, left, top)
     english, chinese, short = refer_to(rng, found)
-    new_zh = f"{count_one(subject.kind, subject.zh)}{subject.zh}"
+    new_zh = f"{count(subject.kind, subject.zh, subject.en)}{subject.zh}"
     caption = caption_frame(frame, tools)
     return Draft(
         source=frame.pixels,

@@ -20,7 +20,7 @@ from step1x_edit.data.tools.protocols import Box, Detection
 from step1x_edit.data.tools.saliency import measure_saliency
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Floats, Mask, Pixels, Shape
-from step1x_edit.data.vocabulary import NO_PETALS, PLACES, count_one, with_article
+from step1x_edit.data.vocabulary import NO_PETALS, PLACES, count, with_article
 
 _DARK = 75
 """Mean brightness, of 255, below which something in a photograph of flowers is an insect or somebody's hair."""
@@ -125,7 +125,7 @@ class Found:
         """How it is asked for where it is not yet, English and Chinese: "a red flower", "一朵红色的花"."""
         colour = self.colour if self.colour and self.colour != self.label else None
         english = with_article(f"{colour} {self.label or 'thing'}" if colour else self.label or "thing")
-        return english, f"{count_one(self.kind, self.chinese)}{COLOURS[colour].zh + '的' if colour else ''}{self.chinese}"
+        return english, f"{count(self.kind, self.chinese, self.label)}{COLOURS[colour].zh + '的' if colour else ''}{self.chinese}"
 
     @property
     def caption(self) -> str:
