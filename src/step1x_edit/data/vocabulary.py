@@ -305,15 +305,16 @@ def choose_article(words: str) -> str:
 
 def with_article(words: str) -> str:
     """Put "a" or "an" before an English name: "apple" -> "an apple"; plurals, and what is not counted, are left as they are."""
-    return words if _is_plural(words) or _is_uncountable(words) else f"{choose_article(words)} {words}"
+    return words if _is_plural(words) or is_uncountable(words) else f"{choose_article(words)} {words}"
 
 
 def with_another(words: str) -> str:
     """Ask for one more of an English name: "another apple", "more grapes", "more bread"."""
-    return f"more {words}" if _is_plural(words) or _is_uncountable(words) else f"another {words}"
+    return f"more {words}" if _is_plural(words) or is_uncountable(words) else f"another {words}"
 
 
-def _is_uncountable(words: str) -> bool:
+def is_uncountable(words: str) -> bool:
+    """Whether neither an article nor a size goes before an English name: there is no "large salt"."""
     return words.split(" with ")[0].split(" of ")[0].rpartition(" ")[2] in _UNCOUNTABLE
 
 

@@ -13,7 +13,7 @@ from step1x_edit.data.materials import Materials
 from step1x_edit.data.scene import Placed, describe, gather_facts, put_subject
 from step1x_edit.data.shapes import SHAPES, draw_shape
 from step1x_edit.data.triplet import Draft, Request
-from step1x_edit.data.vocabulary import PLACES, count, with_another, with_article
+from step1x_edit.data.vocabulary import PLACES, count, is_uncountable, with_another, with_article
 
 SIZES: dict[str, tuple[float, str]] = {"small": (0.27, "小小的"), "": (0.42, ""), "large": (0.62, "大大的")}
 """Size word -> (longer side as a share of the frame, Chinese)."""
@@ -32,6 +32,7 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     else:
         there = [put_subject(rng, materials, background, 0.42, plain=True)]
         subject, word = there[0].subject, ""
+    word = "" if is_uncountable(subject.en) else word
     share, word_zh = SIZES[word]
     places = [name for name in PLACES if all(name != item.place for item in there)]
     place = rng.choice(places if materials.difficulty > 0.3 or there else ["centre", "left", "right", "top", "bottom"])
