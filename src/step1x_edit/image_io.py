@@ -31,6 +31,7 @@ from step1x_edit.image_kinds import HEIC_ENDINGS, open_header, reads_heic
 from step1x_edit.image_modes import Picture, flatten, to_standard
 from step1x_edit.image_origins import EXIF_ERRORS, UNKNOWN, Origin
 from step1x_edit.image_records import holds_record, read_record, save_options
+from step1x_edit.image_spaces import name_space
 
 MAX_PIXELS = 120_000_000
 """Largest picture that is opened: twelve thousand by ten thousand, beyond the sensors of today's phones."""
@@ -318,11 +319,12 @@ def _decode(file: IO[bytes], name: str, size: int, own: bool = False) -> Picture
         animated = image.format not in _MULTI_PAGE and getattr(image, "is_animated", False)
         depth = Depth.of(image)
         image.load()
+        pale = name_space(image, file)
         origin, upright = Origin.of(image, holds_record), _turn_upright(image)
         picture = to_standard(depth.restore(upright))
         picture.image.info.clear()  # the profile is applied; what else was there is the original's
     first = ("Only the first of its frames or pages is edited.",) if animated else ()
-    return Picture(picture.image, first + picture.notes, origin)
+    return Picture(picture.image, first + pale + picture.notes, origin)
 
 
 def _open(file: IO[bytes], name: str, own: bool = False) -> Image.Image:

@@ -93,6 +93,8 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, tu
         try:
             source = ImageCms.ImageCmsProfile(BytesIO(profile))
             name = (ImageCms.getProfileDescription(source) or "").strip() or "its own colour profile"
+            if image.mode == "L" and source.profile.xcolor_space == "RGB ":
+                image = image.convert("RGB")
             if not (_is_srgb(source) if image.mode == "RGB" else "srgb" in name.lower()):
                 return _transform(image, source), (f"Its colours were converted from {name} to sRGB.",)
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
