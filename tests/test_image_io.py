@@ -15,6 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin, features
 
+from measuring import peak_memory
 from step1x_edit.errors import ImageError, TakenError, UsageError
 from step1x_edit.image_io import (
     FURTHEST,
@@ -96,6 +97,11 @@ def test_sixteen_bits_keep_their_upper_half(tmp_path: Path) -> None:
     values = np.arange(0, 65536, 257, dtype=np.uint16).reshape(16, 16)
     Image.fromarray(values).save(tmp_path / "deep.png")
     assert np.array_equal(np.asarray(read_image(tmp_path / "deep.png").image)[..., 0].ravel(), np.arange(256))
+
+
+def test_sixteen_bits_take_no_more_memory_than_the_picture() -> None:
+    picture = Image.fromarray(np.arange(1000 * 2000, dtype=np.uint32).astype(np.uint16).reshape(1000, 2000))
+    assert peak_memory(lambda: to_standard(picture)) < 3 * 2 * 1000 * 2000
 
 
 @pytest.mark.parametrize(

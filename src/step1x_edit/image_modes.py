@@ -14,6 +14,9 @@ _UNMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
 _COLOURS_OF = {"1": "L", "P": "RGB", "PA": "RGB", "LA": "L", "RGBA": "RGB", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
 """Modes with transparency, a palette or a colour space of their own, and the mode that holds their colours alone."""
 
+_UPPER = np.rint(np.arange(65536) / 257).astype(np.uint8)
+"""By a value of 16 bits, that of 8 bits which is nearest."""
+
 _UNNOTICED = 3
 """Levels of 255 by which profiles of sRGB by different makers differ."""
 
@@ -75,6 +78,8 @@ def _key_out(image: Image.Image) -> Image.Image | None:
 
 
 def _to_eight_bits(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    if image.mode != "F" and (whole := np.asarray(image)).dtype.itemsize == 2:
+        return Image.fromarray(_UPPER[whole]), ()
     values = np.nan_to_num(np.asarray(image).astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
     notes: tuple[str, ...] = ()
