@@ -7,9 +7,11 @@ import zlib
 from io import BytesIO
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
+from step1x_edit.image_depths import ROUNDED
 from step1x_edit.image_io import read_image
 
 
@@ -78,3 +80,35 @@ def test_greys_of_sixteen_bits_that_count_from_white_compressed(compression: str
         counts_from_white = image.tag_v2[262] == 0  # type: ignore[attr-defined]
     assert counts_from_white
     assert greys(file.getvalue()) == [0, 255, 191]
+
+
+def deep_heic() -> bytes:
+    """A HEIC picture of 10 bits."""
+    file = BytesIO()
+    pillow_heif.from_bytes("RGB;16", (16, 16), bytes(6 * 16 * 16)).save(file)
+    return file.getvalue()
+
+
+def saved(picture: Image.Image, kind: str, **options: str) -> bytes:
+    """The file of a picture."""
+    file = BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "rounded"),
+    [
+        (png(1, 16, 0, b"\1\2", b"\0\0"), True),
+        (png(1, 16, 2, b"\1\2\3\4\5\6", b"\0\0" * 3), True),
+        (tiff(1, 16, 1, b"\1\2"), True),
+        (saved(Image.fromarray(np.zeros((4, 4), np.uint16)), "TIFF", compression="tiff_lzw"), True),
+        (deep_heic(), True),
+        (png(1, 8, 2, b"\1\2\3", b"\0\0" * 3), False),
+        (tiff(1, 8, 1, b"\1"), False),
+        (saved(Image.new("RGB", (4, 4)), "JPEG"), False),
+        (saved(Image.new("1", (4, 4)), "PNG"), False),
+    ],
+)
+def test_that_more_than_eight_bits_are_rounded_is_said(data: bytes, rounded: bool) -> None:
+    assert (ROUNDED in read_image(data, own=True).notes) == rounded

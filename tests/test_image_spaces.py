@@ -120,7 +120,7 @@ def test_the_profile_is_that_of_its_space() -> None:
 )
 def test_a_named_space_is_converted(data: bytes, expected: list[tuple[int, ...]], name: str) -> None:
     assert np.array(colours(data)) == pytest.approx(np.array(expected), abs=4)
-    (note,) = read_image(data, own=True).notes
+    *_, note = read_image(data, own=True).notes
     assert note.startswith(f"Its colours were converted from {name}")
 
 
@@ -155,7 +155,7 @@ def test_a_camera_that_says_srgb_or_embeds_a_profile_is_believed(index: str) -> 
 
 @pytest.mark.parametrize("data", [png(strip(), numbered(9, 16)), avif(9, 18), heic(9, 16)])
 def test_of_an_hdr_picture_it_is_said_that_its_colours_look_pale(data: bytes) -> None:
-    assert read_image(data, own=True).notes == (PALE,)
+    assert PALE in read_image(data, own=True).notes
 
 
 def test_lights_that_are_none_have_no_profile() -> None:

@@ -13,6 +13,8 @@ _WHITE_IS_ZERO = 0
 _BITS, _PHOTOMETRIC = 258, 262
 _TWELVE = 12
 
+ROUNDED = "Its values have more than 8 bits a channel, of which 8 are kept."
+
 _STEPS = {"L;2": 85, "L;4": 17}
 """By the layout of a picture's pixels, how much of 255 one step of theirs is, to which Pillow stretches them."""
 
@@ -25,11 +27,13 @@ class Depth:
         layout: of its pixels, as Pillow calls it; empty where it says none.
         from_white: greys of 16 bits count from white.
         twelve: greys have 12 bits, in the lower part of 16.
+        deep: there are more than 8 bits a channel.
     """
 
     layout: str = ""
     from_white: bool = False
     twelve: bool = False
+    deep: bool = False
 
     @classmethod
     def of(cls, image: Image.Image) -> Depth:
@@ -38,9 +42,15 @@ class Depth:
         layout = tiles[0][3] if tiles else ""
         layout = layout[0] if isinstance(layout, tuple) and layout else layout
         layout = layout if isinstance(layout, str) else ""
+        deep = ";16" in layout or image.mode.startswith("I;16") or image.info.get("bit_depth", 8) > 8
         if not isinstance(image, TiffImageFile) or not image.mode.startswith("I;16"):
-            return cls(layout)
-        return cls(layout, image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO, image.tag_v2.get(_BITS) == (_TWELVE,))
+            return cls(layout, deep=deep)
+        return cls(layout, image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO, image.tag_v2.get(_BITS) == (_TWELVE,), deep)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the owner of the picture may want to know, a sentence each."""
+        return (ROUNDED,) if self.deep else ()
 
     def restore(self, image: Image.Image) -> Image.Image:
         """The decoded picture with values that mean what they do in others of its mode."""

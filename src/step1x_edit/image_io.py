@@ -324,7 +324,7 @@ def _decode(file: IO[bytes], name: str, size: int, own: bool = False) -> Picture
         picture = to_standard(depth.restore(upright))
         picture.image.info.clear()  # the profile is applied; what else was there is the original's
     first = ("Only the first of its frames or pages is edited.",) if animated else ()
-    return Picture(picture.image, first + pale + picture.notes, origin)
+    return Picture(picture.image, first + depth.notes + pale + picture.notes, origin)
 
 
 def _open(file: IO[bytes], name: str, own: bool = False) -> Image.Image:
