@@ -36,10 +36,12 @@ class Scripted:
     reflections: list[str] = field(default_factory=list)
     scores: list[str] = field(default_factory=list)
     asked: list[tuple[str, int, int]] = field(default_factory=list)
+    shown: list[Image.Image] = field(default_factory=list)
 
     def ask(self, text: str, images: Sequence[Image.Image], most_tokens: int) -> str:
         kind = "rewrites" if len(images) == 1 else "reflections" if "<#Think>" in text else "scores"
         self.asked.append((kind, len(images), most_tokens))
+        self.shown += images
         return str(getattr(self, kind).pop(0))
 
 
@@ -64,6 +66,16 @@ def test_success_ends_the_loop(editor: Editor, scene: Image.Image) -> None:
     (only,) = run(editor, thinker, scene, most_tokens=77)
     assert (only.instruction, only.verdict, only.score, only.from_previous, only.problem) == ("make it night", "Success", 56, False, "")
     assert thinker.asked == [("rewrites", 1, 77), ("reflections", 2, 77), ("scores", 2, 77)]
+
+
+def test_the_thinker_is_shown_small_pictures_with_their_transparent_parts_on_white(editor: Editor) -> None:
+    cutout = Image.new("RGBA", (2000, 500), (200, 0, 0, 0))
+    cutout.paste((0, 90, 0, 255), (0, 0, 1000, 500))
+    thinker = Scripted(["make it nice"], ["<#Think> it is. <#Success>"], [scores(9, 9, 9, 9)])
+    list(edit_thinking(editor, EditRequest(cutout, "make it nice", steps=1, size=64), thinker))
+    assert [(each.mode, each.size) for each in thinker.shown] == [("RGB", (1024, 256))] * 5
+    assert [each.getpixel((900, 100)) for each in thinker.shown] == [(255, 255, 255)] * 5
+    assert thinker.shown[0].getpixel((100, 100)) == (0, 90, 0)
 
 
 def test_reflection_goes_on_from_the_result_and_failure_from_the_source(editor: Editor, scene: Image.Image) -> None:

@@ -22,6 +22,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from step1x_edit.errors import UsageError
+from step1x_edit.image_io import resize
+from step1x_edit.image_modes import flatten, to_standard
 from step1x_edit.types import LONGEST_INSTRUCTION, SEEDS, EditRequest, EditResult
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
 
 MOST_TRIES, MOST_TOKENS, ASKS = 3, 512, 2
 """Tries of an edit, tokens of an answer, and how often a question is asked whose answer cannot be read."""
+
+LONGEST_SIDE = 1024
+"""Pixels of the pictures that the thinker is shown. Choice: the side that v1.2 works at; an MLLM would take a whole photograph for 16,000
+tokens, and reads two of them at once."""
 
 Verdict = Literal["Success", "Reflection", "Failed", "Others"]
 
@@ -60,7 +66,7 @@ class Thinker(Protocol):
     """Something that looks at pictures and answers in words."""
 
     def ask(self, text: str, images: Sequence[Image], most_tokens: int) -> str:
-        """The answer to `text` about `images`, of at most so many tokens; raises Step1XError where none can be had."""
+        """The answer to `text` about `images`, RGB, of at most so many tokens; raises Step1XError where none can be had."""
         ...
 
 
@@ -113,14 +119,16 @@ def edit_thinking(
     if tries < 1 or most_tokens < 1:
         raise UsageError("Thinking needs at least one try and one token.")
     original, wanted = request.image, request.instruction
-    clear = _rewrite(thinker, original, wanted, most_tokens) if rewrite else wanted
+    seen = _reduce(original)
+    clear = _rewrite(thinker, seen, wanted, most_tokens) if rewrite else wanted
     instruction, previous = clear, None
     for number in range(tries):
         source = original if previous is None else previous
         now = replace(request, image=source, instruction=instruction, seed=(request.seed + number) % SEEDS)
         result = next(editor.edit_seeds(now, [now.seed], progress))
-        thought, verdict, refined, trouble = _reflect(thinker, [original, result.image], wanted, most_tokens)
-        scores, problem = _score(thinker, [original, result.image], wanted, most_tokens)
+        shown = seen, _reduce(result.image)
+        thought, verdict, refined, trouble = _reflect(thinker, shown, wanted, most_tokens)
+        scores, problem = _score(thinker, shown, wanted, most_tokens)
         yield Try(result, instruction, previous is not None, thought, verdict, scores, "; ".join(filter(None, (trouble, problem))))
         if verdict == "Success":
             return
@@ -161,6 +169,13 @@ def read_scores(answer: str) -> tuple[float, float, float, float] | None:
         return None
     followed, kept, natural, clean = (float(number) for number in numbers)
     return followed, kept, natural, clean
+
+
+def _reduce(image: Image) -> Image:
+    """What the thinker is shown of a picture: RGB, transparent parts on white, no side longer than `LONGEST_SIDE`."""
+    opaque = flatten(to_standard(image).image)
+    factor = min(1.0, LONGEST_SIDE / max(opaque.size))
+    return resize(opaque, (max(1, round(opaque.width * factor)), max(1, round(opaque.height * factor))))
 
 
 def _rewrite(thinker: Thinker, image: Image, instruction: str, most_tokens: int) -> str:
