@@ -112,7 +112,7 @@ def test_the_profile_is_that_of_its_space() -> None:
         (png(strip(), gamma(100000)), LINEAR, "its own gamma"),
         (png(strip(), gamma(100000), lights(SRGB_LIGHTS)), LINEAR, "its own gamma"),
         (png(strip(), numbered(12, 13)), IN_P3, "Display P3"),
-        (png(strip(), numbered(1, 8)), LINEAR, "sRGB"),
+        (png(strip(), numbered(1, 8)), LINEAR, "sRGB with another gamma to sRGB"),
         (avif(12, 13), IN_P3, "Display P3"),
         (heic(12, 13), IN_P3, "Display P3"),
         (jpeg2000(ADOBE_RGB.to_profile() or b""), IN_ADOBE, "Adobe RGB"),

@@ -143,7 +143,8 @@ def _read_numbers(image: Image.Image, head: bytes) -> tuple[int, int] | None:
 def _of_numbers(numbers: tuple[int, int] | None) -> Space | None:
     if numbers is None or numbers[0] not in _PRIMARIES or numbers[1] not in _CURVES:
         return None
-    return replace(_PRIMARIES[numbers[0]], curve=_CURVES[numbers[1]])
+    known, curve = _PRIMARIES[numbers[0]], _CURVES[numbers[1]]
+    return known if curve is _SRGB_CURVE else replace(known, name=f"{known.name} with another gamma", curve=curve)
 
 
 def _of_gamma(image: Image.Image) -> Space | None:
