@@ -18,7 +18,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 .PHONY: help install system edit test check docs clean
 
 help: ## say what can be made
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s $$'\t'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## make .venv with everything that editing, training, measuring and testing need
 

@@ -33,6 +33,15 @@ def test_an_environment_that_cannot_be_used_is_made_anew(lost: str, tmp_path: Pa
     subprocess.run([python, "-m", "pip", "--version"], check=True, stdout=subprocess.DEVNULL, timeout=120)
 
 
+def test_what_can_be_made_is_listed_where_only_the_most_common_programs_are(tmp_path: Path) -> None:
+    for name in ("make", "awk", "sed"):
+        (tmp_path / name).symlink_to(shutil.which(name) or name)
+    done = subprocess.run([tmp_path / "make", "-f", MAKEFILE], capture_output=True, text=True, env={"PATH": str(tmp_path)}, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    listed = [line.split(maxsplit=1)[0] for line in done.stdout.splitlines()]
+    assert listed == ["help", "install", "system", "edit", "test", "check", "docs", "clean"]
+
+
 def test_names_and_instructions_stay_as_they_are(tmp_path: Path, scene: Image.Image) -> None:
     photo, instruction = tmp_path / "my pictures" / "at the sea.jpg", 'write "it\'s `night`" on it'
     photo.parent.mkdir()
