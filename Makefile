@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+PIP := PIP_USER=0 $(BIN)/python -m pip --disable-pip-version-check -qq
 
 PHOTO ?= examples/photos/roman-colosseum.jpg
 INSTRUCTION ?= make it night

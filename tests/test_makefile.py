@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,21 @@ def test_an_environment_that_cannot_be_used_is_made_anew(lost: str, tmp_path: Pa
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     subprocess.run([python, "-m", "pip", "--version"], check=True, stdout=subprocess.DEVNULL, timeout=120)
+
+
+def test_what_is_installed_goes_into_the_environment_where_pip_is_set_to_install_for_the_user(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / ".venv"], check=True, timeout=120)
+    wheel = tmp_path / "installed_here-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("installed_here.py", "")
+        archive.writestr("installed_here-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: installed-here\nVersion: 1\n")
+        archive.writestr("installed_here-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr("installed_here-1.dist-info/RECORD", "")
+    rule = f"installed: ; $(PIP) install --no-index {wheel}"
+    command = ["make", "-C", tmp_path, "-f", MAKEFILE, "--eval", rule, "installed"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PIP_USER": "1"}, timeout=120)
+    assert done.returncode == 0, done.stderr
+    subprocess.run([tmp_path / ".venv" / "bin" / "python", "-c", "import installed_here"], check=True, timeout=60)
 
 
 def test_what_can_be_made_is_listed_where_only_the_most_common_programs_are(tmp_path: Path) -> None:
