@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP := PIP_USER=0 $(BIN)/python -m pip --disable-pip-version-check -qq
 
+# from the oldest that the code runs on to the newest that the PyTorch of constraints.txt was built for
+RIGHT_PYTHON := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
+
 PHOTO ?= examples/photos/roman-colosseum.jpg
 INSTRUCTION ?= make it night
 export PHOTO INSTRUCTION # the shell reads them from its environment, so that quotes and spaces in them stay as they are
@@ -23,9 +26,9 @@ help: ## say what can be made
 install: $(INSTALLED) ## make .venv with everything that editing, training, measuring and testing need
 
 $(INSTALLED): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
-	@$(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	@$(PYTHON) -c '$(RIGHT_PYTHON)' \
+		|| { echo "Python 3.11, 3.12, 3.13 or 3.14 is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@$(BIN)/python -c 'import pip; $(RIGHT_PYTHON)' 2>/dev/null \
 		|| { echo "Making $(VENV)"; $(PYTHON) -m venv --clear $(VENV) \
 		|| { rm -rf $(VENV); echo "Python cannot make environments here; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }; }
 	@echo "Installing PyTorch, then the rest; this takes some minutes once"

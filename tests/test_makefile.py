@@ -35,6 +35,20 @@ def test_an_environment_that_cannot_be_used_is_made_anew(lost: str, tmp_path: Pa
     subprocess.run([python, "-m", "pip", "--version"], check=True, stdout=subprocess.DEVNULL, timeout=120)
 
 
+@pytest.mark.parametrize("version", [(3, 10, 9), (3, 15, 0)])
+def test_a_python_that_pytorch_was_not_built_for_is_refused_before_anything_is_made(version: tuple[int, ...], tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "import sys; sys.version_info = {version}; $2"\n')
+    python.chmod(0o755)
+    for name in ("pyproject.toml", "constraints.txt"):
+        shutil.copy(MAKEFILE.with_name(name), tmp_path)
+    command = ["make", "-C", tmp_path, "-f", MAKEFILE, f"PYTHON={python}", "PIP=true", "install"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode != 0
+    assert "Python 3.11, 3.12, 3.13 or 3.14 is needed" in done.stdout
+    assert not (tmp_path / ".venv").exists()
+
+
 def test_what_is_installed_goes_into_the_environment_where_pip_is_set_to_install_for_the_user(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", tmp_path / ".venv"], check=True, timeout=120)
     wheel = tmp_path / "installed_here-1-py3-none-any.whl"
