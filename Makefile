@@ -25,10 +25,16 @@ help: ## say what can be made
 
 install: $(INSTALLED) ## make .venv with everything that editing, training, measuring and testing need
 
+# the commands of an environment name its folder; where the clone was moved or copied, they would run nothing or the old clone
+AT_HOME := grep -qsF "$$(cd $(VENV) && pwd -P)/bin/" $(BIN)/pip
+ifneq ($(shell test ! -e $(INSTALLED) || $(AT_HOME) || echo moved),)
+.PHONY: $(INSTALLED)
+endif
+
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c '$(RIGHT_PYTHON)' \
 		|| { echo "Python 3.11, 3.12, 3.13 or 3.14 is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
-	@$(BIN)/python -c 'import pip; $(RIGHT_PYTHON)' 2>/dev/null \
+	@{ $(AT_HOME) && $(BIN)/python -c 'import pip; $(RIGHT_PYTHON)'; } 2>/dev/null \
 		|| { echo "Making $(VENV)"; $(PYTHON) -m venv --clear $(VENV) \
 		|| { rm -rf $(VENV); echo "Python cannot make environments here; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }; }
 	@echo "Installing PyTorch, then the rest; this takes some minutes once"

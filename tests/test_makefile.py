@@ -35,6 +35,23 @@ def test_an_environment_that_cannot_be_used_is_made_anew(lost: str, tmp_path: Pa
     subprocess.run([python, "-m", "pip", "--version"], check=True, stdout=subprocess.DEVNULL, timeout=120)
 
 
+def test_a_clone_that_was_moved_is_installed_anew(tmp_path: Path) -> None:
+    old, new = tmp_path / "old place", tmp_path / "new place"
+    old.mkdir()
+    for name in ("pyproject.toml", "constraints.txt"):
+        shutil.copy(MAKEFILE.with_name(name), old)
+
+    def install(folder: Path) -> str:
+        command = ["make", "-C", folder, "-f", MAKEFILE, f"PYTHON={sys.executable}", "PIP=true", "install"]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=240).stdout
+
+    assert "Making .venv" in install(old)
+    assert "Making .venv" not in install(old)
+    old.rename(new)
+    assert "Making .venv" in install(new)
+    subprocess.run([new / ".venv" / "bin" / "pip", "--version"], check=True, stdout=subprocess.DEVNULL, timeout=120)
+
+
 @pytest.mark.parametrize("version", [(3, 10, 9), (3, 15, 0)])
 def test_a_python_that_pytorch_was_not_built_for_is_refused_before_anything_is_made(version: tuple[int, ...], tmp_path: Path) -> None:
     python = tmp_path / "python"
@@ -65,7 +82,7 @@ def test_what_is_installed_goes_into_the_environment_where_pip_is_set_to_install
 
 
 def test_what_can_be_made_is_listed_where_only_the_most_common_programs_are(tmp_path: Path) -> None:
-    for name in ("make", "awk", "sed"):
+    for name in ("make", "awk", "grep", "sed"):
         (tmp_path / name).symlink_to(shutil.which(name) or name)
     done = subprocess.run([tmp_path / "make", "-f", MAKEFILE], capture_output=True, text=True, env={"PATH": str(tmp_path)}, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
