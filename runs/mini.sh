@@ -7,9 +7,11 @@
 # PHOTOS is a folder of photographs, some of them with masks (docs/training.md, "Data"), CUTOUTS one of named RGBA subjects with a names.json,
 # as in examples/; OUT is out/ by default.
 set -euo pipefail
-cd "$(dirname "$0")/.."
 [ $# -ge 2 ] || { sed -n '2,9s/^# \?//p' "$0"; exit 2; }
-photos=$(realpath "$1") cutouts=$(realpath "$2") out=${3:-out}
+photos=$(realpath "$1") cutouts=$(realpath "$2") out=${3:-}
+[ -z "$out" ] || { mkdir -p "$out" && out=$(realpath "$out"); }
+cd "$(dirname "$0")/.."
+out=${out:-out}
 
 train() { # NAME FOLDER [--set ...]
 	local name=$1 folder=$2
