@@ -116,6 +116,8 @@ def test_a_request_is_looked_at_before_its_addresses_and_its_limits_hold_for_the
     assert len(asked) == before and not taken
     refused("larger than a request may be", "/x", "/x")
     assert taken == [30]
+    refused("not a whole picture", "/x")
+    assert taken == [30, 30, len(PICTURE) - 30]  # what was not needed is given back
     refused(r"did not answer within 0\.3 seconds", "/slow", timeout=0.3)
 
 

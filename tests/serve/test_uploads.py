@@ -102,6 +102,15 @@ def test_a_client_that_leaves_in_the_middle_of_its_upload(server: Server) -> Non
     assert server.metric("step1x_held_bytes") == 0
 
 
+def test_what_says_no_length_keeps_no_more_room_than_it_needs(server: Server, http: httpx.Client) -> None:
+    fields = {"prompt": "make it night", "steps": "100", "stream": "true"}
+    form = httpx.Request("POST", server.root, data=fields, files={"image": PICTURE})
+    body, kind = form.read(), {"content-type": form.headers["content-type"]}
+    with http.stream("POST", "/v1/images/edits", content=iter([body]), headers=kind) as answer:
+        assert answer.status_code == 200 and answer.request.headers["transfer-encoding"] == "chunked"
+        assert server.metric("step1x_held_bytes") == len(body)
+
+
 def test_a_body_that_takes_too_long_is_told_so() -> None:
     async def receive() -> dict[str, object]:
         await asyncio.sleep(0.05)
@@ -110,5 +119,5 @@ def test_a_body_that_takes_too_long_is_told_so() -> None:
     for kind in (b"application/json", b"multipart/form-data; boundary=x"):
         request = Request({"type": "http", "headers": [(b"content-type", kind)]}, receive)
         with pytest.raises(Refusal, match=r"within 0\.3 seconds") as caught:
-            asyncio.run(read_upload(request, Limits(upload_seconds=0.3)))
+            asyncio.run(read_upload(request, Limits(upload_seconds=0.3), lambda more: None))
         assert caught.value.http_status == 408

@@ -80,7 +80,7 @@ async def edit(request: Request, owner: Owner, take: Annotated[Take, Depends(hol
     """Edit a picture by an instruction."""
     service = service_of(request)
     model = service.require_model()
-    order = await service.clerk.read_edit(await read_upload(request, service.settings.limits), model, take)
+    order = await service.clerk.read_edit(await read_upload(request, service.settings.limits, take), model, take)
     if order.wishes.stream:
         return await answer_in_events(service.engine, order, owner, request, "image_edit")
     return await answer_at_once(service.engine, order, owner, request)
@@ -91,13 +91,12 @@ async def edit(request: Request, owner: Owner, take: Annotated[Take, Depends(hol
     response_model=Pictures,
     responses=ERRORS,
     openapi_extra=_body(json=GenerationWishes),
-    dependencies=[Depends(hold)],
 )
-async def generate(request: Request, owner: Owner) -> Response:
+async def generate(request: Request, owner: Owner, take: Annotated[Take, Depends(hold)]) -> Response:
     """Make a picture from text alone, where the model can."""
     service = service_of(request)
     model = service.require_model()
-    order = service.clerk.read_generation(await read_upload(request, service.settings.limits), model)
+    order = service.clerk.read_generation(await read_upload(request, service.settings.limits, take), model)
     if order.wishes.stream:
         return await answer_in_events(service.engine, order, owner, request, "image_generation")
     return await answer_at_once(service.engine, order, owner, request)

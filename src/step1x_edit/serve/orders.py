@@ -124,14 +124,18 @@ class Clerk:
             left -= len(data)
             return data
 
-        if any(isinstance(each, str) and not holds_picture(each) for each in (*given, marked)):
+        reads = any(isinstance(each, str) and not holds_picture(each) for each in (*given, marked))
+        if reads:
             take(left)
         try:
             async with asyncio.timeout_at(arrived + seconds):
-                return [await read(each) for each in given], None if marked is None else await read(marked)
+                pictures, mask = [await read(each) for each in given], None if marked is None else await read(marked)
         except TimeoutError as error:
             sentence = f"The addresses did not answer within {seconds:g} seconds; send the pictures themselves."
             raise Refusal(sentence, 504, "deadline_exceeded") from error
+        if reads:
+            take(-left)
+        return pictures, mask
 
     def _seconds(self, wishes: Wishes) -> float:
         return min(wishes.timeout or self.limits.seconds, self.limits.seconds)

@@ -25,7 +25,7 @@ LONGEST_FIELD = 1024 * 1024
 """Characters of a text field; what an instruction may have is said later, in words."""
 
 Take = Callable[[int], None]
-"""Takes room in memory for so many bytes, or raises `Busy`."""
+"""Takes room in memory for so many bytes, or raises `Busy`; of a negative number, gives it back."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,7 @@ class Budget:
             Busy: there is none.
             Refusal: it says itself that it is too large.
         """
-        declared = request.headers.get("content-length", "")
-        size = int(declared) if declared.isascii() and declared.isdigit() and len(declared) < 19 else self._limits.bytes
+        size = _declare(request, self._limits)
         if size > self._limits.bytes:
             raise _too_large(self._limits)
         taken = 0
@@ -93,8 +92,8 @@ class Budget:
             count(-taken)
 
 
-async def read_upload(request: Request, limits: Limits) -> Upload:
-    """Read a form with files, or JSON.
+async def read_upload(request: Request, limits: Limits, take: Take) -> Upload:
+    """Read a form with files, or JSON; `take` gets back what `Budget.hold` took for more than arrives.
 
     Raises:
         Refusal: it is neither, is malformed, too large, has too many parts, or takes too long.
@@ -104,14 +103,20 @@ async def read_upload(request: Request, limits: Limits) -> Upload:
         raise Refusal("Send a form (multipart/form-data) or JSON (application/json).", 415, "unsupported_media_type")
     try:
         async with asyncio.timeout(limits.upload_seconds):
-            body = _bounded(request, limits)
+            body = _bounded(request, limits, take)
             return await (_read_form(request, body) if kind == "multipart/form-data" else _read_json(body))
     except TimeoutError as error:
         sentence = f"The request did not arrive within {limits.upload_seconds:g} seconds; send smaller files or use a faster line."
         raise Refusal(sentence, 408, "upload_too_slow") from error
 
 
-async def _bounded(request: Request, limits: Limits) -> AsyncGenerator[bytes, None]:
+def _declare(request: Request, limits: Limits) -> int:
+    """Bytes that the request says it has; where it does not say, the most that it may have."""
+    declared = request.headers.get("content-length", "")
+    return int(declared) if declared.isascii() and declared.isdigit() and len(declared) < 19 else limits.bytes
+
+
+async def _bounded(request: Request, limits: Limits, take: Take) -> AsyncGenerator[bytes, None]:
     """What arrives, until it is too much; a request need not say its length."""
     size = 0
     async for chunk in request.stream():
@@ -119,6 +124,7 @@ async def _bounded(request: Request, limits: Limits) -> AsyncGenerator[bytes, No
         if size > limits.bytes:
             raise _too_large(limits)
         yield chunk
+    take(size - _declare(request, limits))
 
 
 def _too_large(limits: Limits) -> Refusal:
