@@ -273,6 +273,16 @@ def test_deadlines(http: httpx.Client, scene: Image.Image) -> None:
     assert http.post("/v1/images/edits", data={"prompt": "make it night"}, files={"image": PICTURE}).status_code == 200
 
 
+def test_the_official_client_does_not_repeat_what_missed_its_deadline(server: Server, http: httpx.Client) -> None:
+    missed = 'step1x_requests_total{path="/v1/images/edits",status="504"}'
+    late = {"prompt": "make it night", "timeout": "0.001"}
+    assert http.post("/v1/images/edits", data=late, files={"image": PICTURE}).status_code == 504
+    before = server.metric(missed)
+    with openai.OpenAI(base_url=f"{server.root}/v1", api_key="none", max_retries=2) as client, pytest.raises(openai.InternalServerError):
+        client.images.edit(image=PICTURE, prompt="make it night", extra_body={"timeout": 0.001})
+    assert server.metric(missed) == before + 1
+
+
 def test_what_operators_ask(server: Server, http: httpx.Client) -> None:
     assert http.get("/health").json() == {"alive": True}
     assert http.get("/ready").json() == {"ready": True}

@@ -34,6 +34,9 @@ HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store", "co
 PROBES = frozenset({"/health", "/ready"})
 """Routes that supervisors ask every few seconds: where all is well, the log does not say so each time."""
 
+FINAL = frozenset({500, 504})
+"""Failures that another try would repeat at the cost of the first; without a word against it OpenAI's clients try twice more."""
+
 
 def create_app(settings: Settings, gave_up: Callable[[str], None] = lambda sentence: None) -> FastAPI:
     """The application; its lifespan starts and ends the model's processes.
@@ -70,7 +73,7 @@ def create_app(settings: Settings, gave_up: Callable[[str], None] = lambda sente
             allow_origins=[origin.lower() for origin in settings.origins],
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
-            expose_headers=["x-request-id", "retry-after"],
+            expose_headers=["x-request-id", "retry-after", "x-should-retry"],
         )
     app.add_middleware(ResponseHeaders, headers=HEADERS)
     app.add_middleware(Account, service=service)
@@ -102,6 +105,8 @@ async def explain(request: Request, error: Exception) -> Response:
             status, body = 400, describe("The request is not understood.", 400, "invalid_request")
         case _:
             status, body = 500, describe("The server failed; this is its fault, not the request's.", 500, "internal_error")
+    if status in FINAL:
+        headers["x-should-retry"] = "false"
     return Response(to_json(body), status, headers, "application/json")
 
 
