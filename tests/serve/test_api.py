@@ -221,6 +221,12 @@ def test_a_picture_that_came_as_text_is_said_to_be_one(http: httpx.Client) -> No
     assert answer.status_code == 400 and "field image is a text; send it as a file" in answer.json()["error"]["message"]
 
 
+def test_a_text_that_came_as_a_file_is_said_to_be_one(http: httpx.Client) -> None:
+    answer = http.post("/v1/images/edits", files={"image": PICTURE, "prompt": ("prompt.txt", b"make it night")})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "prompt")
+    assert answer.json()["error"]["message"] == "The field prompt came as a file; send it as a text, without a file name."
+
+
 def test_results_that_are_too_much_together_are_refused(http: httpx.Client) -> None:
     large = encode(Image.new("RGB", (4800, 3800)))
     for n, size in (("3", "auto"), ("10", "3000x3000")):

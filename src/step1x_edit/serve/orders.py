@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from step1x_edit.serve.addresses import Reader, holds_picture
 from step1x_edit.serve.limits import Limits
 from step1x_edit.serve.messages import Output, Ready, Task
 from step1x_edit.serve.refusals import Refusal
-from step1x_edit.serve.schemas import IN_JSON, EditBody, EditWishes, GenerationWishes, Wishes, read_wishes
+from step1x_edit.serve.schemas import IN_JSON, EditBody, EditWishes, GenerationWishes, W, Wishes, read_wishes
 from step1x_edit.serve.uploads import Take, Upload
 from step1x_edit.types import EditRequest
 
@@ -80,7 +80,7 @@ class Clerk:
     def read_generation(self, upload: Upload, model: Ready) -> Order:
         """A picture from text alone; raises as `read_edit` does."""
         arrived = asyncio.get_running_loop().time()
-        wishes = read_wishes(GenerationWishes, {**upload.values, **dict.fromkeys(upload.files, "")})
+        wishes = _read_form(GenerationWishes, upload.values, upload.files)
         self._check(wishes, model)
         if not model.text_to_image:
             raise Refusal(f"{model.model} makes no pictures from text alone; use /v1/images/edits.", 400, "unsupported_model", "model")
@@ -95,7 +95,7 @@ class Clerk:
         masks = files.pop("mask", ())
         if len(masks) > 1:
             raise Refusal("There is more than one mask; one is for the first picture.", 400, "invalid_mask", "mask")
-        wishes = read_wishes(EditWishes, {**values, **dict.fromkeys(files, "")})
+        wishes = _read_form(EditWishes, values, files)
         if not pictures:
             raise Refusal(MISSING, 400, "missing_required_parameter", "image")
         return wishes, pictures, masks[0] if masks else None
@@ -209,6 +209,15 @@ class Clerk:
         seed = secrets.randbelow(2**31) if wishes.seed is None else wishes.seed
         tasks = tuple(make(number=self.number(), seed=seed + i) for i in range(wishes.n))
         return Order(wishes, tasks, arrived, self._seconds(wishes))
+
+
+def _read_form(kind: type[W], values: Mapping[str, Any], files: Iterable[str]) -> W:
+    """Read the wishes of a form whose pictures are taken out of `files`, the names of fields that came as files."""
+    for name in files:
+        if name in kind.model_fields:
+            sentence = f"The field {name} came as a file; send it as a text, without a file name."
+            raise Refusal(sentence, 400, "invalid_value", name)
+    return read_wishes(kind, {**values, **dict.fromkeys(files, "")})
 
 
 def _check_files(values: Mapping[str, Any]) -> None:
