@@ -227,6 +227,14 @@ def test_a_text_that_came_as_a_file_is_said_to_be_one(http: httpx.Client) -> Non
     assert answer.json()["error"]["message"] == "The field prompt came as a file; send it as a text, without a file name."
 
 
+def test_a_file_that_was_not_chosen_counts_as_left_out(http: httpx.Client) -> None:
+    pictures = {"image": ("a.png", PICTURE), "mask": ("none", b"")}
+    form = httpx.Request("POST", str(http.base_url), data={"prompt": "make it night"}, files=pictures)
+    body = form.read().replace(b'filename="none"', b'filename=""')  # as browsers write it, and httpx does not
+    answer = http.post("/v1/images/edits", content=body, headers={"content-type": form.headers["content-type"]})
+    assert answer.status_code == 200, answer.text
+
+
 def test_results_that_are_too_much_together_are_refused(http: httpx.Client) -> None:
     large = encode(Image.new("RGB", (4800, 3800)))
     for n, size in (("3", "auto"), ("10", "3000x3000")):

@@ -153,7 +153,9 @@ async def _read_form(request: Request, body: AsyncGenerator[bytes, None]) -> Upl
     files: dict[str, list[bytes]] = {}
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
-            files.setdefault(name, []).append(await value.read())
+            data = await value.read()
+            if data or value.filename:  # a browser's form sends neither where no file was chosen
+                files.setdefault(name, []).append(data)
         elif name in values:
             raise Refusal(f"The field {name[:100]} is there more than once.", 400, "duplicate_parameter", name[:100])
         elif value:  # an empty field counts as one that is left out
