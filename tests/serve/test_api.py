@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -313,6 +314,21 @@ def test_what_operators_ask(server: Server, http: httpx.Client) -> None:
         assert answer.json()["error"]["message"] == f"There is nothing at {path}; what there is begins with /v1, see /openapi.json."
     assert http.put("/v1/models").status_code == 405
     assert len(answer.headers["x-request-id"]) == 16 and answer.headers["cache-control"] == "no-store"
+
+
+def test_a_connection_may_lie_idle_as_proxies_let_it(server: Server) -> None:
+    with socket.create_connection((server.host, server.port)) as line:
+        for idle in (6.0, 0.1):  # more than the 5 s after which uvicorn by itself hangs up, while httpx and others still count on it
+            line.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b"}"):
+                piece = line.recv(4096)
+                assert piece
+                answer += piece
+            line.settimeout(idle)
+            with pytest.raises(TimeoutError):
+                line.recv(1)
+            line.settimeout(20)
 
 
 def test_other_sites_and_names_are_kept_out(http: httpx.Client) -> None:

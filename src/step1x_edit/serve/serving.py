@@ -19,6 +19,9 @@ from step1x_edit.web import LOCAL, BoundedProtocol, address_of, is_local, listen
 LAST_WORDS = 5
 """Seconds, after the grace is over, for the answers that say so."""
 
+KEEP_SECONDS = 75
+"""How long a connection may lie idle: longer than the 60 s of nginx and of load balancers, which would send a request as it is closed."""
+
 
 class _Server(uvicorn.Server):
     """uvicorn's, which tells those whose pictures are not made when the grace is over, before their connections are closed."""
@@ -83,6 +86,7 @@ def serve(
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            timeout_keep_alive=KEEP_SECONDS,
             timeout_graceful_shutdown=round(grace) + LAST_WORDS,
         )
         server = _Server(config, app.state.service.engine, grace)
