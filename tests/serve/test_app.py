@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from pathlib import Path
 
 import httpx
 import pytest
 import uvicorn
+from serve_uploads import encode, noise
 from starlette.types import Receive, Scope, Send
 
 from step1x_edit.errors import UsageError
@@ -92,3 +94,34 @@ def test_who_does_not_listen_is_hung_up_on_and_who_does_gets_all() -> None:
 
     listening, deaf = asyncio.run(run())
     assert listening > 100_000_000 > deaf
+
+
+def test_who_takes_in_a_large_event_slowly_gets_all_of_it() -> None:
+    app = create_app(Settings(limits=Limits(send_seconds=1.0)))
+    picture, fields = encode(noise(800, 600)), {"prompt": "make it night", "stream": "true"}
+    form = httpx.Request("POST", "http://localhost/v1/images/edits", data=fields, files={"image": picture})
+    body, kind = form.read(), form.headers["content-type"]
+    head = f"POST /v1/images/edits HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n"
+
+    async def run() -> bytes:
+        with listen("127.0.0.1", 0) as sock, socket.socket() as line:
+            server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", ws="none", loop="asyncio"))
+            running = asyncio.create_task(server.serve(sockets=[sock]))
+            while not (server.started and app.state.service.engine.ready):
+                await asyncio.sleep(0.05)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)  # so that it is not the system that takes all in at once
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            line.connect(sock.getsockname())
+            reader, writer = await asyncio.open_connection(sock=line, limit=65536)
+            writer.write(head.encode() + body)
+            answer = bytearray()
+            while not answer.endswith(b"\r\n0\r\n\r\n") and (data := await reader.read(65536)):
+                answer += data
+                await asyncio.sleep(len(data) / 500_000)
+            writer.close()
+            server.should_exit = True
+            await running
+            return bytes(answer)
+
+    answer = asyncio.run(run())
+    assert len(answer) > 1_000_000 and b"image_edit.completed" in answer and answer.endswith(b"\r\n0\r\n\r\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import ExitStack, suppress
 from typing import Any, Literal, TypeVar
 
@@ -27,6 +27,9 @@ FIRST_EVENT = 5.0
 
 HEARTBEAT = 15.0
 """Seconds after which a silent stream says that it is alive, so that proxies keep the connection."""
+
+PIECE = 256 * 1024
+"""Bytes of an event that are sent at once: who takes in a large picture slowly has time for each such piece, not for the whole."""
 
 
 def to_json(values: Any) -> bytes:
@@ -98,7 +101,8 @@ async def answer_in_events(engine: Engine, order: Order, owner: str, request: Re
                     yield _event("error", describe(said.sentence, said.status, said.code))
                     return
                 left -= isinstance(said, Done)
-                yield _describe_event(said, ticket, order, kind)
+                for piece in _cut(_describe_event(said, ticket, order, kind)):
+                    yield piece
         finally:
             close()
 
@@ -178,6 +182,10 @@ def _describe_event(said: Preview | Done, ticket: Ticket, order: Order, kind: Ki
 
 def _event(name: str, record: dict[str, Any]) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (name.encode(), to_json({"type": name, **record}))
+
+
+def _cut(event: bytes) -> Iterator[bytes]:
+    return (event[start : start + PIECE] for start in range(0, len(event), PIECE))
 
 
 def _size(size: tuple[int, int]) -> str:
