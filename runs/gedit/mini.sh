@@ -5,9 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 export PATH="$PWD/.venv/bin:$PATH"
 out=${1:-out/gedit-mini}
-weights=()
-if [ -n "${2:-}" ]; then weights=(--weights "$2"); fi
 step1x bench mini "$out/cases"
 step1x bench run leave-as-is --cases "$out/cases" --out "$out/results"
-step1x bench run step1x:mini "${weights[@]}" --cases "$out/cases" --out "$out/results"
+step1x bench run step1x:mini ${2:+--weights "$2"} --cases "$out/cases" --out "$out/results"
 step1x bench score "$out/results" --cases "$out/cases" --judge reference
