@@ -111,16 +111,6 @@ class Still:
     quoted_BLD: Tensor | None
     vector_BV: Tensor
 
-    def rows(self, kept: slice) -> Still:
-        """Some of the batch."""
-        return Still(
-            self.tokens_BLD[kept],
-            self.condition_BD[kept],
-            self.visible_B1LL[kept],
-            None if self.quoted_BLD is None else self.quoted_BLD[kept],
-            self.vector_BV[kept],
-        )
-
 
 class Connector(nn.Module):
     """See the module's text.

@@ -60,10 +60,6 @@ class Rope:
         """The angles of some of the tokens."""
         return Rope(self.turns[:, :, start:end])
 
-    def rows(self, kept: slice) -> Rope:
-        """Those of some of the batch."""
-        return self if len(self.turns) == 1 else Rope(self.turns[kept])
-
     def turn(self, x_BHLK: Tensor) -> Tensor:
         """Turn each pair of neighbouring channels by its angle, in float32."""
         pairs = torch.view_as_complex(x_BHLK.float().unflatten(-1, (-1, 2)))
@@ -198,10 +194,6 @@ class Signal:
         """SiLU and the linear layer, [B, 1, outputs]."""
         made_BO = self.made.get(linear)
         return (linear(F.silu(self.vector_BD)) if made_BO is None else made_BO)[:, None, :]
-
-    def rows(self, kept: slice) -> Signal:
-        """Some of the batch."""
-        return Signal(self.vector_BD[kept], {linear: made[kept] for linear, made in self.made.items()})
 
 
 class Modulation(nn.Module):

@@ -26,7 +26,7 @@ from torch import Tensor
 from step1x_edit.model.caching import Shortcuts, StepCache
 from step1x_edit.model.dit import DiT, see_pictures
 from step1x_edit.model.layers import Elsewhere, Rope, Signal
-from step1x_edit.model.records import Context
+from step1x_edit.model.records import Context, map_tensors, take_rows
 
 _NOTHING = torch.empty(0), torch.empty(0)
 
@@ -64,7 +64,7 @@ class Parallel:
         groups = math.gcd(len(noisy_BNC), len(self._devices))
         members = len(self._devices) // groups
         given = _Given(noisy_BNC, reference_BMC, context, t_B, rope, text_mask_BT, signal)
-        tables = [_Table(given.rows(_share(len(noisy_BNC), group, groups)), members) for group in range(groups)]
+        tables = [_Table(take_rows(given, _share(len(noisy_BNC), group, groups)), members) for group in range(groups)]
         seats = [_Seat(table, place) for table in tables for place in range(members)]
         with self._one_at_a_time:
             try:
@@ -95,18 +95,6 @@ class _Given:
     text_mask_BT: Tensor | None
     signal: Signal | None
 
-    def rows(self, kept: slice) -> _Given:
-        """Some of the batch."""
-        return _Given(
-            self.noisy_BNC[kept],
-            None if self.reference_BMC is None else self.reference_BMC[kept],
-            Context(self.context.tokens_BLD[kept], self.context.vector_BV[kept]),
-            self.t_B[kept],
-            self.rope.rows(kept),
-            None if self.text_mask_BT is None else self.text_mask_BT[kept],
-            None if self.signal is None else self.signal.rows(kept),
-        )
-
     def share(self, place: int, places: int) -> _Given:
         """One place's share of text, noisy and reference tokens."""
         text, noisy, _ = self.counts
@@ -129,15 +117,8 @@ class _Given:
 
     def to(self, device: torch.device) -> _Given:
         """The same on another device, where the model has to make its modulation itself."""
-        return _Given(
-            self.noisy_BNC.to(device),
-            None if self.reference_BMC is None else self.reference_BMC.to(device),
-            Context(self.context.tokens_BLD.to(device), self.context.vector_BV.to(device)),
-            self.t_B.to(device),
-            Rope(self.rope.turns.to(device)),
-            None if self.text_mask_BT is None else self.text_mask_BT.to(device),
-            None if self.signal is None else Signal(self.signal.vector_BD.to(device)),
-        )
+        bare = replace(self, signal=self.signal and Signal(self.signal.vector_BD))
+        return map_tensors(bare, lambda x: x.to(device))
 
 
 def _work(model: DiT, device: torch.device, seat: _Seat) -> Tensor:

@@ -7,11 +7,31 @@ A rope axes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+R = TypeVar("R")
+
+
+def map_tensors(record: R, change: Callable[[Tensor], Tensor]) -> R:
+    """A record with each of its tensors changed, those of records and dictionaries within it too; anything else as it is."""
+    changed: Any = record
+    if isinstance(record, Tensor):
+        changed = change(record)
+    elif isinstance(record, dict):
+        changed = {key: map_tensors(value, change) for key, value in record.items()}
+    elif is_dataclass(record) and not isinstance(record, type):
+        changed = replace(record, **{field.name: map_tensors(getattr(record, field.name), change) for field in fields(record)})
+    return changed  # type: ignore[no-any-return]
+
+
+def take_rows(record: R, kept: slice) -> R:
+    """Some rows of a batch, of a record whose tensors all begin with it; a tensor of one row is the same for all rows, and stays."""
+    return map_tensors(record, lambda x: x if len(x) == 1 else x[kept])
 
 
 @dataclass(frozen=True)
@@ -53,17 +73,13 @@ class Embedding:
     def padded(self, length: int) -> Embedding:
         """The same with padding on the right, up to `length` tokens."""
         missing = max(0, length - self.tokens_BLC.shape[1])
-        return self._each(lambda x: F.pad(x, (0, 0, 0, missing) if x.ndim == 3 else (0, missing)))
+        return map_tensors(self, lambda x: F.pad(x, (0, 0, 0, missing) if x.ndim == 3 else (0, missing)))
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Embedding:
         """The same on another device, its hidden states and embeddings in another type; masks and positions keep theirs."""
-        moved = self._each(lambda x: x.to(device))
+        moved = map_tensors(self, lambda x: x.to(device))
         quoted = None if moved.quoted_BLC is None else moved.quoted_BLC.to(dtype)
         return replace(moved, tokens_BLC=moved.tokens_BLC.to(dtype), quoted_BLC=quoted)
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Embedding:
-        present = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
-        return replace(self, **{name: change(value) for name, value in present.items()})
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from step1x_edit.model.dit import DiT
 from step1x_edit.model.layers import Rope, Signal, ramp
 from step1x_edit.model.parallel import Parallel
 from step1x_edit.model.presets import Preset
-from step1x_edit.model.records import Embedding, Grid
+from step1x_edit.model.records import Embedding, Grid, take_rows
 
 SMALLEST_TIME = 1e-3
 
@@ -44,10 +44,6 @@ class Prepared:
     still: Still
     rope: Rope
     hidden_BT: Tensor | None
-
-    def rows(self, kept: slice) -> Prepared:
-        """Some of the batch."""
-        return Prepared(self.still.rows(kept), self.rope.rows(kept), None if self.hidden_BT is None else self.hidden_BT[kept])
 
 
 class Step1XEdit(DiT):
@@ -113,7 +109,8 @@ class Step1XEdit(DiT):
         if self.split and len(noisy_BNC) > devices and cache is None:
             rows = [(slice(i, i + devices), None) for i in range(0, len(noisy_BNC), devices)]
             return torch.cat(self._apart(rows, noisy_BNC, reference_BMC, t_B, prepared, signal))
-        prepared, signal = prepared.rows(slice(len(noisy_BNC))), signal and signal.rows(slice(len(noisy_BNC)))
+        first = slice(len(noisy_BNC))
+        prepared, signal = take_rows(prepared, first), take_rows(signal, first)
         output = None if cache is None else cache.begin(len(noisy_BNC))
         if output is None:
             context, wanted = self.connector(prepared.still, t_B), noisy_BNC.shape[1]
@@ -158,8 +155,8 @@ class Step1XEdit(DiT):
         """What `predict` says of some rows of a batch at a time, with the cache that is theirs."""
         said = []
         for kept, cache in rows:
-            beside, one = None if reference_BMC is None else reference_BMC[kept], signal and signal.rows(kept)
-            said.append(self.predict(noisy_BNC[kept], beside, t_B[kept], prepared.rows(kept), cache, one))
+            given = noisy_BNC[kept], take_rows(reference_BMC, kept), t_B[kept], take_rows(prepared, kept)
+            said.append(self.predict(*given, cache, take_rows(signal, kept)))
         return said
 
     def hidden_padding(self, embedding: Embedding) -> Tensor | None:

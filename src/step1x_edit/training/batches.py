@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from step1x_edit.data.stream import TripletStream
 from step1x_edit.data.triplet import Triplet
 from step1x_edit.errors import UsageError
 from step1x_edit.image_io import Form, fit_form
+from step1x_edit.model.records import map_tensors
 from step1x_edit.training.portions import Portion
 from step1x_edit.training.recipe import Data, Recipe, Stage
 
@@ -74,15 +74,8 @@ def to_tensor(pictures: Sequence[np.ndarray]) -> Tensor:
 
 
 def to_device(batch: B, device: torch.device) -> B:
-    """Tensors, and those in dicts and records, on the device; anything else as it is."""
-    moved: Any = batch
-    if isinstance(batch, Tensor):
-        moved = batch.to(device, non_blocking=True)
-    elif isinstance(batch, dict):
-        moved = {key: to_device(value, device) for key, value in batch.items()}
-    elif is_dataclass(batch) and not isinstance(batch, type):
-        moved = replace(batch, **{field.name: to_device(getattr(batch, field.name), device) for field in fields(batch)})
-    return moved  # type: ignore[no-any-return]
+    """A batch with its tensors on the device."""
+    return map_tensors(batch, lambda x: x.to(device, non_blocking=True))
 
 
 def to_range(pictures: Tensor) -> Tensor:
