@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, random_mini: Path) -> Path:
 @pytest.mark.parametrize("prefix", ["", "model.diffusion_model."])
 def test_tensors_come_as_the_format_says(tmp_path: Path, draw: Draw, kind: Kind, prefix: str) -> None:
     tensors = {"a.weight": draw(6, 64), "a.bias": draw(6, seed=2)}
-    found = open_tensors(write_gguf(tmp_path / "a.gguf", tensors, kind, prefix))
+    found = open_tensors(write_gguf(tmp_path / "a.gguf", tensors, kind, prefix), ())
     assert list(found) == list(tensors) and len(found) == 2
     assert torch.equal(found["a.bias"], tensors["a.bias"])
     expected = dequantize(quantize(tensors["a.weight"].numpy(), kind), kind)

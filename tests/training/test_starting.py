@@ -50,6 +50,15 @@ def test_from_a_text_to_image_model_the_connector_is_new(
     assert weights["connector.S.input_embedder.weight"].std() > 0
 
 
+def test_a_start_whose_names_another_program_has_prefixed_keeps_its_connector(
+    edit_recipe: Callable[..., Recipe], random_mini: Path, tmp_path: Path
+) -> None:
+    given = read_tensors(random_mini / "model.safetensors")
+    write_tensors(tmp_path / "wrapped.safetensors", {f"model.diffusion_model.{name}": value for name, value in given.items()})
+    weights = start(of(edit_recipe(), tmp_path / "wrapped.safetensors"))
+    assert all(torch.equal(value, given[name].float()) for name, value in weights.items())
+
+
 def test_a_start_with_numbers_that_are_not_finite_is_refused(edit_recipe: Callable[..., Recipe], random_mini: Path, tmp_path: Path) -> None:
     given = read_tensors(random_mini / "model.safetensors")
     given["img_in.weight"][0, 0] = torch.nan

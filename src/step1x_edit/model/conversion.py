@@ -13,10 +13,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from step1x_edit.errors import Step1XError, WeightsError
+from step1x_edit.errors import Step1XError
 from step1x_edit.model.autoencoder import Autoencoder
 from step1x_edit.model.folder_configs import model_index, scheduler_config, transformer_config, vae_config
-from step1x_edit.model.layouts import TRANSFORMER, FromDiffusers, Rule, autoencoder_rules, is_diffusers, to_diffusers
+from step1x_edit.model.layouts import TRANSFORMER, Rule, autoencoder_rules, to_diffusers
 from step1x_edit.model.mllm import PREFIX_FILE
 from step1x_edit.model.presets import Preset
 from step1x_edit.model.step1x_edit import Step1XEdit
@@ -25,6 +25,7 @@ from step1x_edit.model.weights import (
     DIFFUSERS_FILES,
     MLLM_FOLDERS,
     check_names,
+    check_shape,
     find_autoencoder,
     find_mllm,
     find_model,
@@ -93,15 +94,10 @@ def write_diffusers_configs(folder: Path, preset: Preset) -> None:
 
 def _read(file: Path, rules: tuple[Rule, ...], expected: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     """The tensors under our names, of which none is missing, none too many, and none of another shape."""
-    tensors = open_tensors(file)
-    if is_diffusers(tensors):
-        tensors = FromDiffusers(tensors, rules)
+    tensors = open_tensors(file, rules)
     check_names(tensors, expected, file)
     for name, place in expected.items():
-        if tensors[name].shape != place.shape:
-            raise WeightsError(
-                f"The weights {file} do not fit the model: {name} is {list(tensors[name].shape)} where {list(place.shape)} is expected."
-            )
+        check_shape(tensors[name], name, place.shape, file)
     return tensors
 
 

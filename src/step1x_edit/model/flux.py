@@ -12,9 +12,8 @@ from pathlib import Path
 from torch import Tensor
 
 from step1x_edit.errors import WeightsError
-from step1x_edit.model.layouts import TRANSFORMER, FromDiffusers, Rule, is_diffusers
+from step1x_edit.model.layouts import TRANSFORMER, Rule
 from step1x_edit.model.presets import Preset
-from step1x_edit.model.tensors import unwrap
 from step1x_edit.model.weights import DIFFUSERS_FILES, find_model, open_tensors
 
 _EMBEDDERS = {
@@ -52,8 +51,7 @@ class TextToImage(Mapping[str, Tensor]):
     """
 
     def __init__(self, file: Path, expected: Mapping[str, Tensor]) -> None:
-        tensors = unwrap(open_tensors(file))
-        self._tensors = FromDiffusers(tensors, FLUX) if is_diffusers(tensors) else tensors
+        self._tensors = open_tensors(file, FLUX)
         self.left_out = sorted(name for name in self._tensors if name.startswith(_LEFT_OUT))
         self.new = sorted(name for name in expected if name.startswith(_NEW))
         missing = sorted(expected.keys() - self._tensors.keys() - set(self.new))
@@ -85,5 +83,5 @@ def find_start(path: Path, preset: Preset) -> Path:
 
 def is_text_to_image(file: Path) -> bool:
     """Whether a file or index holds a DiT without a connector."""
-    names = list(open_tensors(file))
+    names = list(open_tensors(file, FLUX))
     return not any(name.startswith(_NEW) for name in names) and any("single_" in name for name in names)

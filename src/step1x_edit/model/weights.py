@@ -171,9 +171,18 @@ def save_folder(folder: Path, write: Callable[[Path], None]) -> None:
                 lock.unlink()
 
 
-def open_tensors(file: Path) -> Mapping[str, Tensor]:
-    """The tensors of a safetensors file or index, or of a GGUF file; raises as `TensorFiles` and `GGUFFile` do."""
-    return unwrap(GGUFFile(file)) if file.suffix == SUFFIX else TensorFiles(file)
+def open_tensors(file: Path, rules: tuple[Rule, ...]) -> Mapping[str, Tensor]:
+    """The tensors of a file or index under our names: safetensors or GGUF, single file or diffusers layout.
+
+    Args:
+        file: its names may all have the prefix that some programs write before them, see `unwrap`.
+        rules: how the diffusers layout names and cuts them.
+
+    Raises:
+        WeightsError: as for `TensorFiles`, `GGUFFile` and `FromDiffusers`.
+    """
+    tensors = unwrap(GGUFFile(file) if file.suffix == SUFFIX else TensorFiles(file))
+    return FromDiffusers(tensors, rules) if is_diffusers(tensors) else tensors
 
 
 def _find_file(path: Path, names: tuple[str, ...]) -> Path:
@@ -187,9 +196,7 @@ def _find_file(path: Path, names: tuple[str, ...]) -> Path:
 
 def _fill(model: M, file: Path, rules: tuple[Rule, ...], dtype: torch.dtype, device: torch.device | str) -> M:
     """Give the model, built on the meta device, its weights, one tensor at a time."""
-    tensors = open_tensors(file)
-    if is_diffusers(tensors):
-        tensors = FromDiffusers(tensors, rules)
+    tensors = open_tensors(file, rules)
     expected = model.state_dict()
     check_names(tensors, expected, file)
     weights = {name: check_tensor(tensors[name], name, place.shape, file, dtype).to(device) for name, place in expected.items()}
@@ -211,14 +218,19 @@ def check_names(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], f
         )
 
 
+def check_shape(tensor: Tensor, name: str, shape: torch.Size, file: Path) -> None:
+    """Raise a WeightsError if the tensor is not of the shape that the model expects."""
+    if tensor.shape != shape:
+        raise WeightsError(f"The weights {file} do not fit the model: {name} is {list(tensor.shape)} where {list(shape)} is expected.")
+
+
 def check_tensor(tensor: Tensor, name: str, shape: torch.Size, file: Path, dtype: torch.dtype) -> Tensor:
     """The tensor in its type, once it is known to be what the model expects.
 
     Raises:
         WeightsError: it is of another shape, holds no floating-point numbers, or some that are not finite.
     """
-    if tensor.shape != shape:
-        raise WeightsError(f"The weights {file} do not fit the model: {name} is {list(tensor.shape)} where {list(shape)} is expected.")
+    check_shape(tensor, name, shape, file)
     if not tensor.is_floating_point():
         kind = str(tensor.dtype).removeprefix("torch.")
         raise WeightsError(f"The weights {file} do not fit the model: {name} holds {kind} where floating-point numbers are expected.")

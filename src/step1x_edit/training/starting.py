@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from step1x_edit.model.connector import Connector
 from step1x_edit.model.dit import DiT
 from step1x_edit.model.flux import TextToImage, find_start, is_text_to_image
-from step1x_edit.model.layouts import TRANSFORMER, FromDiffusers, is_diffusers
+from step1x_edit.model.layouts import TRANSFORMER
 from step1x_edit.model.narrow import NarrowLinear
 from step1x_edit.model.presets import Preset
 from step1x_edit.model.step1x_edit import Step1XEdit
@@ -70,9 +70,7 @@ def _source(recipe: Recipe, preset: Preset, expected: Mapping[str, Tensor]) -> M
         left_out = f" {len(start.left_out)} weights have no place ({', '.join(start.left_out[:2])}, ...)." if start.left_out else ""
         print(f"{file} has no connector: its {len(start.new)} weights are new.{left_out}", file=sys.stderr)
         return ChainMap(_draw(preset, recipe.seed, connector_alone=True), _Checked(start, expected, file))  # type: ignore[arg-type]
-    tensors = open_tensors(file)
-    if is_diffusers(tensors):
-        tensors = FromDiffusers(tensors, TRANSFORMER)
+    tensors = open_tensors(file, TRANSFORMER)
     further = _further_blocks(tensors, preset)
     if not further:
         check_names(tensors, expected, file)
