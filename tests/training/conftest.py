@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from step1x_edit.model.tensors import write_tensors
 from step1x_edit.training.portions import Portion
 from step1x_edit.training.recipe import Recipe
-from step1x_edit.training.tasks.untold import Untold
+from step1x_edit.training.trainer import Task
 from step1x_edit.types import EditCategory
 
 
-class LineTask(Untold):
+class LineTask(Task):
     """Learns y = 3 x - 1 from noisy samples; one matrix for Muon, the rest for AdamW."""
 
     def __init__(self, bad_from: int | None = None) -> None:

@@ -23,8 +23,7 @@ from step1x_edit.model.tensors import TensorFiles
 from step1x_edit.training import trainer
 from step1x_edit.training.portions import Portion, first_sample
 from step1x_edit.training.recipe import Recipe
-from step1x_edit.training.tasks.untold import Untold
-from step1x_edit.training.trainer import train
+from step1x_edit.training.trainer import Task, train
 
 CPU = torch.device("cpu")
 Make = Callable[..., Any]
@@ -68,7 +67,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path, line_
     assert same(read_weights(tmp_path / "whole"), read_weights(tmp_path / "parts"))
 
 
-class _StopAfter(Untold):
+class _StopAfter(Task):
     """The task, during whose step number `step` (from 1, in all of the run) the process is asked to stop."""
 
     def __init__(self, task: Any, recipe: Recipe, step: int) -> None:

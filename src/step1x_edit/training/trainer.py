@@ -40,7 +40,9 @@ KILLED = "A process that makes the batches was killed, perhaps for want of memor
 
 
 class Task(Protocol):
-    """What is trained, on what, and how well: one class beside this file for the autoencoder, the MLLM, and the editor.
+    """What is trained, on what, and how well: one class in `tasks/` for the autoencoder, the MLLM, and the editor.
+
+    What has a default here suits a task that is small: whole on every device, not counted, with nothing to prepare or to show.
 
     Attributes:
         model: what holds the weights; those that require gradients are trained.
@@ -49,14 +51,16 @@ class Task(Protocol):
     """
 
     model: nn.Module
-    blocks: Sequence[nn.Module]
-    sharded: bool
+    blocks: Sequence[nn.Module] = ()
+    sharded: bool = False
 
     def prepare(self, processes: Processes) -> None:
         """Do what is done once, before the first step: read data, compute what is cached."""
+        return
 
     def fill(self) -> None:
         """Give the model, which may lie on the meta device until now, its weights, of which each process may hold a part."""
+        return
 
     def batch(self, portion: Portion) -> Any:
         """Make the batch of a portion's samples. Runs in a worker process."""
@@ -66,9 +70,11 @@ class Task(Protocol):
 
     def flops(self, stage: Stage) -> float | None:
         """Floating-point operations of a step of that stage on all samples, without what is run again; None where it is not counted."""
+        return None
 
     def evaluate(self) -> tuple[dict[str, float], Image.Image | None]:
         """Scores by name, and a picture to look at; empty where the task has none. The model holds its averaged weights by then."""
+        return {}, None
 
     def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
         """Write the trained part, with the averaged `weights` in place of the present ones, into `folder`."""

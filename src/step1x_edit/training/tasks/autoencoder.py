@@ -17,7 +17,7 @@ from step1x_edit.model.weights import save_autoencoder
 from step1x_edit.training.batches import streams_of, to_range, to_tensor
 from step1x_edit.training.portions import Portion
 from step1x_edit.training.recipe import Recipe
-from step1x_edit.training.tasks.untold import Untold
+from step1x_edit.training.trainer import Task
 
 
 def reconstruction_loss(image: Tensor, decoded: Tensor, mean: Tensor, logvar: Tensor, divergence: float = 1e-5) -> Tensor:
@@ -33,7 +33,7 @@ def reconstruction_loss(image: Tensor, decoded: Tensor, mean: Tensor, logvar: Te
     return error.abs().mean() + 10.0 * error.square().mean() + divergence * kl
 
 
-class AutoencoderTask(Untold):
+class AutoencoderTask(Task):
     """See `trainer.Task`."""
 
     def __init__(self, recipe: Recipe) -> None:

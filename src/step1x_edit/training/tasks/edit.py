@@ -37,6 +37,7 @@ from step1x_edit.training.recipe import Recipe, Stage
 from step1x_edit.training.sharding import is_sharded
 from step1x_edit.training.starting import build_editor, fill_editor
 from step1x_edit.training.stored import Item, Stored
+from step1x_edit.training.trainer import Task
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Batch:
     stretch_B: Tensor
 
 
-class EditTask:
+class EditTask(Task):
     """See `trainer.Task`."""
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:

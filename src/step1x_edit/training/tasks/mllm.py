@@ -25,7 +25,7 @@ from step1x_edit.model.weights import save_folder
 from step1x_edit.training.batches import instruction_of, streams_of
 from step1x_edit.training.portions import Portion
 from step1x_edit.training.recipe import Recipe
-from step1x_edit.training.tasks.untold import Untold
+from step1x_edit.training.trainer import Task
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
 
@@ -107,7 +107,7 @@ def build_mllm(tokenizer: PreTrainedTokenizerFast, preset_name: str) -> MLLM:
     return MLLM(Qwen2_5_VLForConditionalGeneration(config), processor, PRESETS[preset_name])
 
 
-class MLLMTask(Untold):
+class MLLMTask(Task):
     """See `trainer.Task`."""
 
     def __init__(self, recipe: Recipe, out: Path) -> None:
