@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from step1x_edit.flow.sampler import sample
+from step1x_edit.flow.sampler import Velocity, sample
 from step1x_edit.flow.schedule import schedule
 
 
@@ -27,24 +27,27 @@ def test_more_steps_come_closer_to_a_curved_flow() -> None:
     assert errors[0] > errors[1] > errors[2]
 
 
-def test_the_pair_as_one_batch_equals_two_runs() -> None:
-    def velocity(x: Tensor, t: Tensor) -> Tensor:
-        weight = torch.tensor([2.0] * (len(x) // 2) + [0.5] * (len(x) // 2)).view(-1, 1, 1)
-        return x * weight
+def pair(conditional: float, unconditional: float) -> Velocity:
+    """A flow whose two halves go their own ways."""
 
+    def velocity(x: Tensor, t: Tensor) -> Tensor:
+        with_text, without = x.chunk(2)
+        return torch.cat([conditional * with_text, unconditional * without])
+
+    return velocity
+
+
+def test_guidance_goes_from_the_second_half_beyond_the_first() -> None:
     noise, times = torch.randn(2, 4, 3), schedule(5, 0.5)
-    together = sample(velocity, noise, times, guidance=3.0, limit_above=0.5)
-    apart = sample(lambda x, t: 2 * x, noise, times, unconditional=lambda x, t: 0.5 * x, guidance=3.0, limit_above=0.5)
-    torch.testing.assert_close(together, apart)
+    guided = sample(pair(2.0, 0.5), noise, times, guidance=3.0)
+    torch.testing.assert_close(guided, sample(lambda x, t: 5 * x, noise, times))  # 0.5 + 3 (2 - 0.5)
 
 
 def test_guidance_is_limited_only_above_the_given_time() -> None:
     noise = 5 * torch.randn(1, 4, 8, generator=torch.Generator().manual_seed(1))
-    with_text, without = (lambda x, t: x), (lambda x, t: -x)
-    free = sample(with_text, noise, [1.0, 0.5, 0.0], unconditional=without, guidance=2.0)
-    never = sample(with_text, noise, [1.0, 0.5, 0.0], unconditional=without, guidance=2.0, limit_above=1.0)
-    first = sample(with_text, noise, [1.0, 0.5, 0.0], unconditional=without, guidance=2.0, limit_above=0.5)
-    always = sample(with_text, noise, [1.0, 0.5, 0.0], unconditional=without, guidance=2.0, limit_above=0.0)
+    free, never, first, always = (
+        sample(pair(1.0, -1.0), noise, [1.0, 0.5, 0.0], guidance=2.0, limit_above=limit) for limit in (None, 1.0, 0.5, 0.0)
+    )
     torch.testing.assert_close(free, never)
     assert not torch.allclose(first, never) and not torch.allclose(first, always)
 

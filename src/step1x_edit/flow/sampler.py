@@ -19,7 +19,6 @@ def sample(
     noise_BND: Tensor,
     times: Sequence[float],
     *,
-    unconditional: Velocity | None = None,
     guidance: float = 1.0,
     limit_above: float | None = None,
     guided: tuple[float, float] = (0.0, 1.0),
@@ -28,11 +27,10 @@ def sample(
     """Integrate dx/dt = velocity from t = times[0] to times[-1]; returns the latent tokens [B, N, D].
 
     Args:
-        velocity: the model under the instruction. With `unconditional` None and guidance other than 1 it answers for both at once:
-            given noisy tokens twice [2 B, N, D], it returns the conditional half, then the unconditional half.
+        velocity: the model under the instruction. With guidance it answers for both sides at once: given noisy tokens twice
+            [2 B, N, D], it returns the half under the instruction, then that under the empty one.
         noise_BND: standard normal noise, float32.
         times: from 1 to 0, see `schedule`.
-        unconditional: the model under the empty instruction, where it is run apart (less memory).
         guidance: weight of the instruction, see `combine`; 1 runs the model once a step.
         limit_above: where t is above this, guidance is limited in length; None never.
         guided: the times, both included, between which guidance acts; outside, the model runs once a step.
@@ -48,10 +46,7 @@ def sample(
         if guidance == 1.0 or not guided[0] <= t <= guided[1]:
             v = velocity(x, t_B)
         else:
-            if unconditional is None:
-                with_text, without = velocity(torch.cat([x, x]), torch.cat([t_B, t_B])).chunk(2)
-            else:
-                with_text, without = velocity(x, t_B), unconditional(x, t_B)
+            with_text, without = velocity(torch.cat([x, x]), torch.cat([t_B, t_B])).chunk(2)
             v = combine(with_text, without, guidance, limited=limit_above is not None and t > limit_above)
         if observe is not None:
             observe(i + 1, len(times) - 1, x - t * v.to(x.dtype))
