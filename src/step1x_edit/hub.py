@@ -18,11 +18,10 @@ from typing import Any
 
 from step1x_edit.errors import Step1XError, UsageError, WeightsError
 from step1x_edit.locking import hold
-from step1x_edit.model.presets import PRESETS, PrefixText
+from step1x_edit.model.presets import PREFIX_FILE, PRESET_FILE, PRESETS, PrefixText
 
 GITHUB = "https://raw.githubusercontent.com"
 LARGEST_SOURCE = 2_000_000
-PRESET_FILE = "preset.json"
 
 Progress = Callable[[str, int], None]
 """(file that is fetched or checked next, its bytes)."""
@@ -123,7 +122,6 @@ def pull(
                 if not _is_whole(file):
                     _fetch(file, endpoint, token)
         if message.prefix is not None:
-            from step1x_edit.model.mllm import PREFIX_FILE
             from step1x_edit.model.tensors import write_whole
 
             content = (

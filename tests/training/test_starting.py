@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,14 @@ import torch
 
 from gguf_writing import Kind, write_gguf
 from step1x_edit.errors import WeightsError
-from step1x_edit.model.presets import PRESETS
+from step1x_edit.model.presets import PREFIX_FILE, PRESETS
 from step1x_edit.model.records import Embedding, Grid
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.tensors import read_tensors, write_tensors
+from step1x_edit.training.encoding import Encoders
 from step1x_edit.training.recipe import Recipe
 from step1x_edit.training.starting import build_editor, fill_editor
+from step1x_edit.training.tasks.edit import copy_mllm
 
 CPU = torch.device("cpu")
 MINI = PRESETS["mini"]
@@ -102,3 +105,15 @@ def test_a_start_in_gguf_is_read_as_others_are(edit_recipe: Callable[..., Recipe
     given = read_tensors(random_mini / "model.safetensors")
     weights = start(of(edit_recipe(), write_gguf(tmp_path / "mini.gguf", given, Kind.F32)))
     assert all(torch.equal(weights[name], tensor.float()) for name, tensor in given.items())
+
+
+def test_a_trained_model_has_the_prefix_text_that_is_read_where_the_folder_above_has_another(
+    edit_recipe: Callable[..., Recipe], random_mini: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(random_mini, tmp_path / "model")
+    (tmp_path / "model" / PREFIX_FILE).write_text("above")
+    (tmp_path / "model" / "mllm" / PREFIX_FILE).write_text("beside")
+    recipe = edit_recipe()
+    recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update={"mllm": tmp_path / "model"})})
+    copy_mllm(Encoders(recipe, MINI, CPU), tmp_path / "saved")
+    assert (tmp_path / "saved" / PREFIX_FILE).read_text() == "beside"

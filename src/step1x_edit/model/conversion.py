@@ -17,8 +17,8 @@ from step1x_edit.errors import Step1XError
 from step1x_edit.model.autoencoder import Autoencoder
 from step1x_edit.model.folder_configs import model_index, scheduler_config, transformer_config, vae_config
 from step1x_edit.model.layouts import TRANSFORMER, Rule, autoencoder_rules, to_diffusers
-from step1x_edit.model.mllm import PREFIX_FILE
-from step1x_edit.model.presets import Preset
+from step1x_edit.model.mllm import find_prefix
+from step1x_edit.model.presets import PREFIX_FILE, Preset
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.tensors import write_json, write_shards, write_tensors
 from step1x_edit.model.weights import (
@@ -114,8 +114,7 @@ def _copy_mllm(source: Path, target: Path, layout: Layout) -> None:
             for file in sorted(folder.iterdir()):
                 if file.is_file() and not (name == "processor" and file.name.endswith(WEIGHTS_ENDINGS)):
                     shutil.copyfile(file, target / name / file.name)
-        for place in (source, weights):  # the second one is read first, and wins here too
-            if (place / PREFIX_FILE).is_file():
-                shutil.copyfile(place / PREFIX_FILE, target / PREFIX_FILE)
+        if (prefix := find_prefix(weights)) is not None:
+            shutil.copyfile(prefix, target / PREFIX_FILE)
     except OSError as error:
         raise Step1XError(f"The MLLM could not be copied to {target} ({error.strerror or error}).") from error

@@ -24,7 +24,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from step1x_edit.errors import UsageError, WeightsError
 from step1x_edit.model.message import Special, Tokenise, place, tokenise
-from step1x_edit.model.presets import Preset
+from step1x_edit.model.presets import PREFIX_FILE, Preset
 from step1x_edit.model.records import Embedding, Grid
 from step1x_edit.model.tensors import read_json
 
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
     Shown = Image | Sequence[Image] | None
     """What one request shows: a picture, several, or none."""
-
-PREFIX_FILE = "mllm_prefix.txt"
 
 
 class Processor(Qwen2_5_VLProcessor):
@@ -57,14 +55,19 @@ class Processor(Qwen2_5_VLProcessor):
         return cls(Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True), tokenizer, tokenizer.chat_template)
 
 
+def find_prefix(folder: Path) -> Path | None:
+    """The prefix text beside the MLLM's weights, or else in the folder above."""
+    return next((place / PREFIX_FILE for place in (folder, folder.parent) if (place / PREFIX_FILE).is_file()), None)
+
+
 def read_prefix(folder: Path, preset: Preset) -> str:
-    """The prefix text beside the MLLM's weights or in the folder above; empty where there is none and none is needed.
+    """What `find_prefix` finds; empty where there is none and none is needed.
 
     Raises:
         WeightsError: it is missing or another one.
     """
     expected = preset.message.prefix
-    path = next((place / PREFIX_FILE for place in (folder, folder.parent) if (place / PREFIX_FILE).is_file()), None)
+    path = find_prefix(folder)
     if path is None:
         if expected is None:
             return ""

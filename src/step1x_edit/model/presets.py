@@ -88,6 +88,10 @@ class AutoencoderConfig(_Strict):
             raise ValueError(f"groups of {self.groups} do not divide {self.ch} channels times 1 and {list(self.ch_mult)}")
 
 
+PRESET_FILE, PREFIX_FILE = "preset.json", "mllm_prefix.txt"
+"""In a model folder: what `read_preset` reads, and the prefix text."""
+
+
 @dataclass(frozen=True)
 class PrefixText(_Strict):
     """Where a prefix text is published, and how it is known to be the right one. It is the constant `name` of a Python file."""

@@ -31,7 +31,7 @@ from step1x_edit.model.layouts import (
     is_diffusers,
     read_transformer_config,
 )
-from step1x_edit.model.presets import Preset, read_preset
+from step1x_edit.model.presets import PRESET_FILE, Preset, read_preset
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.tensors import TensorFiles, read_json, unwrap, write_json, write_tensors
 
@@ -40,7 +40,6 @@ AUTOENCODER_FILE = "autoencoder.safetensors"
 MLLM_FOLDER = "mllm"
 MLLM_FOLDERS = ("Qwen2.5-VL-7B-Instruct", MLLM_FOLDER, "text_encoder")
 """Names that are looked for in a folder, in this order; the processor of the last one lies in `processor/`."""
-PRESET_FILE = "preset.json"
 
 MODEL_FILES = (MODEL_FILE, f"{MODEL_FILE}.index.json")
 AUTOENCODER_FILES = (AUTOENCODER_FILE, "vae.safetensors")

@@ -22,7 +22,8 @@ from step1x_edit.data.triplet import Triplet
 from step1x_edit.flow.objective import draw_times, flow_loss, interpolate, weigh_by_change
 from step1x_edit.image_io import Form, fit_form
 from step1x_edit.model.blocks import blocks_of
-from step1x_edit.model.mllm import PREFIX_FILE
+from step1x_edit.model.mllm import find_prefix
+from step1x_edit.model.presets import PREFIX_FILE
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.tensors import write_whole
 from step1x_edit.model.weights import AUTOENCODER_FILE, MLLM_FOLDER, load_preset, save_folder, save_model
@@ -208,18 +209,17 @@ class EditTask(Task):
         if not (folder / AUTOENCODER_FILE).exists():
             write_whole(folder / AUTOENCODER_FILE, partial(shutil.copyfile, self.encoders.autoencoder_file))
         if not (folder / MLLM_FOLDER).exists():
-            save_folder(folder / MLLM_FOLDER, partial(_copy_mllm, self.encoders))
+            save_folder(folder / MLLM_FOLDER, partial(copy_mllm, self.encoders))
 
 
 def _stretch(forms: Sequence[Form]) -> Tensor:
     return torch.tensor([form.stretch for form in forms])
 
 
-def _copy_mllm(encoders: Encoders, folder: Path) -> None:
+def copy_mllm(encoders: Encoders, folder: Path) -> None:
     """Weights, processor and prefix text, in one folder."""
     shutil.copytree(encoders.mllm_folder, folder, dirs_exist_ok=True)
     if encoders.processor_folder != encoders.mllm_folder:
         shutil.copytree(encoders.processor_folder, folder, dirs_exist_ok=True)
-    above = encoders.mllm_folder.parent / PREFIX_FILE
-    if above.is_file():
-        shutil.copyfile(above, folder / PREFIX_FILE)
+    if (prefix := find_prefix(encoders.mllm_folder)) is not None:
+        shutil.copyfile(prefix, folder / PREFIX_FILE)
