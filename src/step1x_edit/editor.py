@@ -286,8 +286,8 @@ class Editor:
         clock.lap("picture")
 
         # 2. The MLLM reads pictures and instruction; beside it the empty instruction, where guidance compares the two.
-        black = [Image.new("RGB", (first.size, first.size))]
-        shown = [pictures[0] if len(pictures) == 1 else pictures for pictures in (list(sheet.reduced) or black for sheet in sheets)]
+        black = (Image.new("RGB", (first.size, first.size)),)
+        shown = [sheet.reduced or black for sheet in sheets]
         instructions = [request.instruction for request in requests]
         if first.guidance != 1.0:
             shown, instructions = shown * 2, instructions + [request.negative for request in requests]

@@ -31,8 +31,8 @@ from step1x_edit.model.tensors import read_json
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    Shown = Image | Sequence[Image] | None
-    """What one request shows: a picture, several, or none."""
+    Shown = Image | Sequence[Image]
+    """What one request shows: a picture, or any number of them."""
 
 
 class Processor(Qwen2_5_VLProcessor):
@@ -280,6 +280,4 @@ def _plain(tokenizer: Any) -> Tokenise:
 
 
 def _listed(shown: Shown) -> list[Image]:
-    if shown is None:
-        return []
     return list(shown) if isinstance(shown, Sequence) else [shown]
