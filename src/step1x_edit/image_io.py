@@ -221,12 +221,12 @@ def check_target(path: Path, overwrite: bool = False) -> None:
         raise UsageError(f"The folder {path.parent} is not writable; choose another place for the result.")
 
 
-def free_names(source: Path, count: int = 1, ending: str = "-edited", suffix: str = ".png") -> list[Path]:
+def free_names(source: Path, count: int = 1) -> list[Path]:
     """Names beside `source` that are not taken: photo-edited.png, photo-edited-2.png, and so on."""
     stem = source.stem
     while len(os.fsencode(stem)) > LONGEST_NAME - 30:  # room for what is added
         stem = stem[:-1]
-    names = (source.with_name(f"{stem}{ending}{'' if i == 1 else f'-{i}'}{suffix}") for i in itertools.count(1))
+    names = (source.with_name(f"{stem}-edited{'' if i == 1 else f'-{i}'}.png") for i in itertools.count(1))
     return list(itertools.islice((name for name in names if not name.exists() and not name.is_symlink()), count))
 
 

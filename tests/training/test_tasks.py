@@ -141,8 +141,7 @@ def test_mllm_and_that_a_resumed_run_keeps_its_tokens(tmp_path: Path, pictures: 
     from step1x_edit.training.tasks import mllm
 
     recipe = read("mllm", pictures)
-    short = mllm.MLLMTask._corpus  # the real one reads 6,000 samples
-    monkeypatch.setattr(mllm.MLLMTask, "_corpus", lambda self, recipe: short(self, recipe, samples=8))
+    monkeypatch.setattr(mllm, "CORPUS", 8)
     out = tmp_path / "out"
     first = build_task(recipe, CPU, out)
     assert train(first, recipe, out, CPU) == 2

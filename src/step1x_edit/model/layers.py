@@ -23,15 +23,9 @@ LEARNED_TOKENS = 1024
 """Most tokens of which attention's scores are kept for the way back on CPUs: of three heads, 6 MB a sample and layer."""
 
 
-def embed_time(t_B: Tensor, channels: int = 256, longest: float = 10000.0) -> Tensor:
-    """Sinusoids of 1000 t: cosines first, then sines; float32 [B, channels].
-
-    Args:
-        t_B: times in 0..1.
-        channels: even number of outputs.
-        longest: ratio of the slowest to the fastest wave.
-    """
-    frequencies = torch.exp(-math.log(longest) * torch.arange(channels // 2, device=t_B.device, dtype=torch.float32) / (channels // 2))
+def embed_time(t_B: Tensor) -> Tensor:
+    """Sinusoids of 1000 t, for t in 0..1: 128 cosines, then as many sines, each slower, down to nearly 1 / 10,000; float32 [B, 256]."""
+    frequencies = torch.exp(-math.log(10000.0) * torch.arange(128, device=t_B.device, dtype=torch.float32) / 128)
     angles = 1000.0 * t_B.float()[:, None] * frequencies
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
 

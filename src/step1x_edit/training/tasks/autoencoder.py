@@ -19,18 +19,20 @@ from step1x_edit.training.portions import Portion
 from step1x_edit.training.recipe import Recipe
 from step1x_edit.training.trainer import Task
 
+DIVERGENCE = 1e-5
+"""Weight of the latent's divergence from the unit Gaussian. Choice: small, since the editor uses the mean alone."""
 
-def reconstruction_loss(image: Tensor, decoded: Tensor, mean: Tensor, logvar: Tensor, divergence: float = 1e-5) -> Tensor:
+
+def reconstruction_loss(image: Tensor, decoded: Tensor, mean: Tensor, logvar: Tensor) -> Tensor:
     """Absolute plus squared error, and a trace of Kullback-Leibler divergence from the unit Gaussian.
 
     Args:
         image, decoded: [B, 3, H, W] in -1..1.
         mean, logvar: moments of the latent, [B, Z, h, w].
-        divergence: weight of the divergence. Choice: small, since the editor uses the mean alone.
     """
     error = decoded - image
     kl = 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar).mean()
-    return error.abs().mean() + 10.0 * error.square().mean() + divergence * kl
+    return error.abs().mean() + 10.0 * error.square().mean() + DIVERGENCE * kl
 
 
 class AutoencoderTask(Task):

@@ -55,7 +55,8 @@ VISION = {
     "fullatt_block_indexes": [0, 1, 2],
 }
 PIXELS = (4 * 4 * 28 * 28, 4 * 4 * 28 * 28)
-VOCABULARY = 4096
+VOCABULARY, CORPUS = 4096, 6000
+"""Tokens, and samples that they are learned from, rounded up to whole batches."""
 
 
 def answer_of(triplet: Triplet) -> str:
@@ -118,12 +119,12 @@ class MLLMTask(Task):
         self.mllm = build_mllm(tokenizer, recipe.model.preset)
         self.model: nn.Module = self.mllm.model.requires_grad_(True)
 
-    def _corpus(self, recipe: Recipe, samples: int = 6000) -> list[str]:
-        texts = []
-        for stage in recipe.stages[-1:]:
-            for first in range(0, samples, stage.batch):
-                for triplet in self.streams.triplets(stage, range(first, first + stage.batch)):
-                    texts += [triplet.instruction_en, triplet.instruction_zh, answer_of(triplet)]
+    def _corpus(self, recipe: Recipe) -> list[str]:
+        """What the tokenizer is learned from: instructions and answers of the last stage's first samples."""
+        stage, texts = recipe.stages[-1], []
+        for first in range(0, CORPUS, stage.batch):
+            for triplet in self.streams.triplets(stage, range(first, first + stage.batch)):
+                texts += [triplet.instruction_en, triplet.instruction_zh, answer_of(triplet)]
         return texts
 
     def batch(self, portion: Portion) -> dict[str, Tensor]:
