@@ -26,7 +26,7 @@ MINI = PRESETS["mini"]
 
 
 def start(recipe: Recipe) -> dict[str, torch.Tensor]:
-    editor = build_editor(recipe, MINI, CPU).to_empty(device=CPU)
+    editor = build_editor(recipe, MINI, recipe.dtype(CPU)).to_empty(device=CPU)
     fill_editor(editor, recipe, MINI)
     return {name: value.detach() for name, value in editor.named_parameters()}
 

@@ -17,12 +17,12 @@ from step1x_edit.model.blocks import blocks_of
 from step1x_edit.model.costs import count_parameters
 from step1x_edit.model.presets import Preset
 from step1x_edit.model.step1x_edit import Step1XEdit
-from step1x_edit.model.weights import load_preset
 from step1x_edit.training import adapters
 from step1x_edit.training.counting import StepCost, count_step
 from step1x_edit.training.optim import is_hidden
 from step1x_edit.training.recipe import Recipe, Stage
 from step1x_edit.training.sharding import is_sharded
+from step1x_edit.training.starting import choose_preset
 
 GIB = 2**30
 UTILISATION = 0.4
@@ -91,9 +91,7 @@ def make_plan(recipe: Recipe, hardware: Hardware) -> Plan:
     """
     if recipe.task != "edit":
         raise UsageError(f"A plan counts the task edit; {recipe.task} trains a part that is small.")
-    start, preset = recipe.model.start, recipe.model.sizes()
-    if start is not None and start.is_dir() and recipe.adapter is not None:
-        preset = load_preset(start, preset)
+    preset = choose_preset(recipe)
     dtype = _dtype(recipe)
     with torch.device("meta"):
         editor = Step1XEdit(preset).to(dtype)

@@ -22,7 +22,7 @@ from step1x_edit.model.layouts import TRANSFORMER
 from step1x_edit.model.narrow import NarrowLinear
 from step1x_edit.model.presets import Preset
 from step1x_edit.model.step1x_edit import Step1XEdit
-from step1x_edit.model.weights import check_names, check_tensor, open_tensors
+from step1x_edit.model.weights import check_names, check_tensor, load_preset, open_tensors
 from step1x_edit.training import adapters
 from step1x_edit.training.recipe import Recipe
 from step1x_edit.training.sharding import local, part_like
@@ -30,12 +30,18 @@ from step1x_edit.training.sharding import local, part_like
 P = TypeVar("P", bound=nn.Module)
 
 
-def build_editor(recipe: Recipe, preset: Preset, device: torch.device) -> Step1XEdit:
-    """Connector and DiT on the meta device; with adapters, all but them frozen, in the type that the device computes in."""
+def choose_preset(recipe: Recipe) -> Preset:
+    """The recipe's, or of an adapter that of the model folder it is for; raises as `load_preset` does."""
+    preset, start = recipe.model.sizes(), recipe.model.start
+    return load_preset(start, preset) if recipe.adapter is not None and start is not None and start.is_dir() else preset
+
+
+def build_editor(recipe: Recipe, preset: Preset, frozen: torch.dtype) -> Step1XEdit:
+    """Connector and DiT on the meta device, in float32; with adapters, all but them frozen, and of that type."""
     with torch.device("meta"):
         editor = Step1XEdit(preset)
         if recipe.adapter is not None:
-            adapters.attach(editor, recipe.adapter, recipe.dtype(device))
+            adapters.attach(editor, recipe.adapter, frozen)
     return editor
 
 

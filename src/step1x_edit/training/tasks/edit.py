@@ -24,9 +24,8 @@ from step1x_edit.image_io import Form, fit_form
 from step1x_edit.model.blocks import blocks_of
 from step1x_edit.model.mllm import find_prefix
 from step1x_edit.model.presets import PREFIX_FILE
-from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.tensors import write_whole
-from step1x_edit.model.weights import AUTOENCODER_FILE, MLLM_FOLDER, load_preset, save_folder, save_model
+from step1x_edit.model.weights import AUTOENCODER_FILE, MLLM_FOLDER, save_folder, save_model
 from step1x_edit.training import adapters
 from step1x_edit.training.batches import Streams, draw_forms, instruction_of, to_device, to_tensor
 from step1x_edit.training.counting import count_step
@@ -36,7 +35,7 @@ from step1x_edit.training.portions import Portion, first_use
 from step1x_edit.training.processes import Processes
 from step1x_edit.training.recipe import Recipe, Stage
 from step1x_edit.training.sharding import is_sharded
-from step1x_edit.training.starting import build_editor, fill_editor
+from step1x_edit.training.starting import build_editor, choose_preset, fill_editor
 from step1x_edit.training.stored import Item, Stored
 from step1x_edit.training.trainer import Task
 
@@ -61,9 +60,7 @@ class EditTask(Task):
     """See `trainer.Task`."""
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
-        row = recipe.model.sizes()
-        start = recipe.model.start
-        preset = load_preset(start, row) if recipe.adapter is not None and start is not None and start.is_dir() else row
+        preset = choose_preset(recipe)
         self.recipe, self.preset, self.device = recipe, preset, device
         self.times = recipe.timesteps.suited_to(preset.prediction)
         evaluation = recipe.evaluation
@@ -73,7 +70,7 @@ class EditTask(Task):
         self.encoders = Encoders(recipe, preset, device)
         self.cache = Cache(recipe.data.cache, self.encoders) if recipe.data.cache else None
         self.rounds = Rounds()
-        self.editor = build_editor(recipe, preset, device)
+        self.editor = build_editor(recipe, preset, recipe.dtype(device))
         self.model: nn.Module = self.editor
         self.blocks: Sequence[nn.Module] = blocks_of(self.editor)
         self.sharded = is_sharded(recipe, self.editor)
@@ -168,10 +165,7 @@ class EditTask(Task):
     def flops(self, stage: Stage) -> float | None:
         """Of the square that has the stage's area, with as much text as the version is taken to see; see `counting`."""
         if stage.until not in self._flops:
-            with torch.device("meta"):
-                editor = Step1XEdit(self.preset).to(torch.bfloat16)
-                if self.recipe.adapter is not None:
-                    adapters.attach(editor, self.recipe.adapter, torch.bfloat16)
+            editor = build_editor(self.recipe, self.preset, torch.bfloat16)
             self._flops[stage.until] = count_step(editor, stage.size, 1, dtype=torch.bfloat16).flops * stage.batch
         return self._flops[stage.until]
 
