@@ -11,6 +11,7 @@ import ast
 import hashlib
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
@@ -169,7 +170,7 @@ def read_prefix_text(source: str, expected: PrefixText) -> str:
 def _list_files(source: Source, folder: Path, endpoint: str | None, token: str | None) -> Iterator[RemoteFile]:
     from huggingface_hub import HfApi
 
-    with _Explained(f"The files of {source.repository} cannot be listed"):
+    with _explained(f"The files of {source.repository} cannot be listed"):
         info = HfApi(endpoint=endpoint, token=token).model_info(source.repository, files_metadata=True)
     seen: set[str] = set()
     for sibling in sorted(info.siblings or [], key=lambda s: s.rfilename):
@@ -203,7 +204,7 @@ def _fetch(file: RemoteFile, endpoint: str | None, token: str | None) -> None:
     partial = file.target.with_name(f".{file.target.name}.{(file.sha256 or file.git_sha1 or file.revision)[:12]}.incomplete")
     address = hf_hub_url(file.repository, file.name, revision=file.revision, endpoint=endpoint)
     headers = {**build_hf_headers(token=token), "Accept-Encoding": "identity"}
-    with _Explained(f"{file.name} of {file.repository} cannot be fetched", "; the same command goes on where it stopped"):
+    with _explained(f"{file.name} of {file.repository} cannot be fetched", "; the same command goes on where it stopped"):
         partial.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("ab") as content:
             there = content.tell()
@@ -232,7 +233,7 @@ def _is_whole(file: RemoteFile) -> bool:
 def _fetch_text(address: str) -> str:
     from huggingface_hub.utils import get_session
 
-    with _Explained(f"{address} cannot be fetched", "; fetch it yourself and pass it with --prefix"):
+    with _explained(f"{address} cannot be fetched", "; fetch it yourself and pass it with --prefix"):
         response = get_session().get(address, timeout=30, follow_redirects=True)
         response.raise_for_status()
         if len(response.content) > LARGEST_SOURCE:
@@ -247,22 +248,15 @@ def _read_local(path: Path) -> str:
         raise UsageError(f"{path} cannot be read ({error.strerror or error}).") from error
 
 
-class _Explained:
+@contextmanager
+def _explained(what: str, then: str = "") -> Iterator[None]:
     """Failures of the network and of the disk in one sentence."""
+    from huggingface_hub import errors
 
-    def __init__(self, what: str, then: str = "") -> None:
-        self.what, self.then = what, then
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if error is None or isinstance(error, Step1XError):
-            return
-        from huggingface_hub import errors
-
-        client: Any = sys.modules[errors.HTTPError.__module__.partition(".")[0]]  # httpx or httpx2, whichever the hub's client uses
-        if isinstance(error, (OSError, ValueError, errors.HTTPError, client.InvalidURL)):
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            reason = lines[0].rstrip(".") if lines else type(error).__name__
-            raise Step1XError(f"{self.what} ({reason}){self.then}.") from error
+    client: Any = sys.modules[errors.HTTPError.__module__.partition(".")[0]]  # httpx or httpx2, whichever the hub's client uses
+    try:
+        yield
+    except (OSError, ValueError, errors.HTTPError, client.InvalidURL) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = lines[0].rstrip(".") if lines else type(error).__name__
+        raise Step1XError(f"{what} ({reason}){then}.") from error
