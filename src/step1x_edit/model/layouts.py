@@ -195,15 +195,14 @@ def to_diffusers(ours: Mapping[str, Tensor], rules: tuple[Rule, ...]) -> dict[st
     """
     result: dict[str, Tensor] = {}
     for name, tensor in ours.items():
-        rule, found = next((rule, found) for rule in rules if (found := _pattern(rule.ours).fullmatch(name)))
+        theirs, rule = split_names(name, rules)
         if rule.swapped:
             tensor = _swap_halves(tensor)
         if rule.pointwise and tensor.ndim == 4:
             tensor = tensor[:, :, 0, 0]
-        hidden = len(ours["img_in.bias"]) if len(rule.theirs) > 1 else 0
-        cuts = [hidden * i for i in range(1, len(rule.theirs))]
-        for pattern, part in zip(rule.theirs, tensor.tensor_split(cuts), strict=True):
-            result[_fill(pattern, found.groups())] = part
+        hidden = len(ours["img_in.bias"]) if len(theirs) > 1 else 0
+        cuts = [hidden * i for i in range(1, len(theirs))]
+        result |= zip(theirs, tensor.tensor_split(cuts), strict=True)
     return result
 
 
@@ -213,11 +212,11 @@ def locate(theirs: str, rules: tuple[Rule, ...]) -> tuple[str, int, int, bool]:
     return ours, parts.index(theirs), len(parts), rule is not None and rule.swapped
 
 
-def split_names(ours: str, rules: tuple[Rule, ...]) -> tuple[tuple[str, ...], bool]:
-    """Their names for the parts of ours, and whether halves change places; raises KeyError for a name that no rule knows."""
+def split_names(ours: str, rules: tuple[Rule, ...]) -> tuple[tuple[str, ...], Rule]:
+    """Their names for the parts of ours, and the rule that says so; raises KeyError for a name that no rule knows."""
     for rule in rules:
         if found := _pattern(rule.ours).fullmatch(ours):
-            return tuple(_fill(pattern, found.groups()) for pattern in rule.theirs), rule.swapped
+            return tuple(_fill(pattern, found.groups()) for pattern in rule.theirs), rule
     raise KeyError(ours)
 
 

@@ -179,14 +179,14 @@ def _to_kohya(adapter: Adapter) -> Iterator[tuple[str, Tensor]]:
 def _to_peft(adapter: Adapter) -> Iterator[tuple[str, Tensor]]:
     """The scale goes into B, since the naming has no place for it; a layer that diffusers cuts is cut, each part with its own A."""
     for name, pieces in adapter.pieces.items():
-        theirs, swapped = split_names(f"{name}.weight", TRANSFORMER)
+        theirs, rule = split_names(f"{name}.weight", TRANSFORMER)
         bounds = [*(adapter.hidden * i for i in range(len(theirs))), adapter.outputs[name]]
         for key, start, end in zip(theirs, bounds, bounds[1:], strict=False):
             if found := [part for piece in pieces if (part := _clip(piece, start, end))]:
                 down, up, scale = _joined(found, end - start)
                 module = f"transformer.{key.removesuffix('.weight')}"
                 yield f"{module}.lora_A.weight", down
-                yield f"{module}.lora_B.weight", scale * (_swap(up) if swapped else up)
+                yield f"{module}.lora_B.weight", scale * (_swap(up) if rule.swapped else up)
 
 
 def _clip(piece: Piece, start: int, end: int) -> Piece | None:

@@ -26,7 +26,7 @@ from step1x_edit.errors import UsageError, WeightsError
 from step1x_edit.model.message import Special, Tokenise, place, tokenise
 from step1x_edit.model.presets import PREFIX_FILE, Preset
 from step1x_edit.model.records import Embedding, Grid
-from step1x_edit.model.tensors import read_json
+from step1x_edit.model.tensors import first_line, read_json
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -122,7 +122,7 @@ class MLLM:
             model, loaded = opened  # typed as if it gave the model alone
             processor = Processor.open(processor_folder or folder)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            raise WeightsError(f"The MLLM in {folder} cannot be loaded ({(str(error).splitlines() or ['no reason given'])[0]}).") from error
+            raise WeightsError(f"The MLLM in {folder} cannot be loaded ({first_line(error)}).") from error
         if absent := sorted(loaded["missing_keys"]):
             raise WeightsError(f"The MLLM in {folder} is incomplete: {len(absent)} missing ({', '.join(absent[:3])}).")
         for name, tensor in model.state_dict().items():

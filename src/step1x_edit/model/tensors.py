@@ -247,7 +247,7 @@ def _read_index(path: Path) -> dict[str, str]:
     return places
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What an error says, in one line."""
     lines = str(error).splitlines()
     return lines[0] if lines else type(error).__name__

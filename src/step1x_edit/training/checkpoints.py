@@ -22,7 +22,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
 
 from step1x_edit.errors import Step1XError, WeightsError
-from step1x_edit.model.tensors import TensorFiles
+from step1x_edit.model.tensors import TensorFiles, first_line
 from step1x_edit.training.optim import Average
 from step1x_edit.training.processes import Processes
 from step1x_edit.training.sharding import local
@@ -147,5 +147,4 @@ def _settle(partial: Path) -> None:
 def _unwritten(folder: Path, error: BaseException) -> Step1XError:
     while isinstance(error, CheckpointException) and error.failures:
         error = next(iter(error.failures.values()))[0]
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return Step1XError(f"The checkpoint could not be written to {folder} ({reason}); the one before it is still there.")
+    return Step1XError(f"The checkpoint could not be written to {folder} ({first_line(error)}); the one before it is still there.")
