@@ -132,9 +132,9 @@ class MLLM:
         model.to(torch.device(device))
         return cls(model, processor, preset, prefix)
 
-    def save(self, folder: Path) -> None:
-        """Write what `open` reads, the prefix text among it."""
-        self.model.save_pretrained(folder)
+    def save(self, folder: Path, weights: dict[str, Tensor] | None = None) -> None:
+        """Write what `open` reads, the prefix text among it; with other `weights`, by their names in the model, in place of its own."""
+        self.model.save_pretrained(folder, state_dict=weights)
         self.processor.image_processor.save_pretrained(folder)
         self.processor.tokenizer.save_pretrained(folder)
         if self.prefix:

@@ -154,10 +154,5 @@ class MLLMTask(Task):
         """Write `mllm/` in the `save_pretrained` layout."""
         state = {name: weights.get(name, value) for name, value in self.mllm.model.state_dict().items()}
         del state["lm_head.weight"]  # tied to the embedding
-
-        def write(partial: Path) -> None:
-            self.mllm.model.save_pretrained(partial, state_dict={k: v.to(torch.bfloat16) for k, v in state.items()})
-            self.mllm.processor.image_processor.save_pretrained(partial)
-            self.mllm.processor.tokenizer.save_pretrained(partial)
-
-        save_folder(folder / "mllm", write)
+        narrow = {name: value.to(torch.bfloat16) for name, value in state.items()}
+        save_folder(folder / "mllm", lambda partial: self.mllm.save(partial, narrow))
