@@ -155,10 +155,13 @@ def test_from_a_picture_to_the_file_taken_home(driver: webdriver.Chrome, url: st
     ask(driver, "make it night")  # goes on from the result
     wait_for(driver, lambda d: turns(d) == 3)
     driver.find_element(By.ID, "undo").click()
-    wait_for(driver, lambda d: turns(d) == 2)
+    says(driver, "“make it black and white”, ")
+    driver.find_elements(By.CSS_SELECTOR, "#turns .thumbnail-item")[2].click()  # it was not lost
+    says(driver, "“make it night”, ")
     driver.find_element(By.ID, "over").click()
-    says(driver, "Now say what to change.")
-    wait_for(driver, lambda d: turns(d) == 0)
+    says(driver, "Now say what to change; the pictures made before stay until then.")
+    ask(driver, "make it look like winter")
+    wait_for(driver, lambda d: turns(d) == 2)
 
     sent = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
     asked = {m["params"]["request"]["url"] for m in sent if m["method"] == "Network.requestWillBeSent"}
@@ -366,6 +369,7 @@ def test_who_does_not_see_the_page_is_told_and_keys_move_the_seam(driver: webdri
     wait_for(driver, lambda d: turns(d) == 2)
     turn = driver.find_elements(By.CSS_SELECTOR, "#turns .thumbnail-item")[1]
     assert turn.accessible_name == "把它变成黑白照片, 2 of 2" and turn.get_attribute("lang") == "zh"
+    assert turn.get_attribute("aria-current") == "true"
     assert [each.accessible_name for each in driver.find_elements(By.CSS_SELECTOR, "#compare img")] == ["Before", "After"]
 
     seam = driver.find_element(By.CSS_SELECTOR, "#compare [role=slider]")

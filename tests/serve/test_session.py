@@ -33,7 +33,10 @@ def test_turns_are_added_undone_and_gone_back_to(scene: Image.Image) -> None:
         session = session.add(Turn(scene, f"turn {number}"))
     assert session.present.words == "turn 2" and session.before.words == "turn 1"
     assert session.undo().present.words == "turn 1"
-    assert session.back_to(0).undo() == session.back_to(0) == Session.begin(scene, Path("start.png"))
+    assert session.go_to(0).undo() == session.go_to(0) and session.go_to(0).present.words == "The picture"
+    assert session.undo().go_to(3) == session  # what was undone is still there
+    other = session.go_to(1).add(Turn(scene, "another"))
+    assert [turn.words for turn in other.turns] == ["The picture", "turn 0", "another"] and other.before.words == "turn 0"
 
 
 def test_of_very_many_turns_the_start_and_the_last_are_kept(scene: Image.Image) -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from step1x_edit.errors import Step1XError, UsageError
 from step1x_edit.image_io import read_image
-from step1x_edit.serve.page_access import make_script
+from step1x_edit.serve.page_access import CURRENT, make_script
 from step1x_edit.serve.page_guard import guard, uploaded
 from step1x_edit.serve.page_style import STYLE, THEME
 from step1x_edit.serve.session import Desk, Session, Shelf, Step, Stopped, ask, make_viewable, read_mask, reduce
@@ -248,7 +248,7 @@ class Page:
 
     def _choose(self, person: gr.Request, event: gr.SelectData, session: Session, first: bool) -> Shown:
         self._leave(person)
-        return self._show(session.back_to(int(event.index)), first)
+        return self._show(session.go_to(int(event.index)), first)
 
     def _undo(self, person: gr.Request, session: Session, first: bool) -> Shown:
         self._leave(person)
@@ -256,7 +256,7 @@ class Page:
 
     def _start_over(self, person: gr.Request, session: Session, first: bool) -> Shown:
         self._leave(person)
-        return self._show(session.back_to(0), first)
+        return self._show(session.go_to(0), first)
 
     def _leave(self, person: gr.Request) -> None:
         """Let the person's edit, if one goes on, end without a word: what is shown now is not what it was asked of."""
@@ -322,16 +322,16 @@ class Page:
                 self.download: gr.update(value=None, interactive=False),
                 self.canvas: None,
             }
-        present = session.present
-        more = len(session.turns) > 1
-        file = present.file
+        present, file = session.present, session.present.file
+        turns = [(reduce(turn.image, 256), (CURRENT if turn is present else "") + turn.words) for turn in session.turns]
+        further = gr.update(interactive=session.at > 0)
         return {
             self.session: session,
             **self._compare(session, first),
-            self.turns: gr.update(value=[(reduce(turn.image, 256), turn.words) for turn in session.turns], visible=more),
+            self.turns: gr.update(value=turns, visible=len(turns) > 1),
             self.status: _plain(words or _describe(session)),
-            self.undo: gr.update(interactive=more),
-            self.over: gr.update(interactive=more),
+            self.undo: further,
+            self.over: further,
             self.download: gr.update(value=None if file is None else str(file), interactive=file is not None),
             self.canvas: {"background": reduce(present.image, CANVAS), "layers": [], "composite": None},
         }
@@ -362,12 +362,16 @@ def create_page(desk: Desk, photos: Sequence[Path] = (), hosts: Sequence[str] | 
 
 def _describe(session: Session) -> str:
     """What is looked at, and what may be done next; nothing where there is no picture."""
-    if len(session.turns) < 2:
-        return "Now say what to change." if session.turns else ""
-    present = session.present
+    if not session.turns:
+        return ""
+    present, later = session.present, session.at < len(session.turns) - 1
+    if session.at == 0:
+        return "Now say what to change; the pictures made before stay until then." if later else "Now say what to change."
     size = f"{present.image.width} × {present.image.height} pixels"
     words = present.words if len(present.words) <= MOST_SHOWN else f"{present.words[:MOST_SHOWN]}…"
-    next_step = "The next instruction goes on from here; choose an earlier turn to go on from that."
+    next_step = "The next instruction goes on from here, " + (
+        "in place of the later pictures." if later else "or from an earlier picture that you choose."
+    )
     return " ".join([f"“{words}”, {size}.", *present.notes, next_step])
 
 

@@ -7,8 +7,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+CURRENT = "▸ "
+"""What stands before the words of the turn that is shown."""
+
 _SCRIPT = """() => {
-  const photos = PHOTOS;
+  const [photos, now] = [PHOTOS, CURRENT];
   const all = (selector) => [...document.querySelectorAll(selector)];
 
   function tell(grip) {
@@ -35,8 +38,10 @@ _SCRIPT = """() => {
     all("#photos button").forEach((button, index) => button.setAttribute("aria-label", photos[index]));
     all("#compare img").forEach((picture, index) => (picture.alt = index ? "After" : "Before"));
     all("#turns .thumbnail-item").forEach((button, index, turns) => {
-      const words = button.querySelector(".caption-label")?.textContent.trim();
-      button.setAttribute("aria-label", `${words}, ${index + 1} of ${turns.length}`);
+      const words = button.querySelector(".caption-label")?.textContent.trim() ?? "";
+      const current = words.startsWith(now);
+      button.setAttribute("aria-label", `${current ? words.slice(now.length) : words}, ${index + 1} of ${turns.length}`);
+      button.setAttribute("aria-current", String(current));
     });
     for (const words of all("#ideas button, #turns .thumbnail-item")) words.lang = /\\p{Script=Han}/u.test(words.textContent) ? "zh" : "en";
     for (const grip of all("#compare .outer:not([tabindex])")) {
@@ -76,4 +81,5 @@ def make_script(photos: Sequence[Path]) -> str:
     Args:
         photos: the examples, in their order on the page.
     """
-    return _SCRIPT.replace("PHOTOS", json.dumps([path.stem.replace("-", " ").replace("_", " ") for path in photos]))
+    names = [path.stem.replace("-", " ").replace("_", " ") for path in photos]
+    return _SCRIPT.replace("PHOTOS", json.dumps(names)).replace("CURRENT", json.dumps(CURRENT))

@@ -38,6 +38,7 @@ footer { display: none !important; }
 #turns .caption-label { left: 0; right: 0; bottom: 0; max-width: none; margin: 0; padding: 2px 6px; border-radius: 0; font-size: 12px;
   line-height: 1.25; text-align: left; white-space: normal; overflow-wrap: anywhere; text-overflow: clip;
   display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; }
+#turns .thumbnail-item[aria-current="true"] { outline: 3px solid var(--primary-600); outline-offset: -3px; }
 @media (max-width: 760px) {
   #work, #folds { flex-direction: column; }
   #work > *, #folds > * { width: 100%; min-width: 0 !important; }

@@ -65,13 +65,15 @@ class Session:
     """The turns of a picture; immutable, so that a page whose answer was lost still holds a whole one.
 
     Attributes:
-        turns: from the picture at the start to the present one.
+        turns: from the picture at the start to the last one made.
+        at: index of the present one; those after it stay until another is made from here.
         source: file of the picture at the start, where it came from one, or of what is shown of it.
         origin: how the photograph at the start was taken.
         aside: what there was before the picture was taken away.
     """
 
     turns: tuple[Turn, ...] = ()
+    at: int = 0
     source: Path | None = None
     origin: Origin = UNKNOWN
     aside: Session | None = None
@@ -79,7 +81,7 @@ class Session:
     @classmethod
     def begin(cls, image: Image.Image, source: Path | None = None, origin: Origin = UNKNOWN) -> Session:
         """Start with a picture."""
-        return cls((Turn(image, "The picture"),), source, origin)
+        return cls((Turn(image, "The picture"),), 0, source, origin)
 
     def set_aside(self) -> Session:
         """Without a picture, but with this one at hand."""
@@ -94,25 +96,26 @@ class Session:
         """The picture that the next instruction is for."""
         if not self.turns:
             raise UsageError("There is no picture yet; drop one, or choose an example.")
-        return self.turns[-1]
+        return self.turns[self.at]
 
     @property
     def before(self) -> Turn:
         """What the present picture is compared with."""
-        return self.turns[-2] if len(self.turns) > 1 else self.present
+        return self.turns[max(0, self.at - 1)] if self.turns else self.present
 
     def add(self, turn: Turn) -> Session:
-        """One turn more; the first of very many is kept, the second goes."""
-        turns = (*self.turns, turn)
-        return replace(self, turns=turns if len(turns) <= MOST_TURNS else (turns[0], *turns[2:]))
+        """One turn more, after the present one, in place of those that came after it; of very many, the second goes."""
+        turns = (*self.turns[: self.at + 1], turn)
+        turns = turns if len(turns) <= MOST_TURNS else (turns[0], *turns[2:])
+        return replace(self, turns=turns, at=len(turns) - 1)
 
     def undo(self) -> Session:
-        """Without the last turn; the picture at the start stays."""
-        return replace(self, turns=self.turns[:-1]) if len(self.turns) > 1 else self
+        """At the turn before; at the first one there is none."""
+        return self.go_to(max(0, self.at - 1))
 
-    def back_to(self, number: int) -> Session:
-        """As it was at turn `number`, from 0."""
-        return replace(self, turns=self.turns[: number + 1])
+    def go_to(self, number: int) -> Session:
+        """At turn `number`, from 0."""
+        return replace(self, at=number)
 
 
 class Shelf:
@@ -219,7 +222,7 @@ class Desk:
 
     def _keep(self, result: EditResult, session: Session) -> Turn:
         """Write the result where the browser can fetch it, with its settings and how the photograph was taken inside."""
-        file = Path(tempfile.mkdtemp(dir=self.folder)) / f"edited-{len(session.turns)}.png"
+        file = Path(tempfile.mkdtemp(dir=self.folder)) / f"edited-{session.at + 1}.png"
         write_image(result.image, file, record=describe_edit(result), origin=session.origin)
         return Turn(result.image, result.request.instruction, file, result.notes)
 
