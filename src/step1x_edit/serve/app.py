@@ -19,11 +19,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from step1x_edit import __version__
-from step1x_edit.errors import ImageError, Step1XError
+from step1x_edit.errors import Step1XError
 from step1x_edit.serve.answers import to_json
 from step1x_edit.serve.api import router
 from step1x_edit.serve.limits import Settings
-from step1x_edit.serve.refusals import LEFT, Refusal, Stopping, describe
+from step1x_edit.serve.refusals import LEFT, Refusal, Stopping, code_of, describe
 from step1x_edit.serve.service import Service
 from step1x_edit.web import ResponseHeaders
 
@@ -91,8 +91,7 @@ async def explain(request: Request, error: Exception) -> Response:
             if error.retry_after is not None:
                 headers["retry-after"] = str(round(error.retry_after))
         case Step1XError():
-            code = "invalid_image" if isinstance(error, ImageError) else "invalid_value" if error.http_status < 500 else "edit_failed"
-            status, body = error.http_status, describe(str(error), error.http_status, code)
+            status, body = error.http_status, describe(str(error), error.http_status, code_of(error))
         case ClientDisconnect():
             status, body = LEFT, {}
         case HTTPException(status_code=404):

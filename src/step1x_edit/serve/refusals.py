@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from step1x_edit.errors import Step1XError
+from step1x_edit.errors import ImageError, Step1XError
 
 LEFT = 499
 """The status that is noted where the client did not wait for an answer."""
@@ -47,6 +47,16 @@ class Stopping(Refusal):
 
     def __init__(self) -> None:
         super().__init__("The server is shutting down; try again in a little while.", 503, "shutting_down", None, 5.0)
+
+
+def code_of(error: Step1XError) -> str:
+    """OpenAI's code for what went wrong."""
+    match error:
+        case Refusal():
+            return error.code
+        case ImageError():
+            return "invalid_image"
+    return "invalid_value" if error.http_status < 500 else "edit_failed"
 
 
 def describe(sentence: str, status: int, code: str | None, param: str | None = None) -> dict[str, Any]:

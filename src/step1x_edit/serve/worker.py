@@ -28,7 +28,7 @@ from step1x_edit.image_io import encode_image, read_image, resize
 from step1x_edit.loading import without_collecting
 from step1x_edit.serve.filtering import load_filter
 from step1x_edit.serve.messages import Batch, Broken, Done, Failed, Free, Message, Opening, Output, Preview, Ready, Task
-from step1x_edit.serve.refusals import LEFT
+from step1x_edit.serve.refusals import LEFT, Refusal, code_of
 from step1x_edit.types import SMALLEST_SIZE, EditRequest
 
 if TYPE_CHECKING:
@@ -37,18 +37,15 @@ if TYPE_CHECKING:
 
 Pair = tuple[Task, EditRequest]
 
+UNWANTED = "content_policy_violation"
+"""OpenAI's code for what the content filter does not let pass."""
+
 BUG = 70
 """Exit code after a failure that should not happen."""
 
 
 class Cancelled(Exception):
     """Nobody wants the batch any more."""
-
-
-class Refused(Step1XError):
-    """The content filter's word."""
-
-    http_status = 400
 
 
 def work(connection: Connection, cancelled: c_uint64, opening: Opening) -> None:
@@ -143,7 +140,7 @@ class Worker:
         pictures = [self._decode(each) for each in task.pictures]
         mask = None if task.mask is None else self._read_mask(task.mask)
         if self._filter and (reason := self._filter.check_request(task.instruction, task.negative, pictures)):
-            raise Refused(reason)
+            raise Refusal(reason, code=UNWANTED)
         return EditRequest(
             pictures[0] if pictures else None,
             task.instruction,
@@ -213,7 +210,7 @@ class Worker:
             with explain_failures():
                 result = drawing.finish()
                 if self._filter and (reason := self._filter.check_result(result.image)):
-                    raise Refused(reason)
+                    raise Refusal(reason, code=UNWANTED)
                 picture = _bound(result.image, task.output.bounds)
                 data = encode(picture, task.output)
                 if self._credentials is not None:
@@ -235,13 +232,7 @@ class Worker:
             os._exit(BUG)
 
     def _fail(self, task: Task, error: Step1XError) -> None:
-        if isinstance(error, Refused):
-            code = "content_policy_violation"
-        elif isinstance(error, ImageError):
-            code = "invalid_image"
-        else:
-            code = "invalid_value" if error.http_status < 500 else "edit_failed"
-        self._send(Failed(task.number, str(error), error.http_status, code))
+        self._send(Failed(task.number, str(error), error.http_status, code_of(error)))
 
     def _send(self, message: Message) -> None:
         with self._sending:
