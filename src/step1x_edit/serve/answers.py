@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from step1x_edit.serve.engine import Engine, Ticket
-from step1x_edit.serve.messages import Done, Failed, Preview
+from step1x_edit.serve.messages import Done, Event, Failed, Preview
 from step1x_edit.serve.orders import Order
 from step1x_edit.serve.refusals import Refusal, describe
 from step1x_edit.serve.schemas import Picture, Pictures, Usage
@@ -37,36 +37,42 @@ def to_json(values: Any) -> bytes:
     return json.dumps(values, separators=(",", ":")).encode("ascii")
 
 
-async def answer_at_once(engine: Engine, order: Order, owner: str, request: Request) -> Response:
-    """All pictures in one answer; where one fails, that is the answer.
+async def answer(engine: Engine, order: Order, owner: str, request: Request, kind: Kind) -> Response:
+    """Have an order's pictures made, and answer with all of them, or where it is so wished, with a stream of what is there.
 
     Raises:
-        Refusal: they could not be made.
+        Refusal: they could not be made, as far as that is known before the answer begins.
         ClientDisconnect: the client has left.
     """
+    if order.wishes.stream:
+        return await _answer_in_events(engine, order, owner, request, kind)
+    return await _answer_at_once(engine, order, owner, request)
+
+
+async def _answer_at_once(engine: Engine, order: Order, owner: str, request: Request) -> Response:
+    """All pictures in one answer; where one fails, that is the answer."""
     tickets = engine.submit(owner, order.tasks, order.seconds, order.arrived)
     try:
-        ends = await unless_gone(request, asyncio.gather(*(_end(ticket) for ticket in tickets)))
+        ends = await _unless_gone(request, asyncio.gather(*(_end(ticket) for ticket in tickets)))
     finally:
         engine.cancel(tickets)
-    pictures = [_picture(end, order, task.seed) for end, task in zip(ends, order.tasks, strict=True)]
-    answer = Pictures(
+    pictures = Pictures(
         created=int(time.time()),
-        data=[Picture(seed=task.seed) for task in order.tasks],
+        data=[_picture(end, order, task.seed) for end, task in zip(ends, order.tasks, strict=True)],
         model=engine.model.model if engine.model else "",
         output_format=order.wishes.output_format,
         size=_size(ends[0].size),
         background=_background(ends[0]),
         usage=Usage.of(ends[0].text_tokens, ends[0].image_tokens, sum(end.drawn_tokens for end in ends)),
         seconds={step: round(seconds, 4) for step, seconds in ends[0].seconds.items()},
-    ).model_dump()
-    return Response(to_json(answer | {"data": pictures}), media_type="application/json")
+    )
+    return Response(to_json(pictures.model_dump(exclude_none=True)), media_type="application/json")
 
 
-async def answer_in_events(engine: Engine, order: Order, owner: str, request: Request, kind: Kind) -> Response:
-    """Pictures as they come, and those of the work in progress; raises as `answer_at_once` does, as far as it is known at the start."""
+async def _answer_in_events(engine: Engine, order: Order, owner: str, request: Request, kind: Kind) -> Response:
+    """Pictures as they come, and those of the work in progress."""
     tickets = engine.submit(owner, order.tasks, order.seconds, order.arrived)
-    merged: asyncio.Queue[tuple[Ticket, Preview | Done | Failed]] = asyncio.Queue()
+    merged: asyncio.Queue[tuple[Ticket, Event]] = asyncio.Queue()
     pumps = [asyncio.get_running_loop().create_task(_pump(ticket, merged)) for ticket in tickets]
 
     def close() -> None:
@@ -74,12 +80,12 @@ async def answer_in_events(engine: Engine, order: Order, owner: str, request: Re
             pump.cancel()
         engine.cancel(tickets)
 
-    first: tuple[Ticket, Preview | Done | Failed] | None = None
+    first: tuple[Ticket, Event] | None = None
     with ExitStack() as undo:
         undo.callback(close)
         with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_EVENT):
-                first = await unless_gone(request, merged.get())
+                first = await _unless_gone(request, merged.get())
         if first is not None and isinstance(first[1], Failed):
             raise _refusal(first[1])
         undo.pop_all()
@@ -109,7 +115,7 @@ async def answer_in_events(engine: Engine, order: Order, owner: str, request: Re
     return StreamingResponse(stream(), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
 
-async def unless_gone(request: Request, work: Awaitable[T]) -> T:
+async def _unless_gone(request: Request, work: Awaitable[T]) -> T:
     """The work's result, or as soon as the client has left, an end to it.
 
     Raises:
@@ -141,7 +147,7 @@ async def _end(ticket: Ticket) -> Done:
                 raise _refusal(failure)
 
 
-async def _pump(ticket: Ticket, merged: asyncio.Queue[tuple[Ticket, Preview | Done | Failed]]) -> None:
+async def _pump(ticket: Ticket, merged: asyncio.Queue[tuple[Ticket, Event]]) -> None:
     while True:
         event = await ticket.events.get()
         merged.put_nowait((ticket, event))
@@ -153,10 +159,10 @@ def _refusal(failure: Failed) -> Refusal:
     return Refusal(failure.sentence, failure.status, failure.code)
 
 
-def _picture(end: Done, order: Order, seed: int) -> dict[str, Any]:
+def _picture(end: Done, order: Order, seed: int) -> Picture:
     if order.wishes.response_format == "url":
-        return {"url": f"data:image/{order.wishes.output_format};base64,{end.picture}", "seed": seed, "notes": end.notes}
-    return {"b64_json": end.picture, "seed": seed, "notes": end.notes}
+        return Picture(url=f"data:image/{order.wishes.output_format};base64,{end.picture}", seed=seed, notes=list(end.notes))
+    return Picture(b64_json=end.picture, seed=seed, notes=list(end.notes))
 
 
 def _background(said: Preview | Done) -> Literal["opaque", "transparent"]:

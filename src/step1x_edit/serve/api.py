@@ -10,7 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import Request
 from starlette.responses import Response
 
-from step1x_edit.serve.answers import answer_at_once, answer_in_events
+from step1x_edit.serve.answers import answer
 from step1x_edit.serve.refusals import Refusal
 from step1x_edit.serve.schemas import EditBody, EditForm, ErrorBody, GenerationWishes, ModelEntry, ModelList, Pictures
 from step1x_edit.serve.service import Service
@@ -81,9 +81,7 @@ async def edit(request: Request, owner: Owner, take: Annotated[Take, Depends(hol
     service = service_of(request)
     model = service.require_model()
     order = await service.clerk.read_edit(await read_upload(request, service.settings.limits, take), model, take)
-    if order.wishes.stream:
-        return await answer_in_events(service.engine, order, owner, request, "image_edit")
-    return await answer_at_once(service.engine, order, owner, request)
+    return await answer(service.engine, order, owner, request, "image_edit")
 
 
 @router.post(
@@ -97,9 +95,7 @@ async def generate(request: Request, owner: Owner, take: Annotated[Take, Depends
     service = service_of(request)
     model = service.require_model()
     order = service.clerk.read_generation(await read_upload(request, service.settings.limits, take), model)
-    if order.wishes.stream:
-        return await answer_in_events(service.engine, order, owner, request, "image_generation")
-    return await answer_at_once(service.engine, order, owner, request)
+    return await answer(service.engine, order, owner, request, "image_generation")
 
 
 @router.get("/v1/models", responses={key: ERRORS[key] for key in (401, 403)})

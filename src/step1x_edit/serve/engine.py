@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from step1x_edit.serve.limits import Settings
-from step1x_edit.serve.messages import Batch, Broken, Done, Failed, Free, Message, Opening, Preview, Ready, Task
+from step1x_edit.serve.messages import Batch, Broken, Done, Event, Failed, Free, Message, Opening, Preview, Ready, Task
 from step1x_edit.serve.metrics import Metrics
 from step1x_edit.serve.process import ModelProcess
 from step1x_edit.serve.queue import FairQueue
@@ -36,8 +36,7 @@ class Ticket:
     task: Task
     owner: str
     deadline: float
-    arrived: float
-    events: asyncio.Queue[Preview | Done | Failed] = field(default_factory=asyncio.Queue)
+    events: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
     tries: int = 0
     over: bool = False
     timer: asyncio.TimerHandle | None = None
@@ -145,10 +144,10 @@ class Engine:
         if self._queue.room(owner) < len(tasks):
             raise Busy(self._estimate())
         loop = asyncio.get_running_loop()
-        arrived = loop.time() if arrived is None else arrived
-        tickets = [Ticket(task, owner, arrived + seconds, arrived) for task in tasks]
+        deadline = (loop.time() if arrived is None else arrived) + seconds
+        tickets = [Ticket(task, owner, deadline) for task in tasks]
         for ticket in tickets:
-            ticket.timer = loop.call_at(ticket.deadline, self._expire, ticket, seconds)
+            ticket.timer = loop.call_at(deadline, self._expire, ticket, seconds)
             self._queue.add(ticket)
         self.dispatch()
         return tickets

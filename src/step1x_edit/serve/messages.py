@@ -157,4 +157,7 @@ class Failed:
     code: str
 
 
-Message = Ready | Broken | Free | Preview | Done | Failed
+Event = Preview | Done | Failed
+"""What is told of one task."""
+
+Message = Ready | Broken | Free | Event
