@@ -62,7 +62,7 @@ class Task:
         mask: file of a mask with OpenAI's meaning: transparent is edited.
         previews: how many pictures of the work in progress are wanted.
 
-    The other attributes are those of `EditRequest`, whose `size` is called `model_size` here.
+    The other attributes are those of `EditRequest`.
     """
 
     number: int
@@ -79,7 +79,7 @@ class Task:
     guidance: float | None = None
     guidance_limit: float | None = None
     strength: float = 1.0
-    model_size: int | None = None
+    size: int | None = None
     shape: tuple[int, int] | None = None
     output: Output = field(default_factory=Output)
     previews: int = 0

@@ -67,15 +67,15 @@ class Clerk:
         if len(given) > model.references:
             few = "one picture" if model.references == 1 else f"{model.references} pictures"
             raise Refusal(f"{model.model} takes {few} in a request, not {len(given)}.", 400, "too_many_images", "image")
-        point, way = Image.new("L", (1, 1)), wishes.model_dump(include={"strength", "feather", "zoom"})
-        _try(wishes, image=point, mask=None if marked is None else point, **way)
+        settings, point = _settings(wishes), Image.new("L", (1, 1))
+        EditRequest(point, mask=None if marked is None else point, **settings)  # which says in its own words what is wrong
         pictures, mask = await self._fetch(given, marked, take, arrived, self._seconds(wishes))
         sizes = [await self._measure(each, "image") for each in pictures]
         if mask is not None and (size := await self._measure(mask, "mask")) != sizes[0]:
             (width, height), (wide, high) = size, sizes[0]
             sentence = f"The mask is {width} x {height} pixels and the picture {wide} x {high}; make the mask of the picture's size."
             raise Refusal(sentence, 400, "invalid_mask", "mask")
-        return self._order(wishes, model, arrived, sizes, pictures=tuple(pictures), mask=mask, **way)
+        return self._order(wishes, model, arrived, sizes, settings, tuple(pictures), mask)
 
     def read_generation(self, upload: Upload, model: Ready) -> Order:
         """A picture from text alone; raises as `read_edit` does."""
@@ -85,8 +85,9 @@ class Clerk:
         if not model.text_to_image:
             raise Refusal(f"{model.model} makes no pictures from text alone; use /v1/images/edits.", 400, "unsupported_model", "model")
         shape = wishes.bounds or (model.size, model.size)
-        _try(wishes, image=None, shape=shape)
-        return self._order(wishes, model, arrived, [shape], shape=shape)
+        settings = _settings(wishes) | {"shape": shape}
+        EditRequest(None, **settings)
+        return self._order(wishes, model, arrived, [shape], settings)
 
     def _open_form(self, upload: Upload) -> tuple[EditWishes, Sequence[bytes | str], bytes | str | None]:
         values, files = dict(upload.values), dict(upload.files)
@@ -175,12 +176,11 @@ class Clerk:
         model: Ready,
         arrived: float,
         sizes: Sequence[Size],
+        settings: Mapping[str, Any],
         pictures: tuple[bytes, ...] = (),
         mask: bytes | None = None,
-        shape: Size | None = None,
-        **way: Any,
     ) -> Order:
-        """The tasks of a request; `way` are the fields that edits alone have."""
+        """The tasks of a request; `settings` as by `_settings`."""
         (width, height), (wide, high) = sizes[0], wishes.bounds or sizes[0]
         each, most = width * height * min(wide / width, high / height) ** 2, TOGETHER * self.limits.pixels
         if wishes.n * each > most:
@@ -191,20 +191,13 @@ class Clerk:
         alike = bool(pictures), drawn, area, wishes.steps, wishes.guidance, wishes.guidance_limit
         make = partial(
             Task,
-            kind=(*alike, way.get("strength"), hash(mask) if way.get("zoom") else None),  # what is zoomed in on lies in the mask
+            kind=(*alike, settings.get("strength"), hash(mask) if settings.get("zoom") else None),  # what is zoomed in on lies in the mask
             pixels=sum(width * height for width, height in sizes),
             pictures=pictures,
             mask=mask,
-            instruction=wishes.prompt,
-            negative=wishes.negative,
-            steps=wishes.steps,
-            guidance=wishes.guidance,
-            guidance_limit=wishes.guidance_limit,
-            model_size=wishes.model_size,
-            shape=shape,
-            output=Output(wishes.output_format, wishes.output_compression, None if shape else wishes.bounds),
+            output=Output(wishes.output_format, wishes.output_compression, wishes.bounds if pictures else None),
             previews=wishes.partial_images if wishes.stream else 0,
-            **way,
+            **settings,
         )
         seed = secrets.randbelow(2**31) if wishes.seed is None else wishes.seed
         tasks = tuple(make(number=self.number(), seed=seed + i) for i in range(wishes.n))
@@ -229,15 +222,7 @@ def _check_files(values: Mapping[str, Any]) -> None:
             raise Refusal(sentence, 400, "invalid_value", name)
 
 
-def _try(wishes: Wishes, **pictures: Any) -> None:
-    """Let the one place that knows what an edit may be have its say, in its own words."""
-    EditRequest(
-        instruction=wishes.prompt,
-        negative=wishes.negative,
-        seed=wishes.seed or 0,
-        steps=wishes.steps,
-        guidance=wishes.guidance,
-        guidance_limit=wishes.guidance_limit,
-        size=wishes.model_size,
-        **pictures,
-    )
+def _settings(wishes: Wishes) -> dict[str, Any]:
+    """What is wished, by the names of `EditRequest`, but for pictures, shape and seed."""
+    alike = wishes.model_dump(include={"negative", "steps", "guidance", "guidance_limit", "strength", "feather", "zoom"})
+    return {"instruction": wishes.prompt, "size": wishes.model_size, **alike}

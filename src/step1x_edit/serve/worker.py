@@ -147,7 +147,7 @@ class Worker:
             seed=task.seed,
             steps=task.steps,
             guidance=task.guidance,
-            size=task.model_size,
+            size=task.size,
             negative=task.negative,
             guidance_limit=task.guidance_limit,
             strength=task.strength,
