@@ -16,9 +16,6 @@ from step1x_edit.cli.libraries import loading
 from step1x_edit.cli.screen import open_page
 from step1x_edit.errors import UsageError
 
-SHOWN = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp")
-"""Endings of pictures that every browser shows."""
-
 
 def ui(
     model: Annotated[str, typer.Option("--model", help="Model to use; see step1x models list.")] = "mini",
@@ -75,6 +72,8 @@ def list_photos(folder: Path | None) -> list[Path]:
     """
     if folder is not None and not folder.is_dir():
         raise UsageError(f"The folder {folder} does not exist; give an existing folder of pictures.")
+    from step1x_edit.serve.session import BROWSERS_SHOW
+
     folder = folder or Path(__file__).parents[3] / "examples" / "photos"
     found = list_folder(folder) if folder.is_dir() else []
-    return [path.resolve() for path in found if path.suffix.lower() in SHOWN][:12]
+    return [path.resolve() for path in found if path.suffix.lower() in BROWSERS_SHOW][:12]

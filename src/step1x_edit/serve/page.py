@@ -76,6 +76,7 @@ class Page:
         self.desk = desk
         self.shelf = Shelf()
         self.running: dict[str, Running] = {}  # by the session of the page whose edit goes on
+        self.settings: dict[str, gr.components.Component] = {}  # by the names of `EditRequest`
         preset = desk.editor.preset
         with gr.Blocks(title="Step1X-Edit", analytics_enabled=False, delete_cache=(3600, 86400)) as self.blocks:
             self.session = gr.State(Session())
@@ -149,26 +150,30 @@ class Page:
                         elem_id="canvas",
                     )
                     with gr.Row():
-                        self.zoom = gr.Checkbox(
+                        self.settings["zoom"] = gr.Checkbox(
                             False, label="Look closer", info="The model sees this part alone, and draws it larger", elem_id="zoom"
                         )
-                        self.feather = gr.Slider(0, 64, 0, step=1, label="Soft edge", info="Pixels, inside the mask", elem_id="feather")
+                        self.settings["feather"] = gr.Slider(
+                            0, 64, 0, step=1, label="Soft edge", info="Pixels, inside the mask", elem_id="feather"
+                        )
                 with gr.Accordion("Advanced", open=False, elem_id="advanced"):
                     with gr.Row():
-                        self.seed = gr.Number(0, label="Seed", info="Another seed, another result", precision=0, elem_id="seed")
-                        self.steps = gr.Slider(
+                        self.settings["seed"] = gr.Number(0, label="Seed", info="Another seed, another result", precision=0, elem_id="seed")
+                        self.settings["steps"] = gr.Slider(
                             1, 60, preset.steps, step=1, label="Steps", elem_id="steps", info=f"{preset.steps} is the model's own"
                         )
                     with gr.Row():
-                        self.guidance = gr.Slider(
+                        self.settings["guidance"] = gr.Slider(
                             0, 15, preset.guidance, step=0.1, label="Guidance", info=f"{preset.guidance:g} is the model's own"
                         )
-                        self.strength = gr.Slider(0.05, 1, 1, step=0.05, label="Strength", info="Under 1 keeps more of the picture")
+                        self.settings["strength"] = gr.Slider(
+                            0.05, 1, 1, step=0.05, label="Strength", info="Under 1 keeps more of the picture"
+                        )
                     with gr.Row():
-                        self.size = gr.Slider(
+                        self.settings["size"] = gr.Slider(
                             64, 2048, preset.size, step=16, label="Working size", elem_id="size", info=f"{preset.size} is the model's own"
                         )
-                        self.negative = gr.Textbox(label="Lead away from", placeholder="with guidance above 1")
+                        self.settings["negative"] = gr.Textbox(label="Lead away from", placeholder="with guidance above 1")
             self._connect()
 
     def _add_photos(self, photos: Sequence[Path]) -> gr.Dataset | None:
@@ -198,11 +203,10 @@ class Page:
         if self.photos is not None:
             self.photos.click(lambda row: row[0], [self.photos], [self.upload], show_progress="hidden")
         self.ideas.click(lambda row: row[0], [self.ideas], [self.instruction], show_progress="hidden")
-        settings = [self.seed, self.steps, self.guidance, self.strength, self.size, self.negative, self.zoom, self.feather]
         edited = gr.on(
             [self.go.click, self.instruction.submit],
             self._edit,
-            [self.session, self.instruction, self.canvas, self.first, *settings],
+            [self.session, self.instruction, self.canvas, self.first, *self.settings.values()],
             [*shown, self.go, self.stop, self.first],
             show_progress="hidden",
             trigger_mode="once",
@@ -267,14 +271,13 @@ class Page:
     def _edit(
         self, person: gr.Request, session: Session, instruction: str, canvas: dict[str, Any] | None, first: bool, *settings: Any
     ) -> Iterator[Shown]:
-        names = ("seed", "steps", "guidance", "strength", "size", "negative", "zoom", "feather")
         off, on = gr.update(interactive=False), gr.update(interactive=True)
         busy = {self.go: off, self.first: off, self.stop: gr.update(visible=True, interactive=True)}
         idle = {self.go: on, self.first: on, self.stop: gr.update(visible=False)}
         running = self.running[str(person.session_hash)] = Running()
         try:
             mask = read_mask((canvas or {}).get("layers") or [], session.present.image.size) if session.turns else None
-            request = ask(session, instruction, mask, dict(zip(names, settings, strict=True)))
+            request = ask(session, instruction, mask, dict(zip(self.settings, settings, strict=True)))
             waits = "Waiting for an edit that was asked for before …"
             yield {self.status: waits if self.desk.busy else "Reading the picture and the instruction …", **busy}
             shown = session.present.shown

@@ -19,7 +19,7 @@ from gradio import processing_utils
 from gradio.components.base import server
 from gradio.components.image_editor import AcceptBlobs
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from step1x_edit.errors import UsageError
@@ -37,35 +37,16 @@ LONGEST_PAINTING = 24 * 2**20
 _ELSEWHERE = re.compile(r"/(?:file|proxy|stream)[=/]+https?:", re.IGNORECASE)
 
 
-class NoAddresses:
-    """Refuses to fetch what lies elsewhere, which gradio's routes for files would do."""
+class Bounds:
+    """Refuses to fetch what lies elsewhere, which gradio's routes for files would do, and requests longer than any of the page's own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] == "http" and _ELSEWHERE.search(scope["path"]):
-            await PlainTextResponse("Nothing is fetched from elsewhere.", 403)(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
-
-
-class BoundedBodies:
-    """Refuses requests that are longer than any of the page's own."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD", "OPTIONS") and not scope["path"].endswith("/upload"):
-            limit = LONGEST_PAINTING if "/component_server" in scope["path"] else LONGEST_BODY
-            length = Headers(scope=scope).get("content-length", "")
-            if not length.isdecimal() or int(length) > limit:
-                await PlainTextResponse("The request is too long, or does not say how long it is.", 413)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+        refusal = _refuse(scope) if scope["type"] == "http" else None
+        await (refusal or self._app)(scope, receive, send)
 
 
 def guard(blocks: gr.Blocks, app: FastAPI, hosts: Sequence[str] | None, further: Sequence[str] = ()) -> None:
@@ -83,8 +64,7 @@ def guard(blocks: gr.Blocks, app: FastAPI, hosts: Sequence[str] | None, further:
     for canvas in blocks.blocks.values():
         if isinstance(canvas, gr.ImageEditor):
             _bound(canvas)
-    app.add_middleware(NoAddresses)
-    app.add_middleware(BoundedBodies)
+    app.add_middleware(Bounds)
     app.add_middleware(OwnPages, hosts=hosts, further=further)
 
 
@@ -123,3 +103,13 @@ def _bound(canvas: gr.ImageEditor) -> None:
 
 async def _fetch_nothing(url: str) -> httpx.Response:
     raise gr.Error("Nothing is fetched from elsewhere; upload the picture itself.", print_exception=False)
+
+
+def _refuse(scope: Scope) -> Response | None:
+    path = scope["path"]
+    if scope["method"] not in ("GET", "HEAD", "OPTIONS") and not path.endswith("/upload"):
+        limit = LONGEST_PAINTING if "/component_server" in path else LONGEST_BODY
+        length = Headers(scope=scope).get("content-length", "")
+        if not length.isdecimal() or int(length) > limit:
+            return PlainTextResponse("The request is too long, or does not say how long it is.", 413)
+    return PlainTextResponse("Nothing is fetched from elsewhere.", 403) if _ELSEWHERE.search(path) else None
