@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from step1x_edit.errors import Step1XError, UsageError
@@ -64,22 +65,32 @@ def export(record: Record, target: Path, allowed_failures: int = 0) -> int:
         How many rows were written.
 
     Raises:
-        UsageError: the ending is another, or the folder does not exist.
-        Step1XError: the file cannot be written.
+        UsageError: the ending is another.
+        UsageError, Step1XError: as for `write_whole`.
     """
     if target.suffix not in WRITERS:
         raise UsageError(f"{target} ends neither in .csv nor in .parquet; give the table one of these endings.")
+    rows = list(list_rows(record, allowed_failures))
+    write_whole(target, partial(WRITERS[target.suffix], rows))
+    return len(rows)
+
+
+def write_whole(target: Path, write: Callable[[Path], object]) -> None:
+    """Have a file written that appears when it is whole, or not at all.
+
+    Raises:
+        UsageError: its folder does not exist.
+        Step1XError: it cannot be written.
+    """
     if not target.parent.is_dir():
         raise UsageError(f"The folder {target.parent} does not exist; create it first.")
-    rows = list(list_rows(record, allowed_failures))
-    partial = target.with_name(f".{target.name}.part")
+    unfinished = target.with_name(f".{target.name}.part")
     try:
-        WRITERS[target.suffix](rows, partial)
-        partial.replace(target)
+        write(unfinished)
+        unfinished.replace(target)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
         raise Step1XError(f"{target} cannot be written ({error.strerror or error}); choose another place with --out.") from error
-    return len(rows)
 
 
 def _write_csv(rows: list[Row], target: Path) -> None:

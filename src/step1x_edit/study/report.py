@@ -12,9 +12,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from step1x_edit.errors import Step1XError, UsageError
+from step1x_edit.errors import UsageError
 from step1x_edit.study.analysis import Findings
 from step1x_edit.study.ballots import ATTENTIVE_RATING, Record
+from step1x_edit.study.export import write_whole
 from step1x_edit.study.statistics import CONFIDENCE, FEWEST, Estimate
 
 NOTHING = "–"
@@ -25,21 +26,12 @@ def write_report(record: Record, findings: Findings, target: Path) -> None:
     """Write the report; it is replaced as a whole, or not at all.
 
     Raises:
-        UsageError: it is a folder, or its folder does not exist.
-        Step1XError: the file cannot be written.
+        UsageError: it is a folder.
+        UsageError, Step1XError: as for `write_whole`.
     """
     if target.is_dir():
         raise UsageError(f"{target} is a folder; give the report a file with --out.")
-    if not target.parent.is_dir():
-        raise UsageError(f"The folder {target.parent} does not exist; create it first.")
-    html = render_report(record, findings)
-    partial = target.with_name(f".{target.name}.part")
-    try:
-        partial.write_text(html, encoding="utf-8")
-        partial.replace(target)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise Step1XError(f"{target} cannot be written ({error.strerror or error}); choose another place with --out.") from error
+    write_whole(target, lambda unfinished: unfinished.write_text(render_report(record, findings), encoding="utf-8"))
 
 
 def render_report(record: Record, findings: Findings) -> str:
