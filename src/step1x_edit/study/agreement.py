@@ -11,16 +11,13 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from step1x_edit.study.assignment import Kind
 from step1x_edit.study.ballots import Ballot
-from step1x_edit.study.statistics import Estimate, Scale, draw_weights, estimate
-
-Array = NDArray[Any]
+from step1x_edit.study.statistics import Array, Estimate, draw_weights, estimate
+from step1x_edit.study.store import Scale
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ from step1x_edit.study.statistics import (
     RESAMPLES,
     Array,
     Estimate,
-    Scale,
     average_as_published,
     average_by_task,
     count_people,
@@ -32,8 +31,8 @@ from step1x_edit.study.statistics import (
     estimate_all,
     tabulate_ratings,
 )
+from step1x_edit.study.store import SCALES, Scale
 
-SCALES: tuple[Scale, Scale] = ("overall", "identity")
 MOST_RESAMPLES = 20_000
 """More would tell nothing new, and take gigabytes."""
 

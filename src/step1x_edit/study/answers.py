@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from step1x_edit.errors import Step1XError
-from step1x_edit.study.store import RATINGS
+from step1x_edit.study.store import RATINGS, SCALES
 
 LETTERS = "ABCDEF"
-SCALES = ("overall", "identity")
 SKIP_REASONS = ("pictures", "instruction", "unpleasant", "undecided")
 
 

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
-from step1x_edit.study.answers import SKIP_REASONS, Refusal, read_position
+from step1x_edit.study.answers import Refusal, read_position
 from step1x_edit.study.claim import Renewal
 from step1x_edit.study.opening import OpenStudy
 from step1x_edit.study.pictures import SOURCE
@@ -40,11 +40,8 @@ def create_app(opened: OpenStudy, public_url: str | None = None, seed: int | Non
     app.state.service = service
     app.include_router(router)
     app.add_middleware(Protection, secure=service.secure)
-    app.add_exception_handler(Refusal, _explain)
-    app.add_exception_handler(StoreError, _explain)
-    app.add_exception_handler(HTTPException, _explain)
-    app.add_exception_handler(ClientDisconnect, _explain)
-    app.add_exception_handler(500, _explain)
+    for failure in (Refusal, StoreError, HTTPException, ClientDisconnect, Exception):
+        app.add_exception_handler(failure, _explain)
     return app
 
 
@@ -185,8 +182,6 @@ async def skip(request: Request) -> Response:
     form = await _form(request)
     position, nonce, link = read_position(form.get("position")), form.get("nonce", ""), service.session(request)
     reason = form.get("reason", "")
-    if reason not in SKIP_REASONS:
-        raise Refusal("unknown_reason", 422)
     await service.write(lambda connection: service.booth.skip(connection, link, position, nonce, reason))
     return _go("/compare")
 

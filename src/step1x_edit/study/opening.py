@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sqlalchemy import select
@@ -23,7 +23,6 @@ from step1x_edit.study.store import (
     StudyCaseRow,
     create_tables,
     design_of,
-    design_values,
     fingerprint,
     first_line,
     may_hold_study,
@@ -84,7 +83,10 @@ def open_study(
         unless_opened.callback(engine.dispose)
         with claim_database(engine):  # a server that is refused must have changed nothing
             with progress("reading", len(collection.cases)) as step:
-                pictures = list(_counted(gather(collection.cases, collection.systems), step))
+                pictures = []
+                for each in gather(collection.cases, collection.systems):
+                    pictures.append(each)
+                    step()
             gallery = Gallery(cache, dict(enumerate(pictures, 1)))
 
             def draw() -> None:
@@ -142,9 +144,7 @@ def _begin_or_continue(
     with engine.connect() as connection:
         begun = connection.execute(select(STUDY.c.id)).first()
     if begun is None:
-        study = Study(
-            format=SCHEMA, title=title, contact=contact, fingerprint=identity, form_key=new_secrets(1)[0], design=design_values(design)
-        )
+        study = Study(format=SCHEMA, title=title, contact=contact, fingerprint=identity, form_key=new_secrets(1)[0], design=asdict(design))
         numbers = {name: number for number, name in enumerate(collection.systems, 1)}
         cases = [
             StudyCaseRow(
@@ -162,12 +162,6 @@ def _begin_or_continue(
         )
     draw()
     with engine.begin() as connection:
-        values = {"title": title, "contact": contact, "design": design_values(design)}
+        values = {"title": title, "contact": contact, "design": asdict(design)}
         connection.execute(STUDY.update().values(values))
     return read_study(engine, name_of(engine))
-
-
-def _counted(pictures: Iterable[CasePictures], step: Callable[[], None]) -> Iterable[CasePictures]:
-    for picture in pictures:
-        yield picture
-        step()

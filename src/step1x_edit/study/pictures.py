@@ -110,7 +110,9 @@ class Gallery:
         encoded = {}
         for number, file in case.files.items():
             picture = source if number == SOURCE else flatten(read_image(file).image)
-            encoded[number] = encode(_cover(picture, size) if number == DECOY else place_on_canvas(picture, size))
+            encoded[number] = encode(
+                ImageOps.fit(picture, size, Image.Resampling.LANCZOS) if number == DECOY else place_on_canvas(picture, size)
+            )
         length = -(-max(map(len, encoded.values())) // BUCKET) * BUCKET
         partial = self._folder / f".{case.digest}.part"
         shutil.rmtree(partial, ignore_errors=True)
@@ -142,10 +144,6 @@ def encode(picture: Image.Image) -> bytes:
     encoded = BytesIO()
     plain.save(encoded, "JPEG", quality=92, subsampling="4:4:4", optimize=True)
     return encoded.getvalue()
-
-
-def _cover(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    return ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
 
 
 def choose_decoy(digests: Sequence[bytes], index: int) -> int:

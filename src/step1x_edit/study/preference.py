@@ -11,15 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from step1x_edit.errors import Step1XError
 from step1x_edit.study.ballots import Ballot
-
-Array = NDArray[Any]
+from step1x_edit.study.statistics import Array
 
 PRIOR = 0.01
 """Precision of the prior on strengths and delta: a hundredth of one comparison or so."""

@@ -17,14 +17,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from step1x_edit.study.ballots import Ballot
+from step1x_edit.study.store import Scale
 
-Scale = Literal["overall", "identity"]
 Array = NDArray[Any]
 
 CONFIDENCE = 0.95

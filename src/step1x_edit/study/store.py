@@ -13,12 +13,11 @@ import random
 import secrets
 import sqlite3
 from base64 import urlsafe_b64encode
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import JSON, CheckConstraint, Column, ForeignKey, Integer, UniqueConstraint, create_engine, event, insert, inspect, select
-from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.engine import URL, Connection, Engine, Row, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Field, SQLModel
@@ -29,6 +28,10 @@ from step1x_edit.study.assignment import MOST_SYSTEMS, Case, Design, Drawn, Kind
 SCHEMA = 1
 RATINGS = (2, 4, 6, 8, 10)
 """Worst, poor, fair, good, excellent. Source: reference facts, "User study"."""
+
+Scale = Literal["overall", "identity"]
+SCALES: tuple[Scale, Scale] = ("overall", "identity")
+"""What is rated: the edit as a whole, and how well everything that should stay is kept."""
 
 
 class Study(SQLModel, table=True):
@@ -114,8 +117,7 @@ class Judgement(SQLModel, table=True):
     __tablename__ = "judgement"
     __table_args__ = (
         CheckConstraint(f"place BETWEEN 1 AND {MOST_SYSTEMS}"),
-        CheckConstraint("overall IN (2, 4, 6, 8, 10)"),
-        CheckConstraint("identity IN (2, 4, 6, 8, 10)"),
+        *(CheckConstraint(f"{scale} IN {RATINGS}") for scale in SCALES),
     )
     screen: int = Field(sa_column=_owned("vote.screen", primary_key=True, autoincrement=False))
     slot: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
@@ -142,6 +144,11 @@ SHOWN = select(
     SCREEN.c.id, SCREEN.c.kind, SCREEN.c.case_id, SCREEN.c.slots, SCREEN.c.shown, VOTE.c.screen.label("answered"), VOTE.c.skipped
 ).outerjoin_from(SCREEN, VOTE, VOTE.c.screen == SCREEN.c.id)
 """Everything that was shown, and whether it was answered."""
+
+
+def drawn_of(row: Row[Any]) -> Drawn:
+    """The comparison of a row with a screen's kind, case and slots, as the assignment knows it."""
+    return Drawn(Kind(row.kind), row.case_id, tuple(row.slots))
 
 
 def open_engine(database: str, create: bool = False) -> Engine:
@@ -234,17 +241,12 @@ def design_of(study: Study) -> Design:
     return Design(**study.design)
 
 
-def design_values(design: Design) -> dict[str, int]:
-    """The design as it is kept."""
-    return asdict(design)
-
-
 def read_ledger(connection: Connection, design: Design, rng: random.Random) -> Ledger:
     """How often everything was shown and voted on, counted anew."""
     rows = connection.execute(select(CASE.c.id, CASE.c.task, CASE.c.language, CASE.c.systems)).all()
     ledger = Ledger((Case(row.id, row.task, row.language, tuple(row.systems)) for row in rows), design, rng)
     for row in connection.execute(SHOWN):
-        drawn = Drawn(Kind(row.kind), row.case_id, tuple(row.slots))
+        drawn = drawn_of(row)
         ledger.show(row.id, drawn, row.shown)
         if row.answered is not None:
             ledger.settle(row.id, drawn, voted=row.skipped is None)

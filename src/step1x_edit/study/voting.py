@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 
 from step1x_edit.study.answers import SKIP_REASONS, Refusal, read_answer
 from step1x_edit.study.assignment import Design, Drawn, Kind, Ledger, Seen, plan_session
-from step1x_edit.study.store import CASE, JUDGEMENT, PERSON, SCREEN, SHOWN, VOTE, digest_link, new_secrets, read_ledger
+from step1x_edit.study.store import CASE, JUDGEMENT, PERSON, SCREEN, SHOWN, VOTE, digest_link, drawn_of, new_secrets, read_ledger
 
 
 @dataclass(frozen=True)
@@ -188,8 +188,7 @@ class Booth:
         taken_back = connection.execute(SHOWN.where(SCREEN.c.person == person)).all()
         connection.execute(delete(PERSON).where(PERSON.c.id == person))
         for row in taken_back:
-            drawn = Drawn(Kind(row.kind), row.case_id, tuple(row.slots))
-            self._ledger.forget(row.id, drawn, voted=row.answered is not None and row.skipped is None)
+            self._ledger.forget(row.id, drawn_of(row), voted=row.answered is not None and row.skipped is None)
 
     def _require(self, connection: Connection, link: str, position: int, nonce: str) -> Current:
         """The comparison before a person, if it is the one that the form is about."""
@@ -216,7 +215,7 @@ class Booth:
     def _draw_or_finish(self, connection: Connection, current: Current) -> None:
         """The next comparison; without one the person has finished, unless what is missing is only before other people at the moment."""
         rows = connection.execute(_HISTORY, {"person": current.person}).all()
-        history = [Seen(Drawn(Kind(row.kind), row.case_id, tuple(row.slots)), row.skipped is None) for row in rows]
+        history = [Seen(drawn_of(row), row.skipped is None) for row in rows]
         if self._show_next(connection, current.person, current.language, current.plan, history):
             return
         if len(history) >= len(current.plan) or not self._ledger.lacks(history, current.language):
