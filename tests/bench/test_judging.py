@@ -392,3 +392,11 @@ def test_a_local_qwen_judges(random_mini: Path, cases: list[BenchCase], results:
     assert len(local.facts["fingerprint"]) == 12
     with pytest.raises(UsageError, match="takes no options; leave out --option max_tokens"):
         open_judge(f"local:{random_mini / MLLM_FOLDER}", None, 10, {"max_tokens": 9})
+
+
+@pytest.mark.parametrize("name", ["gpt-4.1", "openai:", "reference:gpt-4.1"])
+def test_a_judge_that_there_is_not_is_not_looked_for_at_a_service(name: str) -> None:
+    from step1x_edit.cli.bench_judges import open_judge
+
+    with pytest.raises(UsageError, match="There is no judge"):
+        open_judge(name, None, 10, {})

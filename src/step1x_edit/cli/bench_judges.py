@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from step1x_edit.bench.calls import Limits, Prices
     from step1x_edit.bench.judges.judge import Judge
 
-KINDS = ("openai", "endpoint", "local", "reference")
+KINDS = ("openai", "endpoint", "local")
 
 
 def judge_folders(
