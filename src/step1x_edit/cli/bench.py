@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -29,11 +29,14 @@ from step1x_edit.cli.bench_options import (
     read_commands,
     read_key,
     read_options,
+    show,
+    show_interval,
 )
-from step1x_edit.cli.bench_reference import mini
+from step1x_edit.cli.bench_reference import mini, score_reference
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.economy import Economy, Offload, Split, Strips, Vram, WeightsDtype
 from step1x_edit.cli.progress import progress_line
+from step1x_edit.errors import UsageError
 
 app = typer.Typer(help="Measure editing systems.", no_args_is_help=True)
 
@@ -44,21 +47,6 @@ class Language(StrEnum):
     EN = "en"
     CN = "cn"
     ALL = "all"
-
-
-class SubsetName(StrEnum):
-    """Which cases count."""
-
-    FULL = "full"
-    INTERSECTION = "intersection"
-
-
-class MetricName(StrEnum):
-    """Which figure."""
-
-    SC = "sc"
-    PQ = "pq"
-    O = "o"  # noqa: E741
 
 
 TITLE = "GEdit-Bench"
@@ -185,14 +173,21 @@ def score(
 
     if judge is not None:
         from step1x_edit.bench.calls import Limits, Prices
-        from step1x_edit.cli.bench_judges import judge_folders
+        from step1x_edit.bench.gedit import find_systems, read_cases
+        from step1x_edit.bench.judges.rubric import OWN, read_published
+        from step1x_edit.cli.bench_judges import judge_systems, open_judge
 
         limits = Limits(concurrency, rate, attempts, timeout=timeout, budget=budget)
-        by = judge_folders(
-            judge, folders, cases, prompts, limits, Prices(price_in, price_out), repeats, swap, url, read_options(options), as_json
-        )
-        if by is None:
+        if cases is None:
+            raise UsageError("To judge results it must be known what was asked; give --cases.")
+        questions, systems = read_cases(cases), find_systems(folders)
+        if judge == "reference":
+            score_reference(questions, systems, as_json)
             return
+        rubric = read_published(prompts) if prompts else OWN
+        asked = open_judge(judge, url, timeout, read_options(options))
+        judge_systems(asked, rubric, questions, systems, limits, Prices(price_in, price_out), repeats, swap)
+        by = asked.name
         note_command(folders)
     summary = summarise(read_scores(folders, by), common)
     if as_json:
@@ -218,16 +213,18 @@ def prompts(
 def compare(
     folders: Folders,
     by: Annotated[str | None, typer.Option("--by", help="Only score tables in folders of this name.")] = None,
-    metric: Annotated[MetricName, typer.Option("--metric", help="The figure to compare.")] = MetricName.O,
+    metric: Annotated[Literal["sc", "pq", "o"], typer.Option("--metric", help="The figure to compare.")] = "o",
     language: Annotated[Language, typer.Option("--language", help="Language of the instructions.")] = Language.ALL,
-    subset: Annotated[SubsetName, typer.Option("--subset", help="All cases, or those that all systems answered.")] = SubsetName.FULL,
+    subset: Annotated[
+        Literal["full", "intersection"], typer.Option("--subset", help="All cases, or those that all systems answered.")
+    ] = "full",
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Test every pair of systems that one judge judged, on the cases that both have a judgement of."""
     from step1x_edit.bench.summary import compare_systems, read_scores
 
-    rows = compare_systems(read_scores(folders, by), metric.value, language.value, subset.value)
+    rows = compare_systems(read_scores(folders, by), metric, language.value, subset)
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=1))
     else:
@@ -275,12 +272,12 @@ def _print_summary(summary: Mapping[str, Any]) -> None:
         )
         for name, system in summary["systems"].items():
             if found := system["views"].get(view):
-                table.add_row(name, *(_figure(found[m]) for m in ("sc", "pq", "o")), _range(found["interval"]["o"]), *_counts(found))
+                table.add_row(name, *(show(found[m]) for m in ("sc", "pq", "o")), show_interval(found["interval"]["o"]), *_counts(found))
         console.print(table)
         if rows := beside(language, subset):
             printed = Table("published for GEdit-Bench itself", "SC", "PQ", "O", "judge")
             for row in rows:
-                printed.add_row(row["system"], *(_figure(row[m]) for m in ("sc", "pq", "o")), row["judge"])
+                printed.add_row(row["system"], *(show(row[m]) for m in ("sc", "pq", "o")), row["judge"])
             console.print(printed)
     for name, system in summary["systems"].items():
         for reason, count in system["missing"].items():
@@ -299,17 +296,9 @@ def _print_pairs(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         counts = (str(row[key]) for key in ("wins", "ties", "losses"))
         table.add_row(
-            row["first"], row["second"], _figure(row["difference"]), _range([row["low"], row["high"]]), _figure(row["p"]), *counts
+            row["first"], row["second"], show(row["difference"]), show_interval([row["low"], row["high"]]), show(row["p"]), *counts
         )
     Console(markup=False).print(table)
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _range(values: list[float | None]) -> str:
-    return f"{_figure(values[0])} to {_figure(values[1])}"
 
 
 def _counts(view: Mapping[str, Any]) -> tuple[str, str, str]:

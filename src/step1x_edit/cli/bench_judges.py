@@ -17,39 +17,26 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from step1x_edit.bench.calls import Limits, Prices
+    from step1x_edit.bench.gedit import BenchCase
     from step1x_edit.bench.judges.judge import Judge
+    from step1x_edit.bench.judges.rubric import Rubric
 
 KINDS = ("openai", "endpoint", "local")
 
 
-def judge_folders(
-    name: str,
-    folders: Sequence[Path],
-    cases: str | None,
-    prompts: Path | None,
+def judge_systems(
+    judge: Judge,
+    rubric: Rubric,
+    questions: Sequence[BenchCase],
+    systems: Mapping[str, Path],
     limits: Limits,
     prices: Prices,
     repeats: int,
     swap: bool,
-    url: str | None,
-    options: Mapping[str, Any],
-    as_json: bool,
-) -> str | None:
-    """Judge every system in some folders; returns the name of the folders that the tables are in, None where there are no tables."""
-    from step1x_edit.bench.gedit import find_systems, read_cases
+) -> None:
+    """Have the results of every system judged, given their folders by name, and say how far it came."""
     from step1x_edit.bench.judges.judging import judge_results, open_purse
-    from step1x_edit.bench.judges.rubric import OWN, read_published
 
-    if cases is None:
-        raise UsageError("To judge results it must be known what was asked; give --cases.")
-    questions, systems = read_cases(cases), find_systems(folders)
-    if name == "reference":
-        from step1x_edit.cli.bench_reference import score_reference
-
-        score_reference(questions, systems, as_json)
-        return None
-    rubric = read_published(prompts) if prompts else OWN
-    judge = open_judge(name, url, limits.timeout, options)
     purse = open_purse(judge, systems.values(), limits, prices)
     for system, folder in systems.items():
         with progress_line(f"{judge.name} on {system}") as tell:
@@ -69,7 +56,6 @@ def judge_folders(
         )
         if judged.ended:
             typer.echo(f"{system}: {judged.ended} The same command with a larger --budget goes on.", err=True)
-    return judge.name
 
 
 def open_judge(name: str, url: str | None, timeout: float, options: Mapping[str, Any]) -> Judge:

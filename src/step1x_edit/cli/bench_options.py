@@ -1,4 +1,4 @@
-"""Options that several verbs of `step1x bench` share, and what they become."""
+"""What several verbs of `step1x bench` share: options and what they become, and how figures are printed."""
 
 from __future__ import annotations
 
@@ -83,6 +83,17 @@ def own_editor(
         return editor, {**facts, **made_with, "device": str(editor.device), "dtype": str(editor.dtype)}
 
     return open_
+
+
+def show(value: float | None) -> str:
+    """A figure; a dash where there is none."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def show_interval(values: Sequence[float | None]) -> str:
+    """From the low one to the high one."""
+    low, high = values
+    return f"{show(low)} to {show(high)}"
 
 
 COMMANDS = "commands.txt"

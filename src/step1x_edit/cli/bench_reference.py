@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from step1x_edit.cli.bench_options import show, show_interval
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.progress import progress_line
 
@@ -71,19 +72,11 @@ def _print(summary: Mapping[str, Any]) -> None:
         for name, system in summary["systems"].items():
             view = system["views"].get(language, {})
             low, high = view["success"]["interval"] if "success" in view else (None, None)
-            figures = [_figure(view.get(key, {}).get("value")) for key in ("ssim", "outside", "text")]
+            figures = [show(view.get(key, {}).get("value")) for key in ("ssim", "outside", "text")]
             cases = str(view["success"]["cases"]) if "success" in view else "0"
             missing = sum(1 for case in system["missing"] if language in ("all", case.split("/")[1]))
-            table.add_row(
-                name, _figure(view.get("success", {}).get("value")), f"{_figure(low)} to {_figure(high)}", *figures, cases, str(missing)
-            )
+            table.add_row(name, show(view.get("success", {}).get("value")), show_interval((low, high)), *figures, cases, str(missing))
         console.print(table)
     for figure, rows in summary.get("pairs", {}).items():
         for row in rows:
-            console.print(
-                f"{figure}: {row['first']} less {row['second']} {_figure(row['difference'])}, p {_figure(row['p'])}.", highlight=False
-            )
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+            console.print(f"{figure}: {row['first']} less {row['second']} {show(row['difference'])}, p {show(row['p'])}.", highlight=False)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -197,19 +196,13 @@ def remake(
         raise typer.Exit(1)
 
 
-class Format(StrEnum):
-    """What a set can be carried into."""
-
-    FOLDER = "folder"
-    PARQUET = "parquet"
-    FINETUNE = "finetune"
-
-
 @app.command("export")
 def export_(
     folder: Set,
     out: Annotated[Path, typer.Option("--out", help="New folder.")],
-    format_: Annotated[Format, typer.Option("--format", help="finetune is the published fine-tuning's JSON.")],
+    format_: Annotated[
+        Literal["folder", "parquet", "finetune"], typer.Option("--format", help="finetune is the published fine-tuning's JSON.")
+    ],
     debug: Debug = False,
 ) -> None:
     """Write a set as a plain folder, as Parquet for datasets.load_dataset, or as the published fine-tuning reads it."""
@@ -217,7 +210,7 @@ def export_(
     from step1x_edit.data.unfinished import check_free
 
     check_free(out)
-    typer.echo(f"{EXPORTS[format_.value](folder, out)} triplets are in {out}.")
+    typer.echo(f"{EXPORTS[format_](folder, out)} triplets are in {out}.")
 
 
 @app.command("import")

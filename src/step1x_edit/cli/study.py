@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,19 +14,11 @@ from step1x_edit.cli.debugging import Debug
 
 if TYPE_CHECKING:
     from step1x_edit.study.ballots import Record
-    from step1x_edit.study.opening import OpenStudy
 
 app = typer.Typer(help="Ask people, blindly, which system's edits they prefer.", no_args_is_help=True)
 
 Database = Annotated[str, typer.Option("--db", help="SQLite file, or the URL of a PostgreSQL database.")]
 AllowedFailures = Annotated[int, typer.Option("--allowed-failures", min=0, help="Attention checks that a person may fail.")]
-
-
-class Subset(StrEnum):
-    """Which cases are shown."""
-
-    FULL = "full"
-    INTERSECTION = "intersection"
 
 
 @app.callback()
@@ -42,7 +33,9 @@ def serve(
     host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8100,
     cases: Annotated[Path | None, typer.Option("--cases", help="Instructions: Parquet, CSV or JSON Lines.")] = None,
-    subset: Annotated[Subset, typer.Option("--subset", help="All cases, or only those that every system answered.")] = Subset.FULL,
+    subset: Annotated[
+        Literal["full", "intersection"], typer.Option("--subset", help="All cases, or only those that every system answered.")
+    ] = "full",
     systems: Annotated[int, typer.Option("--systems", help="Results to compare at once, 2 to 6.")] = 4,
     people_per_case: Annotated[int, typer.Option("--people-per-case", help="Votes wanted for every case.")] = 5,
     cases_per_person: Annotated[int, typer.Option("--cases-per-person", help="Comparisons that count, per person.")] = 20,
@@ -64,14 +57,18 @@ def serve(
 
     address = None if public_url is None else read_public_url(public_url)
     collection = read_results(results, cases)
-    if subset is Subset.INTERSECTION:
+    if subset == "intersection":
         collection = collection.intersection()
     for reason, count in Counter(collection.left_out.values()).items():
         typer.echo(f"{count} cases are left out: {reason}.")
     design = Design(min(systems, len(collection.systems)), people_per_case, cases_per_person, checks, repeats)
     folder = cache or Path(f"{db if '://' not in db else 'study'}.pictures")
     opened = open_study(db, collection, design, title, contact, folder, _progress)
-    _tell(opened, len(collection.systems), len(collection.cases))
+    people = -(-len(collection.cases) * people_per_case // cases_per_person)
+    typer.echo(
+        f"{len(collection.systems)} systems, {len(collection.cases)} cases, {people_per_case} people each: about {people} people "
+        f"with {design.screens} comparisons each."
+    )
     try:
         run(opened, host, port, address, seed, lambda url: typer.echo(f"People can take part at {url}"))
     except KeyboardInterrupt:
@@ -156,14 +153,6 @@ def _read(database: str) -> Record:
         return read_record(engine, name_of(engine))
     finally:
         engine.dispose()
-
-
-def _tell(opened: OpenStudy, systems: int, cases: int) -> None:
-    people = -(-cases * opened.design.people_per_case // opened.design.cases_per_person)
-    typer.echo(
-        f"{systems} systems, {cases} cases, {opened.design.people_per_case} people each: about {people} people "
-        f"with {opened.design.screens} comparisons each."
-    )
 
 
 @contextmanager
