@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 import typer
 
 from step1x_edit.cli import bench_build
-from step1x_edit.cli.adapters import read_lora
 from step1x_edit.cli.bench_options import (
     Attempts,
     Budget,
@@ -35,6 +34,7 @@ from step1x_edit.cli.bench_options import (
 from step1x_edit.cli.bench_reference import mini, score_reference
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.economy import Economy, Offload, Split, Strips, Vram, WeightsDtype
+from step1x_edit.cli.inputs import read_lora
 from step1x_edit.cli.progress import progress_line
 from step1x_edit.errors import UsageError
 

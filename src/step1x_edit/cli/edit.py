@@ -10,13 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from step1x_edit.cli import economy
-from step1x_edit.cli.adapters import read_lora
 from step1x_edit.cli.batch import list_jobs, read_batch, sort_words
-from step1x_edit.cli.credentials import open_credentials
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.editing import Task
 from step1x_edit.cli.folders import check_version, find_weights
-from step1x_edit.cli.likeness import read_likeness
+from step1x_edit.cli.inputs import open_credentials, read_likeness, read_lora
 from step1x_edit.cli.reading import STREAM, read
 from step1x_edit.cli.regions import read_region, read_shape
 from step1x_edit.cli.thought import Thought
@@ -187,7 +185,7 @@ def edit(
         raw=raw or strict_size == "off",
         adapters=tuple(read_lora(each) for each in lora or ()),
         adapters_apart=lora_apart,
-        thought=Thought(thinker, thinker_model, tries, 512) if think or thinker else None,
+        thought=Thought(thinker, thinker_model, tries) if think or thinker else None,
         settings=settings,
         exif=exif,
         economy=economy.Economy(vram, weights_dtype, offload, strips, split, cache, guided),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -90,14 +90,10 @@ def make_plan(
         raise UsageError(f"There is no model {model!r}; choose one of {', '.join(PRESETS)}.")
     preset, config, folder = PRESETS[version], None, folder or find_weights(model)
     if folder is not None:
+        from transformers import Qwen2_5_VLConfig
+
         preset, found = load_preset(folder, preset), find_mllm(folder)
-        config = _read_mllm_config(found[0]) if found else None
+        config = Qwen2_5_VLConfig.from_pretrained(found[0], local_files_only=True) if found else None
     with_guidance = (preset.guidance if guidance is None else guidance) != 1
     number = choose_dtype(dtype, torch.device("cuda"))
     return Plan(preset, size or preset.size, number, references, with_guidance, config, cached, previews)
-
-
-def _read_mllm_config(folder: Path) -> Any:
-    from transformers import Qwen2_5_VLConfig
-
-    return Qwen2_5_VLConfig.from_pretrained(folder, local_files_only=True)

@@ -109,8 +109,7 @@ def serve(
         return
     from dataclasses import replace
 
-    from step1x_edit.cli.adapters import read_lora
-    from step1x_edit.cli.credentials import open_credentials
+    from step1x_edit.cli.inputs import open_credentials, read_lora
     from step1x_edit.errors import UsageError
     from step1x_edit.serve.limits import Limits, Settings
     from step1x_edit.serve.messages import Opening

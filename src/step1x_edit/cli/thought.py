@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Thought:
-    """How the loop is to go: a server's address and model, or none for the MLLM itself, and its bounds."""
+    """How the loop is to go: a server's address and model, or none for the MLLM itself, and the most tries."""
 
     server: str | None
     server_model: str | None
     tries: int
-    tokens: int
 
     def thinker(self, editor: Editor) -> Thinker:
         """Who thinks; the server's key is read from STEP1X_THINKER_KEY."""
@@ -54,7 +53,7 @@ class Thought:
         from step1x_edit.thinking import best_of, edit_thinking
 
         done: list[Try] = []
-        for each in edit_thinking(editor, request, self.thinker(editor), tries=self.tries, most_tokens=self.tokens, progress=advance):
+        for each in edit_thinking(editor, request, self.thinker(editor), tries=self.tries, progress=advance):
             done.append(each)
             write(each.result, self.names(target)[len(done) - 1])
             score = "unscored" if each.score is None else f"{each.score:g} of 100"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from step1x_edit.cli.likeness import read_likeness
+from step1x_edit.cli.inputs import read_likeness
 from step1x_edit.errors import UsageError
 from step1x_edit.image_io import write_image
 from step1x_edit.settings import describe_edit
