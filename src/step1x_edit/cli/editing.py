@@ -67,30 +67,9 @@ class Task:
 
     def one(self, request: EditRequest, image: Path, out: Path | None, compare: Path | None, picture: Picture | None = None) -> None:
         """One picture: as many results as are asked for, and of the last one the further turns."""
-        from step1x_edit.image_io import check_target, free_names, write_image
-
-        if self.thought is not None and (self.then or self.count > 1 or request.image is None):
-            raise UsageError("Thinking makes one result of one picture; leave out --then, --count and --text-to-image.")
-        turns = len(self.then)
-        if turns and self.count > 1:
-            raise UsageError("Several turns are made of one result; leave out either --then or --count.")
-        for text in self.then:
-            replace(request, instruction=text)
-        results = self.count + turns
-        if out == STREAM and (results > 1 or self.thought is not None):
-            raise UsageError("One result alone can go to standard output; leave out --count, --then and --think, or name a file.")
-        if out == STREAM and (sys.stdout is None or sys.stdout.isatty()):
-            raise UsageError("There is nothing that would take the picture on standard output; pipe it on, or name a file with --out.")
-        if image == STREAM:
-            image = Path("stdin.png")
-        if out not in (None, STREAM) and out.is_dir():
-            image, out = out / image.name, None
-        targets = number_names(out, results) if out else free_names(image, results)
-        if compare is not None and compare.resolve() in [each.resolve() for each in targets]:
-            raise UsageError(f"The comparison and a result would both be written to {compare}; give them different names.")
-        beside = [*([compare] if compare else []), *(self.thought.names(targets[0]) if self.thought else [])]
-        for target in [*(each for each in targets if each != STREAM), *beside]:
-            check_target(target, self.overwrite)
+        self._check(request, out)
+        results = self.count + len(self.then)
+        targets, beside = self._place(image, out, compare, results)
         _say_notes(picture.notes if picture else ())
         write = partial(self._write, origin=picture.origin if picture else None)
         written: list[EditResult] = []
@@ -101,26 +80,57 @@ class Task:
             made: Iterable[EditResult]
             if self.thought is not None:
                 made = [self.thought.run(editor, request, targets[0], write, advance)]
-            elif turns:
+            elif self.then:
                 made = editor.edit_turns(request, [request.instruction, *self.then], advance)
             else:
                 made = editor.edit_seeds(request, range(request.seed, request.seed + self.count), advance)
             for target, result in zip(targets, made, strict=True):
-                if out is None:
-                    _write_beside(partial(write, result), image)
-                else:
+                if beside is None:
                     write(result, target)
+                else:
+                    _write_beside(partial(write, result), beside)
                 written.append(result)
         if compare:
-            from step1x_edit.comparison import side_by_side
-
-            before = [] if request.image is None else [request.image]
-            sheet = side_by_side(
-                [*before, *(r.raw if self.raw else r.image for r in written)], " → ".join([request.instruction, *self.then])
-            )
-            write_image(sheet, compare, self.overwrite)
+            self._compare(request, written, compare)
             if out != STREAM:
                 _say_path(compare)
+
+    def _check(self, request: EditRequest, out: Path | None) -> None:
+        """Refuse what does not go together, and what cannot be written to standard output."""
+        if self.thought is not None and (self.then or self.count > 1 or request.image is None):
+            raise UsageError("Thinking makes one result of one picture; leave out --then, --count and --text-to-image.")
+        if self.then and self.count > 1:
+            raise UsageError("Several turns are made of one result; leave out either --then or --count.")
+        for text in self.then:
+            replace(request, instruction=text)  # which says what is wrong with it
+        if out == STREAM and (self.count > 1 or self.then or self.thought is not None):
+            raise UsageError("One result alone can go to standard output; leave out --count, --then and --think, or name a file.")
+        if out == STREAM and (sys.stdout is None or sys.stdout.isatty()):
+            raise UsageError("There is nothing that would take the picture on standard output; pipe it on, or name a file with --out.")
+
+    def _place(self, image: Path, out: Path | None, compare: Path | None, results: int) -> tuple[list[Path], Path | None]:
+        """Where results go; and the picture beside which they do, under the names that are free then, where no file is named."""
+        from step1x_edit.image_io import check_target, free_names
+
+        if image == STREAM:
+            image = Path("stdin.png")
+        if out not in (None, STREAM) and out.is_dir():
+            image, out = out / image.name, None
+        targets = number_names(out, results) if out else free_names(image, results)
+        if compare is not None and compare.resolve() in [each.resolve() for each in targets]:
+            raise UsageError(f"The comparison and a result would both be written to {compare}; give them different names.")
+        further = [*([compare] if compare else []), *(self.thought.names(targets[0]) if self.thought else [])]
+        for target in [*(each for each in targets if each != STREAM), *further]:
+            check_target(target, self.overwrite)
+        return targets, image if out is None else None
+
+    def _compare(self, request: EditRequest, results: Sequence[EditResult], target: Path) -> None:
+        from step1x_edit.comparison import side_by_side
+        from step1x_edit.image_io import write_image
+
+        before = [] if request.image is None else [request.image]
+        after = [each.raw if self.raw else each.image for each in results]
+        write_image(side_by_side([*before, *after], " → ".join([request.instruction, *self.then])), target, self.overwrite)
 
     def many(self, jobs: Sequence[Job], options: dict[str, Any]) -> None:
         """All jobs of a batch file with the model loaded once; results that are there are kept, so that a run can be taken up again."""
