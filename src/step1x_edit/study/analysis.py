@@ -25,7 +25,7 @@ from step1x_edit.study.statistics import (
     Estimate,
     average_as_published,
     average_by_task,
-    count_people,
+    count_raters,
     draw_weights,
     estimate,
     estimate_all,
@@ -161,7 +161,7 @@ def analyse(votes: Sequence[Ballot], record: Record, resamples: int = RESAMPLES,
     means = average_as_published(full)
     systems = tuple(number for _, number in sorted(zip(np.nan_to_num(-means, nan=np.inf), numbers, strict=True)))
     ratings = tabulate_ratings(votes, "overall", people, record.tasks, systems)
-    upto, ranked, heads = average_as_published(ratings, weights), average_as_published(ratings), count_people(ratings)
+    upto, ranked, heads = average_as_published(ratings, weights), average_as_published(ratings), count_raters(ratings)
     counts = count_pairs(votes, people, systems)
     strengths, wins = _compare(counts, weights, len(systems))
     return Analysis(
@@ -198,8 +198,8 @@ def _average(
     heads = (~np.isnan(full)).sum(axis=0)
     by_task, resampled = average_by_task(full), average_by_task(full, weights)
     return Means(
-        full=estimate_all(average_as_published(full), average_as_published(full, weights), count_people(full)),
-        common=estimate_all(average_as_published(common), average_as_published(common, weights), count_people(common)),
+        full=estimate_all(average_as_published(full), average_as_published(full, weights), count_raters(full)),
+        common=estimate_all(average_as_published(common), average_as_published(common, weights), count_raters(common)),
         by_task={task: estimate_all(by_task[index], resampled[:, index], heads[index]) for index, task in enumerate(tasks)},
     )
 

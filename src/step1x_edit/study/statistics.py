@@ -92,7 +92,7 @@ def draw_weights(units: int, resamples: int, seed: int) -> Array:
     return np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), size=resamples).astype(float)
 
 
-def count_people(ratings: Array) -> Array:
+def count_raters(ratings: Array) -> Array:
     """How many people rated each system: [systems]. See `tabulate_ratings`."""
     return (~np.isnan(ratings)).any(axis=1).sum(axis=0)
 
