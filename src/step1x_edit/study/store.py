@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import JSON, CheckConstraint, Column, ForeignKey, Integer, UniqueConstraint, create_engine, event, insert, inspect, select
-from sqlalchemy.engine import URL, Connection, Engine, Row, make_url
+from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Field, SQLModel
@@ -146,7 +146,7 @@ SHOWN = select(
 """Everything that was shown, and whether it was answered."""
 
 
-def drawn_of(row: Row[Any]) -> Drawn:
+def drawn_of(row: Any) -> Drawn:
     """The comparison of a row with a screen's kind, case and slots, as the assignment knows it."""
     return Drawn(Kind(row.kind), row.case_id, tuple(row.slots))
 
