@@ -6,7 +6,6 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import httptools
 from starlette.datastructures import Headers
@@ -32,7 +31,6 @@ MOST_HEAD = 64 * 1024
 
 HEADER_COST = 32
 """What each header counts on top of its bytes, for the room that it takes once it is read."""
-
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 
@@ -168,10 +166,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _wait(self, seconds: float | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = None if seconds is None else self.loop.call_later(seconds, self._give_up)
-
-    def _give_up(self) -> None:
-        self.transport.close()
+        self._timer = None if seconds is None else self.loop.call_later(seconds, self.transport.close)
 
     def _watch(self, waiting: int | None) -> None:
         """Look in a while whether fewer bytes wait to be taken in than now."""
@@ -216,5 +211,4 @@ def listen(host: str, port: int) -> socket.socket:
 def address_of(listening: socket.socket, host: str) -> str:
     """What to type into a browser."""
     name = f"[{host}]" if ":" in host else host
-    port: Any = listening.getsockname()[1]
-    return f"http://{name}:{port}"
+    return f"http://{name}:{listening.getsockname()[1]}"
