@@ -14,16 +14,15 @@ import cv2
 
 from step1x_edit import __version__
 from step1x_edit.data.agreement import View
-from step1x_edit.data.colours import COLOURS
 from step1x_edit.data.film import FILMED, Film
 from step1x_edit.data.instructions.typos import mistype
 from step1x_edit.data.licences import Credits
 from step1x_edit.data.makers import MAKERS
-from step1x_edit.data.materials import Materials, Subject, read_subjects
+from step1x_edit.data.materials import Materials, read_subjects
 from step1x_edit.data.photographs import Input, PhotographFolder
 from step1x_edit.data.recipe import DataRecipe
 from step1x_edit.data.routes.route import Unsuited
-from step1x_edit.data.shapes import SHAPES, draw_shape
+from step1x_edit.data.shapes import draw_shapes
 from step1x_edit.data.shards import Record
 from step1x_edit.data.slots import PHOTOGRAPH, Slot, name_candidate
 from step1x_edit.data.stream import find_region, word_draft
@@ -182,8 +181,3 @@ class Workshop:
             if path is not None:
                 cutouts.append({"name": name, **dataclasses.asdict(self.credits.find(path))})
         return {"photograph": photograph.provenance() if photograph else None, "cutouts": cutouts}
-
-
-def draw_shapes() -> tuple[Subject, ...]:
-    """Every shape in every colour: what stands in for cut-outs where there are none."""
-    return tuple(draw_shape(shape, colour) for shape in SHAPES for colour in COLOURS)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from step1x_edit.data.tools.protocols import Box
 from step1x_edit.data.triplet import Floats, Mask, Pixels
 
 MARGIN = 0.04
@@ -67,6 +68,13 @@ def _along(size: int, length: int, edge: int, share: float) -> int:
     if room < 0:
         return (size - length) // 2
     return edge + round(room * share)
+
+
+def centre_on(box: Box, sprite: Sprite, size: int) -> tuple[int, int]:
+    """The left and top pixel of a sprite around the middle of a box, moved into the frame where it would stick out."""
+    height, width = sprite.alpha.shape[:2]
+    left = min(max((box.left + box.right - width) // 2, 0), max(size - width, 0))
+    return left, min(max((box.top + box.bottom - height) // 2, 0), max(size - height, 0))
 
 
 def paste(canvas: Pixels, sprite: Sprite, left: int, top: int) -> Mask:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,14 @@ class Placed:
     def facts(self) -> dict[str, Any]:
         """JSON-able facts for `Triplet.parameters`."""
         return {"subject": self.subject.name, "box": list(self.box), "shadow": self.shadow}
+
+
+def draw_all(background: Pixels, placed: Iterable[Placed]) -> Pixels:
+    """A copy of a background with subjects on it, each over those before it: uint8 [S, S, 3]."""
+    canvas = background.copy()
+    for item in placed:
+        item.draw(canvas)
+    return canvas
 
 
 def draw_range(rng: random.Random, materials: Materials) -> float:
@@ -178,10 +186,8 @@ def decorate(rng: random.Random, materials: Materials, background: Pixels, chanc
     """Sometimes paste a subject onto a background, so that edits of the whole picture meet subjects too."""
     if rng.random() >= chance:
         return background, []
-    canvas = background.copy()
-    placed = put_subject(rng, materials, background, rng.uniform(0.3, 0.75))
-    placed.draw(canvas)
-    return canvas, [placed]
+    placed = [put_subject(rng, materials, background, rng.uniform(0.3, 0.75))]
+    return draw_all(background, placed), placed
 
 
 def describe(placed: Sequence[Placed], background: str) -> str:

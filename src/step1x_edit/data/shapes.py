@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from functools import lru_cache
 
 import cv2
@@ -63,3 +64,13 @@ def draw_shape(name: str, colour: str) -> Subject:
     rgb = mask[..., None].astype(np.float32) / 255 * np.array(COLOURS[colour].rgb, np.float32)
     pixels = np.concatenate([(rgb + 0.5).astype(np.uint8), mask[..., None]], 2)
     return Subject(f"{colour}-{name}", pixels, f"{colour} {name}", f"{COLOURS[colour].zh}{SHAPES[name]}", "object", colour)
+
+
+def choose_shape(rng: random.Random) -> Subject:
+    """Draw any shape in any colour."""
+    return draw_shape(rng.choice(tuple(SHAPES)), rng.choice(tuple(COLOURS)))
+
+
+def draw_shapes() -> tuple[Subject, ...]:
+    """Every shape in every colour: what stands in for cut-outs where there are none."""
+    return tuple(draw_shape(shape, colour) for shape in SHAPES for colour in COLOURS)

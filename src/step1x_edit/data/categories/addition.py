@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import random
 
-from step1x_edit.data.colours import COLOURS
 from step1x_edit.data.compositing import place_box, scale_subject
 from step1x_edit.data.materials import Materials
-from step1x_edit.data.scene import Placed, describe, gather_facts, put_subject
-from step1x_edit.data.shapes import SHAPES, draw_shape
+from step1x_edit.data.scene import Placed, describe, draw_all, gather_facts, put_subject
+from step1x_edit.data.shapes import choose_shape
 from step1x_edit.data.triplet import Draft, Request
 from step1x_edit.data.vocabulary import PLACES, count, is_uncountable, with_another, with_article
 
@@ -26,7 +25,7 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     there: list[Placed] = []
     word = rng.choice(("small", "", "", "", "large") if materials.difficulty > 0.3 else ("", "", "large"))
     if way < 0.35:
-        subject = draw_shape(rng.choice(tuple(SHAPES)), rng.choice(tuple(COLOURS)))
+        subject = choose_shape(rng)
     elif way < 0.75:
         subject = rng.choice(materials.known)
     else:
@@ -45,9 +44,7 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     added = Placed(subject, sprite, left, top, place)
     if any(added.box.meets(item.box) for item in there):
         return None
-    source = background.copy()
-    for item in there:
-        item.draw(source)
+    source = draw_all(background, there)
     target = source.copy()
     touched = added.draw(target)
     english = with_article(f"{word} {subject.en}".strip())

@@ -9,7 +9,7 @@ import numpy as np
 from step1x_edit.data.backdrops import WAYS, choose_backdrop
 from step1x_edit.data.compositing import Sprite
 from step1x_edit.data.materials import Materials
-from step1x_edit.data.scene import describe, find_content, gather_facts, put_subject, refer
+from step1x_edit.data.scene import describe, draw_all, find_content, gather_facts, put_subject, refer
 from step1x_edit.data.triplet import Draft, Request
 
 _SHARES = tuple(way.composed for way in WAYS)
@@ -27,14 +27,11 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
         placed = put_subject(rng, materials, background, rng.uniform(0.45, 0.85), plain=True)
     backdrop = choose_backdrop(rng, _SHARES)
     reference, reference_zh, _ = refer(rng, placed, (), photograph)
-    source, target = background.copy(), backdrop.draw(background)
-    placed.draw(source)
-    placed.draw(target)
     opaque = np.zeros((size, size), np.bool_)
     _mark_opaque(opaque, placed.sprite, placed.left, placed.top)
     return Draft(
-        source=source,
-        target=target,
+        source=draw_all(background, [placed]),
+        target=draw_all(backdrop.draw(background), [placed]),
         touched=~opaque,
         request=Request(backdrop.way.clauses, {"subject": reference, **backdrop.english}, {"subject": reference_zh, **backdrop.chinese}),
         source_caption=describe([placed], photograph.caption),

@@ -11,7 +11,7 @@ from step1x_edit.data.colours import CHROMATIC, COLOURS, find_colour, measure_hu
 from step1x_edit.data.compositing import Sprite, paste
 from step1x_edit.data.labels import label_topic
 from step1x_edit.data.materials import Materials
-from step1x_edit.data.scene import describe, gather_facts, refer, set_scene
+from step1x_edit.data.scene import describe, draw_all, gather_facts, refer, set_scene
 from step1x_edit.data.triplet import Draft, Request
 from step1x_edit.data.vocabulary import FLOWERS_ZH, NO_PETALS
 
@@ -63,18 +63,13 @@ def _paint_subject(rng: random.Random, materials: Materials, size: int) -> Draft
     wanted = placed[0]
     after = rng.choice([name for name in COLOURS if name != wanted.subject.colour])
     painted = Sprite(recolour(wanted.sprite.rgb, after), wanted.sprite.alpha)
-    source, target = background.copy(), background.copy()
-    for item in placed:
-        item.draw(source)
     subject = dataclasses.replace(wanted.subject, en=_rename(wanted.subject.en, after))
     repainted = [dataclasses.replace(wanted, subject=subject, sprite=painted), *placed[1:]]
-    for item in repainted:
-        item.draw(target)
-    touched = paste(source.copy(), wanted.sprite, wanted.left, wanted.top)
+    touched = paste(background.copy(), wanted.sprite, wanted.left, wanted.top)
     english, chinese, short = refer(rng, wanted, placed[1:], photograph)
     return Draft(
-        source=source,
-        target=target,
+        source=draw_all(background, placed),
+        target=draw_all(background, repainted),
         touched=touched,
         request=Request("colour", {"what": english, "colour": after}, {"what": chinese, "colour": COLOURS[after].zh}),
         source_caption=describe(placed, photograph.caption),

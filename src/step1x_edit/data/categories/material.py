@@ -16,7 +16,7 @@ import numpy as np
 
 from step1x_edit.data.compositing import Sprite, paste
 from step1x_edit.data.materials import Materials
-from step1x_edit.data.scene import describe, gather_facts, refer, set_scene
+from step1x_edit.data.scene import describe, draw_all, gather_facts, refer, set_scene
 from step1x_edit.data.triplet import Draft, Floats, Request
 
 
@@ -117,18 +117,13 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     background, photograph, placed = scene
     wanted = placed[0]
     name = rng.choice(tuple(MATERIALS))
-    source, target = background.copy(), background.copy()
-    for item in placed:
-        item.draw(source)
-    remade = give_material(wanted.sprite, name, wanted.left, wanted.top, size)
-    for item in [dataclasses.replace(wanted, sprite=remade), *placed[1:]]:
-        item.draw(target)
+    remade = dataclasses.replace(wanted, sprite=give_material(wanted.sprite, name, wanted.left, wanted.top, size))
     touched = paste(background.copy(), wanted.sprite, wanted.left, wanted.top)
     english, chinese, short = refer(rng, wanted, placed[1:], photograph)
     caption = describe(placed, photograph.caption)
     return Draft(
-        source=source,
-        target=target,
+        source=draw_all(background, placed),
+        target=draw_all(background, [remade, *placed[1:]]),
         touched=touched,
         request=Request("material", {"subject": english, "material": name}, {"subject": chinese, "material": MATERIALS[name].zh}),
         source_caption=caption,

@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 
-from step1x_edit.data.compositing import Sprite, place_box, scale_subject, turn_sprite
+from step1x_edit.data.compositing import Sprite, centre_on, place_box, scale_subject, turn_sprite
 from step1x_edit.data.materials import Materials
 from step1x_edit.data.scene import Placed, describe, gather_facts, name_place, put_subject, refer
 from step1x_edit.data.tools.protocols import Box
@@ -37,7 +37,6 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     share = rng.uniform(0.25 + 0.1 * ease, 0.5 + 0.1 * ease)
     share = {"larger": share * 0.85, "smaller": share * 1.4}.get(way, share)
     before = put_subject(rng, materials, background, share, plain=True)
-    before = Placed(before.subject, before.sprite, before.left, before.top, before.place)
     reference, reference_zh, short = refer(rng, before, (), photograph)
     moved = _move(rng, before, way, size, materials.aspect)
     if moved is None:
@@ -93,12 +92,8 @@ def _rescale(sprite: Sprite, side: int) -> Sprite:
 
 
 def _centre(before: Placed, sprite: Sprite, size: int) -> Placed:
-    """The sprite around the middle of where the subject was, moved into the frame where it would stick out."""
-    height, width = sprite.alpha.shape[:2]
-    box = before.box
-    left = min(max((box.left + box.right - width) // 2, 0), max(size - width, 0))
-    top = min(max((box.top + box.bottom - height) // 2, 0), max(size - height, 0))
-    return _put(before, sprite, left, top, size)
+    """The sprite around the middle of where the subject was."""
+    return _put(before, sprite, *centre_on(before.box, sprite, size), size)
 
 
 def _put(before: Placed, sprite: Sprite, left: int, top: int, size: int) -> Placed:

@@ -16,7 +16,7 @@ import numpy as np
 
 from step1x_edit.data.compositing import scale_subject
 from step1x_edit.data.materials import Materials
-from step1x_edit.data.scene import Placed, describe, gather_facts, put_subject, refer
+from step1x_edit.data.scene import Placed, describe, draw_all, gather_facts, put_subject, refer
 from step1x_edit.data.triplet import Draft, Floats, Mask, Pixels, Request
 
 HATS: dict[str, str] = {"top-hat": "礼帽", "crown": "皇冠"}
@@ -96,9 +96,7 @@ def _seat(rng: random.Random, materials: Materials, background: Pixels) -> tuple
     sitter = put_subject(rng, materials, background, rng.uniform(0.6, 0.85), rng.choice(sitters), plain=True)
     height, width = sitter.sprite.alpha.shape[:2]
     sitter = Placed(sitter.subject, sitter.sprite, (size - width) // 2, round(size * 0.47) - height // 2, "centre")
-    canvas = background.copy()
-    sitter.draw(canvas)
-    return canvas, [sitter]
+    return draw_all(background, [sitter]), [sitter]
 
 
 def _dress(rng: random.Random, materials: Materials, size: int, hat_name: str) -> Draft | None:
@@ -117,8 +115,7 @@ def _dress(rng: random.Random, materials: Materials, size: int, hat_name: str) -
     worn = Placed(hat_subject, hat, wearer.left + (width - hat_width) // 2, top - round(hat_height * 0.75), "top")
     if worn.top < 0:
         return None
-    source = background.copy()
-    wearer.draw(source)
+    source = draw_all(background, [wearer])
     target = source.copy()
     touched = worn.draw(target)
     english, chinese, short = refer(rng, wearer, (), photograph)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 
 from step1x_edit.data.materials import Materials, Photograph
-from step1x_edit.data.scene import REMOVABLE, Placed, describe, find_content, gather_facts, put_subjects, refer
+from step1x_edit.data.scene import REMOVABLE, Placed, describe, draw_all, find_content, gather_facts, put_subjects, refer
 from step1x_edit.data.triplet import Draft, Mask, Pixels, Request
 
 
@@ -17,10 +17,7 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
     background, photograph = materials.crop(rng, size)
     placed = put_subjects(rng, materials, background)
     wanted = rng.choice(placed)
-    others = [item for item in placed if item is not wanted]
-    target = background.copy()
-    for item in others:
-        item.draw(target)
+    target = draw_all(background, (item for item in placed if item is not wanted))
     source = target.copy()
     touched = wanted.draw(source)
     return _word(rng, source, target, touched, photograph, placed, wanted)

@@ -6,11 +6,10 @@ from __future__ import annotations
 import dataclasses
 import random
 
-from step1x_edit.data.colours import COLOURS
-from step1x_edit.data.compositing import scale_subject
+from step1x_edit.data.compositing import centre_on, scale_subject
 from step1x_edit.data.materials import Materials
-from step1x_edit.data.scene import REMOVABLE, Placed, describe, find_content, gather_facts, put_subject, put_subjects, refer
-from step1x_edit.data.shapes import SHAPES, draw_shape
+from step1x_edit.data.scene import REMOVABLE, Placed, describe, draw_all, find_content, gather_facts, put_subject, put_subjects, refer
+from step1x_edit.data.shapes import choose_shape
 from step1x_edit.data.triplet import Draft, Request
 from step1x_edit.data.vocabulary import count, with_article
 
@@ -30,23 +29,14 @@ def make(rng: random.Random, materials: Materials, size: int) -> Draft | None:
         if not others:
             first = put_subject(rng, materials, behind, 0.4 + 0.3 * rng.random(), plain=True)
         first = dataclasses.replace(first, shadow=False)
-        for other in others:
-            other.draw(behind)
+        behind = draw_all(behind, others)
         source = behind.copy()
         touched = first.draw(source)
-    subject = draw_shape(rng.choice(tuple(SHAPES)), rng.choice(tuple(COLOURS))) if rng.random() < 0.3 else rng.choice(materials.known)
+    subject = choose_shape(rng) if rng.random() < 0.3 else rng.choice(materials.known)
     if subject.en == first.subject.en or any(subject.en == other.subject.en for other in others):
         return None
-    box = first.box
-    sprite = scale_subject(subject.pixels, max(box.width, box.height), aspect=materials.aspect)
-    height, width = sprite.alpha.shape[:2]
-    second = Placed(
-        subject,
-        sprite,
-        min(max((box.left + box.right - width) // 2, 0), size - width),
-        min(max((box.top + box.bottom - height) // 2, 0), size - height),
-        first.place,
-    )
+    sprite = scale_subject(subject.pixels, max(first.box.width, first.box.height), aspect=materials.aspect)
+    second = Placed(subject, sprite, *centre_on(first.box, sprite, size), first.place)
     target = behind.copy()
     touched |= second.draw(target)
     english, chinese, short = refer(rng, first, others, photograph)
