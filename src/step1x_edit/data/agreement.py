@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from step1x_edit.data.colours import COLOURS, find_colour
+from step1x_edit.data.tools.filtering import shrink
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Floats, Mask, Pixels, Triplet
 from step1x_edit.data.vocabulary import PLACES
@@ -48,12 +49,12 @@ class View:
     @cached_property
     def source(self) -> Pixels:
         """Reduced to `SIDE`."""
-        return _reduce(self.triplet.source)
+        return shrink(self.triplet.source, SIDE)
 
     @cached_property
     def target(self) -> Pixels:
         """Reduced to `SIDE`."""
-        return _reduce(self.triplet.target)
+        return shrink(self.triplet.target, SIDE)
 
     @cached_property
     def greys(self) -> tuple[Pixels, Pixels]:
@@ -77,14 +78,6 @@ class View:
         mask = ((self.difference >= VISIBLE_CHANGE) & self.triplet.region).astype(np.uint8)
         height, width = self.source.shape[:2]
         return cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST) > 0
-
-
-def _reduce(picture: Pixels) -> Pixels:
-    factor = SIDE / max(picture.shape[:2])
-    if factor >= 1:
-        return picture
-    height, width = picture.shape[:2]
-    return cv2.resize(picture, (round(width * factor), round(height * factor)), interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
 def weigh_colour(picture: Pixels, name: str) -> Floats:

@@ -89,7 +89,7 @@ def read_samples(path: Path) -> Iterator[Sample]:
                 done, frame = capture.retrieve()
                 if done and frame is not None:
                     pixels = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB).astype(np.uint8)
-                    yield Sample(number, round(seconds, 3), shrink(pixels, SIDE)[0])
+                    yield Sample(number, round(seconds, 3), shrink(pixels, SIDE))
     finally:
         capture.release()
 

@@ -301,7 +301,7 @@ def read_names(paths: Iterable[Path]) -> dict[Path, Entry]:
     return found
 
 
-def shrink(pixels: Pixels, side: int) -> Pixels:
+def shrink_shorter(pixels: Pixels, side: int) -> Pixels:
     """The picture with a shorter side of at most `side` pixels."""
     factor = side / min(pixels.shape[:2])
     if factor >= 1:
@@ -323,8 +323,8 @@ def _read_photograph(path: Path, entry: Entry | None, content: Content | None) -
     if content and content.alpha.shape != pixels.shape[:2]:
         raise UsageError(f"The mask of {path} has not its size; save it with {pixels.shape[1]} x {pixels.shape[0]} pixels.")
     if content:
-        content = dataclasses.replace(content, alpha=shrink(content.alpha, PHOTOGRAPH_SIDE))
-    return Photograph(path.stem, shrink(pixels, PHOTOGRAPH_SIDE), name_topic(path, entry), content)
+        content = dataclasses.replace(content, alpha=shrink_shorter(content.alpha, PHOTOGRAPH_SIDE))
+    return Photograph(path.stem, shrink_shorter(pixels, PHOTOGRAPH_SIDE), name_topic(path, entry), content)
 
 
 def _read_contents(photographs: Iterable[Path]) -> dict[Path, Content]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from step1x_edit.data.shards import encode_mask
 from step1x_edit.data.storage import replace_file
+from step1x_edit.data.tools.filtering import shrink
 from step1x_edit.data.triplet import Mask, Pixels
 
 SIDE = 256
@@ -94,14 +95,13 @@ def write_page(path: Path, title: str, tables: Iterable[Table], cards: Sequence[
 
 def inline_picture(pixels: Pixels) -> str:
     """A picture, uint8 [H, W, 3] sRGB, as a page shows it: the URL of a small JPEG that holds the JPEG itself."""
-    small = _reduce(pixels, cv2.INTER_AREA)
-    data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+    data = cv2.imencode(".jpg", cv2.cvtColor(shrink(pixels, SIDE), cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
     return _inline(data, "jpeg")
 
 
 def inline_mask(mask: Mask) -> str:
     """The same of a mask, bool [H, W], as a PNG."""
-    return _inline(encode_mask(_reduce(mask.view(np.uint8), cv2.INTER_NEAREST) > 0), "png")
+    return _inline(encode_mask(shrink(mask.view(np.uint8), SIDE, cv2.INTER_NEAREST) > 0), "png")
 
 
 def _form(cards: Sequence[Card]) -> str:
@@ -130,12 +130,6 @@ def _article(card: Card) -> str:
         f'<p>{escape(card.words[0])}</p><p lang="zh">{escape(card.words[1])}</p>'
         f"<details><summary>{escape(card.id)}</summary><pre>{facts}</pre></details></article>"
     )
-
-
-def _reduce(pixels: Pixels, how: int) -> Pixels:
-    factor = min(1.0, SIDE / max(pixels.shape[:2]))
-    size = (max(1, round(pixels.shape[1] * factor)), max(1, round(pixels.shape[0] * factor)))
-    return cv2.resize(pixels, size, interpolation=how).astype(np.uint8)
 
 
 def _inline(data: bytes, kind: str) -> str:

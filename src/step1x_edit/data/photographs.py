@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from step1x_edit.data.deidentification import Finding, Switches, blur_findings, deidentify
 from step1x_edit.data.licences import Credit
-from step1x_edit.data.materials import Content, Photograph, find_mask, is_mask, mask_of, name_topic, read_content, shrink
+from step1x_edit.data.materials import Content, Photograph, find_mask, is_mask, mask_of, name_topic, read_content, shrink_shorter
 from step1x_edit.data.storage import walk
 from step1x_edit.data.tools.protocols import Box
 from step1x_edit.data.tools.toolbox import Toolbox
@@ -262,7 +262,7 @@ class PhotographFolder(Sequence[Photograph]):
         if hashlib.sha256(data).hexdigest() != entry.sha256:
             raise UsageError(f"The photograph {entry.path} has changed meanwhile; put it back, or build into a new folder.")
         pixels = blur_hidden(entry, decode(data))
-        return Photograph(entry.file, shrink(pixels, self.side), entry.topic, self._open_mask(entry))
+        return Photograph(entry.file, shrink_shorter(pixels, self.side), entry.topic, self._open_mask(entry))
 
     def _open_mask(self, entry: Input) -> Content | None:
         if entry.mark is None:
@@ -271,4 +271,4 @@ class PhotographFolder(Sequence[Photograph]):
         if not mask.is_file() or digest_file(mask) != mark.sha256:
             raise UsageError(f"The mask {mask} has changed meanwhile, or has gone; put it back, or build into a new folder.")
         content = read_content(mask, Entry(en=mark.en, zh=mark.zh, kind=mark.kind))
-        return dataclasses.replace(content, alpha=shrink(content.alpha, self.side))
+        return dataclasses.replace(content, alpha=shrink_shorter(content.alpha, self.side))

@@ -30,6 +30,8 @@ from step1x_edit.data.recipe import Limits
 from step1x_edit.data.shards import SHARDS, encode_picture, pack, to_tar, write_tar
 from step1x_edit.data.storage import replace_file, write_json, write_lines
 from step1x_edit.data.suitability import choose_needs, look
+from step1x_edit.data.tools.filtering import shrink
+from step1x_edit.data.triplet import Pixels
 from step1x_edit.data.writer import write_words
 
 SMALL = 256
@@ -236,12 +238,9 @@ def describe(candidate: Candidate) -> dict[str, Any]:
     }
 
 
-def pack_small(source: Any, target: Any) -> dict[str, bytes]:
+def pack_small(source: Pixels, target: Pixels) -> dict[str, bytes]:
     """Small pictures of a rejected candidate."""
-    factor = min(1.0, SMALL / max(source.shape[:2]))
-    shape = (round(source.shape[1] * factor), round(source.shape[0] * factor))
-    reduced = [cv2.resize(picture, shape, interpolation=cv2.INTER_AREA) for picture in (source, target)]
-    return {"source.jpg": encode_picture(reduced[0], "jpg"), "target.jpg": encode_picture(reduced[1], "jpg")}
+    return {f"{name}.jpg": encode_picture(shrink(picture, SMALL), "jpg") for name, picture in (("source", source), ("target", target))}
 
 
 class WriteShard(PipelineStep):

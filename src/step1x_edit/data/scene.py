@@ -16,7 +16,7 @@ from step1x_edit.data.materials import FAINT, Materials, Photograph, Subject, Wi
 from step1x_edit.data.tools.filtering import bound
 from step1x_edit.data.tools.protocols import Box
 from step1x_edit.data.triplet import Mask, Pixels, Shape
-from step1x_edit.data.vocabulary import KINDS, PLACES, with_article
+from step1x_edit.data.vocabulary import KINDS, NINTHS, PLACES, with_article
 
 REMOVABLE = 0.4
 """Share of a square that what a photograph shows may fill where it is to be taken away."""
@@ -84,7 +84,7 @@ def name_place(shape: Shape, box: Box) -> str:
     """Name the ninth of a frame of this shape in which the middle of a box lies."""
     column = min(2, max(0, int(3 * (box.left + box.right) / 2 / shape[0])))
     row = min(2, max(0, int(3 * (box.top + box.bottom) / 2 / shape[1])))
-    return (("top left", "top", "top right"), ("left", "centre", "right"), ("bottom left", "bottom", "bottom right"))[row][column]
+    return NINTHS[row][column]
 
 
 def put_subject(

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from step1x_edit.data.labels import label_topic
-from step1x_edit.data.photographs import Input, shrink
+from step1x_edit.data.materials import shrink_shorter
+from step1x_edit.data.photographs import Input
 from step1x_edit.data.routes.portrait import SMALLEST_FACE, find_portraits
 from step1x_edit.data.routes.text import find_lines
 from step1x_edit.data.slots import COMPOSED, PHOTOGRAPH, Slot
@@ -24,7 +25,7 @@ _FEWEST = 50
 
 def find_faces(entry: Input, pixels: Pixels, tools: Toolbox) -> Input:
     """The input with the sizes of its faces."""
-    small = shrink(pixels, FACE_SIDE)
+    small = shrink_shorter(pixels, FACE_SIDE)
     found = find_portraits(small, tools, SMALLEST_FACE)
     widths = sorted((face.box.width / min(small.shape[:2]) for face in found), reverse=True)
     return dataclasses.replace(entry, faces=tuple(round(width, 3) for width in widths))
@@ -32,14 +33,14 @@ def find_faces(entry: Input, pixels: Pixels, tools: Toolbox) -> Input:
 
 def find_text(entry: Input, pixels: Pixels, tools: Toolbox) -> Input:
     """The input with the number of its lines of text that can be rewritten."""
-    return dataclasses.replace(entry, lines=len(find_lines(shrink(pixels, SIDE), tools)[0]))
+    return dataclasses.replace(entry, lines=len(find_lines(shrink_shorter(pixels, SIDE), tools)[0]))
 
 
 def find_names(entry: Input, pixels: Pixels, tools: Toolbox) -> Input:
     """The input with whether what stands out in it has a name: that of its mask or its topic, or the detector's."""
     named = entry.mark is not None or bool(label_topic(entry.topic))
     if not named and not tools.is_offline("detector"):  # which knows no names
-        named = any(found.label for found in tools.detector.detect(shrink(pixels, SIDE)))
+        named = any(found.label for found in tools.detector.detect(shrink_shorter(pixels, SIDE)))
     return dataclasses.replace(entry, named=named)
 
 

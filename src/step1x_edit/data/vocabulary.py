@@ -136,6 +136,9 @@ PLACES: dict[str, tuple[str, str, float, float]] = {
 }
 """Place in the frame: name -> (English, Chinese, horizontal position, vertical position), 0 flush left or top, 1 flush right or bottom."""
 
+NINTHS = (("top left", "top", "top right"), ("left", "centre", "right"), ("bottom left", "bottom", "bottom right"))
+"""Keys of `PLACES` by third of the frame from the top and from the left."""
+
 SIDES: dict[str, str] = {
     "centre": "to the centre",
     "left": "to the left side",

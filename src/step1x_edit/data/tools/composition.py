@@ -14,7 +14,7 @@ from step1x_edit.data.tools.protocols import Tag, ToolCard
 from step1x_edit.data.tools.saliency import measure_saliency
 from step1x_edit.data.tools.scores import measure_exposure
 from step1x_edit.data.triplet import Pixels
-from step1x_edit.data.vocabulary import PLACES
+from step1x_edit.data.vocabulary import NINTHS, PLACES
 
 _SIDE = 192
 
@@ -44,11 +44,11 @@ class Composition:
             return text
         rows, columns = np.nonzero(saliency > 0.5)
         row, column = int(3 * rows.mean() / saliency.shape[0]), int(3 * columns.mean() / saliency.shape[1])
-        return f"{text}, its subject {PLACES[_NINTHS[min(row, 2)][min(column, 2)]][0]}"
+        return f"{text}, its subject {PLACES[NINTHS[min(row, 2)][min(column, 2)]][0]}"
 
     def tag(self, picture: Pixels) -> tuple[Tag, ...]:
         """List colours, light, sky and greenery, the surest first."""
-        small, _ = shrink(picture, _SIDE)
+        small = shrink(picture, _SIDE)
         hsv = cv2.cvtColor(small, cv2.COLOR_RGB2HSV)
         hue, saturation, value = hsv[..., 0], hsv[..., 1], hsv[..., 2]
         exposure = measure_exposure(small)
@@ -70,7 +70,3 @@ class Composition:
         if green > 0.2:
             shares["greenery"] = min(1.0, 2 * green)
         return tuple(Tag(word, round(score, 4)) for word, score in sorted(shares.items(), key=lambda item: (-item[1], item[0])))
-
-
-_NINTHS = (("top left", "top", "top right"), ("left", "centre", "right"), ("bottom left", "bottom", "bottom right"))
-"""Keys of `PLACES` by third from the top and from the left."""

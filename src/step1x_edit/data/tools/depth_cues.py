@@ -35,7 +35,7 @@ class DepthCues:
 
     def estimate(self, picture: Pixels) -> Floats:
         """Nearness: float32 [H, W], 1 for the nearest pixel and 0 for the farthest."""
-        small, _ = shrink(picture, _SIDE)
+        small = shrink(picture, _SIDE)
         height, width = small.shape[:2]
         ground = np.repeat(np.linspace(0, 1, height, dtype=np.float32)[:, None], width, 1) ** 1.3
         window = np.ones((max(3, height // 16), max(3, width // 16)), np.uint8)

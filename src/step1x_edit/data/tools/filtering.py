@@ -71,11 +71,11 @@ def overlap(one: Box, two: Box) -> float:
     return shared / max(one.area + two.area - shared, 1)
 
 
-def shrink(picture: Pixels, longest: int) -> tuple[Pixels, float]:
-    """Scale a picture so that its longer side is at most `longest`: the picture and its size as a share of the old one."""
+def shrink(picture: Pixels, longest: int, method: int = cv2.INTER_AREA) -> Pixels:
+    """Scale a picture, or a map of bytes, so that its longer side is at most `longest`."""
     height, width = picture.shape[:2]
-    factor = min(1.0, longest / max(height, width))
-    if factor == 1:
-        return picture, 1.0
+    factor = longest / max(height, width)
+    if factor >= 1:
+        return picture
     shape = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return cv2.resize(picture, shape, interpolation=cv2.INTER_AREA).astype(np.uint8), factor
+    return cv2.resize(picture, shape, interpolation=method).astype(np.uint8)

@@ -43,7 +43,7 @@ class GrabCut:
 
     def detect(self, picture: Pixels, phrases: Sequence[str] = ()) -> tuple[Detection, ...]:
         """Box the separate parts of what stands out, the clearest first; they have no names, and `phrases` are not read."""
-        small, factor = shrink(picture, _SIDE)
+        small, factor = shrink(picture, _SIDE), _measure_factor(picture)
         saliency = _measure(picture, small)
         mask = _cut_salient(small, saliency)
         count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
@@ -64,7 +64,7 @@ class GrabCut:
     def matte(self, picture: Pixels, box: Box | None = None) -> Floats:
         """Opacity of what is in the box, or else of what stands out: float32 [H, W]."""
         if box is None:
-            small, _ = shrink(picture, _SIDE)
+            small = shrink(picture, _SIDE)
             return _enlarge(_cut_salient(small, _measure(picture, small)), picture)
         whole = np.zeros(picture.shape[:2], np.float32)
         frame = pad(box, 0.25, picture.shape)
@@ -72,7 +72,7 @@ class GrabCut:
             return whole
         saliency = measure_saliency(picture)[frame.within]
         crop = np.ascontiguousarray(picture[frame.within])
-        small, factor = shrink(crop, _SIDE)
+        small, factor = shrink(crop, _SIDE), _measure_factor(crop)
         inner = Box(
             int((box.left - frame.left) * factor),
             int((box.top - frame.top) * factor),
@@ -82,6 +82,11 @@ class GrabCut:
         mask = _cut_box(small, cv2.resize(saliency, small.shape[1::-1], interpolation=cv2.INTER_AREA), inner)
         whole[frame.within] = _enlarge(mask, crop)
         return whole
+
+
+def _measure_factor(picture: Pixels) -> float:
+    """How large a picture is at `_SIDE`, as a share of its own size."""
+    return min(1.0, _SIDE / max(picture.shape[:2]))
 
 
 def _measure(picture: Pixels, small: Pixels) -> Floats:

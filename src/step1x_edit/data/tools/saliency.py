@@ -31,7 +31,7 @@ def measure_saliency(picture: Pixels) -> Floats:
     Source: Zhu, Liang, Wei, Sun, Saliency Optimization from Robust Background Detection, 2014.
     """
     height, width = picture.shape[:2]
-    small, _ = shrink(picture, _SIDE)
+    small = shrink(picture, _SIDE)
     lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     if min(small.shape[:2]) < 8 or lab.reshape(-1, 3).std(0).max() < 0.5:
         return np.zeros((height, width), np.float32)
