@@ -19,7 +19,7 @@ from step1x_edit.data.materials import Window
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.routes.subjects import Found, describe_box, refer_to
 from step1x_edit.data.scene import name_place
-from step1x_edit.data.tools.filtering import bound, overlap, shrink
+from step1x_edit.data.tools.filtering import blend, bound, overlap, shrink
 from step1x_edit.data.tools.protocols import Box, Matting
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Mask, Pixels, Request, Shape
@@ -101,9 +101,7 @@ def draft_pair(rng: random.Random, clip: Clip, pair: FramePair, tools: Toolbox, 
     before, after, touched = (_cut_mask(mask, window, (width, height), shape) for mask in (motion.before, motion.after, motion.touched))
     if not before.any() or not after.any():
         return Unsuited(outside)
-    inner = cv2.distanceTransform(np.pad(touched, 1, mode="edge").view(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    weight = np.clip(inner / max(2.0, min(shape) / 128), 0, 1)[..., None]
-    target = np.where(touched[..., None], (source + weight * (second.astype(np.float32) - source) + 0.5).astype(np.uint8), source)
+    target = blend(source, touched, second.astype(np.float32), border=max(2.0, min(shape) / 128))
     found = _describe(source, before, tools)
     request, edit, after_words = _word(rng, found, motion, max(height, width) / math.sqrt(window.box.area))
     caption = tools.captioner.caption(source)

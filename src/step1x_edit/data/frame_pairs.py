@@ -15,8 +15,8 @@ import numpy as np
 
 from step1x_edit.data.clips import Sample
 from step1x_edit.data.routes.route import Unsuited
-from step1x_edit.data.tools.filtering import bound, tidy
-from step1x_edit.data.tools.protocols import Box, FlowEstimator, Matting
+from step1x_edit.data.tools.filtering import bound, tidy, widen
+from step1x_edit.data.tools.protocols import FlowEstimator, Matting
 from step1x_edit.data.tools.scores import measure_sharpness
 from step1x_edit.data.triplet import Floats, Mask, Pixels
 
@@ -188,11 +188,10 @@ def _fit(flow: Floats, before: Mask, after: Mask) -> tuple[float, float, float] 
 def _measure(
     first: Pixels, second: Pixels, before: Mask, after: Mask, change: Mask, fit: tuple[float, float, float], drift: float
 ) -> Motion | Unsuited:
-    height, width = before.shape
-    side = max(height, width)
-    touched = _widen(before | after, 0.02 * side)
-    near = _widen(touched, 0.06 * side)
-    touched |= _widen(change & near, 0.01 * side)
+    side = max(before.shape)
+    touched = widen(before | after, 0.02 * side)
+    near = widen(touched, 0.06 * side)
+    touched |= widen(change & near, 0.01 * side)
     share = float(max(before.mean(), after.mean()))
     if share > _LARGEST or touched.mean() > 2 * _LARGEST:
         return Unsuited("what moves is too large", {"share": round(share, 4)})
@@ -200,8 +199,7 @@ def _measure(
     beside = float((change & ~touched).sum() / max(int((before | after).sum()), 1))
     if outside > _OUTSIDE or beside > 0.5:
         return Unsuited("the background or its light changes", {"outside": round(outside, 2), "beside": round(beside, 3)})
-    boxes = bound(before), bound(after)
-    if any(_is_cut_off(box, height, width) for box in boxes):
+    if any(box.is_cut_off(before.shape) for box in (bound(before), bound(after))):
         return Unsuited("what moves is cut off by the frame")
     step, growth = (fit[0] / side, fit[1] / side), fit[2]
     if np.hypot(*step) < STEP and max(growth, 1 / growth) < _GROWTH:
@@ -224,7 +222,7 @@ def _find_moving(forth: Floats, back: Floats, change: Mask) -> Mask:
     returned = cv2.remap(back, x + forth[..., 0], y + forth[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=1e4)
     length = np.linalg.norm(forth, axis=2)
     confirmed = np.linalg.norm(forth + returned, axis=2) < 1.5 + 0.25 * length
-    mask = (moving & confirmed & _widen(change, 0.02 * side)).astype(np.uint8)
+    mask = (moving & confirmed & widen(change, 0.02 * side)).astype(np.uint8)
     closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9)))
     opened = cv2.morphologyEx(closed, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
     contours, _ = cv2.findContours(opened, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -250,12 +248,3 @@ def _is_cut(first: Pixels, second: Pixels) -> bool:
     small = [cv2.resize(frame, (16, 16), interpolation=cv2.INTER_AREA).astype(np.float32) for frame in (first, second)]
     other = float((np.abs(small[0] - small[1]).max(2) > 40).mean())
     return bool(other > 0.6 or (other > 0.3 and alike < 0.55))
-
-
-def _is_cut_off(box: Box, height: int, width: int) -> bool:
-    return box.left <= 1 or box.top <= 1 or box.right >= width - 1 or box.bottom >= height - 1
-
-
-def _widen(mask: Mask, reach: float) -> Mask:
-    size = 2 * max(1, round(reach)) + 1
-    return cv2.dilate(mask.view(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))).view(np.bool_)

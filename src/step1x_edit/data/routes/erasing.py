@@ -9,7 +9,7 @@ import numpy as np
 
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.routes.subjects import Found
-from step1x_edit.data.tools.filtering import pad
+from step1x_edit.data.tools.filtering import pad, widen
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Mask, Pixels
 
@@ -39,7 +39,7 @@ def erase(picture: Pixels, found: Found, tools: Toolbox, seed: int, largest: flo
         seed: for the inpainter.
         largest: share of the picture that may be filled.
     """
-    hole = widen(found.mask, 0.02)
+    hole = widen_by(found.mask, 0.02)
     for _ in range(_ROUNDS):
         if hole.mean() > largest:
             return Unsuited("too much would have to be filled", {"share": round(float(hole.mean()), 4)})
@@ -51,22 +51,20 @@ def erase(picture: Pixels, found: Found, tools: Toolbox, seed: int, largest: flo
             return Erased(filled, hole)
         if (left & ~hole).sum() < 0.002 * hole.size:
             break
-        hole = hole | widen(left, 0.015)
+        hole = hole | widen_by(left, 0.015)
     return Unsuited("what was erased can still be seen")
 
 
-def widen(mask: Mask, share: float) -> Mask:
+def widen_by(mask: Mask, share: float) -> Mask:
     """Grow a mask on every side by a share of the picture's shorter side."""
-    reach = max(1, round(min(mask.shape) * share))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    return cv2.dilate(mask.view(np.uint8), kernel).view(np.bool_)
+    return widen(mask, min(mask.shape) * share)
 
 
 def _find_rest(picture: Pixels, filled: Pixels, hole: Mask, found: Found, tools: Toolbox) -> Mask:
     """What stands out in the filled picture at or beside the hole and has colours of the thing: bool [H, W]."""
     rest = np.zeros(hole.shape, np.bool_)
     inside = pad(found.box, 0.3, hole.shape).within
-    crop, near = np.ascontiguousarray(filled[inside]), widen(hole, 0.02)[inside]
+    crop, near = np.ascontiguousarray(filled[inside]), widen_by(hole, 0.02)[inside]
     lab = cv2.cvtColor(filled.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[inside]
     own = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[found.mask]
     colours = own[:: max(1, len(own) // 200)]
@@ -83,7 +81,7 @@ def _find_rest(picture: Pixels, filled: Pixels, hole: Mask, found: Found, tools:
 def _compare_texture(filled: Pixels, hole: Mask) -> float:
     """Fine contrast inside the hole divided by that in a ring around it; above 1 where the ring is smooth."""
     fine = np.abs(cv2.Laplacian(cv2.cvtColor(filled, cv2.COLOR_RGB2GRAY), cv2.CV_32F))
-    ring = widen(hole, 0.06) & ~hole
+    ring = widen_by(hole, 0.06) & ~hole
     if not ring.any():
         return 1.0
     return float(fine[hole].mean() + 1) / float(fine[ring].mean() + 1)

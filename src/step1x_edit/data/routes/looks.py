@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from step1x_edit.data.materials import Photograph
-from step1x_edit.data.routes.erasing import widen
+from step1x_edit.data.routes.erasing import widen_by
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.routes.subjects import Found, Frame, caption_frame, draw_seed, find_subject, refer_to, take_frame
 from step1x_edit.data.tools.edges import draw_control
@@ -45,7 +45,7 @@ def make_look(
     look, name_en, name_zh = choose(rng, found)
     seed = draw_seed(rng)
     control = draw_control(frame.pixels, tools.generator.control[look.kind], tools.depth)
-    region = widen(found.mask, 0.008)  # the thing's own border pixels are mixed with what is behind them
+    region = widen_by(found.mask, 0.008)  # the thing's own border pixels are mixed with what is behind them
     target = tools.generator.generate(frame.pixels, region, control, look, seed)
     english, chinese, short = refer_to(rng, found)
     request, edit = word(english, chinese, short, name_en, name_zh)

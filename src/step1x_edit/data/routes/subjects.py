@@ -156,7 +156,7 @@ def find_subject(
     picture = frame.pixels
     height, width = picture.shape[:2]
     shape, marked = (width, height), _find_marked(frame)
-    if marked and smallest <= marked.mask.mean() <= largest and not (whole and _is_cut_off(marked.box, shape)):
+    if marked and smallest <= marked.mask.mean() <= largest and not (whole and marked.box.is_cut_off(picture.shape)):
         return marked
     shares, doubted = [], False
     everything = tools.detector.detect(picture)
@@ -169,7 +169,7 @@ def find_subject(
         if not smallest <= share <= largest or not is_thing(picture, mask):
             continue
         box = bound(mask)
-        if whole and _is_cut_off(box, shape):
+        if whole and box.is_cut_off(picture.shape):
             continue
         colour = name_colour(picture[mask])
         label = detection.label.lower() or guess_label(frame, mask, name_hue(picture[mask]))
@@ -201,10 +201,6 @@ def _is_single(found: Found, everything: Sequence[Detection]) -> bool:
     height, width = found.mask.shape
     others = [d for d in everything if found.mask[d.box.within].mean() < _OTHER and (not d.label or d.label.lower() == found.label)]
     return not any(stands_at(name_place((width, height), other.box), found.place) for other in others)
-
-
-def _is_cut_off(box: Box, shape: Shape) -> bool:
-    return box.left <= 1 or box.top <= 1 or box.right >= shape[0] - 1 or box.bottom >= shape[1] - 1
 
 
 def guess_label(frame: Frame, mask: Mask, colour: str | None) -> str:

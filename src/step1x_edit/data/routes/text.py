@@ -115,13 +115,7 @@ def _change(rng: random.Random, frame: Frame, line: TextLine, way: str, tools: T
 def _find_strokes(picture: Pixels, line: TextLine) -> tuple[Mask, tuple[int, int, int]]:
     """The letters of a line, the rarer of two brightnesses in its quadrilateral, and their colour: bool [H, W], sRGB 0..255."""
     area = np.zeros(picture.shape[:2], np.uint8)
-    corners = line.corners or (
-        (line.box.left, line.box.top),
-        (line.box.right, line.box.top),
-        line.box[2:],
-        (line.box.left, line.box.bottom),
-    )
-    cv2.fillPoly(area, [np.rint(np.array(corners)).astype(np.int32)], 1)
+    cv2.fillPoly(area, [np.rint(np.array(line.outline)).astype(np.int32)], 1)
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     values = grey[area == 1]
     level, _ = cv2.threshold(values.reshape(-1, 1), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
@@ -144,10 +138,7 @@ def _write(canvas: Pixels, word: str, line: TextLine, ink: tuple[int, int, int])
     """Write a word where a line stood, leaning as it did, in place; returns the pixels it covers."""
     letters = draw_word(word).astype(np.float32) / 255
     height, width = letters.shape
-    box = line.box
-    corners = np.array(
-        line.corners or ((box.left, box.top), (box.right, box.top), (box.right, box.bottom), (box.left, box.bottom)), np.float32
-    )
+    corners = np.array(line.outline, np.float32)
     across = float(np.linalg.norm(corners[1] - corners[0]))
     along = max(float(np.linalg.norm(corners[3] - corners[0])), 1.0)
     share = min(1.0, width / height * 0.72 * along / max(across, 1.0))

@@ -70,8 +70,7 @@ class CenterFace:
         boxes, scores, points = _decode(heat[0, 0], size[0], offset[0], landmarks[0], self._threshold)
         faces = []
         for index in _suppress(boxes, scores):
-            edges = np.clip(boxes[index] / factor, 0, [width, height, width, height])
-            box = Box(int(edges[0]), int(edges[1]), math.ceil(edges[2]), math.ceil(edges[3]))
+            box = Box.around(*(boxes[index] / factor), picture.shape)
             if box.width > 0 and box.height > 0:
                 marks = tuple((round(float(x), 1), round(float(y), 1)) for x, y in points[index] / factor)
                 faces.append(Face(box, round(float(scores[index]), 4), marks))

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from step1x_edit.data.tools.filtering import blend
 from step1x_edit.data.triplet import Floats, Mask, Pixels
 from step1x_edit.errors import Step1XError
 
@@ -43,10 +44,7 @@ def lay_over(picture: Pixels, region: Mask, drawn: Floats, border: float = 2.5) 
     enlarged = np.clip(scale(drawn.astype(np.float32), *picture.shape[:2]), 0, 1) * 255
     if not border:
         return np.where(region[..., None], (enlarged + 0.5).astype(np.uint8), picture)
-    inner = cv2.distanceTransform(np.pad(region, 1, mode="edge").view(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    weight = np.clip(inner / border, 0, 1)[..., None]
-    mixed = picture + weight * (enlarged - picture)
-    return np.where(region[..., None], (np.clip(mixed, 0, 255) + 0.5).astype(np.uint8), picture)
+    return blend(picture, region, enlarged, border)
 
 
 def draw(pipeline: Any, seed: int, **arguments: Any) -> Floats:

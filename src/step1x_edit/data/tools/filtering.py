@@ -1,4 +1,4 @@
-"""Edge-preserving filtering and tidying of masks, which several offline tools share."""
+"""Filtering and blending of pictures, and what masks and boxes are reckoned with: what many tools and routes share."""
 
 from __future__ import annotations
 
@@ -48,6 +48,26 @@ def _drop_small(mask: Mask, share: float, of: int | None = None) -> Mask:
     areas = stats[:, cv2.CC_STAT_AREA].astype(np.int64)
     areas[0] = 0
     return (areas >= share * (areas.max() if of is None else of))[labels] & mask
+
+
+def widen(mask: Mask, reach: float) -> Mask:
+    """Grow a mask by so many pixels, at least one, in every direction, with round corners: bool [H, W]."""
+    side = 2 * max(1, round(reach)) + 1
+    return cv2.dilate(mask.view(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))).view(np.bool_)
+
+
+def blend(picture: Pixels, region: Mask, changed: Floats, border: float) -> Pixels:
+    """Lay what has changed over a picture, inside a region alone: uint8 [H, W, 3].
+
+    Args:
+        picture: uint8 [H, W, 3].
+        region: bool [H, W].
+        changed: float32 [H, W, 3], 0..255.
+        border: pixels inside the region's border over which both mix.
+    """
+    inner = cv2.distanceTransform(np.pad(region, 1, mode="edge").view(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    mixed = picture + np.clip(inner / border, 0, 1)[..., None] * (changed - picture)
+    return np.where(region[..., None], (np.clip(mixed, 0, 255) + 0.5).astype(np.uint8), picture)
 
 
 def bound(mask: Mask) -> Box:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -70,8 +69,8 @@ class Florence2:
 def read_boxes(answer: Mapping[str, Any], width: int, height: int) -> tuple[Detection, ...]:
     """What the library read out of an answer, boxes and labels, as detections inside the picture; the same box and label only once."""
     found: dict[tuple[Box, str], Detection] = {}
-    for (left, top, right, bottom), label in zip(answer["bboxes"], answer["labels"], strict=True):
-        box = Box(max(int(left), 0), max(int(top), 0), min(math.ceil(right), width), min(math.ceil(bottom), height))
+    for edges, label in zip(answer["bboxes"], answer["labels"], strict=True):
+        box = Box.around(*edges, (height, width))
         name = str(label).strip().rstrip(".").lower()
         if box.width > 0 and box.height > 0:
             found.setdefault((box, name), Detection(box, name, 1.0))

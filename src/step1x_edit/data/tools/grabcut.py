@@ -47,13 +47,11 @@ class GrabCut:
         saliency = _measure(picture, small)
         mask = _cut_salient(small, saliency)
         count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
-        height, width = picture.shape[:2]
         found = []
         for index in range(1, count):
-            left, top, right, bottom = (int(stats[index][i]) for i in (0, 1, 2, 3))
-            right, bottom = left + right, top + bottom
-            box = Box(int(left / factor), int(top / factor), min(math.ceil(right / factor), width), min(math.ceil(bottom / factor), height))
-            if stats[index][cv2.CC_STAT_AREA] >= _SMALLEST * mask.size:
+            left, top, wide, high, area = map(int, stats[index])
+            box = Box.around(left / factor, top / factor, (left + wide) / factor, (top + high) / factor, picture.shape)
+            if area >= _SMALLEST * mask.size:
                 found.append(Detection(box, "", round(float(saliency[labels == index].mean()), 4)))
         return tuple(sorted(found, key=lambda item: (-item.score, item.box)))
 

@@ -33,8 +33,7 @@ class Lama(OnnxTool):
         if not hole.any():
             return picture.copy()
         zone = pad(bound(hole), _MARGIN, picture.shape)
-        inside = (slice(zone.top, zone.bottom), slice(zone.left, zone.right))
-        crop, gap = np.ascontiguousarray(picture[inside]), np.ascontiguousarray(hole[inside])
+        crop, gap = np.ascontiguousarray(picture[zone.within]), np.ascontiguousarray(hole[zone.within])
         height, width = self._network.size(_SIZE)
         method = cv2.INTER_AREA if width < crop.shape[1] else cv2.INTER_LINEAR
         known = np.where(gap[..., None], np.uint8(0), crop)  # what the hole hides must not shine through
@@ -46,7 +45,7 @@ class Lama(OnnxTool):
             {first: np.ascontiguousarray(image.transpose(2, 0, 1)[None]), second: mask.astype(np.float32)[None, None]}
         )[0][0]
         filled = picture.copy()
-        filled[inside][gap] = _to_pixels(drawn, crop.shape[1::-1])[gap]
+        filled[zone.within][gap] = _to_pixels(drawn, crop.shape[1::-1])[gap]
         return filled
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -51,15 +50,13 @@ class ObjectDetector:
         import torch
         from PIL import Image
 
-        height, width = picture.shape[:2]
         prepared = self.processor(images=Image.fromarray(picture), return_tensors="pt").to(self.model.device, self.model.dtype)
         with torch.inference_mode():
             found = self.model(**prepared)
-        (read,) = self.processor.post_process_object_detection(found, threshold=self.threshold, target_sizes=[(height, width)])
+        (read,) = self.processor.post_process_object_detection(found, threshold=self.threshold, target_sizes=[picture.shape[:2]])
         detections = []
         for edges, score, label in zip(read["boxes"].tolist(), read["scores"].tolist(), read["labels"].tolist(), strict=True):
-            left, top, right, bottom = edges
-            box = Box(max(int(left), 0), max(int(top), 0), min(math.ceil(right), width), min(math.ceil(bottom), height))
+            box = Box.around(*edges, picture.shape)
             if box.width > 0 and box.height > 0:
                 detections.append(Detection(box, self.names[label].lower(), round(score, 4)))
         return sorted(detections, key=lambda item: (-item.score, item.box))

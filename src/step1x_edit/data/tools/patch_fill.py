@@ -92,6 +92,14 @@ def _reach(hole: Mask) -> Mask:
     return cv2.dilate(hole.view(np.uint8), np.ones((_PATCH, _PATCH), np.uint8)).view(np.bool_)
 
 
+def _drop_border(centres: Mask) -> Mask:
+    """Those of the centres whose patches lie inside the picture."""
+    inside = np.zeros_like(centres)
+    margin = _PATCH // 2
+    inside[margin:-margin, margin:-margin] = centres[margin:-margin, margin:-margin]
+    return inside
+
+
 def _start(known: Floats, hole: Mask) -> Floats:
     """A first guess: colours that flow in from the border."""
     pixels = cv2.inpaint(np.clip(known, 0, 255).astype(np.uint8), hole.view(np.uint8), 3, cv2.INPAINT_TELEA)
@@ -103,17 +111,9 @@ def _solve(
 ) -> tuple[Floats, _Places]:
     """Improve the filling at one level; `places` int32 [h, w, 2], (row, column) of the centre of each patch's source."""
     height, width = hole.shape
-    margin = _PATCH // 2
-    wanted = _reach(hole)
-    wanted[:margin] = wanted[-margin:] = False
-    wanted[:, :margin] = wanted[:, -margin:] = False
-    source = ~_reach(hole)
-    source[:margin] = source[-margin:] = False
-    source[:, :margin] = source[:, -margin:] = False
+    wanted, source = _drop_border(_reach(hole)), _drop_border(~_reach(hole))
     if not source.any():
-        source = ~hole
-        source[:margin] = source[-margin:] = False
-        source[:, :margin] = source[:, -margin:] = False
+        source = _drop_border(~hole)
     if not source.any() or not wanted.any():
         return filled, places if places is not None else np.zeros((height, width, 2), np.int32)
     targets = np.argwhere(wanted).astype(np.int32)

@@ -7,9 +7,10 @@ that it is given. A tool keeps no memory of pictures, so that an answer never de
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from step1x_edit.data.triplet import Floats, Mask, Pixels
 
@@ -33,6 +34,15 @@ class Box(NamedTuple):
     @property
     def area(self) -> int:
         return max(self.width, 0) * max(self.height, 0)
+
+    @classmethod
+    def around(cls, left: float, top: float, right: float, bottom: float, shape: tuple[int, ...]) -> Self:
+        """The whole pixels that some edges touch, inside a picture of that shape [H, W, ...]; empty, or turned over, outside of it."""
+        return cls(max(int(left), 0), max(int(top), 0), min(math.ceil(right), shape[1]), min(math.ceil(bottom), shape[0]))
+
+    def is_cut_off(self, shape: tuple[int, ...]) -> bool:
+        """Whether it reaches to within a pixel of the border of a picture of that shape [H, W, ...]."""
+        return self.left <= 1 or self.top <= 1 or self.right >= shape[1] - 1 or self.bottom >= shape[0] - 1
 
     def meets(self, other: Box, gap: int = 0) -> bool:
         """Whether the two overlap, or come nearer than so many pixels."""
@@ -207,6 +217,12 @@ class TextLine:
     text: str
     confidence: float
     corners: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def outline(self) -> tuple[tuple[float, float], ...]:
+        """The corners, or those of the box where the tool gives none."""
+        left, top, right, bottom = self.box
+        return self.corners or ((left, top), (right, top), (right, bottom), (left, bottom))
 
 
 class TextReader(Tool, Protocol):

@@ -51,9 +51,7 @@ class RapidTextReader:
         lines = []
         for corners, text, score in zip(found.boxes, found.txts, found.scores, strict=True):
             points = np.asarray(corners, np.float64) / factor
-            left, top = np.floor(points.min(0)).astype(int)
-            right, bottom = np.ceil(points.max(0)).astype(int)
-            box = Box(max(int(left), 0), max(int(top), 0), min(int(right), width), min(int(bottom), height))
+            box = Box.around(*points.min(0), *points.max(0), (height, width))
             if text.strip() and box.width > 0 and box.height > 0:
                 places = tuple((round(float(x), 2), round(float(y), 2)) for x, y in points)
                 lines.append(TextLine(box, text.strip(), round(float(score), 4), places))

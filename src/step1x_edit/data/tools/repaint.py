@@ -12,7 +12,7 @@ from step1x_edit.data.categories.material import MATERIALS
 from step1x_edit.data.categories.style import STYLES
 from step1x_edit.data.colours import COLOURS
 from step1x_edit.data.tools.choice import ToolChoice
-from step1x_edit.data.tools.filtering import guide
+from step1x_edit.data.tools.filtering import blend, guide
 from step1x_edit.data.tools.protocols import Control, Look, ToolCard
 from step1x_edit.data.triplet import Floats, Mask, Pixels
 from step1x_edit.errors import UsageError
@@ -55,10 +55,7 @@ class Repaint:
             changed = _recolour(picture, region, look.name) * 255
         else:
             changed = _remake(picture, region, control, look.name, seed) * 255
-        inner = cv2.distanceTransform(np.pad(region, 1, mode="edge").view(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
-        weight = np.clip(inner / 2.5, 0, 1)[..., None]
-        mixed = picture + weight * (changed - picture)
-        return np.where(region[..., None], (np.clip(mixed, 0, 255) + 0.5).astype(np.uint8), picture)
+        return blend(picture, region, changed, border=2.5)
 
 
 def _shade(picture: Pixels, region: Mask) -> tuple[Floats, float, float]:
