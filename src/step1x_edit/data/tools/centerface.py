@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import cv2
 import numpy as np
 
-from step1x_edit.data.tools.choice import ToolChoice
+from step1x_edit.data.tools.choice import BareTool
 from step1x_edit.data.tools.protocols import Box, Face, ToolCard
 from step1x_edit.data.triplet import Floats, Pixels
 from step1x_edit.errors import WeightsError
@@ -29,7 +29,7 @@ _OUTPUTS = ("537", "538", "539", "540")
 _OVERLAP = 0.3
 
 
-class CenterFace:
+class CenterFace(BareTool):
     """Each face is the peak of a heat map, with its size, offset and five landmarks beside it.
 
     Source: Xu and others, CenterFace: Joint Face Detection and Alignment Using Face as Point, 2019.
@@ -41,11 +41,6 @@ class CenterFace:
         except cv2.error as error:
             raise WeightsError(f"Cannot read the face detector {weights}; install the package again.") from error
         self._threshold = threshold
-
-    @classmethod
-    def open(cls, choice: ToolChoice) -> Self:
-        choice.check_bare()
-        return cls()
 
     @property
     def card(self) -> ToolCard:

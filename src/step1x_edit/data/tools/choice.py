@@ -37,10 +37,6 @@ class ToolChoice:
         name, _, model = text.partition(":")
         return cls(name, model or None)
 
-    def check_bare(self) -> None:
-        """Refuse settings for a tool that has none; raises UsageError."""
-        self.check_settings()
-
     def check_settings(self, *known: str) -> None:
         """Refuse settings that a tool does not read.
 
@@ -51,3 +47,13 @@ class ToolChoice:
             if key not in known and getattr(self, key):
                 hint = "leave it out" if known else "leave it out, or choose a tool that runs a model"
                 raise UsageError(f"The tool {self.name} takes no {key}; {hint}.")
+
+
+class BareTool:
+    """A tool that takes no settings."""
+
+    @classmethod
+    def open(cls, choice: ToolChoice) -> Self:
+        """Open it; raises UsageError where the recipe gives settings."""
+        choice.check_settings()
+        return cls()

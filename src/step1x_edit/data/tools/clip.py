@@ -11,7 +11,7 @@ import numpy as np
 from step1x_edit.data.labels import LABELS
 from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.protocols import Tag, ToolCard
-from step1x_edit.data.tools.weights import find_weights, load_model, load_processor, name_place, name_versions
+from step1x_edit.data.tools.weights import TransformersTool
 from step1x_edit.data.triplet import Floats, Pixels
 from step1x_edit.data.vocabulary import with_article
 
@@ -34,7 +34,7 @@ BAD = ("an ugly, badly composed photograph", "a blurred photograph with bad ligh
 """Opposites between which a picture is placed."""
 
 
-class Clip:
+class Clip(TransformersTool):
     """Vectors of pictures and of words in one space; plays "similarity", "tagger" and "aesthetics".
 
     Choice: tags by comparing with a list of words stand for Recognize-Anything, which has no port to a kept library; the words are those
@@ -43,21 +43,15 @@ class Clip:
     Source: Radford and others, CLIP, 2021; Zhai and others, SigLIP, 2023; opposites: Wang, Chan, Loy, CLIP-IQA, 2022.
     """
 
-    def __init__(self, model: Any, processor: Any, card: ToolCard, words: Sequence[str]) -> None:
-        self.model, self.processor = model, processor
-        self.card = card
+    def __init__(self, model: Any, processor: Any, card: ToolCard, words: Sequence[str] = tuple(LABELS)) -> None:
+        super().__init__(model, processor, card)
         self.words = tuple(words)
 
     @classmethod
     def open(cls, choice: ToolChoice) -> Self:
         from transformers import AutoModel, AutoProcessor
 
-        choice.check_settings("model", "revision", "device", "dtype")
-        weights = find_weights(choice, MODEL)
-        model = load_model(AutoModel, weights, choice)
-        processor = load_processor(AutoProcessor, weights, choice.name)
-        card = ToolCard("clip", name_versions("transformers", "torch"), {**weights.facts, **name_place(model)})
-        return cls(model, processor, card, tuple(LABELS))
+        return cls.load(choice, MODEL, AutoModel, AutoProcessor)
 
     def embed(self, picture: Pixels) -> Floats:
         """float32 [D], of length 1."""

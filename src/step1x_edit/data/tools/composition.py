@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import cv2
 import numpy as np
 
 from step1x_edit.data.colours import CHROMATIC, measure_hues
-from step1x_edit.data.tools.choice import ToolChoice
+from step1x_edit.data.tools.choice import BareTool
 from step1x_edit.data.tools.filtering import shrink
 from step1x_edit.data.tools.protocols import Tag, ToolCard
 from step1x_edit.data.tools.saliency import measure_saliency
@@ -19,13 +17,8 @@ from step1x_edit.data.vocabulary import NINTHS, PLACES
 _SIDE = 192
 
 
-class Composition:
+class Composition(BareTool):
     """Knows colours, brightness, sky, greenery and where the eye goes; it names no things."""
-
-    @classmethod
-    def open(cls, choice: ToolChoice) -> Self:
-        choice.check_bare()
-        return cls()
 
     @property
     def card(self) -> ToolCard:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import cv2
 import numpy as np
 
-from step1x_edit.data.tools.choice import ToolChoice
+from step1x_edit.data.tools.choice import BareTool
 from step1x_edit.data.tools.filtering import guide, shrink
 from step1x_edit.data.tools.protocols import ToolCard
 from step1x_edit.data.tools.saliency import measure_saliency
@@ -16,18 +14,13 @@ from step1x_edit.data.triplet import Floats, Pixels
 _SIDE = 256
 
 
-class DepthCues:
+class DepthCues(BareTool):
     """Lower is nearer, hazy is farther, what stands out is nearer than what is around it.
 
     Good enough to let fog or blur grow with distance in scenes with a ground; it measures nothing. Indoors and in close-ups it is a guess.
 
     Source: the haze cue is the dark channel of He, Sun, Tang, Single Image Haze Removal, 2009.
     """
-
-    @classmethod
-    def open(cls, choice: ToolChoice) -> Self:
-        choice.check_bare()
-        return cls()
 
     @property
     def card(self) -> ToolCard:

@@ -9,7 +9,7 @@ import numpy as np
 
 from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.protocols import ToolCard
-from step1x_edit.data.tools.weights import find_weights, load_model, load_processor, name_place, name_versions
+from step1x_edit.data.tools.weights import TransformersTool
 from step1x_edit.data.triplet import Floats, Pixels
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _METRIC = ("glpn", "tipsv2_dpt", "zoedepth")
 """Kinds of models that always answer with distances; others say in their settings whether they do."""
 
 
-class DepthModel:
+class DepthModel(TransformersTool):
     """Nearness from one picture.
 
     Some models answer with distances in metres, others with their inverse up to scale and shift; both come out as nearness.
@@ -33,20 +33,14 @@ class DepthModel:
     """
 
     def __init__(self, model: Any, processor: Any, card: ToolCard) -> None:
-        self.model, self.processor = model, processor
-        self.card = card
+        super().__init__(model, processor, card)
         self.metric = model.config.model_type in _METRIC or getattr(model.config, "depth_estimation_type", "") == "metric"
 
     @classmethod
     def open(cls, choice: ToolChoice) -> Self:
         from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
-        choice.check_settings("model", "revision", "device", "dtype")
-        weights = find_weights(choice, MODELS[choice.name])
-        model = load_model(AutoModelForDepthEstimation, weights, choice)
-        processor = load_processor(AutoImageProcessor, weights, choice.name)
-        card = ToolCard(choice.name, name_versions("transformers", "torch"), {**weights.facts, **name_place(model)})
-        return cls(model, processor, card)
+        return cls.load(choice, MODELS[choice.name], AutoModelForDepthEstimation, AutoImageProcessor)
 
     def estimate(self, picture: Pixels) -> Floats:
         """Nearness: float32 [H, W], 1 for the nearest pixel and 0 for the farthest; 0 everywhere where all is equally far."""

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import cv2
 import numpy as np
 
-from step1x_edit.data.tools.choice import ToolChoice
+from step1x_edit.data.tools.choice import BareTool
 from step1x_edit.data.tools.protocols import ToolCard
 from step1x_edit.data.triplet import Floats, Pixels
 
 
-class DisFlow:
+class DisFlow(BareTool):
     """OpenCV's DIS at its medium setting. Source: Kroeger and others, Fast Optical Flow using Dense Inverse Search, 2016."""
-
-    @classmethod
-    def open(cls, choice: ToolChoice) -> Self:
-        choice.check_bare()
-        return cls()
 
     @property
     def card(self) -> ToolCard:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from step1x_edit.data.tools.choice import ToolChoice
-from step1x_edit.data.tools.protocols import Box, Detection, ToolCard
-from step1x_edit.data.tools.weights import find_weights, load_model, load_processor, name_place, name_versions
+from step1x_edit.data.tools.protocols import Box, Detection
+from step1x_edit.data.tools.weights import TransformersTool
 from step1x_edit.data.triplet import Pixels
 
 MODEL = "florence-community/Florence-2-large"
@@ -18,7 +18,7 @@ _LONGEST = {"<CAPTION>": 128, "<OD>": 1024, "<CAPTION_TO_PHRASE_GROUNDING>": 102
 """Tokens of an answer, by task."""
 
 
-class Florence2:
+class Florence2(TransformersTool):
     """One sequence model for every task: a task's name in, words and quantised places out.
 
     It gives no scores: what it finds counts as sure, in the order of its answer.
@@ -26,20 +26,11 @@ class Florence2:
     Source: Xiao and others, Florence-2: Advancing a Unified Representation for a Variety of Vision Tasks, 2023.
     """
 
-    def __init__(self, model: Any, processor: Any, card: ToolCard) -> None:
-        self.model, self.processor = model, processor
-        self.card = card
-
     @classmethod
     def open(cls, choice: ToolChoice) -> Self:
         from transformers import AutoProcessor, Florence2ForConditionalGeneration
 
-        choice.check_settings("model", "revision", "device", "dtype")
-        weights = find_weights(choice, MODEL)
-        model = load_model(Florence2ForConditionalGeneration, weights, choice)
-        processor = load_processor(AutoProcessor, weights, choice.name)
-        facts = {**weights.facts, **name_place(model), "beams": _BEAMS}
-        return cls(model, processor, ToolCard("florence2", name_versions("transformers", "torch"), facts))
+        return cls.load(choice, MODEL, Florence2ForConditionalGeneration, AutoProcessor, beams=_BEAMS)
 
     def detect(self, picture: Pixels, phrases: Sequence[str] = ()) -> tuple[Detection, ...]:
         """List what `phrases` name, or else whatever has a name."""

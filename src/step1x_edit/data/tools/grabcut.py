@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Self
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from step1x_edit.data.tools.choice import ToolChoice
+from step1x_edit.data.tools.choice import BareTool
 from step1x_edit.data.tools.filtering import guide, pad, shrink, tidy
 from step1x_edit.data.tools.protocols import Box, Detection, ToolCard
 from step1x_edit.data.tools.saliency import measure_saliency
@@ -24,18 +23,13 @@ _SMALLEST = 0.004
 """Share of the picture below which something is not worth finding."""
 
 
-class GrabCut:
+class GrabCut(BareTool):
     """Colour models of inside and outside, and a minimal cut between them, which starts from what stands out.
 
     It sees that there is a thing, not which: its detections have no names.
 
     Source: Rother, Kolmogorov, Blake, GrabCut, 2004.
     """
-
-    @classmethod
-    def open(cls, choice: ToolChoice) -> Self:
-        choice.check_bare()
-        return cls()
 
     @property
     def card(self) -> ToolCard:

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.protocols import Box, Detection, Face, Plate, ToolCard
-from step1x_edit.data.tools.weights import find_weights, load_model, load_processor, name_place, name_versions
+from step1x_edit.data.tools.weights import TransformersTool
 from step1x_edit.data.triplet import Pixels
 from step1x_edit.errors import UsageError
 
@@ -17,29 +17,23 @@ MODEL = "PekingU/rtdetr_v2_r50vd"
 _THRESHOLD = 0.4
 
 
-class ObjectDetector:
+class ObjectDetector(TransformersTool):
     """Boxes with labels and scores. Source: Carion and others, DETR, 2020; Zhao and others, RT-DETR, 2023."""
 
-    def __init__(self, model: Any, processor: Any, card: ToolCard, threshold: float = _THRESHOLD) -> None:
-        self.model, self.processor = model, processor
-        self.card = card
-        self.threshold = threshold
+    def __init__(self, model: Any, processor: Any, card: ToolCard) -> None:
+        super().__init__(model, processor, card)
         self.names: dict[int, str] = {int(index): str(name) for index, name in model.config.id2label.items()}
 
     @classmethod
     def open(cls, choice: ToolChoice) -> Self:
-        choice.check_settings("model", "revision", "device", "dtype")
         return cls._load(choice, MODEL)
 
     @classmethod
     def _load(cls, choice: ToolChoice, own: str | None) -> Self:
         from transformers import AutoImageProcessor, AutoModelForObjectDetection
 
-        weights = find_weights(choice, own)
-        model = load_model(AutoModelForObjectDetection, weights, choice)
-        processor = load_processor(AutoImageProcessor, weights, choice.name)
-        facts = {**weights.facts, **name_place(model), "threshold": _THRESHOLD, **({"label": choice.label} if choice.label else {})}
-        return cls(model, processor, ToolCard(choice.name, name_versions("transformers", "torch"), facts))
+        facts = {"threshold": _THRESHOLD, **({"label": choice.label} if choice.label else {})}
+        return cls.load(choice, own, AutoModelForObjectDetection, AutoImageProcessor, **facts)
 
     def detect(self, picture: Pixels, phrases: Sequence[str] = ()) -> tuple[Detection, ...]:
         """List what is found, the surest first; where phrases are given, only what bears one of them as its label."""
@@ -53,7 +47,7 @@ class ObjectDetector:
         prepared = self.processor(images=Image.fromarray(picture), return_tensors="pt").to(self.model.device, self.model.dtype)
         with torch.inference_mode():
             found = self.model(**prepared)
-        (read,) = self.processor.post_process_object_detection(found, threshold=self.threshold, target_sizes=[picture.shape[:2]])
+        (read,) = self.processor.post_process_object_detection(found, threshold=_THRESHOLD, target_sizes=[picture.shape[:2]])
         detections = []
         for edges, score, label in zip(read["boxes"].tolist(), read["scores"].tolist(), read["labels"].tolist(), strict=True):
             box = Box.around(*edges, picture.shape)
@@ -65,6 +59,7 @@ class ObjectDetector:
 class LabelDetector(ObjectDetector):
     """The same, for one kind of thing: faces, or number plates; `label` is what the model calls it."""
 
+    settings = (*ObjectDetector.settings, "label")
     label = ""
 
     @classmethod
@@ -74,7 +69,6 @@ class LabelDetector(ObjectDetector):
         Raises:
             UsageError: no model is named, or it knows no such label.
         """
-        choice.check_settings("model", "revision", "device", "dtype", "label")
         tool = cls._load(choice, None)
         known = sorted({name.lower() for name in tool.names.values()})
         if choice.label is None and len(known) > 1:

@@ -20,7 +20,6 @@ class OnnxModel:
 
     Attributes:
         inputs: names and shapes of the inputs, in their order; what the file leaves open is 0.
-        outputs: names of the outputs.
         card: what is written down of the tool that it plays.
     """
 
@@ -37,7 +36,6 @@ class OnnxModel:
         path = _choose_file(weights.path, file)
         self._session = _open(path, choice)
         self.inputs = {node.name: tuple(side if isinstance(side, int) else 0 for side in node.shape) for node in self._session.get_inputs()}
-        self.outputs = tuple(node.name for node in self._session.get_outputs())
         self._name = weights.facts["model"]
         facts = {**weights.facts, "device": "cpu" if choice.device in (None, "cpu") else "cuda"}
         self.card = ToolCard(choice.name, name_versions("onnxruntime"), facts)
@@ -54,7 +52,7 @@ class OnnxModel:
         return height or default[0], width or default[1]
 
     def run(self, values: Mapping[str, Floats]) -> list[Floats]:
-        """All outputs for the named inputs, in the order of `outputs`; raises WeightsError where the shapes do not fit the network."""
+        """All outputs for the named inputs, in their order; raises WeightsError where the shapes do not fit the network."""
         from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
 
         try:

@@ -6,13 +6,11 @@ the hole takes its pixels from the patch outside that is most like it, on a pyra
 
 from __future__ import annotations
 
-from typing import Self
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from step1x_edit.data.tools.choice import ToolChoice
+from step1x_edit.data.tools.choice import BareTool
 from step1x_edit.data.tools.protocols import ToolCard
 from step1x_edit.data.triplet import Floats, Mask, Pixels
 
@@ -29,16 +27,11 @@ _ROUNDS, _FEWER, _LARGE = 4, 2, 128
 _Places = npt.NDArray[np.int32]
 
 
-class PatchFill:
+class PatchFill(BareTool):
     """Coordinate search over patches and averaging of what overlaps, level by level.
 
     Source: Wexler, Shechtman, Irani, Space-Time Completion of Video, 2007; search by Barnes and others, PatchMatch, 2009.
     """
-
-    @classmethod
-    def open(cls, choice: ToolChoice) -> Self:
-        choice.check_bare()
-        return cls()
 
     @property
     def card(self) -> ToolCard:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Self
 
-from step1x_edit.data.tools.choice import ToolChoice
+from step1x_edit.data.tools.choice import BareTool
 from step1x_edit.data.tools.protocols import Plate, TextLine, TextReader, ToolCard
 from step1x_edit.data.tools.rapid_ocr import RapidTextReader
 from step1x_edit.data.triplet import Pixels
@@ -35,16 +34,11 @@ def is_plate_text(text: str) -> bool:
     return 5 <= letters + digits <= 10 and digits >= 2 and _PLATE.fullmatch(joined) is not None
 
 
-class TextPlates:
+class TextPlates(BareTool):
     """Reads the picture and keeps what looks like a plate: it errs towards hiding too much, and misses plates too small to read."""
 
     def __init__(self, reader: TextReader | None = None) -> None:
         self._reader = reader or RapidTextReader()
-
-    @classmethod
-    def open(cls, choice: ToolChoice) -> Self:
-        choice.check_bare()
-        return cls()
 
     @property
     def card(self) -> ToolCard:

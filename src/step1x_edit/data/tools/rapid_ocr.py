@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import cv2
 import numpy as np
 
-from step1x_edit.data.tools.choice import ToolChoice
+from step1x_edit.data.tools.choice import BareTool
 from step1x_edit.data.tools.protocols import Box, TextLine, ToolCard
 from step1x_edit.data.triplet import Pixels
 
@@ -15,7 +15,7 @@ _SMALLEST = 512
 """Longer side in pixels to which smaller pictures are enlarged: their letters are below what the detector was trained on."""
 
 
-class RapidTextReader:
+class RapidTextReader(BareTool):
     """Reads Latin and Chinese script on the CPU, with one thread, so that many workers share a machine and answers do not vary."""
 
     def __init__(self) -> None:
@@ -27,11 +27,6 @@ class RapidTextReader:
             "EngineConfig.onnxruntime.inter_op_num_threads": 1,
         }
         self._engine: Any = RapidOCR(params=quiet)  # typed by the library as the union of all that its parts return
-
-    @classmethod
-    def open(cls, choice: ToolChoice) -> Self:
-        choice.check_bare()
-        return cls()
 
     @property
     def card(self) -> ToolCard:

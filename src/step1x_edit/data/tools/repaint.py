@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Self
 
 import cv2
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from step1x_edit.data.categories.material import MATERIALS
 from step1x_edit.data.categories.style import STYLES
 from step1x_edit.data.colours import COLOURS
-from step1x_edit.data.tools.choice import ToolChoice
+from step1x_edit.data.tools.choice import BareTool
 from step1x_edit.data.tools.filtering import blend, guide
 from step1x_edit.data.tools.protocols import Control, Look, ToolCard
 from step1x_edit.data.triplet import Floats, Mask, Pixels
@@ -20,13 +19,8 @@ from step1x_edit.errors import UsageError
 _CONTROL: dict[str, Control] = {"colour": "depth", "material": "depth", "style": "edges"}
 
 
-class Repaint:
+class Repaint(BareTool):
     """Works in Lab, where equal steps look equally large: the hue is the new one, lightness keeps its folds and shadows."""
-
-    @classmethod
-    def open(cls, choice: ToolChoice) -> Self:
-        choice.check_bare()
-        return cls()
 
     @property
     def card(self) -> ToolCard:

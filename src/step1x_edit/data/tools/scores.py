@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
 
 import cv2
 import numpy as np
 
-from step1x_edit.data.tools.choice import ToolChoice
+from step1x_edit.data.tools.choice import BareTool
 from step1x_edit.data.tools.protocols import ToolCard
 from step1x_edit.data.triplet import Floats, Pixels
 
@@ -49,13 +48,8 @@ def measure_exposure(picture: Pixels) -> Exposure:
     return Exposure(mean, float(shares[:5].sum()), float(shares[251:].sum()), (high - low) / 255)
 
 
-class PhotographicScorer:
+class PhotographicScorer(BareTool):
     """Looks as far as numbers tell them: sharp, well exposed, contrasty, colourful, not noisy. It knows nothing of composition."""
-
-    @classmethod
-    def open(cls, choice: ToolChoice) -> Self:
-        choice.check_bare()
-        return cls()
 
     @property
     def card(self) -> ToolCard:
@@ -74,13 +68,8 @@ class PhotographicScorer:
         return float((sharp * lit * contrast * vivid) ** 0.25)
 
 
-class LayoutSimilarity:
+class LayoutSimilarity(BareTool):
     """Likeness by layout: colours on a grid of 6 x 6 and directions of edges on one of 4 x 4. It reads no words."""
-
-    @classmethod
-    def open(cls, choice: ToolChoice) -> Self:
-        choice.check_bare()
-        return cls()
 
     @property
     def card(self) -> ToolCard:

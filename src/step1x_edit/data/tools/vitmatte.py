@@ -10,7 +10,7 @@ import numpy as np
 from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.grabcut import GrabCut
 from step1x_edit.data.tools.protocols import Box, ToolCard
-from step1x_edit.data.tools.weights import find_weights, load_model, load_processor, name_place, name_versions
+from step1x_edit.data.tools.weights import TransformersTool
 from step1x_edit.data.triplet import Floats, Pixels
 
 MODEL = "hustvl/vitmatte-small-composition-1k"
@@ -19,27 +19,21 @@ _BAND = 0.025
 """Half width of what is left to the model on both sides of the rough border, as a share of the longer side."""
 
 
-class VitMatte:
+class VitMatte(TransformersTool):
     """Fills in the unknown band of a map of surely inside, surely outside, and unknown.
 
     Source: Yao and others, ViTMatte: Boosting Image Matting with Pretrained Plain Vision Transformers, 2023.
     """
 
     def __init__(self, model: Any, processor: Any, card: ToolCard) -> None:
-        self.model, self.processor = model, processor
-        self.card = card
+        super().__init__(model, processor, card)
         self.rough = GrabCut()
 
     @classmethod
     def open(cls, choice: ToolChoice) -> Self:
         from transformers import AutoImageProcessor, VitMatteForImageMatting
 
-        choice.check_settings("model", "revision", "device", "dtype")
-        weights = find_weights(choice, MODEL)
-        model = load_model(VitMatteForImageMatting, weights, choice)
-        processor = load_processor(AutoImageProcessor, weights, choice.name)
-        facts = {**weights.facts, **name_place(model), "band": _BAND, "rough": GrabCut().card.version}
-        return cls(model, processor, ToolCard("vitmatte", name_versions("transformers", "torch"), facts))
+        return cls.load(choice, MODEL, VitMatteForImageMatting, AutoImageProcessor, band=_BAND, rough=GrabCut().card.version)
 
     def matte(self, picture: Pixels, box: Box | None = None) -> Floats:
         """Opacity of what is in the box, or else of what stands out: float32 [H, W] in 0..1."""

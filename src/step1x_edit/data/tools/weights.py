@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from step1x_edit.data.tools.choice import ToolChoice
+from step1x_edit.data.tools.protocols import ToolCard
 from step1x_edit.errors import Step1XError, UsageError, WeightsError
 
 if TYPE_CHECKING:
@@ -167,6 +168,40 @@ def load_processor(kind: Any, weights: Weights, tool: str) -> Any:
     """Load what prepares pictures or words for a transformers model: `kind.from_pretrained`; raises WeightsError."""
     with explain(weights, tool):
         return kind.from_pretrained(weights.path, local_files_only=True)
+
+
+class TransformersTool:
+    """A tool that one transformers model plays, with what prepares pictures and words for it; a subclass does the work.
+
+    Attributes:
+        settings: what a recipe may say of it.
+    """
+
+    settings: ClassVar[tuple[str, ...]] = ("model", "revision", "device", "dtype")
+
+    def __init__(self, model: Any, processor: Any, card: ToolCard) -> None:
+        self.model, self.processor, self.card = model, processor, card
+
+    @classmethod
+    def load(cls, choice: ToolChoice, own: str | None, kind: Any, processor: Any, **facts: Any) -> Self:
+        """Load it.
+
+        Args:
+            choice: what the recipe says.
+            own: the tool's own model, see `find_weights`.
+            kind: class of the model.
+            processor: class of the processor.
+            facts: what else goes onto the card.
+
+        Raises:
+            UsageError: a setting that it does not read, or no model is named.
+            WeightsError: as `find_weights` and `load_model`.
+        """
+        choice.check_settings(*cls.settings)
+        weights = find_weights(choice, own)
+        model = load_model(kind, weights, choice)
+        card = ToolCard(choice.name, name_versions("transformers", "torch"), {**weights.facts, **name_place(model), **facts})
+        return cls(model, load_processor(processor, weights, choice.name), card)
 
 
 def load_pipeline(kind: str, transformer: str, weights: Weights, choice: ToolChoice, **parts: Any) -> Any:
