@@ -159,13 +159,13 @@ class Materials:
     marked: Sequence[Photograph] = ()
     aspect: float = 1.0
 
-    def crop(self, rng: random.Random, size: int, photograph: Photograph | None = None) -> tuple[Pixels, Photograph]:
+    def crop(self, rng: random.Random, size: int) -> tuple[Pixels, Photograph]:
         """Cut a random window of 40 to 100 % of what the photograph has room for, perhaps mirrored, and make it a square.
 
         Returns:
             uint8 [size, size, 3], a fresh array, and the photograph it is from.
         """
-        photo = photograph or rng.choice(self.photographs)
+        photo = rng.choice(self.photographs)
         return self._window(rng, photo.pixels, size).squeeze(photo.pixels, size), photo
 
     def frame_content(self, rng: random.Random, size: int, largest: float) -> tuple[Photograph, Window] | None:

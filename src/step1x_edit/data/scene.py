@@ -182,9 +182,9 @@ def set_scene(rng: random.Random, materials: Materials, size: int) -> tuple[Pixe
     return background, photograph, put_subjects(rng, materials, background)
 
 
-def decorate(rng: random.Random, materials: Materials, background: Pixels, chance: float = 0.3) -> tuple[Pixels, list[Placed]]:
+def decorate(rng: random.Random, materials: Materials, background: Pixels) -> tuple[Pixels, list[Placed]]:
     """Sometimes paste a subject onto a background, so that edits of the whole picture meet subjects too."""
-    if rng.random() >= chance:
+    if rng.random() >= 0.3:
         return background, []
     placed = [put_subject(rng, materials, background, rng.uniform(0.3, 0.75))]
     return draw_all(background, placed), placed

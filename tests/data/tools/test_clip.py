@@ -44,7 +44,7 @@ def test_vectors_agree_with_the_library(tools: dict[str, Clip], photo: Photo, na
     vector = tool.embed(picture)
     assert vector.dtype == np.float32
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
-    products = np.array([tool.embed_text(text) @ vector for text in texts])
+    products = np.array([tool.embed_texts([text])[0] @ vector for text in texts])
     scale, bias = float(tool.model.logit_scale.exp()), float(getattr(tool.model, "logit_bias", 0))
     assert products * scale + bias == pytest.approx(logits, abs=1e-4)
     assert np.array_equal(tool.embed(picture), vector)
@@ -66,7 +66,7 @@ def test_a_picture_nearer_to_good_words_scores_higher(tools: dict[str, Clip], ph
     assert all(0 <= score <= 1 for score in scores)
     margins = []
     for picture in pictures:
-        products = np.array([tool.embed_text(text) @ tool.embed(picture) for text in (*GOOD, *BAD)])
+        products = np.array([tool.embed_texts([text])[0] @ tool.embed(picture) for text in (*GOOD, *BAD)])
         margins.append(np.mean(1 / (1 + np.exp(100 * (products[3:] - products[:3])))))
     assert scores == pytest.approx(margins, abs=1e-4)
 
@@ -93,7 +93,7 @@ def test_it_chooses_the_public_pictures_of_a_benchmark(
 
 
 def test_a_text_that_is_too_long_is_cut_off(tools: dict[str, Clip]) -> None:
-    assert np.isfinite(tools["clip"].embed_text("a cat " * 100)).all()
+    assert np.isfinite(tools["clip"].embed_texts(["a cat " * 100])).all()
 
 
 def test_texts_have_the_models_length_where_its_tokenizer_names_none(twin: Callable[[str], Path], photo: Photo, tmp_path: Path) -> None:
@@ -101,6 +101,6 @@ def test_texts_have_the_models_length_where_its_tokenizer_names_none(twin: Calla
     settings = tmp_path / "open" / "tokenizer_config.json"
     settings.write_text(json.dumps({**json.loads(settings.read_text()), "model_max_length": int(1e30)}))
     named, unnamed = (Clip.open(ToolChoice("clip", str(folder), device="cpu")) for folder in (twin("siglip"), tmp_path / "open"))
-    assert np.array_equal(unnamed.embed_text("a cup of coffee"), named.embed_text("a cup of coffee"))
-    assert np.array_equal(unnamed.embed_text("a cat " * 100), named.embed_text("a cat " * 100))
+    assert np.array_equal(unnamed.embed_texts(["a cup of coffee"]), named.embed_texts(["a cup of coffee"]))
+    assert np.array_equal(unnamed.embed_texts(["a cat " * 100]), named.embed_texts(["a cat " * 100]))
     assert unnamed.score(photo("coffee", 64)) == named.score(photo("coffee", 64))

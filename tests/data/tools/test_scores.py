@@ -35,7 +35,6 @@ def test_likeness_ranks_variants_before_other_pictures(photo: Callable[[str, int
         assert abs(float(own @ own) - 1) < 1e-5
         alike = min(float(own @ scorer.embed(v)) for v in variants(photo(name, 256)))
         assert alike > max(float(own @ other) for key, other in vectors.items() if key != name)
-    assert scorer.embed_text("a cat") is None
 
 
 def test_blur_lowers_sharpness_and_looks(photo: Callable[[str, int], Pixels]) -> None:

@@ -14,6 +14,9 @@ from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Mask, Pixels
 
 _ROUNDS = 3
+_LARGEST = 0.45
+"""Share of the picture that may be filled."""
+
 _SMOOTHEST = 0.3
 """Fine contrast inside the hole as a share of that around it, below which a filling counts as smeared."""
 
@@ -29,7 +32,7 @@ class Erased:
     hole: Mask
 
 
-def erase(picture: Pixels, found: Found, tools: Toolbox, seed: int, largest: float = 0.45) -> Erased | Unsuited:
+def erase(picture: Pixels, found: Found, tools: Toolbox, seed: int) -> Erased | Unsuited:
     """Fill where a thing is; what then still stands out beside the hole belongs to it too, and goes in another round.
 
     Args:
@@ -37,11 +40,10 @@ def erase(picture: Pixels, found: Found, tools: Toolbox, seed: int, largest: flo
         found: the thing.
         tools: plays the roles of `ROLES`.
         seed: for the inpainter.
-        largest: share of the picture that may be filled.
     """
     hole = widen_by(found.mask, 0.02)
     for _ in range(_ROUNDS):
-        if hole.mean() > largest:
+        if hole.mean() > _LARGEST:
             return Unsuited("too much would have to be filled", {"share": round(float(hole.mean()), 4)})
         filled = tools.inpainter.inpaint(picture, hole, "", seed)
         left = _find_rest(picture, filled, hole, found, tools)

@@ -26,7 +26,8 @@ _STRIDE = 4
 _OUTPUTS = ("537", "538", "539", "540")
 """Names in the published file of: heat map, size, offset, landmarks."""
 
-_OVERLAP = 0.3
+_THRESHOLD, _OVERLAP = 0.35, 0.3
+"""Score below which a peak is no face, and share of two boxes from which on the surer one alone is kept."""
 
 
 class CenterFace(BareTool):
@@ -35,25 +36,21 @@ class CenterFace(BareTool):
     Source: Xu and others, CenterFace: Joint Face Detection and Alignment Using Face as Point, 2019.
     """
 
-    def __init__(self, weights: Path = WEIGHTS, threshold: float = 0.35) -> None:
+    def __init__(self, weights: Path = WEIGHTS) -> None:
         try:
             self._network: Any = cv2.dnn.readNetFromONNX(str(weights))
         except cv2.error as error:
             raise WeightsError(f"Cannot read the face detector {weights}; install the package again.") from error
-        self._threshold = threshold
 
     @property
     def card(self) -> ToolCard:
-        return ToolCard("centerface", f"opencv {cv2.__version__}", {"threshold": self._threshold, "longest": _LONGEST})
+        return ToolCard("centerface", f"opencv {cv2.__version__}", {"threshold": _THRESHOLD, "longest": _LONGEST})
 
     def find_faces(self, picture: Pixels, smallest: float = 0.0) -> tuple[Face, ...]:
         """List the faces, the largest first; a picture is made no larger than faces of the `smallest` share need to be found."""
         height, width = picture.shape[:2]
-        factor = (
-            min(max(_SHORTEST / max(height, width), 1.0), 4.0)
-            if max(height, width) < _SHORTEST
-            else min(1.0, _LONGEST / max(height, width))
-        )
+        longest = max(height, width)
+        factor = min(_SHORTEST / longest, 4.0) if longest < _SHORTEST else min(1.0, _LONGEST / longest)
         if smallest > 0:
             factor = min(factor, _FACE / (smallest * min(height, width)))
         inner = (max(1, round(width * factor)), max(1, round(height * factor)))
@@ -62,7 +59,7 @@ class CenterFace(BareTool):
         canvas[: inner[1], : inner[0]] = scaled
         self._network.setInput(cv2.dnn.blobFromImage(canvas))
         heat, size, offset, landmarks = self._network.forward(_OUTPUTS)
-        boxes, scores, points = _decode(heat[0, 0], size[0], offset[0], landmarks[0], self._threshold)
+        boxes, scores, points = _decode(heat[0, 0], size[0], offset[0], landmarks[0])
         faces = []
         for index in _suppress(boxes, scores):
             box = Box.around(*(boxes[index] / factor), picture.shape)
@@ -72,9 +69,9 @@ class CenterFace(BareTool):
         return tuple(sorted(faces, key=lambda face: (-face.box.area, face.box)))
 
 
-def _decode(heat: Floats, size: Floats, offset: Floats, landmarks: Floats, threshold: float) -> tuple[Floats, Floats, Floats]:
-    """Read the peaks above the threshold: boxes [N, 4] (left, top, right, bottom), scores [N], landmarks [N, 5, 2] (x, y)."""
-    rows, columns = np.nonzero(heat > threshold)
+def _decode(heat: Floats, size: Floats, offset: Floats, landmarks: Floats) -> tuple[Floats, Floats, Floats]:
+    """Read the peaks above `_THRESHOLD`: boxes [N, 4] (left, top, right, bottom), scores [N], landmarks [N, 5, 2] (x, y)."""
+    rows, columns = np.nonzero(heat > _THRESHOLD)
     extent = np.exp(size[:, rows, columns]) * _STRIDE
     y = (rows + offset[0, rows, columns] + 0.5) * _STRIDE - extent[0] / 2
     x = (columns + offset[1, rows, columns] + 0.5) * _STRIDE - extent[1] / 2

@@ -63,10 +63,6 @@ class Clip(TransformersTool):
             found = self.model.get_image_features(**prepared).pooler_output
         return _normalise(found[0].float().cpu().numpy())
 
-    def embed_text(self, text: str) -> Floats:
-        """float32 [D], of length 1; what is longer than the model reads is cut off."""
-        return self._embed_texts([text])[0]
-
     def tag(self, picture: Pixels) -> tuple[Tag, ...]:
         """List the likeliest of the known words, the surest first: shares of all words with CLIP, probabilities with SigLIP."""
         products = self._vocabulary @ self.embed(picture)
@@ -87,15 +83,18 @@ class Clip(TransformersTool):
     def _vocabulary(self) -> Floats:
         """float32 [words, D]."""
         texts = [template.format(with_article(word)) for word in self.words for template in _TEMPLATES]
-        vectors = self._embed_texts(texts).reshape(len(self.words), len(_TEMPLATES), -1).mean(1)
+        vectors = self.embed_texts(texts).reshape(len(self.words), len(_TEMPLATES), -1).mean(1)
         return np.stack([_normalise(vector) for vector in vectors])
 
     @cached_property
     def _opposites(self) -> Floats:
-        return self._embed_texts([*GOOD, *BAD])
+        return self.embed_texts([*GOOD, *BAD])
 
-    def _embed_texts(self, texts: Sequence[str]) -> Floats:
-        """float32 [N, D], each of length 1; padded to full length, as SigLIP was trained and as CLIP, which looks no further, may be."""
+    def embed_texts(self, texts: Sequence[str]) -> Floats:
+        """float32 [N, D], each of length 1; what is longer than the model reads is cut off.
+
+        Texts are padded to full length, as SigLIP was trained and as CLIP, which looks no further, may be.
+        """
         import torch
 
         # the tokenizers of SigLIP 2 name no full length

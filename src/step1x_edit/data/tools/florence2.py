@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Self
 
 from step1x_edit.data.tools.choice import ToolChoice
@@ -14,7 +14,7 @@ MODEL = "florence-community/Florence-2-large"
 """The weights in the layout of transformers' own class; those of the first publication need code from their repository."""
 
 _BEAMS = 3
-_LONGEST = {"<CAPTION>": 128, "<OD>": 1024, "<CAPTION_TO_PHRASE_GROUNDING>": 1024}
+_LONGEST = {"<CAPTION>": 128, "<OD>": 1024}
 """Tokens of an answer, by task."""
 
 
@@ -32,29 +32,26 @@ class Florence2(TransformersTool):
 
         return cls.load(choice, MODEL, Florence2ForConditionalGeneration, AutoProcessor, beams=_BEAMS)
 
-    def detect(self, picture: Pixels, phrases: Sequence[str] = ()) -> tuple[Detection, ...]:
-        """List what `phrases` name, or else whatever has a name."""
-        task = "<CAPTION_TO_PHRASE_GROUNDING>" if phrases else "<OD>"
-        answer = self._answer(picture, task, ". ".join(phrases) + "." if phrases else "")
-        return read_boxes(answer[task], picture.shape[1], picture.shape[0])
+    def detect(self, picture: Pixels) -> tuple[Detection, ...]:
+        """List whatever has a name."""
+        return read_boxes(self._answer(picture, "<OD>"), picture.shape[1], picture.shape[0])
 
     def caption(self, picture: Pixels) -> str:
         """Describe the picture in one sentence, without a full stop."""
-        words = str(self._answer(picture, "<CAPTION>", "")["<CAPTION>"]).replace("<pad>", "").strip().rstrip(".")
+        words = str(self._answer(picture, "<CAPTION>")).replace("<pad>", "").strip().rstrip(".")
         first, _, rest = words.partition(" ")
         return f"{first.lower()} {rest}" if first in ("A", "An", "The") else words
 
-    def _answer(self, picture: Pixels, task: str, text: str) -> dict[str, Any]:
+    def _answer(self, picture: Pixels, task: str) -> Any:
         import torch
         from PIL import Image
 
-        prepared = self.processor(text=task + text, images=Image.fromarray(picture), return_tensors="pt")
+        prepared = self.processor(text=task, images=Image.fromarray(picture), return_tensors="pt")
         prepared = prepared.to(self.model.device, self.model.dtype)
         with torch.inference_mode():
             tokens = self.model.generate(**prepared, max_new_tokens=_LONGEST[task], num_beams=_BEAMS, do_sample=False)
         words = self.processor.batch_decode(tokens, skip_special_tokens=False)[0]
-        answer: dict[str, Any] = self.processor.post_process_generation(text=words, task=task, image_size=picture.shape[1::-1])
-        return answer
+        return self.processor.post_process_generation(text=words, task=task, image_size=picture.shape[1::-1])[task]
 
 
 def read_boxes(answer: Mapping[str, Any], width: int, height: int) -> tuple[Detection, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -35,8 +34,8 @@ class GrabCut(BareTool):
     def card(self) -> ToolCard:
         return ToolCard("grabcut", f"opencv {cv2.__version__}", {"side": _SIDE, "rounds": _ROUNDS})
 
-    def detect(self, picture: Pixels, phrases: Sequence[str] = ()) -> tuple[Detection, ...]:
-        """Box the separate parts of what stands out, the clearest first; they have no names, and `phrases` are not read."""
+    def detect(self, picture: Pixels) -> tuple[Detection, ...]:
+        """Box the separate parts of what stands out, the clearest first; they have no names."""
         small, factor = shrink(picture, _SIDE), _measure_factor(picture)
         saliency = _measure(picture, small)
         mask = _cut_salient(small, saliency)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Self
 
 from step1x_edit.data.tools.choice import ToolChoice
@@ -35,12 +34,8 @@ class ObjectDetector(TransformersTool):
         facts = {"threshold": _THRESHOLD, **({"label": choice.label} if choice.label else {})}
         return cls.load(choice, own, AutoModelForObjectDetection, AutoImageProcessor, **facts)
 
-    def detect(self, picture: Pixels, phrases: Sequence[str] = ()) -> tuple[Detection, ...]:
-        """List what is found, the surest first; where phrases are given, only what bears one of them as its label."""
-        wanted = {phrase.lower() for phrase in phrases}
-        return tuple(found for found in self._find(picture) if not wanted or found.label in wanted)
-
-    def _find(self, picture: Pixels) -> list[Detection]:
+    def detect(self, picture: Pixels) -> tuple[Detection, ...]:
+        """List what is found, the surest first."""
         import torch
         from PIL import Image
 
@@ -53,7 +48,7 @@ class ObjectDetector(TransformersTool):
             box = Box.around(*edges, picture.shape)
             if box.width > 0 and box.height > 0:
                 detections.append(Detection(box, self.names[label].lower(), round(score, 4)))
-        return sorted(detections, key=lambda item: (-item.score, item.box))
+        return tuple(sorted(detections, key=lambda item: (-item.score, item.box)))
 
 
 class LabelDetector(ObjectDetector):
@@ -81,9 +76,9 @@ class LabelDetector(ObjectDetector):
     def find_faces(self, picture: Pixels, smallest: float = 0.0) -> tuple[Face, ...]:
         """List what bears the label as faces, the largest first; none narrower than `smallest`, as a share of the shorter side."""
         least = smallest * min(picture.shape[:2])
-        faces = [Face(found.box, found.score) for found in self._find(picture) if found.label == self.label and found.box.width >= least]
+        faces = [Face(found.box, found.score) for found in self.detect(picture) if found.label == self.label and found.box.width >= least]
         return tuple(sorted(faces, key=lambda face: (-face.box.area, face.box)))
 
     def find_plates(self, picture: Pixels) -> tuple[Plate, ...]:
         """List what bears the label as number plates, the surest first."""
-        return tuple(Plate(found.box, found.score) for found in self._find(picture) if found.label == self.label)
+        return tuple(Plate(found.box, found.score) for found in self.detect(picture) if found.label == self.label)

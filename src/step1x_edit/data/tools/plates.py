@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from step1x_edit.data.tools.choice import BareTool
-from step1x_edit.data.tools.protocols import Plate, TextLine, TextReader, ToolCard
+from step1x_edit.data.tools.protocols import Plate, TextLine, ToolCard
 from step1x_edit.data.tools.rapid_ocr import RapidTextReader
 from step1x_edit.data.triplet import Pixels
 
@@ -37,8 +37,8 @@ def is_plate_text(text: str) -> bool:
 class TextPlates(BareTool):
     """Reads the picture and keeps what looks like a plate: it errs towards hiding too much, and misses plates too small to read."""
 
-    def __init__(self, reader: TextReader | None = None) -> None:
-        self._reader = reader or RapidTextReader()
+    def __init__(self) -> None:
+        self._reader = RapidTextReader()
 
     @property
     def card(self) -> ToolCard:

@@ -8,7 +8,6 @@ that it is given. A tool keeps no memory of pictures, so that an answer never de
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
@@ -95,8 +94,8 @@ class Detection:
 class Detector(Tool, Protocol):
     """Finds what stands in a picture. Source: paper, Florence-2 in front of SAM-2."""
 
-    def detect(self, picture: Pixels, phrases: Sequence[str] = ()) -> tuple[Detection, ...]:
-        """List what is found, the surest first: what `phrases` name where some are given and the tool reads words, else anything."""
+    def detect(self, picture: Pixels) -> tuple[Detection, ...]:
+        """List what is found, the surest first."""
         ...
 
 
@@ -303,12 +302,8 @@ class AestheticScorer(Tool, Protocol):
 
 
 class SimilarityScorer(Tool, Protocol):
-    """Turns pictures, and where the tool reads words also texts, into vectors of length 1 whose product says how alike they are."""
+    """Turns pictures into vectors of length 1 whose product says how alike they are."""
 
     def embed(self, picture: Pixels) -> Floats:
         """float32 [D], of length 1."""
-        ...
-
-    def embed_text(self, text: str) -> Floats | None:
-        """float32 [D] of length 1, or None where the tool reads no words."""
         ...

@@ -69,7 +69,7 @@ class PhotographicScorer(BareTool):
 
 
 class LayoutSimilarity(BareTool):
-    """Likeness by layout: colours on a grid of 6 x 6 and directions of edges on one of 4 x 4. It reads no words."""
+    """Likeness by layout: colours on a grid of 6 x 6 and directions of edges on one of 4 x 4."""
 
     @property
     def card(self) -> ToolCard:
@@ -89,7 +89,3 @@ class LayoutSimilarity(BareTool):
         edges = np.sqrt(np.bincount(index.ravel(), strength.ravel(), 128))
         parts = [part / max(float(np.linalg.norm(part)), 1e-6) for part in (colours, edges)]
         return (np.concatenate(parts) / np.sqrt(2)).astype(np.float32)
-
-    def embed_text(self, text: str) -> None:
-        """None: it reads no words."""
-        return
