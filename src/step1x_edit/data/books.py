@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from step1x_edit.data.jobs import Job, Pick
 from step1x_edit.data.pipeline import pack_small, read_stretch
 from step1x_edit.data.selection import KEPT, SPARE, Row
-from step1x_edit.data.shards import decode_picture, find_picture, read_sample, to_tar, write_tar
+from step1x_edit.data.shards import decode_pair, read_sample, to_tar, write_tar
 from step1x_edit.data.storage import replace_file, write_lines
 
 REJECTED, REJECTED_PICTURES = "rejected.jsonl", "rejected.tar"
@@ -68,5 +68,4 @@ class Books:
         path = self._job.work / row.file
         if "small" in row.values:
             return read_stretch(path.with_suffix(".small"), *row.values["small"])
-        files = read_sample(read_stretch(path, *row.values["at"]))
-        return to_tar(row.values["id"], pack_small(*(decode_picture(find_picture(files, which)) for which in ("source", "target"))))
+        return to_tar(row.values["id"], pack_small(*decode_pair(read_sample(read_stretch(path, *row.values["at"])))))

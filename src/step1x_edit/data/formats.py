@@ -24,7 +24,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from step1x_edit.data.shards import SET, SHARDS, Record, decode_picture, find_picture, read_records, split_caption, to_tar, write_tar
+from step1x_edit.data.shards import (
+    OBJECTS,
+    SET,
+    SHARDS,
+    TEXTS,
+    Record,
+    decode_picture,
+    find_file,
+    read_records,
+    split_caption,
+    to_tar,
+    write_tar,
+)
 from step1x_edit.data.slots import COMPOSED, Slot, name_candidate, parse_id
 from step1x_edit.data.storage import read_rows, replace_file, write_bytes, write_json, write_lines
 from step1x_edit.data.unfinished import ATTRIBUTION, METADATA, METADATA_EN, METADATA_ZH, UNFINISHED, WORK, check_free, export_whole
@@ -42,10 +54,6 @@ _LONGEST_ID = 80
 
 _ROWS = 500
 """Triplets in one Parquet file."""
-
-
-def _ending_of(files: dict[str, bytes], name: str) -> str:
-    return next(ending.partition(".")[2] for ending in files if ending.partition(".")[0] == name and ending != "json")
 
 
 def _read_named(folder: Path) -> Iterator[Sample]:
@@ -92,8 +100,8 @@ def export_finetune(folder: Path, out: Path) -> int:
         for record, files in _read_named(folder):
             names = {}
             for which in ("source", "target"):
-                data = find_picture(files, which)
-                names[which] = f"{record.id}.{_ending_of(files, which)}"
+                kind, data = find_file(files, which)
+                names[which] = f"{record.id}.{kind}"
                 write_bytes(place / which / names[which], data)
             reference = str((out / "source" / names["source"]).resolve())
             for language, text in (("en", record.instruction_en), ("zh", record.instruction_zh)):
@@ -117,14 +125,10 @@ def export_parquet(folder: Path, out: Path) -> int:
     import pyarrow.parquet as pq
 
     picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    texts = [f.name for f in dataclasses.fields(Record) if f.type == "str"]
-    objects = [f.name for f in dataclasses.fields(Record) if f.type != "str"]
-    pictures = ("source", "target", "mask")
-    features = {name: {"_type": "Image"} for name in pictures} | {
-        name: {"dtype": "string", "_type": "Value"} for name in (*texts, *objects)
-    }
+    pictures, texts = ("source", "target", "mask"), (*TEXTS, *OBJECTS)
+    features = {name: {"_type": "Image"} for name in pictures} | {name: {"dtype": "string", "_type": "Value"} for name in texts}
     told = {"huggingface": json.dumps({"info": {"features": features}})}
-    schema = pa.schema([*((name, picture) for name in pictures), *((name, pa.string()) for name in (*texts, *objects))], metadata=told)
+    schema = pa.schema([*((name, picture) for name in pictures), *((name, pa.string()) for name in texts)], metadata=told)
     total = sum(1 for _ in _read_named(folder))
     parts = -(-total // _ROWS)
     samples = read_records(folder)
@@ -132,11 +136,12 @@ def export_parquet(folder: Path, out: Path) -> int:
         for part in range(parts):
             rows = []
             for _, (record, files) in zip(range(_ROWS), samples, strict=False):
-                row: dict[str, Any] = {name: getattr(record, name) for name in texts}
-                row |= {name: json.dumps(getattr(record, name), ensure_ascii=False) for name in objects}
+                row: dict[str, Any] = {name: getattr(record, name) for name in TEXTS}
+                row |= {name: json.dumps(getattr(record, name), ensure_ascii=False) for name in OBJECTS}
                 for name in pictures:
                     if name in {ending.partition(".")[0] for ending in files}:
-                        row[name] = {"bytes": find_picture(files, name), "path": f"{record.id}.{name}.{_ending_of(files, name)}"}
+                        kind, data = find_file(files, name)
+                        row[name] = {"bytes": data, "path": f"{record.id}.{name}.{kind}"}
                 rows.append(row)
             with replace_file(place / "data" / f"train-{part:05d}-of-{parts:05d}.parquet") as file:
                 pq.write_table(pa.Table.from_pylist(rows, schema), file)
@@ -212,11 +217,10 @@ def _list_parquet(source: Path) -> list[Path]:
 
 
 def _read_row(path: Path, row: dict[str, Any]) -> Sample:
-    texts = {f.name for f in dataclasses.fields(Record) if f.type == "str"}
-    known = {f.name: row[f.name] for f in dataclasses.fields(Record) if row.get(f.name) is not None}
+    known = {name: row[name] for name in (*TEXTS, *OBJECTS) if row.get(name) is not None}
     files = {}
     try:
-        values = json.dumps({key: value if key in texts else json.loads(value) for key, value in known.items()})
+        values = json.dumps({key: value if key in TEXTS else json.loads(value) for key, value in known.items()})
         for name in ("source", "target", "mask"):
             cell = row.get(name)
             if cell and cell.get("bytes"):

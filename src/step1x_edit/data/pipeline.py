@@ -60,14 +60,18 @@ def assemble(job: Job) -> list[PipelineStep]:
     return [WriteShard(job)]
 
 
-class LookOver(PipelineStep):
+class _Step(PipelineStep):
+    """A step of a job; `number` is that of the round, where it belongs to one."""
+
+    def __init__(self, job: Job, number: int = 0) -> None:
+        super().__init__()
+        self.job, self.number = job, number
+
+
+class LookOver(_Step):
     """Task r looks over the r-th stretch of files."""
 
     name, type = "look over the photographs", "inputs"
-
-    def __init__(self, job: Job) -> None:
-        super().__init__()
-        self.job = job
 
     def run(self, data: DocumentsPipeline | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         cv2.setNumThreads(0)
@@ -95,14 +99,10 @@ class LookOver(PipelineStep):
         yield from ()
 
 
-class Draw(PipelineStep):
+class Draw(_Step):
     """Task r draws the r-th block of the round's plan."""
 
     name, type = "draw candidates", "candidates"
-
-    def __init__(self, job: Job, number: int) -> None:
-        super().__init__()
-        self.job, self.number = job, number
 
     def run(self, data: DocumentsPipeline | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         workshop = open_workshop(self.job)
@@ -118,12 +118,8 @@ class Draw(PipelineStep):
 Treat = Callable[[Candidate, View], Candidate]
 
 
-class Pass(PipelineStep, ABC):
+class Pass(_Step, ABC):
     """Something done to every candidate that has not been rejected. One that it rejects goes on, marked, with its reason and numbers."""
-
-    def __init__(self, job: Job) -> None:
-        super().__init__()
-        self.job = job
 
     @abstractmethod
     def open(self) -> Treat:
@@ -186,14 +182,10 @@ class Judge(Pass):
         return lambda candidate, _: judge(candidate, asker, settings.least)
 
 
-class Store(PipelineStep):
+class Store(_Step):
     """Task r writes down the r-th block: triplets that passed, a row for every candidate, small pictures of some of the rejected."""
 
     name, type = "store the block", "writer"
-
-    def __init__(self, job: Job, number: int) -> None:
-        super().__init__()
-        self.job, self.number = job, number
 
     def run(self, data: DocumentsPipeline | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         recipe, place = self.job.recipe, self.job.round(self.number) / f"{rank:05d}"
@@ -243,14 +235,10 @@ def pack_small(source: Pixels, target: Pixels) -> dict[str, bytes]:
     return {f"{name}.jpg": encode_picture(shrink(picture, SMALL), "jpg") for name, picture in (("source", source), ("target", target))}
 
 
-class WriteShard(PipelineStep):
+class WriteShard(_Step):
     """Task r puts the r-th shard together from the blocks."""
 
     name, type = "write a shard", "writer"
-
-    def __init__(self, job: Job) -> None:
-        super().__init__()
-        self.job = job
 
     def run(self, data: DocumentsPipeline | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         picks = self.job.read_picks(rank)

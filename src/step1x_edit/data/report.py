@@ -11,7 +11,7 @@ from step1x_edit.data.books import REJECTED, REJECTED_PICTURES
 from step1x_edit.data.building import read_set
 from step1x_edit.data.filters import FILTERS
 from step1x_edit.data.page import Card, inline_mask, inline_picture, write_page
-from step1x_edit.data.shards import decode_mask, decode_picture, find_picture, list_shards, read_records, read_tar
+from step1x_edit.data.shards import decode_mask, decode_pair, list_shards, read_records, read_tar
 from step1x_edit.data.storage import read_lines
 from step1x_edit.errors import UsageError
 
@@ -132,7 +132,7 @@ def _kept_cards(folder: Path, each: int, counts: Mapping[str, int]) -> Iterable[
             continue
         left[record.category] -= 1
         mask = inline_mask(decode_mask(files["mask.png"])) if "mask.png" in files else None
-        source, target = (inline_picture(decode_picture(find_picture(files, name))) for name in ("source", "target"))
+        source, target = map(inline_picture, decode_pair(files))
         words = record.instruction_en, record.instruction_zh
         cards.append(Card(record.id, record.category, "", words, source, target, mask, record.numbers, record.provenance))
         if not any(left.values()):
@@ -147,6 +147,6 @@ def _rejected_cards(folder: Path, categories: Sequence[str]) -> Iterable[Card]:
     for row in read_lines(folder / REJECTED):
         if row["id"] not in pictures or (categories and row["category"] not in categories):
             continue
-        source, target = (inline_picture(decode_picture(find_picture(pictures[row["id"]], name))) for name in ("source", "target"))
+        source, target = map(inline_picture, decode_pair(pictures[row["id"]]))
         words, reason = (row["instruction_en"], row["instruction_zh"]), f"{row['stage']}: {row['reason']}"
         yield Card(row["id"], row["category"], reason, words, source, target, None, row["numbers"], {})

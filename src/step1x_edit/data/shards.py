@@ -102,12 +102,14 @@ class Record:
         return cls(**known)
 
 
-_OBJECTS = frozenset(f.name for f in dataclasses.fields(Record) if f.type != "str")
+TEXTS = tuple(f.name for f in dataclasses.fields(Record) if f.type == "str")
+OBJECTS = tuple(f.name for f in dataclasses.fields(Record) if f.type != "str")
+"""Fields of a `Record` by what they hold."""
 
 
 def _find_value_fault(name: str, values: Mapping[str, Any]) -> str:
     """Why a record cannot be made with what its JSON says of a field, or empty."""
-    if name in _OBJECTS:
+    if name in OBJECTS:
         return "" if isinstance(values.get(name, {}), dict) else f"its {name} is no object"
     if name not in values:
         return f"its {name} is missing"
@@ -264,12 +266,23 @@ def read_records(folder: Path) -> Iterator[tuple[Record, dict[str, bytes]]]:
             yield Record.from_json(files["json"], path), files
 
 
-def find_picture(files: Mapping[str, bytes], name: str) -> bytes:
-    """The "source" or "target" of a sample's files, whatever its format."""
+def find_file(files: Mapping[str, bytes], name: str) -> tuple[str, bytes]:
+    """The format, "jpg" say, and the bytes of the "source", "target" or "mask" among a sample's files; raises UsageError."""
     for ending, data in files.items():
-        if ending.partition(".")[0] == name and ending != "json":
-            return data
+        stem, _, kind = ending.partition(".")
+        if stem == name:
+            return kind, data
     raise UsageError(f"A triplet of the set has no {name}; the set is not whole.")
+
+
+def find_picture(files: Mapping[str, bytes], name: str) -> bytes:
+    """The bytes alone."""
+    return find_file(files, name)[1]
+
+
+def decode_pair(files: Mapping[str, bytes]) -> tuple[Pixels, Pixels]:
+    """Source and target of a sample's files: uint8 [H, W, 3] each; raises UsageError or ImageError where one is missing or damaged."""
+    return decode_picture(find_picture(files, "source")), decode_picture(find_picture(files, "target"))
 
 
 def unpack(record: Record, files: Mapping[str, bytes]) -> Triplet:
@@ -280,11 +293,11 @@ def unpack(record: Record, files: Mapping[str, bytes]) -> Triplet:
     """
     if record.category not in set(EditCategory):
         raise UsageError(f"The triplet {record.id} is of the category {record.category!r}; it is one of {', '.join(EditCategory)}.")
-    source = decode_picture(find_picture(files, "source"))
+    source, target = decode_pair(files)
     region = decode_mask(files["mask.png"]) if "mask.png" in files else np.ones(source.shape[:2], np.bool_)
     return Triplet(
         source=source,
-        target=decode_picture(find_picture(files, "target")),
+        target=target,
         region=region,
         category=EditCategory(record.category),
         instruction_en=record.instruction_en,

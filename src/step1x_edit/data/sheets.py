@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from step1x_edit.data.shards import decode_picture, find_picture, read_records
+from step1x_edit.data.shards import decode_pair, read_records
 from step1x_edit.data.slots import COMPOSED, Slot
 from step1x_edit.data.storage import write_bytes
 from step1x_edit.types import EditCategory
@@ -26,8 +26,8 @@ def write_sheets(folder: Path, out: Path, each: int = 20) -> list[Path]:
         route = re.sub(r"[^\w-]", "-", str(record.provenance.get("route", COMPOSED)))  # of other people's sets it may be any text
         pairs = found.setdefault(Slot(EditCategory(record.category), route).name, [])
         if len(pairs) < each:
-            source, target = (Image.fromarray(decode_picture(find_picture(files, name))) for name in ("source", "target"))
-            pairs.append((record.instruction_en, fit_square(source), fit_square(target)))
+            source, target = (fit_square(Image.fromarray(pixels)) for pixels in decode_pair(files))
+            pairs.append((record.instruction_en, source, target))
     paths = []
     for name, pairs in sorted(found.items()):
         data = BytesIO()

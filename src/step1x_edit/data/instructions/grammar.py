@@ -87,13 +87,9 @@ FRAMES_ZH: tuple[str, ...] = (
 )
 
 
+@lru_cache(maxsize=2048)
 def list_wordings(clauses: Clauses, language: str, part: Part) -> tuple[str, ...]:
     """List the wordings of a family of clauses in "en" or "zh" that belong to a part."""
-    return _list_wordings(clauses, language, part)
-
-
-@lru_cache(maxsize=2048)
-def _list_wordings(clauses: Clauses, language: str, part: Part) -> tuple[str, ...]:
     frames, texts = (FRAMES_EN, clauses.en) if language == "en" else (FRAMES_ZH, clauses.zh)
     pairs = [(frame, text) for frame in frames for text in texts if not (frame == "给我{}" and text[0] in "给让使")]  # no "给我给脸部补光"
     return tuple(_join(frame, text) for frame, text in pairs if _is_kept_out(frame.replace("{}", text)) == (part == "heldout"))
@@ -111,7 +107,7 @@ def _join(frame: str, text: str) -> str:
 @lru_cache(maxsize=2048)
 def _list_terse(clauses: Clauses, language: str, part: Part) -> tuple[str, ...]:
     texts = set(clauses.en if language == "en" else clauses.zh)
-    return tuple(wording for wording in _list_wordings(clauses, language, part) if wording in texts)
+    return tuple(wording for wording in list_wordings(clauses, language, part) if wording in texts)
 
 
 def phrase(rng: random.Random, clauses: Clauses, english: dict[str, str], chinese: dict[str, str], part: Part) -> tuple[str, str]:
@@ -140,7 +136,7 @@ def phrase(rng: random.Random, clauses: Clauses, english: dict[str, str], chines
 def _choose(rng: random.Random, clauses: Clauses, language: str, part: Part) -> str:
     terse = _list_terse(clauses, language, part)
     bare = rng.random() < 0.4
-    return rng.choice(terse if bare and terse else _list_wordings(clauses, language, part))
+    return rng.choice(terse if bare and terse else list_wordings(clauses, language, part))
 
 
 def _mistype(rng: random.Random, text: str) -> str:
