@@ -10,13 +10,19 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from step1x_edit.errors import Step1XError, UsageError
 
 Answer = TypeVar("Answer")
+Item = TypeVar("Item")
+
+SPARE = 2
+"""Items in hand for each worker, so that none waits for work and few are lost on Ctrl-C."""
 
 
 @dataclass(frozen=True)
@@ -214,6 +220,26 @@ def call(ask: Callable[[], Answer], limits: Limits, pace: Pace) -> tuple[Answer,
                 wait = min(limits.first_wait * 2 ** (attempt - 1), limits.longest_wait)
                 pace.rest(wait * random.uniform(0.5, 1.0))
     raise AssertionError("attempts are at least 1")
+
+
+def work_through(waiting: deque[Item], work: Callable[[Item], Answer], workers: int, pace: Pace) -> Generator[tuple[Item, Future[Answer]]]:
+    """Do the work for all that is waiting, several at once, and give each item with its future as it is done.
+
+    Who empties `waiting` meanwhile lets no more begin. At the end, and when it is closed, calls that wait for their turn are woken.
+    """
+    under_way: dict[Future[Answer], Item] = {}
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            while waiting or under_way:
+                while waiting and len(under_way) < workers * SPARE:
+                    item = waiting.popleft()
+                    under_way[pool.submit(work, item)] = item
+                finished, _ = wait(under_way, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    yield under_way.pop(future), future
+        finally:
+            pace.stop()
+            pool.shutdown(cancel_futures=True)
 
 
 def hide_login(text: str) -> str:

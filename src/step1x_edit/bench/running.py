@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence, Set
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any
 from PIL.Image import Image
 
 from step1x_edit import __version__
-from step1x_edit.bench.calls import BudgetReached, Limits, Pace, Passing, Prices, Purse, Refused, Stopped, Usage, call
+from step1x_edit.bench.calls import BudgetReached, Limits, Pace, Passing, Prices, Purse, Refused, Stopped, Usage, call, work_through
 from step1x_edit.bench.gedit import BenchCase, CaseName, describe_cases, find_picture, name_row, place_result, place_source, write_text
 from step1x_edit.bench.systems.system import System
 from step1x_edit.errors import ImageError, Step1XError, UsageError
@@ -31,8 +31,6 @@ from step1x_edit.tables import read_json_lines
 CASES = "cases.jsonl"
 LOG = "run.jsonl"
 RECORD = "run.json"
-SPARE = 2
-"""Cases that wait in line for each worker, so that none waits for work and few are lost on Ctrl-C."""
 
 
 @dataclass(frozen=True)
@@ -158,28 +156,19 @@ def _run(
         return RunState(len(cases), counts["edited"], counts["refused"], counts["failed"], purse.spent)
 
     progress(state())
-    waiting = [case for case in cases if case.name not in done and case.name not in turned_down]
+    waiting = deque(case for case in cases if case.name not in done and case.name not in turned_down)
     problem: Step1XError | None = None
-    workers = limits.concurrency or system.concurrency
-    with ThreadPoolExecutor(workers) as pool:
-        under_way: set[Future[str]] = set()
-        try:
-            while (waiting and problem is None) or under_way:
-                while waiting and problem is None and len(under_way) < workers * SPARE:
-                    under_way.add(pool.submit(worker.answer, waiting.pop(0)))
-                finished, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    try:
-                        counts[future.result()] += 1
-                    except Stopped:
-                        continue
-                    except Step1XError as error:
-                        problem = problem or error
-                        worker.pace.stop()
-                    progress(state())
-        finally:
-            worker.pace.stop()
-            pool.shutdown(cancel_futures=True)
+    with closing(work_through(waiting, worker.answer, limits.concurrency or system.concurrency, worker.pace)) as answers:
+        for _, future in answers:
+            try:
+                counts[future.result()] += 1
+            except Stopped:
+                continue
+            except Step1XError as error:
+                problem = problem or error
+                waiting.clear()
+                worker.pace.stop()
+            progress(state())
     if problem is not None:
         raise BudgetReached(purse.describe_end()) if isinstance(problem, BudgetReached) else problem
     return state()

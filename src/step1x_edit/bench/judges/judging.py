@@ -9,9 +9,8 @@ pictures in the other order; that answer never enters a score, it measures how m
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from statistics import fmean, variance
 from typing import Any
 
 from step1x_edit import __version__
-from step1x_edit.bench.calls import BudgetReached, Limits, Pace, Passing, Prices, Purse, Refused, Stopped, call
+from step1x_edit.bench.calls import BudgetReached, Limits, Pace, Passing, Prices, Purse, Refused, Stopped, call, work_through
 from step1x_edit.bench.gedit import BenchCase, find_picture, place_result, place_source, write_text
 from step1x_edit.bench.judges.cache import AnswerCache, Kept, name_answer
 from step1x_edit.bench.judges.judge import Judge, Question, Reply
@@ -167,11 +166,12 @@ def _ask_all(
     """Fill `answers`; returns why some questions have none, and the sentence that ended it early, if one did."""
     pending = {q.name: q for group in questions.values() for q in group if q.name not in answers}
     total = sum(len(group) for group in questions.values())
-    waiting, pace = list(pending.values()), Pace(limits.per_minute)
+    waiting, pace = deque(reversed(pending.values())), Pace(limits.per_minute)
     failures: dict[str, str] = {}
+    unasked: list[_Asked] = []
     ended, problem = False, None
 
-    def ask(question: _Asked) -> tuple[_Asked, Kept]:
+    def ask(question: _Asked) -> Kept:
         purse.begin()
         reply, refusal = Reply(""), ""
         try:
@@ -184,44 +184,35 @@ def _ask_all(
             refusal = f"a picture cannot be read: {error}"
         finally:
             cost = purse.end(reply.usage)
-        return question, cache.keep(question.name, reply, cost, refusal)
+        return cache.keep(question.name, reply, cost, refusal)
 
     def tell() -> None:
         progress(JudgeState(total, total - len(pending) + done, len(failures), purse.spent))
 
     done = 0
     tell()
-    workers = limits.concurrency or judge.concurrency
-    with ThreadPoolExecutor(workers) as pool:
-        under_way: dict[Future[tuple[_Asked, Kept]], str] = {}
-        try:
-            while (waiting and not ended and problem is None) or under_way:
-                while waiting and not ended and problem is None and len(under_way) < workers * 2:
-                    question = waiting.pop()
-                    under_way[pool.submit(ask, question)] = question.name
-                finished, _ = wait(under_way, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    name = under_way.pop(future)
-                    try:
-                        question, answers[name] = future.result()
-                        done += 1
-                    except BudgetReached:
-                        ended = True
-                        failures[name] = "not asked: the cost cap was reached"
-                    except Passing as error:
-                        failures[name] = str(error)
-                    except Stopped:
-                        failures[name] = "not asked"
-                    except Step1XError as error:
-                        problem = problem or error
-                        pace.stop()
-                    tell()
-        finally:
-            pace.stop()
-            pool.shutdown(cancel_futures=True)
+    with closing(work_through(waiting, ask, limits.concurrency or judge.concurrency, pace)) as answered:
+        for question, future in answered:
+            try:
+                answers[question.name] = future.result()
+                done += 1
+            except BudgetReached:
+                ended = True
+                failures[question.name] = "not asked: the cost cap was reached"
+                unasked += waiting
+                waiting.clear()
+            except Passing as error:
+                failures[question.name] = str(error)
+            except Stopped:
+                failures[question.name] = "not asked"
+            except Step1XError as error:
+                problem = problem or error
+                waiting.clear()
+                pace.stop()
+            tell()
     if problem is not None:
         raise problem
-    failures.update({question.name: "not asked: the cost cap was reached" for question in waiting})
+    failures.update({question.name: "not asked: the cost cap was reached" for question in unasked})
     return failures, purse.describe_end() if ended else ""
 
 
