@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 from starlette.testclient import TestClient
 
-from step1x_edit.bench.building.clearing import GAP, NotCleared, clean_text, clear_request
+from step1x_edit.bench.building.clearing import NotCleared, clean_text, clear_request
 from step1x_edit.bench.building.collecting import collect
 from step1x_edit.bench.building.export import write_accepted
 from step1x_edit.bench.building.grouping import alike, balance, group_intents, guess_task, letter_groups
 from step1x_edit.bench.building.lookalikes import LocalSearch
-from step1x_edit.bench.building.requests import Request, Skipped, is_chinese, read_requests
+from step1x_edit.bench.building.requests import GAP, Request, Skipped, is_chinese, read_requests
 from step1x_edit.bench.building.review import create_app
 from step1x_edit.bench.building.store import DATABASE, Candidate, Store
 from step1x_edit.bench.gedit import TASK_SIZES, read_cases

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from step1x_edit.bench.building.clearing import GAP, Cleared
+from step1x_edit.bench.building.clearing import Cleared
 from step1x_edit.bench.building.collecting import collect
-from step1x_edit.bench.building.requests import Request
+from step1x_edit.bench.building.requests import GAP, Request
 from step1x_edit.bench.building.store import Store
 from step1x_edit.bench.building.wording import UNREAD, reword
 from step1x_edit.data.tools.toolbox import Toolbox

@@ -16,7 +16,7 @@ from PIL import Image
 
 from step1x_edit.bench.building.lookalikes import PictureSearch
 from step1x_edit.bench.building.names import find_names
-from step1x_edit.bench.building.requests import Request
+from step1x_edit.bench.building.requests import GAP, Request
 from step1x_edit.data.deidentification import Finding, Switches, blur_findings, deidentify, strip_metadata
 from step1x_edit.data.personal_text import find_personal_text
 from step1x_edit.data.tools.toolbox import Toolbox
@@ -30,7 +30,6 @@ LONGEST_SIDE = 2048
 STAND_INS = {"e-mail address": "name@example.com", "telephone number": "555 0100", "user name": "@example"}
 """What is written instead of personal data; other kinds leave a gap that the reviewer fills."""
 
-GAP = "[…]"
 LEAST_LETTERS = 4
 """From so many letters on a word counts inside others, where it was read from a picture."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from step1x_edit.bench.building.grouping import balance
-from step1x_edit.bench.building.store import PICTURES, Candidate, Store
+from step1x_edit.bench.building.store import PICTURES, STATES, Candidate, Store
 from step1x_edit.bench.gedit import TASK_SIZES, write_text
 from step1x_edit.errors import UsageError
 
@@ -67,6 +67,6 @@ def _describe(candidate: Candidate) -> dict[str, Any]:
 def _count(candidates: list[Candidate]) -> dict[str, Any]:
     return {
         "all": len(candidates),
-        **{state: sum(each.state == state for each in candidates) for state in ("open", "accepted", "rejected", "skipped")},
+        **{state: sum(each.state == state for each in candidates) for state in STATES},
         "skipped_because": dict(Counter(each.reason for each in candidates if each.state == "skipped")),
     }

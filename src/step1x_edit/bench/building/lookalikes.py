@@ -22,6 +22,9 @@ from step1x_edit.image_io import read_image
 from step1x_edit.image_modes import flatten
 
 HASH_BITS = 64
+MOST = 5
+"""Look-alikes that a folder gives."""
+
 SAME_PICTURE = 6
 """Bits of the perceptual hash in which two files of one picture differ at most."""
 
@@ -68,17 +71,18 @@ class LocalSearch:
             raise UsageError(f"{folder} holds no pictures; give a folder with public ones.")
         self._vectors, self._hashes = np.stack(vectors), hashes
 
-    def find(self, picture: Pixels, most: int = 5) -> list[LookAlike]:
+    def find(self, picture: Pixels) -> list[LookAlike]:
         """See `PictureSearch.find`."""
-        scores = measure_likeness(self._vectors, self._hashes, self._similarity.embed(picture), picture)
-        order = [int(i) for i in np.argsort(-scores, kind="stable") if scores[i] > 0][:most]
-        return [LookAlike(self._pictures[i], float(scores[i])) for i in order]
+        return rank(self._pictures, self._vectors, self._hashes, self._similarity.embed(picture), picture)[:MOST]
 
 
-def measure_likeness(vectors: Floats, hashes: Sequence[int], own: Floats, picture: Pixels) -> Floats:
-    """How alike pictures are to a private one, 0..1: embedding and perceptual hash by halves; -1 for the private picture itself.
+def rank(pictures: Sequence[Path | bytes], vectors: Floats, hashes: Sequence[int], own: Floats, picture: Pixels) -> list[LookAlike]:
+    """The pictures that are at all like a private one, the most alike first; it itself is left out.
+
+    Their likeness is that of the embeddings and that of the perceptual hashes by halves.
 
     Args:
+        pictures: the public ones.
         vectors: float32 [N, D], their embeddings.
         hashes: their perceptual hashes.
         own: float32 [D], the private picture's embedding.
@@ -86,5 +90,5 @@ def measure_likeness(vectors: Floats, hashes: Sequence[int], own: Floats, pictur
     """
     mine = hash_picture(picture)
     apart = np.array([(mine ^ each).bit_count() for each in hashes])
-    scores = (vectors @ own + 1 - apart / (HASH_BITS / 2)) / 2
-    return np.clip(np.where(apart <= SAME_PICTURE, -1, scores), -1, 1)
+    scores = np.clip(np.where(apart <= SAME_PICTURE, -1, (vectors @ own + 1 - apart / (HASH_BITS / 2)) / 2), -1, 1)
+    return [LookAlike(pictures[i], float(scores[i])) for i in np.argsort(-scores, kind="stable") if scores[i] > 0]

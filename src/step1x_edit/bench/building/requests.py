@@ -20,6 +20,9 @@ from step1x_edit.tables import read_csv, read_json_lines
 LONGEST = 500
 """Characters of an instruction."""
 
+GAP = "[…]"
+"""What stands in an instruction for personal data that nothing could be written instead of; the reviewer fills it."""
+
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif")
 _OWN = ("picture", "instruction", "instruction_en", "instruction_cn", "task")
 _PERSONAL = re.compile(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from step1x_edit.bench.building.requests import GAP
 from step1x_edit.bench.gedit import TASKS
 from step1x_edit.errors import Step1XError, UsageError
 
@@ -121,8 +122,8 @@ class Store:
             raise UsageError("Choose a task first.")
         if not english or not chinese:
             raise UsageError("A case needs its instruction in English and in Chinese.")
-        if "[…]" in english + chinese:
-            raise UsageError("Fill the gap […] first.")
+        if GAP in english + chinese:
+            raise UsageError(f"Fill the gap {GAP} first.")
         self._decide(name, "accepted", "", task, english, chinese)
 
     def reject(self, name: str, reason: str) -> None:

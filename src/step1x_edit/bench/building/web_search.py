@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from step1x_edit.bench.building.clearing import GAP, NotCleared, clean_text
-from step1x_edit.bench.building.lookalikes import LookAlike, measure_likeness
-from step1x_edit.bench.calls import Limits, Pace, Passing, Refused, call
+from step1x_edit.bench.building.clearing import NotCleared, clean_text
+from step1x_edit.bench.building.lookalikes import LookAlike, rank
+from step1x_edit.bench.building.requests import GAP
+from step1x_edit.bench.calls import Limits, Pace, Passing, Refused, call, dig
 from step1x_edit.bench.systems.openai_images import sort_out
 from step1x_edit.data.duplicates import hash_picture
 from step1x_edit.data.tools.protocols import Captioner, SimilarityScorer
@@ -148,9 +149,8 @@ class WebSearch:
         if not found:
             return []
         vectors = np.stack([self._similarity.embed(pixels) for _, pixels in found])
-        scores = measure_likeness(vectors, [hash_picture(pixels) for _, pixels in found], self._similarity.embed(picture), picture)
-        order = [int(i) for i in np.argsort(-scores, kind="stable") if scores[i] > 0]
-        return [LookAlike(found[i][0], float(scores[i])) for i in order]
+        hashes = [hash_picture(pixels) for _, pixels in found]
+        return rank([data for data, _ in found], vectors, hashes, self._similarity.embed(picture), picture)
 
     def _search(self, words: str) -> list[str]:
         service = self._service
@@ -167,7 +167,8 @@ class WebSearch:
             rows = answer.json().get(service.results) or []
         except (ValueError, AttributeError) as error:
             raise Passing("the search's answer cannot be read") from error
-        return [address for row in rows if (address := _dig(row, service.address))]
+        found = (dig(row, *service.address) for row in rows)
+        return [address for address in found if isinstance(address, str) and address.startswith(("http://", "https://"))]
 
     def _fetch(self, address: str) -> tuple[bytes, Pixels] | None:
         """A picture with its pixels, or None: pages of the web vanish, and the next one is as good."""
@@ -200,9 +201,3 @@ def _plain(headers: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value for name, value in headers.items() if name.lower() not in ("content-encoding", "content-length", "transfer-encoding")
     }
-
-
-def _dig(row: object, path: tuple[str, ...]) -> str:
-    for name in path:
-        row = row.get(name) if isinstance(row, dict) else None
-    return row if isinstance(row, str) and row.startswith(("http://", "https://")) else ""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 
-from step1x_edit.bench.building.clearing import GAP, Cleared, clean_text
+from step1x_edit.bench.building.clearing import Cleared, clean_text
 from step1x_edit.bench.building.names import find_names
-from step1x_edit.bench.building.requests import LONGEST, is_chinese
+from step1x_edit.bench.building.requests import GAP, LONGEST, is_chinese
 from step1x_edit.bench.gedit import TASKS
 from step1x_edit.thinking import Thinker
 

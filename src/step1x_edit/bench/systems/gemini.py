@@ -104,8 +104,3 @@ def _first_fault(error: ValueError) -> str:
 
 def _name(value: Any) -> str:
     return str(getattr(value, "value", value))
-
-
-def gemini(settings: Settings) -> Gemini:
-    """See `Gemini`."""
-    return Gemini(settings)

@@ -33,13 +33,13 @@ class OpenAIImages:
 
     concurrency = 4
 
-    def __init__(self, model: str, url: str | None, key: str | None, timeout: float, options: Mapping[str, Any]) -> None:
-        self.client = open_client(url, key, timeout)
+    def __init__(self, settings: Settings, default_model: str) -> None:
+        self.client, self.timeout = open_client(settings.url, settings.key, settings.timeout), settings.timeout
         self.place = hide_login(str(self.client.base_url))
-        self.model = model
-        self.options = leave_out(options)
-        self.name = name_folder(model)
-        self.facts: Mapping[str, Any] = {"model": model, "url": self.place, "options": self.options}
+        self.model = settings.model or default_model
+        self.options = leave_out(settings.options)
+        self.name = name_folder(self.model)
+        self.facts: Mapping[str, Any] = {"model": self.model, "url": self.place, "options": self.options}
 
     def edit(self, case: BenchCase, picture: Image.Image, seed: int) -> Edited:
         """One call. The protocol has no seed."""
@@ -55,11 +55,8 @@ class OpenAIImages:
         if not (text or address):
             raise Refused("the answer holds no picture", Usage(given, made))
         used = Usage(given, made, 1)
-        data = _unpack(str(text), used) if text else self._fetch(str(address), used)
+        data = unpack(str(text), used) if text else fetch(str(address), self.timeout, used)
         return Edited(decode(data, "the service", used), used, str(answer.get("model") or self.model))
-
-    def _fetch(self, url: str, used: Usage) -> bytes:
-        return fetch(url, float(self.client.timeout) if isinstance(self.client.timeout, int | float) else 60.0, used)
 
 
 def open_client(url: str | None, key: str | None, timeout: float) -> openai.OpenAI:
@@ -145,7 +142,8 @@ def _message(error: openai.APIStatusError) -> str:
     return str(body.get("message") or error.message)[:300]
 
 
-def _unpack(text: str, used: Usage) -> bytes:
+def unpack(text: str, used: Usage) -> bytes:
+    """What a service sent in base64, and is paid for; raises Refused where it is none."""
     try:
         return base64.b64decode(text, validate=True)
     except ValueError as error:
@@ -154,11 +152,11 @@ def _unpack(text: str, used: Usage) -> bytes:
 
 def openai_images(settings: Settings) -> OpenAIImages:
     """OpenAI itself."""
-    return OpenAIImages(settings.model or DEFAULT_MODEL, settings.url, settings.key, settings.timeout, settings.options)
+    return OpenAIImages(settings, DEFAULT_MODEL)
 
 
 def endpoint(settings: Settings) -> OpenAIImages:
     """Any service with the protocol's images/edits."""
     if not settings.url:
         raise UsageError("The system endpoint needs the service's address; give --url, ending in /v1 with most services.")
-    return OpenAIImages(settings.model or "default", settings.url, settings.key, settings.timeout, settings.options)
+    return OpenAIImages(settings, "default")

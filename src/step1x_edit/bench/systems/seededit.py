@@ -13,7 +13,7 @@ from PIL import Image
 
 from step1x_edit.bench.calls import Passing, Refused, Usage, dig, hide_login, leave_out, read_count
 from step1x_edit.bench.gedit import BenchCase
-from step1x_edit.bench.systems.openai_images import fetch, sort_out
+from step1x_edit.bench.systems.openai_images import fetch, sort_out, unpack
 from step1x_edit.bench.systems.system import Edited, Settings, decode, encode_png, name_folder
 from step1x_edit.errors import Step1XError, UsageError
 
@@ -59,10 +59,7 @@ class SeedEdit:
         used = Usage(0, tokens, pictures or 1)
         model = str(answer.get("model") or self.model)
         if text := dig(found, "b64_json"):
-            try:
-                return Edited(decode(base64.b64decode(str(text), validate=True), "SeedEdit", used), used, model)
-            except ValueError as problem:
-                raise Refused("the answer holds no whole picture", used) from problem
+            return Edited(decode(unpack(str(text), used), "SeedEdit", used), used, model)
         if address := dig(found, "url"):
             return Edited(decode(fetch(str(address), self.timeout, used), "SeedEdit", used), used, model)
         raise Refused("the answer holds no picture", Usage(0, tokens, pictures))
@@ -98,8 +95,3 @@ class SeedEdit:
                 f"--option {name}=null."
             )
         raise sort_out(answer.status_code, code, message, answer.headers.get("retry-after"), "SeedEdit")
-
-
-def seededit(settings: Settings) -> SeedEdit:
-    """See `SeedEdit`."""
-    return SeedEdit(settings)
