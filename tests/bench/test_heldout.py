@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from step1x_edit.bench.heldout import BEST_PSNR, MARKED, Case, Score, draw_cases, score, score_cases, shows_its_own, tabulate
+from step1x_edit.bench.heldout import BEST_PSNR, MARKED, Case, Score, draw_cases, score, shows_its_own, tabulate
 from step1x_edit.data.split import Split
 from step1x_edit.data.stream import TripletStream
 from step1x_edit.data.triplet import Triplet
@@ -129,8 +129,3 @@ def test_the_table_counts_shares_and_means() -> None:
         ["color_alter", "2", "0.50", "-", "0.50", "1.00", "1.25", "1.00", "25.0"],
         ["tone_transfer", "3", "0.33", "0.50", "0.00", "0.67", "0.30", "0.50", "-"],
     ]
-
-
-def test_score_cases_edits_each() -> None:
-    case = make_case()
-    assert [s.squared for s in score_cases([case, case], lambda c: c.triplet.target)] == [0, 0]

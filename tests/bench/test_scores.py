@@ -181,7 +181,7 @@ def test_holms_correction() -> None:
 def test_the_benchmark_and_the_papers_tables_are_whole() -> None:
     assert set(TASK_SIZES) == set(TASKS)
     assert sum(TASK_SIZES.values()) == 606
-    later = {row.system: row.o for row in published("en", "full", LATER)}
+    later = {row.system: row.o for row in published("en", "full") if row.judge == LATER}
     assert later["Step1X-Edit"] == 6.444
     assert len(later) == 9
     assert {row.judge for row in PUBLISHED} == {FIRST, LATER, OPEN}

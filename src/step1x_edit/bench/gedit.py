@@ -235,13 +235,6 @@ def find_systems(folders: Sequence[Path]) -> dict[str, Path]:
     return systems
 
 
-def walk_results(folder: Path) -> Iterator[tuple[CaseName, Path]]:
-    """Every result in a system's folder, in order; sources are left out."""
-    for picture in sorted((folder / FULL_SET).glob("*/*/*")):
-        if picture.suffix.lower() in PICTURE_ENDINGS and not picture.name.startswith(".") and not picture.stem.endswith(SOURCE_ENDING):
-            yield (picture.parts[-3], picture.parts[-2], picture.stem), picture
-
-
 def _read(path: Path) -> Iterator[BenchCase]:
     if path.is_dir():
         found = next((path / name for name in CASE_FILES if (path / name).is_file()), None)

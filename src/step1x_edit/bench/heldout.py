@@ -36,15 +36,13 @@ MARKED = (
 )
 """Categories whose edits may be of what a photograph itself shows. What lies behind it is filled in by patches, not known."""
 
-Language = str
-
 
 @dataclass(frozen=True)
 class Case:
     """One question: a triplet, the language it is asked in ("en" or "zh"), and results of other edits of the same picture."""
 
     triplet: Triplet
-    language: Language
+    language: str
     others: Sequence[Pixels] = ()
 
     @property
@@ -78,7 +76,7 @@ class Score:
 
     category: EditCategory
     family: str
-    language: Language
+    language: str
     squared: float
     absolute: float
     outside: float | None
@@ -131,11 +129,6 @@ def score(case: Case, edited: Pixels) -> Score:
         outside=_psnr((result - target)[outside]) if outside.any() else None,
         told_apart=all(np.square(result - target).sum() < np.square(result - other).sum() for other in case.others),
     )
-
-
-def score_cases(cases: Iterable[Case], edit: Callable[[Case], Pixels]) -> list[Score]:
-    """Edit and score each case."""
-    return [score(case, edit(case)) for case in cases]
 
 
 def tabulate(scores: Iterable[Score], by_family: bool = False) -> str:

@@ -78,7 +78,7 @@ def _rows() -> tuple[Published, ...]:
 PUBLISHED: tuple[Published, ...] = _rows()
 
 
-def published(language: str, subset: str, judge: str | None = None) -> list[Published]:
+def published(language: str, subset: str) -> list[Published]:
     """The rows for a language and subset, best first, judge by judge."""
-    rows = [row for row in PUBLISHED if row.language == language and row.subset == subset and judge in (None, row.judge)]
+    rows = [row for row in PUBLISHED if row.language == language and row.subset == subset]
     return sorted(rows, key=lambda row: (row.judge, -row.o))

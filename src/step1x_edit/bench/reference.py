@@ -24,6 +24,7 @@ from step1x_edit.bench.gedit import TASKS, BenchCase, CaseName, find_picture, pl
 from step1x_edit.bench.running import check_asked, read_missing
 from step1x_edit.bench.statistics import interval_of
 from step1x_edit.bench.summary import number
+from step1x_edit.data.tools.rapid_ocr import RapidTextReader
 from step1x_edit.data.triplet import Mask, Pixels, Triplet
 from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.image_io import read_image, resize
@@ -98,7 +99,7 @@ def score_result(case: BenchCase, result: Image.Image, read: Reader | None = Non
     return figures
 
 
-def summarise_reference(systems: Mapping[str, ReferenceScores], seed: int = 0) -> dict[str, Any]:
+def summarise_reference(systems: Mapping[str, ReferenceScores]) -> dict[str, Any]:
     """Means over tasks with intervals, by figure, language and task. Plain data."""
     summary: dict[str, Any] = {}
     for system, scores in systems.items():
@@ -109,7 +110,7 @@ def summarise_reference(systems: Mapping[str, ReferenceScores], seed: int = 0) -
                 chosen = {name: value for name, value in values.items() if language in ("all", name[1])}
                 if not chosen:
                     continue
-                interval = interval_of(chosen, seed)
+                interval = interval_of(chosen)
                 tasks = {task: [value for name, value in chosen.items() if name[0] == task] for task in TASKS}
                 figures[figure] = {
                     "value": number(interval.value),
@@ -125,19 +126,8 @@ def summarise_reference(systems: Mapping[str, ReferenceScores], seed: int = 0) -
 
 def open_reader() -> Reader:
     """Text recognition that needs no network: PP-OCR's models, which come with the library rapidocr."""
-    from rapidocr import RapidOCR
-
-    engine: Any = RapidOCR(params={"Global.log_level": "error"})  # typed by the library as the union of all that its parts return
-
-    def read(pixels: Pixels) -> str:
-        import cv2
-
-        height, width = pixels.shape[:2]
-        factor = max(1.0, 512 / max(height, width))  # letters of a small picture are below what the detector was trained on
-        found = engine(cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)[..., ::-1])
-        return " ".join(found.txts or ())
-
-    return read
+    reader = RapidTextReader()
+    return lambda pixels: " ".join(line.text for line in reader.read(pixels))
 
 
 def _read_truth(case: BenchCase) -> tuple[Pixels, Pixels, Mask]:

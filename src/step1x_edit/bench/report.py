@@ -16,9 +16,10 @@ from typing import Any
 from PIL import Image
 
 from step1x_edit.bench.gedit import TASKS, find_picture, place_result, place_source
+from step1x_edit.bench.published import published
 from step1x_edit.bench.radar import COLOURS, draw_radar
 from step1x_edit.bench.scores import CaseScore
-from step1x_edit.bench.summary import Scores, beside, compare_systems, summarise
+from step1x_edit.bench.summary import Scores, compare_systems, summarise
 from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.image_io import read_image
 from step1x_edit.image_modes import flatten
@@ -27,7 +28,6 @@ SIDE = 384
 """Longest side of the pictures in the page, in pixels."""
 
 WORST = 6
-EXAMPLES = 11
 
 _STYLE = """
 :root { color-scheme: light dark }
@@ -107,7 +107,7 @@ def _view(view: str, summary: Mapping[str, Any]) -> list[str]:
         [name, *(_figure(found[m]) for m in ("sc", "pq", "o")), _range(found["interval"]["o"]), str(found["cases"]), str(found["missing"])]
         for name, found in systems.items()
     ]
-    published = [[row["system"], *(_figure(row[m]) for m in ("sc", "pq", "o")), row["judge"]] for row in beside(language, subset)]
+    beside = [[row.system, *map(_figure, (row.sc, row.pq, row.o)), row.judge] for row in published(language, subset)]
     head = ["system", "SC", "PQ", "O", "judge"]
     tasks = [[found["tasks"].get(task, {}).get("o") for found in systems.values()] for task in summary["tasks"]]
     by_task = [[task, *map(_figure, values)] for task, values in zip(summary["tasks"], tasks, strict=True)]
@@ -116,8 +116,8 @@ def _view(view: str, summary: Mapping[str, Any]) -> list[str]:
         _heading(f"{'English' if language == 'en' else 'Chinese'}, {subset}"),
         _table("Mean over tasks", ["system", "SC", "PQ", "O", "95 %", "cases", "missing"], rows),
         f'<div class="two">{_table("O by task", ["task", *systems], by_task, figures=tasks)}{draw_radar(TASKS, figures)}</div>',
-        f"<details><summary>Published, for GEdit-Bench itself</summary>{_table('', head, published, words=(0, 4))}</details>"
-        if published
+        f"<details><summary>Published, for GEdit-Bench itself</summary>{_table('', head, beside, words=(0, 4))}</details>"
+        if beside
         else "",
     ]
 
@@ -142,9 +142,7 @@ def _examples(scores: Scores) -> list[tuple[str, CaseScore]]:
     chosen: dict[str, Any] = {}
     for name in sorted(names, key=lambda name: (name[0], name[2], name[1] != "en")):
         chosen.setdefault(name[0], name)
-    return [(system, case) for name in chosen.values() for system, cases in scores.items() for case in cases if case.name == name][
-        : EXAMPLES * len(scores)
-    ]
+    return [(system, case) for name in chosen.values() for system, cases in scores.items() for case in cases if case.name == name]
 
 
 def _gallery(cases: Sequence[tuple[str, CaseScore]], folders: Mapping[str, Path]) -> str:

@@ -75,9 +75,7 @@ class CaseScore:
 
     def get(self, metric: Metric) -> float:
         """A figure of a known case."""
-        value = {"sc": self.sc, "pq": self.pq, "o": self.o}[metric]
-        assert value is not None
-        return value
+        return float(getattr(self, metric))
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ class Means:
 
     def get(self, metric: Metric) -> float:
         """A figure by name."""
-        return float({"sc": self.sc, "pq": self.pq, "o": self.o}[metric])
+        return float(getattr(self, metric))
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,9 @@ Values = Mapping[CaseName, float]
 CONFIDENCE = 0.95
 RESAMPLES = 5000
 PERMUTATIONS = 10_000
+SEED = 0
+"""What is drawn again is drawn the same each time."""
+
 ROUNDING = 1e-9
 """Figures no further apart are equal: 1.4 * 6 and 1.2 * 7 are not the same float."""
 
@@ -57,20 +60,20 @@ class Difference:
     losses: int
 
 
-def interval_of(values: Values, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
+def interval_of(values: Values) -> Interval:
     """The mean over tasks, with its bootstrap percentile interval."""
-    return _interval(_group(values), seed, resamples)
+    return _interval(_group(values), RESAMPLES)
 
 
-def compare(first: Values, second: Values, seed: int = 0, resamples: int = RESAMPLES, permutations: int = PERMUTATIONS) -> Difference:
+def compare(first: Values, second: Values, resamples: int = RESAMPLES, permutations: int = PERMUTATIONS) -> Difference:
     """Paired: the same questions for both. See `Difference`."""
     differences = {name: first[name] - second[name] for name in first if name in second}
     groups = _group(differences)
-    found = _interval(groups, seed, resamples)
+    found = _interval(groups, resamples)
     changes = list(differences.values())
     return Difference(
         interval=found,
-        p=_permute(groups, found.value, seed, permutations),
+        p=_permute(groups, found.value, permutations),
         wins=sum(change > ROUNDING for change in changes),
         ties=sum(abs(change) <= ROUNDING for change in changes),
         losses=sum(change < -ROUNDING for change in changes),
@@ -102,13 +105,13 @@ def _group(values: Values) -> _Groups:
     ]
 
 
-def _interval(groups: _Groups, seed: int, resamples: int) -> Interval:
+def _interval(groups: _Groups, resamples: int) -> Interval:
     if not groups:
         return Interval(math.nan, math.nan, math.nan)
     value = float(np.mean([sums.sum() / counts.sum() for sums, counts in groups]))
     if any(len(sums) < 2 for sums, _ in groups):  # of one question nobody knows how much another of its task would differ
         return Interval(value, math.nan, math.nan)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     total = np.zeros(resamples)
     for sums, counts in groups:
         weights = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=resamples).astype(float)
@@ -117,10 +120,10 @@ def _interval(groups: _Groups, seed: int, resamples: int) -> Interval:
     return Interval(value, float(low), float(high))
 
 
-def _permute(groups: _Groups, value: float, seed: int, permutations: int) -> float:
+def _permute(groups: _Groups, value: float, permutations: int) -> float:
     if not groups:
         return math.nan
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     total = np.zeros(permutations)
     for sums, counts in groups:
         signs = rng.integers(0, 2, size=(permutations, len(sums))) * 2.0 - 1.0

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from step1x_edit.bench import statistics
 from step1x_edit.bench.gedit import LANGUAGES, TASK_SIZES, TASKS
-from step1x_edit.bench.published import published
 from step1x_edit.bench.score_tables import TableSet, find_tables, read_set
 from step1x_edit.bench.scores import METRICS, CaseScore, Means, Metric, Subset, average, choose, mark_intersection, values_of
 from step1x_edit.errors import UsageError
@@ -74,20 +72,19 @@ def _check_rubrics(sets: Iterable[TableSet]) -> None:
             )
 
 
-def summarise(scores: Mapping[str, Sequence[CaseScore]], common: bool = False, seed: int = 0) -> dict[str, Any]:
+def summarise(scores: Mapping[str, Sequence[CaseScore]], common: bool = False) -> dict[str, Any]:
     """Averages of every system by language and subset, with intervals and what is missing.
 
     Args:
         scores: judgements by system.
         common: work the intersection out anew, from these systems; else it is what the tables say.
-        seed: of the bootstrap.
     """
     chosen = mark_intersection(scores) if common else {system: list(cases) for system, cases in scores.items()}
-    return {"systems": {system: _summarise_system(cases, seed) for system, cases in chosen.items()}, "tasks": list(TASKS)}
+    return {"systems": {system: _summarise_system(cases) for system, cases in chosen.items()}, "tasks": list(TASKS)}
 
 
 def compare_systems(
-    scores: Mapping[str, Sequence[CaseScore]], metric: Metric = "o", language: str = "all", subset: Subset = "full", seed: int = 0
+    scores: Mapping[str, Sequence[CaseScore]], metric: Metric = "o", language: str = "all", subset: Subset = "full"
 ) -> list[dict[str, Any]]:
     """Every pair of systems on the cases that both have a judgement of, by one judge; p corrected over the pairs.
 
@@ -102,15 +99,13 @@ def compare_systems(
     pairs = [pair for pair in combinations(values, 2) if len({judges[system] for system in pair} - {""}) < 2]
     if not pairs:
         raise UsageError(f"No two systems were judged by one judge: {', '.join(values)}; have them judged by the same.")
-    return compare_values(values, pairs, seed)
+    return compare_values(values, pairs)
 
 
-def compare_values(
-    values: Mapping[str, statistics.Values], pairs: Sequence[tuple[str, str]] | None = None, seed: int = 0
-) -> list[dict[str, Any]]:
+def compare_values(values: Mapping[str, statistics.Values], pairs: Sequence[tuple[str, str]] | None = None) -> list[dict[str, Any]]:
     """Some pairs of systems, or every pair, by a figure of every case."""
     pairs = list(combinations(values, 2)) if pairs is None else pairs
-    found = [statistics.compare(values[one], values[other], seed) for one, other in pairs]
+    found = [statistics.compare(values[one], values[other]) for one, other in pairs]
     corrected = statistics.correct([difference.p for difference in found])
     rows = []
     for (one, other), difference, p in zip(pairs, found, corrected, strict=True):
@@ -130,17 +125,12 @@ def compare_values(
     return rows
 
 
-def beside(language: str, subset: str) -> list[dict[str, Any]]:
-    """The paper's rows for a language and subset."""
-    return [asdict(row) for row in published(language, subset)]
-
-
 def number(value: float) -> float | None:
     """None for what is no number, so that JSON stays JSON."""
     return None if math.isnan(value) else value
 
 
-def _summarise_system(cases: Sequence[CaseScore], seed: int) -> dict[str, Any]:
+def _summarise_system(cases: Sequence[CaseScore]) -> dict[str, Any]:
     views: dict[str, Any] = {}
     for language in (*LANGUAGES, "all"):
         for subset in SUBSETS:
@@ -148,7 +138,7 @@ def _summarise_system(cases: Sequence[CaseScore], seed: int) -> dict[str, Any]:
             if not chosen:
                 continue
             averages = average(chosen)
-            intervals = {metric: statistics.interval_of(values_of(chosen, metric), seed) for metric in METRICS}
+            intervals = {metric: statistics.interval_of(values_of(chosen, metric)) for metric in METRICS}
             views[f"{language}/{subset}"] = {
                 **_means(averages.total),
                 "interval": {metric: [number(each.low), number(each.high)] for metric, each in intervals.items()},

@@ -262,7 +262,7 @@ def _print_summary(summary: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Column, Table
 
-    from step1x_edit.bench.summary import beside
+    from step1x_edit.bench.published import published
 
     console = Console(markup=False)  # names and reasons may hold brackets
     for view in sorted({name for system in summary["systems"].values() for name in system["views"]}):
@@ -274,10 +274,10 @@ def _print_summary(summary: Mapping[str, Any]) -> None:
             if found := system["views"].get(view):
                 table.add_row(name, *(show(found[m]) for m in ("sc", "pq", "o")), show_interval(found["interval"]["o"]), *_counts(found))
         console.print(table)
-        if rows := beside(language, subset):
+        if rows := published(language, subset):
             printed = Table("published for GEdit-Bench itself", "SC", "PQ", "O", "judge")
             for row in rows:
-                printed.add_row(row["system"], *(show(row[m]) for m in ("sc", "pq", "o")), row["judge"])
+                printed.add_row(row.system, *map(show, (row.sc, row.pq, row.o)), row.judge)
             console.print(printed)
     for name, system in summary["systems"].items():
         for reason, count in system["missing"].items():

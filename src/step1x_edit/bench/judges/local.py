@@ -12,6 +12,8 @@ from step1x_edit.bench.judges.judge import Question, Reply
 from step1x_edit.image_io import read_image
 from step1x_edit.image_modes import flatten
 
+MOST_TOKENS = 512
+
 
 class Speaker(Protocol):
     """A vision-language model that answers in words."""
@@ -26,14 +28,13 @@ class LocalJudge:
 
     concurrency = 1
 
-    def __init__(self, name: str, speaker: Speaker, facts: Mapping[str, Any], most_tokens: int = 512) -> None:
+    def __init__(self, name: str, speaker: Speaker, facts: Mapping[str, Any]) -> None:
         self.name = name
         self.speaker = speaker
-        self.most_tokens = most_tokens
-        self.facts: Mapping[str, Any] = {**facts, "most_tokens": most_tokens}
+        self.facts: Mapping[str, Any] = {**facts, "most_tokens": MOST_TOKENS}
 
     def ask(self, question: Question, repeat: int) -> Reply:
         """One answer; raises ImageError where a picture is damaged."""
         pictures = [flatten(read_image(data).image) for data in question.pictures]
-        text, given, made = self.speaker.speak(pictures, question.text, self.most_tokens)
+        text, given, made = self.speaker.speak(pictures, question.text, MOST_TOKENS)
         return Reply(text, Usage(given, made), self.name)
