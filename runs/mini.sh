@@ -20,20 +20,28 @@ train() { # NAME FOLDER [--set ...]
 		--set "data.photos=[\"$photos\"]" --set "data.cutouts=[\"$cutouts\"]" "$@"
 }
 
+go_on() { # NAME START FOLDER: with the autoencoder and the MLLM of the first editor
+	train "$1" "$out/$3" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/$2"
+}
+
+mean() { # FIRST SECOND FOLDER
+	[ -f "$out/$3/model.safetensors" ] || .venv/bin/python runs/mean.py "$out/$1" "$out/$2" --out "$out/$3"
+}
+
 train autoencoder "$out/mini_autoencoder"
 train mllm "$out/mini_mllm"
 train edit "$out/mini" --set "model.autoencoder=$out/mini_autoencoder" --set "model.mllm=$out/mini_mllm"
-train continue "$out/mini_continued" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini"
-train more "$out/mini_more" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_continued"
-train subjects "$out/mini_subjects" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_more"
-train repeats "$out/mini_repeats" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_subjects"
-train deeper "$out/mini_deeper" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_repeats"
-train marked "$out/mini_marked" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_deeper"
-train harder "$out/mini_harder" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_marked"
-train square "$out/mini_square" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_harder"
-train natural "$out/mini_natural" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_square"
-[ -f "$out/mini_mean/model.safetensors" ] || .venv/bin/python runs/mean.py "$out/mini_square" "$out/mini_natural" --out "$out/mini_mean"
-train again "$out/mini_again" --set "model.autoencoder=$out/mini" --set "model.mllm=$out/mini" --set "model.start=$out/mini_mean"
-[ -f "$out/mini_last/model.safetensors" ] || .venv/bin/python runs/mean.py "$out/mini_mean" "$out/mini_again" --out "$out/mini_last"
+go_on continue mini mini_continued
+go_on more mini_continued mini_more
+go_on subjects mini_more mini_subjects
+go_on repeats mini_subjects mini_repeats
+go_on deeper mini_repeats mini_deeper
+go_on marked mini_deeper mini_marked
+go_on harder mini_marked mini_harder
+go_on square mini_harder mini_square
+go_on natural mini_square mini_natural
+mean mini_square mini_natural mini_mean
+go_on again mini_mean mini_again
+mean mini_mean mini_again mini_last
 .venv/bin/python benchmarks/heldout.py --weights "$out/mini_last"
 echo "step1x edit PHOTO INSTRUCTION --weights $out/mini_last   edits with it"
