@@ -28,7 +28,7 @@ def digest(folder: Path) -> dict[str, str]:
 
 def main() -> None:
     """See the module."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", default=str(ROOT / "examples" / "photos"))
     parser.add_argument("--cutouts", default=str(ROOT / "examples" / "cutouts"))
     parser.add_argument("--count", type=int, default=110)

@@ -6,7 +6,6 @@ python benchmarks/data_kills.py --photos PHOTOS --cutouts CUTOUTS --kills 20 --w
 from __future__ import annotations
 
 import argparse
-import hashlib
 import random
 import shutil
 import subprocess
@@ -15,19 +14,15 @@ import tempfile
 import time
 from pathlib import Path
 
+from data_executors import digest
+
 RECIPE = Path(__file__).parents[1] / "recipes" / "data_small.toml"
 RUN = "from step1x_edit.cli.main import main\nif __name__ == '__main__':\n    main()\n"
 
 
-def digest(folder: Path) -> dict[str, str]:
-    """Checksum of every file of a set."""
-    paths = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-
-
 def main() -> None:
     """See the module."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("photos", "cutouts"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--count", type=int, default=330)

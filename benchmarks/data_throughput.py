@@ -83,7 +83,7 @@ def mix(rates: dict[str, dict[str, float]], recipe: DataRecipe, route: str) -> d
 
 def main() -> None:
     """See the module."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("photos", "cutouts"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--recipe", type=Path, default=RECIPE)

@@ -173,7 +173,7 @@ def measure_costs(tools: Toolbox, photos: list[Pixels], count: int) -> dict[str,
 
 def main() -> None:
     """See the module."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, default=ROOT / "examples" / "photos")
     parser.add_argument("--cutouts", type=Path, default=ROOT / "examples" / "cutouts")
     parser.add_argument("--count", type=int, default=40, help="pictures of each measurement")

@@ -11,7 +11,6 @@ others. One worker's processor time over that of the parent and the busiest of s
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
@@ -21,6 +20,8 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from data_executors import digest
 
 from step1x_edit.data.recipe import read_recipe
 
@@ -36,14 +37,6 @@ if __name__ == "__main__":
           lambda what, done, total: stages.update({what: round(time.monotonic() - begun, 2)}))
     print(json.dumps({**stages, "books": round(time.monotonic() - begun, 2)}))
 """
-
-
-def digest(folder: Path) -> str:
-    """Checksum of a whole set."""
-    found = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"):
-        found.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
-    return found.hexdigest()
 
 
 def read_processor_times(group: int) -> dict[int, float]:
@@ -95,7 +88,7 @@ def time_build(command: list[str]) -> Build:
 
 def main() -> None:
     """See the module."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", required=True)
     parser.add_argument("--cutouts", required=True)
     parser.add_argument("--recipe", type=Path, default=RECIPE)
@@ -109,7 +102,7 @@ def main() -> None:
     place = Path(tempfile.mkdtemp(prefix="data_workers-"))
     (place / "run.py").write_text(RUN)
     builds: dict[int, list[Build]] = {1: [], arguments.workers: []}
-    digests = set()
+    digests = []
     for _ in range(arguments.repeats):
         for workers, found in builds.items():
             recipe = read_recipe(arguments.recipe, {**changes, "from_photographs": arguments.from_photographs, "executor.workers": workers})
@@ -119,15 +112,16 @@ def main() -> None:
             if arguments.stages:
                 print(f"   at the end of: {build.stages}")
             found.append(build)
-            digests.add(digest(place / "set"))
+            digests.append(digest(place / "set"))
             shutil.rmtree(place / "set")
     shutil.rmtree(place)
     one, several = (min(found, key=lambda build: build.seconds) for found in builds.values())
     idle = sum(one.processes) / (several.processes[0] + max(several.processes[1:]))
     print(f"{arguments.count} triplets: {arguments.count / one.seconds:.1f} and {arguments.count / several.seconds:.1f} a second")
     print(f"{arguments.workers} workers are {one.seconds / several.seconds:.2f} times as fast as one; by processor time {idle:.2f} times")
-    print(f"the same bytes: {len(digests) == 1}")
-    sys.exit(len(digests) != 1)
+    same = all(found == digests[0] for found in digests)
+    print(f"the same bytes: {same}")
+    sys.exit(not same)
 
 
 if __name__ == "__main__":
