@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.protocols import ToolCard
-from step1x_edit.errors import Step1XError, UsageError, WeightsError
+from step1x_edit.errors import Step1XError, UsageError, WeightsError, say_first
 
 if TYPE_CHECKING:
     import torch
@@ -93,8 +93,9 @@ def _fetch(repository: str, revision: str | None, patterns: Sequence[str]) -> tu
     except HFValidationError as error:
         raise WeightsError(f"{repository} is neither a folder here nor the name of a repository of the hub; correct the model.") from error
     except (HTTPError, OSError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
-        raise WeightsError(f"{repository} cannot be fetched ({reason}); fetch it elsewhere, and give the folder as the model.") from error
+        raise WeightsError(
+            f"{repository} cannot be fetched ({say_first(error)}); fetch it elsewhere, and give the folder as the model."
+        ) from error
     return place, place.name
 
 
@@ -125,8 +126,9 @@ def explain(weights: Weights, tool: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, ImportError, SafetensorError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
-        raise WeightsError(f"{weights.facts['model']} cannot be loaded as the tool {tool} ({reason}); give a model of its kind.") from error
+        raise WeightsError(
+            f"{weights.facts['model']} cannot be loaded as the tool {tool} ({say_first(error)}); give a model of its kind."
+        ) from error
 
 
 def load_model(kind: Any, weights: Weights, choice: ToolChoice) -> Any:
