@@ -126,52 +126,38 @@ def run_system(
     limits.check(prices)
     busy = f"Another run is at work in {folder}; wait for it, or choose another --out or --name."
     with hold(folder / ".lock", busy):  # two at once would ask, and pay for, the same cases twice
-        return _run(system, cases, folder, limits, prices, seed, again, progress)
+        _claim(folder, system, seed)
+        journal = Journal(folder / LOG)
+        earlier = journal.read()
+        refused = {tuple(row["case"]) for row in earlier if row.get("outcome") == "refused"} if not again else set()
+        done = {case.name for case in cases if find_picture(place_result(folder, case.name))}
+        turned_down = {case.name for case in cases if case.name in refused and case.name not in done}
+        _keep_cases(folder, cases, done | turned_down)
+        costs = [float(row.get("cost") or 0) for row in earlier]
+        purse = Purse(prices, limits.budget, sum(costs), max(costs, default=0.0))
+        worker = _Worker(system, folder, journal, limits, purse, Pace(limits.per_minute), seed)
+        counts = Counter(edited=len(done), refused=len(turned_down), failed=0)
 
+        def state() -> RunState:
+            return RunState(len(cases), counts["edited"], counts["refused"], counts["failed"], purse.spent)
 
-def _run(
-    system: System,
-    cases: Sequence[BenchCase],
-    folder: Path,
-    limits: Limits,
-    prices: Prices,
-    seed: int,
-    again: bool,
-    progress: Callable[[RunState], None],
-) -> RunState:
-    """See `run_system`; the folder is this run's alone."""
-    _claim(folder, system, seed)
-    journal = Journal(folder / LOG)
-    earlier = journal.read()
-    refused = {tuple(row["case"]) for row in earlier if row.get("outcome") == "refused"} if not again else set()
-    done = {case.name for case in cases if find_picture(place_result(folder, case.name))}
-    turned_down = {case.name for case in cases if case.name in refused and case.name not in done}
-    _keep_cases(folder, cases, done | turned_down)
-    costs = [float(row.get("cost") or 0) for row in earlier]
-    purse = Purse(prices, limits.budget, sum(costs), max(costs, default=0.0))
-    worker = _Worker(system, folder, journal, limits, purse, Pace(limits.per_minute), seed)
-    counts = Counter(edited=len(done), refused=len(turned_down), failed=0)
-
-    def state() -> RunState:
-        return RunState(len(cases), counts["edited"], counts["refused"], counts["failed"], purse.spent)
-
-    progress(state())
-    waiting = deque(case for case in cases if case.name not in done and case.name not in turned_down)
-    problem: Step1XError | None = None
-    with closing(work_through(waiting, worker.answer, limits.concurrency or system.concurrency, worker.pace)) as answers:
-        for _, future in answers:
-            try:
-                counts[future.result()] += 1
-            except Stopped:
-                continue
-            except Step1XError as error:
-                problem = problem or error
-                waiting.clear()
-                worker.pace.stop()
-            progress(state())
-    if problem is not None:
-        raise BudgetReached(purse.describe_end()) if isinstance(problem, BudgetReached) else problem
-    return state()
+        progress(state())
+        waiting = deque(case for case in cases if case.name not in done and case.name not in turned_down)
+        problem: Step1XError | None = None
+        with closing(work_through(waiting, worker.answer, limits.concurrency or system.concurrency, worker.pace)) as answers:
+            for _, future in answers:
+                try:
+                    counts[future.result()] += 1
+                except Stopped:
+                    continue
+                except Step1XError as error:
+                    problem = problem or error
+                    waiting.clear()
+                    worker.pace.stop()
+                progress(state())
+        if problem is not None:
+            raise BudgetReached(purse.describe_end()) if isinstance(problem, BudgetReached) else problem
+        return state()
 
 
 @dataclass(frozen=True)

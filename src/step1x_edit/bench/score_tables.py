@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from step1x_edit.bench.gedit import TASKS, read_flag, write_text
+from step1x_edit.bench.gedit import TASKS, CaseName, read_flag, write_text
 from step1x_edit.bench.scores import CaseScore
 from step1x_edit.errors import UsageError
 
@@ -99,7 +99,7 @@ def read_tables(tables: Iterable[tuple[str, Path]]) -> list[CaseScore]:
     Raises:
         UsageError: a file is no such table, a score is out of range, or a case appears twice.
     """
-    cases: dict[tuple[str, str, str], CaseScore] = {}
+    cases: dict[CaseName, CaseScore] = {}
     for task, path in tables:
         for case in _read_table(task, path):
             if case.name in cases:

@@ -121,12 +121,14 @@ class Workshop:
         rng = random.Random(f"{recipe.seed}/{name}")
         aspect = random.Random(f"{recipe.seed}/{name}/aspect").choice(recipe.aspects)
         shape = fit_shape(recipe.size, aspect)
-        filmed = self.film is not None and slot.category is EditCategory.MOTION_CHANGE and rng.random() < recipe.from_videos
-        if self.film is not None and filmed:
-            draft = self.film.make(rng, shape)
+        film = self.film if slot.category is EditCategory.MOTION_CHANGE else None
+        if film is not None and rng.random() < recipe.from_videos:
+            route, draft = FILMED, film.make(rng, shape)
+        elif slot.route == PHOTOGRAPH:
+            route, draft = slot.route, self._edit(slot, rng, shape)
         else:
-            draft = self._edit(slot, rng, shape) if slot.route == PHOTOGRAPH else self._compose(slot, rng, shape)
-        facts = {"route": FILMED if filmed else slot.route, "seed": recipe.seed, "index": index, "size": recipe.size}
+            route, draft = slot.route, self._compose(slot, rng, shape)
+        facts = {"route": route, "seed": recipe.seed, "index": index, "size": recipe.size}
         if aspect != 1:
             facts["aspect"] = aspect
         candidate = Candidate(name, slot, index)

@@ -119,25 +119,19 @@ def mark_photographs(
     """
     found = list_photographs([folder])
     with hold(folder / ".marks.lock", f"Another marking is at work in {folder}; wait for its end, or choose another folder."):
-        return _mark_all(folder, found, tools, tell, again, workers)
-
-
-def _mark_all(
-    folder: Path, found: Sequence[Path], tools: Toolbox, tell: Callable[[str, int, int], None] | None, again: bool, workers: int
-) -> list[Marking]:
-    photographs = {Marking(path).mask: path for path in found}  # where files differ in their ending alone, one
-    _drop_half_a_line(folder / RECORD)
-    known = set() if again else {marking.photograph for marking in read_record(folder)}
-    waiting = [path for mask, path in photographs.items() if not os.path.exists(mask) and path not in known]
-    markings: list[Marking] = []
-    together = 1
-    with closing(_look_at_all(waiting, tools, workers)) as looks:
-        while some := list(islice(looks, together)):
-            together = max(together, 1 + _keep(folder, some) // NAMES)
-            markings += [look.marking for look in some]
-            if tell is not None:
-                tell("marking", len(markings), len(waiting))
-    return markings
+        photographs = {mask_of(path): path for path in found}  # where files differ in their ending alone, one
+        _drop_half_a_line(folder / RECORD)
+        known = set() if again else {marking.photograph for marking in read_record(folder)}
+        waiting = [path for mask, path in photographs.items() if not os.path.exists(mask) and path not in known]
+        markings: list[Marking] = []
+        together = 1
+        with closing(_look_at_all(waiting, tools, workers)) as looks:
+            while some := list(islice(looks, together)):
+                together = max(together, 1 + _keep(folder, some) // NAMES)
+                markings += [look.marking for look in some]
+                if tell is not None:
+                    tell("marking", len(markings), len(waiting))
+        return markings
 
 
 def _keep(folder: Path, looks: Sequence[_Look]) -> int:
@@ -208,7 +202,7 @@ def draw_sheets(folder: Path, out: Path) -> list[Path]:
     """
     check_sheets(folder, out)
     photographs = [path for path in list_photographs([folder]) if find_mask(path)]
-    names = read_names([Marking(path).mask for path in photographs])
+    names = read_names([mask_of(path) for path in photographs])
     paths = []
     for first in range(0, len(photographs), _EACH):
         data = BytesIO()
@@ -289,7 +283,7 @@ def _look_at(path: Path, tools: Toolbox) -> _Look:
 
 def _find_entry(photograph: Path) -> Entry:
     """What the `names.json` says of a photograph's mask, where it has a name there, and else of the photograph: "roses" show a rose."""
-    mask = Marking(photograph).mask
+    mask = mask_of(photograph)
     names = read_names([mask, photograph])
     entry, own = names.get(mask, Entry()), names.get(photograph, Entry())
     if entry.en or not own.en:
@@ -326,7 +320,7 @@ def _add_names(folder: Path, looks: Sequence[_Look]) -> int:
 
 def _look(path: Path, names: dict[Path, Entry]) -> tuple[str, Image.Image, Image.Image]:
     """The words and the two pictures of a photograph on a contact sheet, which are white where a file cannot be read."""
-    mask, file = Marking(path).mask, path.name.encode(errors="backslashreplace").decode()
+    mask, file = mask_of(path), path.name.encode(errors="backslashreplace").decode()
     picture = alone = Image.new("RGB", (1, 1), "white")
     fault = "the photograph cannot be read"
     try:

@@ -135,16 +135,18 @@ def examine(
     try:
         name.encode()
         data = path.read_bytes()
-        reason, width, height = _look_at_header(data, smallest_side, largest_area)
-        pixels = None if reason else decode(data)
     except UnicodeEncodeError:
         return Input(name, place, "its file's name is not UTF-8"), None
     except OSError as error:
         return Input(name, place, f"cannot be opened: {error.strerror or error}"), None
-    except ImageError:
-        data, reason, width, height, pixels = data, "damaged or cut off", 0, 0, None
-    if pixels is not None:
-        height, width = pixels.shape[:2]
+    reason, width, height = _look_at_header(data, smallest_side, largest_area)
+    pixels = None
+    if not reason:
+        try:
+            pixels = decode(data)
+            height, width = pixels.shape[:2]
+        except ImageError:
+            reason, width, height = "damaged or cut off", 0, 0
     topic = name_topic(path, names.get(path))
     found = Input(name, place, reason, hashlib.sha256(data).hexdigest(), width, height, credit, topic=topic)
     if pixels is not None and (mask := find_mask(path)):

@@ -92,16 +92,16 @@ def _take(
     thinker: Thinker | None,
 ) -> Candidate:
     if isinstance(request, Skipped):
-        return Candidate(0, "", "skipped", request.reason)
+        return _skip(request.reason)
     try:
         cleared = clear_request(request, search, tools, least)
     except NotCleared as error:
-        return Candidate(0, "", "skipped", f"not cleared: {error}")
+        return _skip(f"not cleared: {error}")
     except ImageError:  # whose sentence names the file
-        return Candidate(0, "", "skipped", "its picture cannot be read")
+        return _skip("its picture cannot be read")
     value, groups = hash_picture(np.asarray(cleared.picture)), letter_groups(cleared.english or cleared.chinese)
     if any((value ^ other).bit_count() <= SAME_PICTURE and alike(groups, words) >= SAME_WORDING for other, words in taken):
-        return Candidate(0, "", "skipped", "a duplicate: the same picture and instruction came before")
+        return _skip("a duplicate: the same picture and instruction came before")
     task = request.task if request.task in TASKS else guess_task(cleared.english, cleared.chinese)
     if thinker is not None:
         worded = reword(cleared, thinker)
@@ -123,6 +123,10 @@ def _take(
         questions=cleared.questions,
         hash=f"{value:x}",
     )
+
+
+def _skip(reason: str) -> Candidate:
+    return Candidate(0, "", "skipped", reason)
 
 
 def _group(store: Store) -> None:

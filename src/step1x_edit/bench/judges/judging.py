@@ -20,7 +20,7 @@ from typing import Any
 
 from step1x_edit import __version__
 from step1x_edit.bench.calls import BudgetReached, Limits, Pace, Passing, Prices, Purse, Refused, Stopped, call, work_through
-from step1x_edit.bench.gedit import BenchCase, find_picture, place_result, place_source, write_text
+from step1x_edit.bench.gedit import BenchCase, CaseName, find_picture, place_result, place_source, write_text
 from step1x_edit.bench.judges.cache import AnswerCache, Kept, name_answer
 from step1x_edit.bench.judges.judge import Judge, Question, Reply
 from step1x_edit.bench.judges.parsing import Unreadable, parse_scores
@@ -134,8 +134,8 @@ def open_purse(judge: Judge, folders: Iterable[Path], limits: Limits, prices: Pr
 
 def _list_questions(
     judge: Judge, rubric: Rubric, cases: Sequence[BenchCase], folder: Path, cache: AnswerCache, repeats: int, swap: bool
-) -> dict[tuple[str, str, str], list[_Asked]]:
-    questions: dict[tuple[str, str, str], list[_Asked]] = {}
+) -> dict[CaseName, list[_Asked]]:
+    questions: dict[CaseName, list[_Asked]] = {}
     for case in cases:
         result, source = find_picture(place_result(folder, case.name)), find_picture(place_source(folder, case.name))
         if result is None or source is None:
@@ -156,7 +156,7 @@ def _list_questions(
 def _ask_all(
     judge: Judge,
     rubric: Rubric,
-    questions: Mapping[tuple[str, str, str], Sequence[_Asked]],
+    questions: Mapping[CaseName, Sequence[_Asked]],
     answers: dict[str, Kept],
     cache: AnswerCache,
     limits: Limits,
@@ -227,7 +227,7 @@ def _score(
     questions: Sequence[_Asked],
     answers: Mapping[str, Kept],
     failures: Mapping[str, str],
-    missing: Mapping[tuple[str, str, str], str],
+    missing: Mapping[CaseName, str],
 ) -> CaseScore:
     values: dict[Part, list[float]] = {part: [] for part in PARTS}
     reasons: dict[Part, str] = {}
