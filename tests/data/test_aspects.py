@@ -23,7 +23,6 @@ from step1x_edit.data.building import build, read_recipe_of
 from step1x_edit.data.categories import addition, colour, motion, replacement, style
 from step1x_edit.data.categories.category import Category
 from step1x_edit.data.categories.tone import TONES
-from step1x_edit.data.compositing import grow
 from step1x_edit.data.formats import EXPORTS, import_set, open_foreign
 from step1x_edit.data.materials import Content, Materials, Photograph
 from step1x_edit.data.recipe import CategoryShare, DataRecipe, Executor, check_recipe
@@ -36,6 +35,7 @@ from step1x_edit.data.shards import decode_mask, decode_picture, find_picture, r
 from step1x_edit.data.sheets import write_sheets
 from step1x_edit.data.slots import PHOTOGRAPH, parse_id
 from step1x_edit.data.stream import find_region
+from step1x_edit.data.tools.filtering import grow
 from step1x_edit.data.tools.protocols import Box
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Mask, Shape, fit_shape

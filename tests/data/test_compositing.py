@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from step1x_edit.data.compositing import Sprite, grow, paste, place_box, scale_subject, turn_sprite
+from step1x_edit.data.compositing import Sprite, paste, place_box, scale_subject, turn_sprite
 from step1x_edit.data.lettering import letter
 from step1x_edit.data.materials import Subject
 from step1x_edit.data.shapes import SHAPES, draw_shape
+from step1x_edit.data.tools.filtering import grow
 
 
 def random_sprite(height: int, width: int) -> Sprite:

@@ -13,7 +13,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from step1x_edit.data.colours import COLOURS, find_colour
+from step1x_edit.data.colours import COLOURS, find_colour, to_lab
 from step1x_edit.data.tools.filtering import shrink
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Floats, Mask, Pixels, Triplet
@@ -67,7 +67,7 @@ class View:
         """Mean L*, a*, b* and mean chroma of the reduced source and target."""
         means = []
         for picture in (self.source, self.target):
-            lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+            lab = to_lab(picture)
             chroma = float(np.hypot(lab[..., 1], lab[..., 2]).mean())
             means.append(np.array([*lab.reshape(-1, 3).mean(0), chroma]))
         return means[0], means[1]

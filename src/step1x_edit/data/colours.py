@@ -43,12 +43,13 @@ COLOURS: dict[str, Colour] = {
 CHROMATIC = tuple(name for name, colour in COLOURS.items() if colour.hues)
 
 
-def _lab(rgb: tuple[int, int, int]) -> Floats:
-    pixel = np.array([[rgb]], np.float32) / 255
-    return cv2.cvtColor(pixel, cv2.COLOR_RGB2LAB)[0, 0]
+def to_lab(picture: Pixels) -> Floats:
+    """uint8 [H, W, 3] sRGB -> L*, a*, b*: float32 [H, W, 3]."""
+    return cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
 
 
-_ANCHORS = {name: _lab(colour.rgb) for name, colour in COLOURS.items()}
+ANCHORS = {name: to_lab(np.array([[colour.rgb]], np.uint8))[0, 0] for name, colour in COLOURS.items()}
+"""L*, a*, b* of the plain colours."""
 
 
 def _window(low: int, high: int, soft: int = 7) -> npt.NDArray[np.uint8]:
@@ -148,7 +149,7 @@ def recolour(picture: Floats, name: str) -> Floats:
     """
     lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)
     lightness = lab[..., 0]
-    anchor = _ANCHORS[name]
+    anchor = ANCHORS[name]
     if name == "black":
         lab[..., 0] = lightness * 0.35
     elif name == "white":

@@ -113,9 +113,3 @@ def cast_shadow(canvas: Pixels, sprite: Sprite, left: int, top: int) -> Mask:
     alpha = cv2.blur(cv2.blur(alpha, (soft * 2 + 1, soft * 2 + 1)), (soft * 2 + 1, soft * 2 + 1))
     shade = Sprite(np.zeros((*alpha.shape, 3), np.float32), (alpha * 0.4)[..., None].astype(np.float32))
     return paste(canvas, shade, left - pad + soft, top - pad + soft)
-
-
-def grow(mask: Mask, pixels: int = 2) -> Mask:
-    """Dilate a mask by some pixels in every direction."""
-    side = 2 * pixels + 1
-    return cv2.dilate(mask.view(np.uint8), np.ones((side, side), np.uint8)).view(np.bool_)

@@ -152,11 +152,7 @@ def _cut_mask(mask: Mask, window: Window, frame: Shape, shape: Shape) -> Mask:
 def _describe(picture: Pixels, mask: Mask, tools: Toolbox) -> Found:
     """What moves: its name where the detector knows one that fits its box, its colour and its place."""
     box = bound(mask)
-    label = ""
-    for detection in tools.detector.detect(picture):
-        if detection.label and overlap(detection.box, box) > 0.4:
-            label = detection.label.lower()
-            break
+    label = next((item.label.lower() for item in tools.detector.detect(picture) if item.label and overlap(item.box, box) > 0.4), "")
     return Found(mask, box, label, name_colour(picture[mask]), name_place((picture.shape[1], picture.shape[0]), box), 1.0)
 
 

@@ -296,10 +296,7 @@ def _ask_detector(picture: Pixels, matte: Floats, tools: Toolbox) -> str:
     if tools.is_offline("detector"):
         return ""
     box = bound(matte > _SEEN[1])
-    for found in tools.detector.detect(picture):
-        if found.label in LABELS and overlap(box, found.box) > 0.6:
-            return found.label
-    return ""
+    return next((item.label for item in tools.detector.detect(picture) if item.label in LABELS and overlap(box, item.box) > 0.6), "")
 
 
 def _add_names(folder: Path, looks: Sequence[_Look]) -> int:

@@ -18,11 +18,10 @@ import cv2
 import numpy as np
 
 from step1x_edit.data.colours import COLOURS, name_colour
-from step1x_edit.data.compositing import grow
 from step1x_edit.data.labels import label_topic
 from step1x_edit.data.split import Part, Split
 from step1x_edit.data.storage import check_name, walk
-from step1x_edit.data.tools.filtering import bound
+from step1x_edit.data.tools.filtering import bound, grow
 from step1x_edit.data.tools.patch_fill import PatchFill
 from step1x_edit.data.tools.protocols import Box
 from step1x_edit.data.triplet import Floats, Mask, Pixels, Shape

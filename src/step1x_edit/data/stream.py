@@ -12,12 +12,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from step1x_edit.data.compositing import grow
 from step1x_edit.data.draws import ChangedDraws
 from step1x_edit.data.instructions import CLAUSES, phrase
 from step1x_edit.data.makers import MAKERS
 from step1x_edit.data.materials import Materials, read_materials
 from step1x_edit.data.split import Part, Split
+from step1x_edit.data.tools.filtering import grow
 from step1x_edit.data.triplet import Draft, Mask, Pixels, Triplet
 from step1x_edit.errors import UsageError
 from step1x_edit.types import EditCategory

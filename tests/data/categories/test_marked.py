@@ -9,9 +9,9 @@ import pytest
 
 from step1x_edit.data.categories import background, colour, material, removal, replacement
 from step1x_edit.data.categories.category import Category
-from step1x_edit.data.compositing import grow
 from step1x_edit.data.materials import Content, Materials, Photograph
 from step1x_edit.data.shapes import draw_shape
+from step1x_edit.data.tools.filtering import grow
 from step1x_edit.data.triplet import Draft
 
 

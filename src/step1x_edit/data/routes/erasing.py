@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from step1x_edit.data.colours import to_lab
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.routes.subjects import Found
 from step1x_edit.data.tools.filtering import pad, widen
@@ -67,8 +68,8 @@ def _find_rest(picture: Pixels, filled: Pixels, hole: Mask, found: Found, tools:
     rest = np.zeros(hole.shape, np.bool_)
     inside = pad(found.box, 0.3, hole.shape).within
     crop, near = np.ascontiguousarray(filled[inside]), widen_by(hole, 0.02)[inside]
-    lab = cv2.cvtColor(filled.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[inside]
-    own = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[found.mask]
+    lab = to_lab(filled)[inside]
+    own = to_lab(picture)[found.mask]
     colours = own[:: max(1, len(own) // 200)]
     for detection in tools.detector.detect(crop):
         mask = tools.segmenter.segment(crop, detection.box)

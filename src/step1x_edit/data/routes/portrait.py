@@ -7,6 +7,7 @@ import random
 import cv2
 import numpy as np
 
+from step1x_edit.data.colours import to_lab
 from step1x_edit.data.materials import Materials, Photograph
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.routes.subjects import SUREST_FACE, take_frame
@@ -110,7 +111,7 @@ def _shoulders(shape: Shape, face: Face) -> Floats:
 def _find_skin(picture: Pixels, face: Face) -> Floats:
     """How much each pixel has the colour of the middle of the face: float32 [H, W]."""
     box = face.box
-    lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    lab = to_lab(picture)
     rows = slice(box.top + box.height // 3, box.bottom - box.height // 5)
     columns = slice(box.left + box.width // 4, box.right - box.width // 4)
     middle = np.median(lab[rows, columns].reshape(-1, 3), axis=0)

@@ -10,12 +10,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from step1x_edit.data.colours import COLOURS, name_colour, name_hue
+from step1x_edit.data.colours import COLOURS, name_colour, name_hue, to_lab
 from step1x_edit.data.labels import LABELS, label_topic
 from step1x_edit.data.materials import MOST, Content, Photograph, Window
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.scene import name_place, stands_at
-from step1x_edit.data.tools.filtering import bound
+from step1x_edit.data.tools.filtering import bound, grow
 from step1x_edit.data.tools.protocols import Box, Detection
 from step1x_edit.data.tools.saliency import measure_saliency
 from step1x_edit.data.tools.toolbox import Toolbox
@@ -244,8 +244,7 @@ def measure_surroundings(picture: Pixels, mask: Mask) -> float:
     """How much what is around a region stands out, as a share of how much the region does: large where it is a part of something larger."""
     size = min(picture.shape[:2])
     saliency = measure_saliency(picture)
-    near, far = (cv2.dilate(mask.view(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1))) for reach in (size // 50, size // 11))
-    ring = (far > 0) & (near == 0)
+    ring = grow(mask, size // 11) & ~grow(mask, size // 50)
     return float(saliency[ring].mean()) / max(float(saliency[mask].mean()), 1e-3) if ring.any() else 1.0
 
 
@@ -266,7 +265,7 @@ def measure_outline(picture: Pixels, mask: Mask) -> float:
     """Share of a region's outline across which the colour changes clearly, by more than 9 in Lab; what is cut at random has little."""
     size = min(picture.shape[:2])
     reach = max(2, round(size / 100))
-    lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    lab = to_lab(picture)
 
     def average(part: Mask) -> Floats:
         weight = cv2.GaussianBlur(part.astype(np.float32), (0, 0), reach)

@@ -13,7 +13,7 @@ from step1x_edit.data.materials import Materials, Photograph
 from step1x_edit.data.personal_text import find_personal_text
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.routes.subjects import Frame, caption_frame, draw_seed, take_frame
-from step1x_edit.data.tools.filtering import pad
+from step1x_edit.data.tools.filtering import grow, pad
 from step1x_edit.data.tools.protocols import TextLine
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Floats, Mask, Pixels, Request, Shape
@@ -67,7 +67,7 @@ def _change(rng: random.Random, frame: Frame, line: TextLine, way: str, tools: T
         return Unsuited("the letters do not stand out from what is under them")
     if (contrast := _measure_contrast(picture, strokes, line)) < _FAINT:
         return Unsuited("the letters are faint, as a watermark's", {"contrast": round(contrast, 1)})
-    hole = cv2.dilate(strokes.view(np.uint8), np.ones((5, 5), np.uint8)).view(np.bool_)
+    hole = grow(strokes)
     inside = np.zeros_like(hole)
     inside[zone.within] = True
     hole &= inside

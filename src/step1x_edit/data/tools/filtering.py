@@ -50,6 +50,12 @@ def _drop_small(mask: Mask, share: float, of: int | None = None) -> Mask:
     return (areas >= share * (areas.max() if of is None else of))[labels] & mask
 
 
+def grow(mask: Mask, pixels: int = 2) -> Mask:
+    """Dilate a mask by some pixels in every direction, with square corners: bool [H, W]."""
+    side = 2 * pixels + 1
+    return cv2.dilate(mask.view(np.uint8), np.ones((side, side), np.uint8)).view(np.bool_)
+
+
 def widen(mask: Mask, reach: float) -> Mask:
     """Grow a mask by so many pixels, at least one, in every direction, with round corners: bool [H, W]."""
     side = 2 * max(1, round(reach)) + 1

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from step1x_edit.data.tools.choice import BareTool
-from step1x_edit.data.tools.filtering import guide, pad, shrink, tidy
+from step1x_edit.data.tools.filtering import grow, guide, pad, shrink, tidy
 from step1x_edit.data.tools.protocols import Box, Detection, ToolCard
 from step1x_edit.data.tools.saliency import measure_saliency
 from step1x_edit.data.triplet import Floats, Mask, Pixels
@@ -130,6 +130,5 @@ def _enlarge(mask: Mask, picture: Pixels) -> Floats:
     rough = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     radius = max(2, round(max(height, width) / 100))
     alpha = np.clip((guide(rough, picture, radius, 1e-4) - 0.12) / 0.76, 0, 1)
-    near = cv2.dilate(mask.view(np.uint8), np.ones((3, 3), np.uint8))
-    alpha[cv2.resize(near, (width, height), interpolation=cv2.INTER_NEAREST) == 0] = 0
+    alpha[cv2.resize(grow(mask, 1).view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) == 0] = 0
     return alpha.astype(np.float32)

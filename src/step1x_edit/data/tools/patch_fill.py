@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from step1x_edit.data.tools.choice import BareTool
+from step1x_edit.data.tools.filtering import grow
 from step1x_edit.data.tools.protocols import ToolCard
 from step1x_edit.data.triplet import Floats, Mask, Pixels
 
@@ -82,7 +83,7 @@ def _build_pyramid(picture: Pixels, hole: Mask) -> list[tuple[Floats, Mask]]:
 
 def _reach(hole: Mask) -> Mask:
     """Centres of patches that touch the hole."""
-    return cv2.dilate(hole.view(np.uint8), np.ones((_PATCH, _PATCH), np.uint8)).view(np.bool_)
+    return grow(hole, _PATCH // 2)
 
 
 def _drop_border(centres: Mask) -> Mask:

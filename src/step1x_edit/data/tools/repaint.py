@@ -9,7 +9,7 @@ import numpy as np
 
 from step1x_edit.data.categories.material import MATERIALS
 from step1x_edit.data.categories.style import STYLES
-from step1x_edit.data.colours import COLOURS
+from step1x_edit.data.colours import ANCHORS, COLOURS, to_lab
 from step1x_edit.data.tools.choice import BareTool
 from step1x_edit.data.tools.filtering import blend, guide
 from step1x_edit.data.tools.protocols import Control, Look, ToolCard
@@ -54,7 +54,7 @@ class Repaint(BareTool):
 
 def _shade(picture: Pixels, region: Mask) -> tuple[Floats, float, float]:
     """Lightness 0..100 of the picture, and its median and spread inside the region."""
-    lightness = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[..., 0]
+    lightness = to_lab(picture)[..., 0]
     inside = lightness[region]
     low, middle, high = (float(v) for v in np.percentile(inside, (10, 50, 90)))
     return lightness, middle, max(high - low, 4.0)
@@ -62,9 +62,9 @@ def _shade(picture: Pixels, region: Mask) -> tuple[Floats, float, float]:
 
 def _recolour(picture: Pixels, region: Mask, name: str) -> Floats:
     """The picture in a named colour: float32 [H, W, 3], 0..1; light and shade around the colour's own lightness, highlights stay pale."""
-    lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    lab = to_lab(picture)
     lightness, middle, spread = _shade(picture, region)
-    anchor = cv2.cvtColor(np.array([[COLOURS[name].rgb]], np.float32) / 255, cv2.COLOR_RGB2LAB)[0, 0]
+    anchor = ANCHORS[name]
     aim = {"black": 17.0, "white": 88.0}.get(name, 0.75 * float(anchor[0]) + 0.25 * middle)
     gain = {"black": 0.45, "white": 0.5}.get(name, min(1.0, 45 / spread))
     lab[..., 0] = np.clip(aim + gain * (lightness - middle), 2, 99)

@@ -7,6 +7,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from step1x_edit.data.colours import to_lab
 from step1x_edit.data.tools.filtering import shrink
 from step1x_edit.data.triplet import Floats, Pixels
 
@@ -32,7 +33,7 @@ def measure_saliency(picture: Pixels) -> Floats:
     """
     height, width = picture.shape[:2]
     small = shrink(picture, _SIDE)
-    lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    lab = to_lab(small)
     if min(small.shape[:2]) < 8 or lab.reshape(-1, 3).std(0).max() < 0.5:
         return np.zeros((height, width), np.float32)
     rated = _rate(small.tobytes(), small.shape)
@@ -45,7 +46,7 @@ def _rate(picture: bytes, shape: tuple[int, int, int]) -> Floats:
     from skimage.segmentation import slic
 
     small = np.frombuffer(picture, np.uint8).reshape(shape)
-    lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    lab = to_lab(small)
     labels = slic(lab, n_segments=_REGIONS, compactness=0.15, convert2lab=False, start_label=0, channel_axis=2)
     return _rate_regions(lab, labels.astype(np.int64))[labels]
 
