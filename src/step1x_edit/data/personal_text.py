@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Kind = Literal["e-mail address", "telephone number", "account number", "card number", "identity number", "user name", "name"]
 
@@ -23,8 +23,12 @@ class PersonalText:
     stop: int
 
 
-def _always(_: str) -> bool:
-    return True
+class _Pattern(NamedTuple):
+    """What a kind of personal data looks like, and what tells it from other text of that look."""
+
+    kind: Kind
+    look: str
+    check: Callable[[str], bool] = bool  # which any match passes
 
 
 def _digits(text: str) -> str:
@@ -90,64 +94,41 @@ _WORD = r"[A-ZÀ-ÖØ-Þ][\w'’\-]+"
 _LOCAL = rf"[{_LATIN}+\-]+(?:\s?[.．]{{1,3}}\s?[{_LATIN}+\-]+)*"
 _MESSENGERS = r"(?:(?<![A-Za-z])(?:wechat|weixin|wx|vx|qq|whatsapp|telegram|skype)|微信)"
 _NUMBERED = r"(?:\s?(?:(?:id|no)(?![A-Za-z])|号码?|號碼?|账号|帳號)\s?[:：]?|\s?[:：])"
-_PATTERNS: tuple[tuple[Kind, re.Pattern[str], Callable[[str], bool]], ...] = (
-    ("e-mail address", re.compile(rf"{_LOCAL}\s?[@＠]\s?[{_LATIN}\-]+(?:[.．][a-zA-Z\-][{_LATIN}\-]*)+"), _always),
-    (
-        "e-mail address",
-        re.compile(rf"{_LOCAL}\s?[@＠]\s?[{_LATIN}\-]+(?:\s?[.,。．]\s?[a-zA-Z\-][{_LATIN}\-]*)+"),
-        _always,
-    ),  # parted by OCR
-    ("e-mail address", re.compile(rf"[\w.+\-]+\s?[@＠]\s?[\w\-]+(?:\s?[.,。．]\s?[a-zA-Z\-][{_LATIN}\-]*)+"), _always),  # of other scripts
-    ("account number", re.compile(rf"{_BEGIN}[A-Za-z]{{2}}\d{{2}}(?:\s?[A-Za-z0-9]{{2,4}}){{3,8}}{_END}"), passes_iban),
-    ("identity number", re.compile(r"(?<!\d)[1-9](?:\s?\d){16}\s?[\dXx](?![\dA-Za-z])"), _is_chinese_identity),
-    ("telephone number", re.compile(rf"[+＋]\s?\d{{1,3}}(?:[ .\-/()·]{{0,2}}\d{{1,5}}){{2,6}}{_NO_UNIT}"), _is_telephone),
-    ("card number", re.compile(r"(?<!\d)\d(?:[ \-]?\d){12,18}(?!\d)"), passes_luhn),
-    ("identity number", re.compile(r"(?<!\d)\d{3}[\-–]\d{2}[\-–]\d{4}(?!\d)"), _always),  # United States
-    (
-        "identity number",
-        re.compile(rf"{_BEGIN}(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z]{{2}}\s?\d{{2}}\s?\d{{2}}\s?\d{{2}}\s?[A-D]{_END}"),
-        _always,
+_PATTERNS = (
+    _Pattern("e-mail address", rf"{_LOCAL}\s?[@＠]\s?[{_LATIN}\-]+(?:[.．][a-zA-Z\-][{_LATIN}\-]*)+"),
+    _Pattern("e-mail address", rf"{_LOCAL}\s?[@＠]\s?[{_LATIN}\-]+(?:\s?[.,。．]\s?[a-zA-Z\-][{_LATIN}\-]*)+"),  # parted by OCR
+    _Pattern("e-mail address", rf"[\w.+\-]+\s?[@＠]\s?[\w\-]+(?:\s?[.,。．]\s?[a-zA-Z\-][{_LATIN}\-]*)+"),  # of other scripts
+    _Pattern("account number", rf"{_BEGIN}[A-Za-z]{{2}}\d{{2}}(?:\s?[A-Za-z0-9]{{2,4}}){{3,8}}{_END}", passes_iban),
+    _Pattern("identity number", r"(?<!\d)[1-9](?:\s?\d){16}\s?[\dXx](?![\dA-Za-z])", _is_chinese_identity),
+    _Pattern("telephone number", rf"[+＋]\s?\d{{1,3}}(?:[ .\-/()·]{{0,2}}\d{{1,5}}){{2,6}}{_NO_UNIT}", _is_telephone),
+    _Pattern("card number", r"(?<!\d)\d(?:[ \-]?\d){12,18}(?!\d)", passes_luhn),
+    _Pattern("identity number", r"(?<!\d)\d{3}[\-–]\d{2}[\-–]\d{4}(?!\d)"),  # United States
+    _Pattern(
+        "identity number", rf"{_BEGIN}(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z]{{2}}\s?\d{{2}}\s?\d{{2}}\s?\d{{2}}\s?[A-D]{_END}"
     ),  # Britain
-    ("identity number", re.compile(r"[A-Z0-9<]{5,}<{2,}[A-Z0-9<]{3,}"), _always),  # machine-readable line of passports
-    (
+    _Pattern("identity number", r"[A-Z0-9<]{5,}<{2,}[A-Z0-9<]{3,}"),  # machine-readable line of passports
+    _Pattern(
         "identity number",
-        re.compile(
+        (
             rf"(?i){_BEGIN}(?:passport|id|ident(?:ity)?|personal|licen[cs]e|insurance|social security|ssn)\s?(?:no|nr|number|card)?{_END}"
             r"\s?[.:#：]{1,2}\s?(?=[A-Z0-9\-]*\d{4})[A-Z0-9\-]{6,}"
         ),
-        _always,
     ),
-    (
-        "identity number",
-        re.compile(r"(?:身[份分][证證]|护照|護照|[证證]件)(?:字?[号號]码?碼?|编号|編號)?[是为為]?\s?[:：]?\s?[A-Z0-9]{6,}"),
-        _always,
-    ),
-    ("telephone number", re.compile(r"(?<!\d)(?:[+＋]?86[ \-]?)?1[3-9]\d(?:[ \-]?\d{4}){2}(?!\d)"), _always),  # Chinese mobile phones
-    (
+    _Pattern("identity number", r"(?:身[份分][证證]|护照|護照|[证證]件)(?:字?[号號]码?碼?|编号|編號)?[是为為]?\s?[:：]?\s?[A-Z0-9]{6,}"),
+    _Pattern("telephone number", r"(?<!\d)(?:[+＋]?86[ \-]?)?1[3-9]\d(?:[ \-]?\d{4}){2}(?!\d)"),  # Chinese mobile phones
+    _Pattern(
         "telephone number",
-        re.compile(rf"(?<![{_LATIN}.,/\-])(?:\(?\s?0\d{{0,5}}\)?|\(\d{{2,5}}\)|\d{{1,4}})(?:[ .\-/()·]{{0,2}}\d{{1,5}}){{2,6}}{_NO_UNIT}"),
+        rf"(?<![{_LATIN}.,/\-])(?:\(?\s?0\d{{0,5}}\)?|\(\d{{2,5}}\)|\d{{1,4}})(?:[ .\-/()·]{{0,2}}\d{{1,5}}){{2,6}}{_NO_UNIT}",
         _is_telephone,
     ),
-    (
-        "telephone number",
-        re.compile(rf"(?i){_BEGIN}(?:tel|phone|mobile|cell|fax|call){_END}\.?\s?[:：.]?\s?[+(]?\d[\d ().\-/]{{4,}}\d"),
-        _always,
-    ),
-    (
-        "telephone number",
-        re.compile(r"(?:电话|電話|手机|手機|传真|傳真|联系|聯[繫絡]|联络)\S{0,3}\s?[:：]?\s?[+(]?\d[\d ()\-]{4,}\d"),
-        _always,
-    ),
-    ("user name", re.compile(rf"(?i){_MESSENGERS}{_NUMBERED}\s?[a-z\d][a-z\d_\-]{{4,19}}"), _always),
-    ("user name", re.compile(rf"(?i){_MESSENGERS}\s?(?:is\s|是)?\s?(?=[a-z_\-]*\d)[a-z\d_][a-z\d_\-]{{4,19}}"), _always),
-    ("user name", re.compile(rf"(?<![{_LATIN}@＠])[@＠](?:[A-Za-z][{_LATIN}][{_LATIN}.]{{1,29}}|[\u4e00-\u9fff]\w{{1,29}})"), _always),
-    ("name", re.compile(rf"{_BEGIN}{_TITLES}{_END}\.?\s{{0,2}}{_WORD}(?:\s{_WORD})?"), _always),
-    (
-        "name",
-        re.compile(r"(?i)(?:\bmy name is|\bi am called|\bname\s?[:：]|\bje m'appelle|\bich heiße|\bme llamo)\s*[^\W\d_][\w'’\-]+"),
-        _always,
-    ),
-    ("name", re.compile(r"(?:姓名|我叫|我的名字是|名字\s?[:：])\s?[:：]?\s?[\u4e00-\u9fffA-Za-z]{2,}"), _always),
+    _Pattern("telephone number", rf"(?i){_BEGIN}(?:tel|phone|mobile|cell|fax|call){_END}\.?\s?[:：.]?\s?[+(]?\d[\d ().\-/]{{4,}}\d"),
+    _Pattern("telephone number", r"(?:电话|電話|手机|手機|传真|傳真|联系|聯[繫絡]|联络)\S{0,3}\s?[:：]?\s?[+(]?\d[\d ()\-]{4,}\d"),
+    _Pattern("user name", rf"(?i){_MESSENGERS}{_NUMBERED}\s?[a-z\d][a-z\d_\-]{{4,19}}"),
+    _Pattern("user name", rf"(?i){_MESSENGERS}\s?(?:is\s|是)?\s?(?=[a-z_\-]*\d)[a-z\d_][a-z\d_\-]{{4,19}}"),
+    _Pattern("user name", rf"(?<![{_LATIN}@＠])[@＠](?:[A-Za-z][{_LATIN}][{_LATIN}.]{{1,29}}|[\u4e00-\u9fff]\w{{1,29}})"),
+    _Pattern("name", rf"{_BEGIN}{_TITLES}{_END}\.?\s{{0,2}}{_WORD}(?:\s{_WORD})?"),
+    _Pattern("name", r"(?i)(?:\bmy name is|\bi am called|\bname\s?[:：]|\bje m'appelle|\bich heiße|\bme llamo)\s*[^\W\d_][\w'’\-]+"),
+    _Pattern("name", r"(?:姓名|我叫|我的名字是|名字\s?[:：])\s?[:：]?\s?[\u4e00-\u9fffA-Za-z]{2,}"),
 )
 
 
@@ -155,7 +136,7 @@ def find_personal_text(text: str) -> tuple[PersonalText, ...]:
     """Find what looks like personal data, from left to right; where two findings overlap, the one listed first by kind stays."""
     found: list[PersonalText] = []
     for kind, pattern, check in _PATTERNS:
-        for match in pattern.finditer(text):
+        for match in re.finditer(pattern, text):
             free = all(match.end() <= other.start or other.stop <= match.start() for other in found)
             if free and check(match.group()):
                 found.append(PersonalText(kind, match.start(), match.end()))
