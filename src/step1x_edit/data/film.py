@@ -90,7 +90,8 @@ def draft_pair(rng: random.Random, clip: Clip, pair: FramePair, tools: Toolbox, 
     """
     frames = read_frames(clip.path, pair.numbers)
     height, width = frames[0].shape[:2]
-    motion = compare(*(shrink(frame, SIDE) for frame in frames), tools.flow, choose_matting(tools))
+    small = [shrink(frame, SIDE) for frame in frames]
+    motion = compare(small[0], small[1], tools.flow, choose_matting(tools))
     if isinstance(motion, Unsuited):
         return motion
     window = _choose_window(rng, motion.touched, height, width, shape[0] / shape[1])

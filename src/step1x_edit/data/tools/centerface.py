@@ -62,7 +62,7 @@ class CenterFace(BareTool):
         boxes, scores, points = _decode(heat[0, 0], size[0], offset[0], landmarks[0])
         faces = []
         for index in _suppress(boxes, scores):
-            box = Box.around(*(boxes[index] / factor), picture.shape)
+            box = Box.around(boxes[index] / factor, picture.shape)
             if box.width > 0 and box.height > 0:
                 marks = tuple((round(float(x), 1), round(float(y), 1)) for x, y in points[index] / factor)
                 faces.append(Face(box, round(float(scores[index]), 4), marks))

@@ -58,7 +58,7 @@ def read_boxes(answer: Mapping[str, Any], width: int, height: int) -> tuple[Dete
     """What the library read out of an answer, boxes and labels, as detections inside the picture; the same box and label only once."""
     found: dict[tuple[Box, str], Detection] = {}
     for edges, label in zip(answer["bboxes"], answer["labels"], strict=True):
-        box = Box.around(*edges, (height, width))
+        box = Box.around(edges, (height, width))
         name = str(label).strip().rstrip(".").lower()
         if box.width > 0 and box.height > 0:
             found.setdefault((box, name), Detection(box, name, 1.0))

@@ -43,7 +43,7 @@ class GrabCut(BareTool):
         found = []
         for index in range(1, count):
             left, top, wide, high, area = map(int, stats[index])
-            box = Box.around(left / factor, top / factor, (left + wide) / factor, (top + high) / factor, picture.shape)
+            box = Box.around((edge / factor for edge in (left, top, left + wide, top + high)), picture.shape)
             if area >= _SMALLEST * mask.size:
                 found.append(Detection(box, "", round(float(saliency[labels == index].mean()), 4)))
         return tuple(sorted(found, key=lambda item: (-item.score, item.box)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.protocols import Box, Detection, Face, Plate, ToolCard
@@ -19,20 +19,18 @@ _THRESHOLD = 0.4
 class ObjectDetector(TransformersTool):
     """Boxes with labels and scores. Source: Carion and others, DETR, 2020; Zhao and others, RT-DETR, 2023."""
 
+    own: ClassVar[str | None] = MODEL
+
     def __init__(self, model: Any, processor: Any, card: ToolCard) -> None:
         super().__init__(model, processor, card)
         self.names: dict[int, str] = {int(index): str(name) for index, name in model.config.id2label.items()}
 
     @classmethod
     def open(cls, choice: ToolChoice) -> Self:
-        return cls._load(choice, MODEL)
-
-    @classmethod
-    def _load(cls, choice: ToolChoice, own: str | None) -> Self:
         from transformers import AutoImageProcessor, AutoModelForObjectDetection
 
         facts = {"threshold": _THRESHOLD, **({"label": choice.label} if choice.label else {})}
-        return cls.load(choice, own, AutoModelForObjectDetection, AutoImageProcessor, **facts)
+        return cls.load(choice, cls.own, AutoModelForObjectDetection, AutoImageProcessor, **facts)
 
     def detect(self, picture: Pixels) -> tuple[Detection, ...]:
         """List what is found, the surest first."""
@@ -45,7 +43,7 @@ class ObjectDetector(TransformersTool):
         (read,) = self.processor.post_process_object_detection(found, threshold=_THRESHOLD, target_sizes=[picture.shape[:2]])
         detections = []
         for edges, score, label in zip(read["boxes"].tolist(), read["scores"].tolist(), read["labels"].tolist(), strict=True):
-            box = Box.around(*edges, picture.shape)
+            box = Box.around(edges, picture.shape)
             if box.width > 0 and box.height > 0:
                 detections.append(Detection(box, self.names[label].lower(), round(score, 4)))
         return tuple(sorted(detections, key=lambda item: (-item.score, item.box)))
@@ -55,6 +53,7 @@ class LabelDetector(ObjectDetector):
     """The same, for one kind of thing: faces, or number plates; `label` is what the model calls it."""
 
     settings = (*ObjectDetector.settings, "label")
+    own = None
     label = ""
 
     @classmethod
@@ -64,7 +63,7 @@ class LabelDetector(ObjectDetector):
         Raises:
             UsageError: no model is named, or it knows no such label.
         """
-        tool = cls._load(choice, None)
+        tool = super().open(choice)
         known = sorted({name.lower() for name in tool.names.values()})
         if choice.label is None and len(known) > 1:
             raise UsageError(f"The tool {choice.name} needs a label; choose one that {choice.model} knows: {', '.join(known)}.")

@@ -8,6 +8,7 @@ that it is given. A tool keeps no memory of pictures, so that an answer never de
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
@@ -35,8 +36,9 @@ class Box(NamedTuple):
         return max(self.width, 0) * max(self.height, 0)
 
     @classmethod
-    def around(cls, left: float, top: float, right: float, bottom: float, shape: tuple[int, ...]) -> Self:
-        """The whole pixels that some edges touch, inside a picture of that shape [H, W, ...]; empty, or turned over, outside of it."""
+    def around(cls, edges: Iterable[float], shape: tuple[int, ...]) -> Self:
+        """The whole pixels that four edges touch, inside a picture of that shape [H, W, ...]; empty, or turned over, outside of it."""
+        left, top, right, bottom = edges
         return cls(max(int(left), 0), max(int(top), 0), min(math.ceil(right), shape[1]), min(math.ceil(bottom), shape[0]))
 
     def is_cut_off(self, shape: tuple[int, ...]) -> bool:

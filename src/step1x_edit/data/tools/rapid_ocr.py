@@ -46,7 +46,7 @@ class RapidTextReader(BareTool):
         lines = []
         for corners, text, score in zip(found.boxes, found.txts, found.scores, strict=True):
             points = np.asarray(corners, np.float64) / factor
-            box = Box.around(*points.min(0), *points.max(0), (height, width))
+            box = Box.around((*points.min(0), *points.max(0)), (height, width))
             if text.strip() and box.width > 0 and box.height > 0:
                 places = tuple((round(float(x), 2), round(float(y), 2)) for x, y in points)
                 lines.append(TextLine(box, text.strip(), round(float(score), 4), places))
