@@ -26,7 +26,7 @@ from step1x_edit.data.materials import read_subjects
 from step1x_edit.data.photographs import decode, list_inputs
 from step1x_edit.data.split import Split
 from step1x_edit.data.tools.choice import ToolChoice
-from step1x_edit.data.tools.edges import draw_control
+from step1x_edit.data.tools.edges import draw_edges
 from step1x_edit.data.tools.filtering import bound, pad
 from step1x_edit.data.tools.protocols import Look
 from step1x_edit.data.tools.toolbox import Toolbox
@@ -152,7 +152,7 @@ def measure_costs(tools: Toolbox, photos: list[Pixels], count: int) -> dict[str,
         "tagger": lambda p: tools.tagger.tag(p),
         "inpainter": lambda p: tools.inpainter.inpaint(p, hole),
         "depth": lambda p: tools.depth.estimate(p),
-        "generator": lambda p: tools.generator.generate(p, hole, draw_control(p, "edges", tools.depth), look),
+        "generator": lambda p: tools.generator.generate(p, hole, draw_edges(p), look),
         "reader": lambda p: tools.reader.read(p),
         "flow": lambda p: tools.flow.flow(p, photos[0]),
         "matting": lambda p: tools.matting.matte(p),

@@ -13,7 +13,7 @@ from step1x_edit.data.tools import controlnet
 from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.controlnet import ControlNet
 from step1x_edit.data.tools.diffusion import lay_over
-from step1x_edit.data.tools.protocols import Look
+from step1x_edit.data.tools.protocols import CONTROLS, Look
 from step1x_edit.data.triplet import Floats, Mask, Pixels
 from step1x_edit.errors import WeightsError
 
@@ -62,7 +62,7 @@ def test_the_whole_picture_is_what_the_pipeline_draws(tool: ControlNet, picture:
     everywhere = np.ones((48, 64), np.bool_)
     control = torch.from_numpy(ramp)[None, None].repeat(1, 3, 1, 1)
     torch.manual_seed(4)
-    drawn = tool.pipelines[tool.control[look.kind]](
+    drawn = tool.pipelines[CONTROLS[look.kind]](
         prompt=look.prompt,
         negative_prompt="blurry, distorted, low quality, text, watermark",
         control_image=control * 2 - 1 if kind == "depth" else control * 127.5 + 0.5,
@@ -73,7 +73,7 @@ def test_the_whole_picture_is_what_the_pipeline_draws(tool: ControlNet, picture:
         generator=torch.Generator().manual_seed(4),
         output_type="np",
     ).images[0]
-    assert tool.control[look.kind] == kind
+    assert CONTROLS[look.kind] == kind
     assert np.array_equal(tool.generate(picture, everywhere, ramp, look, seed=4), lay_over(picture, everywhere, drawn))
 
 

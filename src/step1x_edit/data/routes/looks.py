@@ -44,7 +44,7 @@ def make_look(
         return found
     look, name_en, name_zh = choose(rng, found)
     seed = draw_seed(rng)
-    control = draw_control(frame.pixels, tools.generator.control[look.kind], tools.depth)
+    control = draw_control(frame.pixels, look, tools.depth)
     region = widen_by(found.mask, 0.008)  # the thing's own border pixels are mixed with what is behind them
     target = tools.generator.generate(frame.pixels, region, control, look, seed)
     english, chinese, short = refer_to(rng, found)

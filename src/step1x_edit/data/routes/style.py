@@ -23,7 +23,7 @@ def make(rng: random.Random, photograph: Photograph, tools: Toolbox, materials: 
     caption = caption_frame(frame, tools)
     look = Look("style", name, f"{caption}, {STYLES[name].caption}")
     seed = draw_seed(rng)
-    control = draw_control(frame.pixels, tools.generator.control["style"], tools.depth)
+    control = draw_control(frame.pixels, look, tools.depth)
     target = tools.generator.generate(frame.pixels, np.ones(frame.pixels.shape[:2], np.bool_), control, look, seed)
     return Draft(
         source=frame.pixels,

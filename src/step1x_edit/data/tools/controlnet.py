@@ -9,7 +9,7 @@ import numpy as np
 
 from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.diffusion import draw, fit, lay_over, scale
-from step1x_edit.data.tools.protocols import Control, Look, ToolCard
+from step1x_edit.data.tools.protocols import CONTROLS, Control, Look, ToolCard
 from step1x_edit.data.tools.weights import (
     PIPELINE_FILES,
     check_whole,
@@ -34,7 +34,6 @@ PARTS: dict[Control, str] = {
 }
 """Control map -> the ControlNet that reads it; a recipe's `parts` may name others."""
 
-_CONTROL: dict[str, Control] = {"colour": "depth", "material": "depth", "style": "edges"}
 _STEPS, _GUIDANCE, _SMALLEST = 28, 4.5, 512
 _NEGATIVE = "blurry, distorted, low quality, text, watermark"
 
@@ -73,16 +72,11 @@ class ControlNet:
         facts = {**weights.facts, **name_place(base), **facts, "steps": _STEPS, "guidance": _GUIDANCE}
         return cls({"depth": base, "edges": edges}, ToolCard(choice.name, name_versions("diffusers", "transformers", "torch"), facts))
 
-    @property
-    def control(self) -> dict[str, Control]:
-        """Depth for colours and materials, edges for styles. Source: paper."""
-        return _CONTROL
-
     def generate(self, picture: Pixels, region: Mask, control: Floats, look: Look, seed: int = 0) -> Pixels:
         """Give the region the look that its prompt says."""
         if not region.any():
             return picture.copy()
-        pipeline = self.pipelines[_CONTROL[look.kind]]
+        pipeline = self.pipelines[CONTROLS[look.kind]]
         height, width = fit(region.shape, 2 * pipeline.vae_scale_factor, self.smallest)
         arguments: dict[str, Any] = {}
         if not region.all():
@@ -92,7 +86,7 @@ class ControlNet:
             seed,
             prompt=look.prompt,
             negative_prompt=_NEGATIVE,
-            control_image=_prepare(pipeline, scale(control.astype(np.float32), height, width), _CONTROL[look.kind]),
+            control_image=_prepare(pipeline, scale(control.astype(np.float32), height, width), CONTROLS[look.kind]),
             height=height,
             width=width,
             num_inference_steps=_STEPS,

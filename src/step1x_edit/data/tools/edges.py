@@ -5,13 +5,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from step1x_edit.data.tools.protocols import Control, DepthEstimator
+from step1x_edit.data.tools.protocols import CONTROLS, DepthEstimator, Look
 from step1x_edit.data.triplet import Floats, Pixels
 
 
-def draw_control(picture: Pixels, control: Control, depth: DepthEstimator) -> Floats:
-    """Draw the control map of a picture: float32 [H, W] in 0..1."""
-    return depth.estimate(picture) if control == "depth" else draw_edges(picture)
+def draw_control(picture: Pixels, look: Look, depth: DepthEstimator) -> Floats:
+    """Draw the control map of a picture for a look: float32 [H, W] in 0..1."""
+    return depth.estimate(picture) if CONTROLS[look.kind] == "depth" else draw_edges(picture)
 
 
 def draw_edges(picture: Pixels) -> Floats:

@@ -165,6 +165,10 @@ class DepthEstimator(Tool, Protocol):
 
 
 Control = Literal["depth", "edges"]
+LookKind = Literal["colour", "material", "style"]
+
+CONTROLS: dict[LookKind, Control] = {"colour": "depth", "material": "depth", "style": "edges"}
+"""Kind of look -> the control map that its shape is held by: depth for surfaces, edges for styles. Source: paper."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +181,7 @@ class Look:
         prompt: the same in English words for a text-to-image model.
     """
 
-    kind: Literal["colour", "material", "style"]
+    kind: LookKind
     name: str
     prompt: str
 
@@ -185,18 +189,13 @@ class Look:
 class ControlledGenerator(Tool, Protocol):
     """Draws a region anew with the shape that a control map holds. Source: paper, ControlNet on SD3.5."""
 
-    @property
-    def control(self) -> dict[str, Control]:
-        """Which control map it takes for each kind of look."""
-        ...
-
     def generate(self, picture: Pixels, region: Mask, control: Floats, look: Look, seed: int = 0) -> Pixels:
         """Give the region the look; everything else comes back to the last bit.
 
         Args:
             picture: uint8 [H, W, 3].
             region: where.
-            control: float32 [H, W], depth (near is 1) or edges (an edge is 1), as `control` says.
+            control: float32 [H, W], depth (near is 1) or edges (an edge is 1), as `CONTROLS` says.
             look: what it should become.
             seed: where random numbers come from.
         """

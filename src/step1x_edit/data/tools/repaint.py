@@ -12,11 +12,9 @@ from step1x_edit.data.categories.style import STYLES
 from step1x_edit.data.colours import ANCHORS, COLOURS, to_lab
 from step1x_edit.data.tools.choice import BareTool
 from step1x_edit.data.tools.filtering import blend, guide
-from step1x_edit.data.tools.protocols import Control, Look, ToolCard
+from step1x_edit.data.tools.protocols import Look, ToolCard
 from step1x_edit.data.triplet import Floats, Mask, Pixels
 from step1x_edit.errors import UsageError
-
-_CONTROL: dict[str, Control] = {"colour": "depth", "material": "depth", "style": "edges"}
 
 
 class Repaint(BareTool):
@@ -26,13 +24,8 @@ class Repaint(BareTool):
     def card(self) -> ToolCard:
         return ToolCard("repaint", "1")
 
-    @property
-    def control(self) -> dict[str, Control]:
-        """Depth for surfaces, edges for styles; depth bends the grain of a material, edges are not needed."""
-        return _CONTROL
-
     def generate(self, picture: Pixels, region: Mask, control: Floats, look: Look, seed: int = 0) -> Pixels:
-        """Give the region the look; its border is softened over two pixels inwards.
+        """Give the region the look, its border softened over two pixels inwards; depth bends the grain of a material, edges are not needed.
 
         Raises:
             UsageError: there is no such colour, material or style.
