@@ -24,6 +24,11 @@ def _grey(picture: Pixels) -> Pixels:
     return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.uint8)
 
 
+def _to_rgb(grey: Floats) -> Pixels:
+    """Values of 0..255 [H, W] as a picture."""
+    return cv2.cvtColor(grey.astype(np.uint8), cv2.COLOR_GRAY2RGB).astype(np.uint8)
+
+
 def _side(picture: Pixels) -> int:
     """The shorter one, in pixels, by which blurs and lines go."""
     return min(picture.shape[:2])
@@ -41,12 +46,11 @@ def _pencil(picture: Pixels) -> Pixels:
     grey = _grey(picture)
     soft = cv2.GaussianBlur(grey, (0, 0), _side(picture) * 0.025)
     drawn = np.clip(grey.astype(np.float32) / np.maximum(soft, 8) * 1.02, 0, 1) ** 2.2
-    return cv2.cvtColor((drawn * 255).astype(np.uint8), cv2.COLOR_GRAY2RGB).astype(np.uint8)
+    return _to_rgb(drawn * 255)
 
 
 def _line_art(picture: Pixels) -> Pixels:
-    ink = 255 * (1 - _ink(_grey(picture)))
-    return cv2.cvtColor(ink.astype(np.uint8), cv2.COLOR_GRAY2RGB).astype(np.uint8)
+    return _to_rgb(255 * (1 - _ink(_grey(picture))))
 
 
 def _mosaic(picture: Pixels) -> Pixels:
@@ -116,7 +120,7 @@ def _emboss(picture: Pixels) -> Pixels:
     shift = max(1, round(size / 128))
     padded = cv2.copyMakeBorder(soft, shift, shift, shift, shift, cv2.BORDER_REPLICATE)
     relief = 128 + 2.2 * (padded[: -2 * shift, : -2 * shift] - padded[2 * shift :, 2 * shift :])
-    return cv2.cvtColor(np.clip(relief, 0, 255).astype(np.uint8), cv2.COLOR_GRAY2RGB).astype(np.uint8)
+    return _to_rgb(np.clip(relief, 0, 255))
 
 
 def _neon(picture: Pixels) -> Pixels:
@@ -143,14 +147,7 @@ def _halftone(picture: Pixels) -> Pixels:
     small = cv2.resize(_grey(picture), counts[::-1], interpolation=cv2.INTER_AREA)
     dark = 1 - cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST).astype(np.float32) / 255
     ink = np.clip((np.sqrt(dark) * 0.72 - distance) * size / 32 + 0.5, 0, 1)
-    return cv2.cvtColor((255 * (1 - ink)).astype(np.uint8), cv2.COLOR_GRAY2RGB).astype(np.uint8)
-
-
-_JET = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_JET)[:, :, ::-1].reshape(1, 256, 3)
-
-
-def _heat_map(picture: Pixels) -> Pixels:
-    return cv2.LUT(cv2.cvtColor(_grey(picture), cv2.COLOR_GRAY2RGB), np.ascontiguousarray(_JET)).astype(np.uint8)
+    return _to_rgb(255 * (1 - ink))
 
 
 def _pop_art(picture: Pixels) -> Pixels:
@@ -158,12 +155,20 @@ def _pop_art(picture: Pixels) -> Pixels:
     return np.where(soft > 112, 255, 30).astype(np.uint8)
 
 
+def _map_luminance(colours: Pixels) -> Callable[[Pixels], Pixels]:
+    """Each luminance becomes a colour: uint8 [256, 3]."""
+    table = np.ascontiguousarray(colours.reshape(1, 256, 3))
+    return lambda picture: cv2.LUT(_to_rgb(_grey(picture)), table).astype(np.uint8)
+
+
+_JET = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_JET)[:, 0, ::-1].astype(np.uint8)
+
+
 def _duotone(dark: str, light: str) -> Callable[[Pixels], Pixels]:
     """Luminance mapped onto the line between two named colours."""
     ramp = np.arange(256, dtype=np.float32)[:, None] / 255
     table = np.array(COLOURS[dark].rgb) * 0.6 * (1 - ramp) + np.array(COLOURS[light].rgb) * ramp
-    table = np.ascontiguousarray(table.clip(0, 255).astype(np.uint8).reshape(1, 256, 3))
-    return lambda picture: cv2.LUT(cv2.cvtColor(_grey(picture), cv2.COLOR_GRAY2RGB), table).astype(np.uint8)
+    return _map_luminance(table.clip(0, 255).astype(np.uint8))
 
 
 @dataclass(frozen=True)
@@ -187,7 +192,7 @@ STYLES: dict[str, Style] = {
     "neon": Style(_neon, "as neon lines"),
     "negative": Style(_negative, "as a negative"),
     "halftone": Style(_halftone, "as printed dots"),
-    "heat map": Style(_heat_map, "as a heat map"),
+    "heat map": Style(_map_luminance(_JET), "as a heat map"),
     "pop art": Style(_pop_art, "as pop art"),
     "duotone blue yellow": Style(_duotone("blue", "yellow"), "in blue and yellow"),
     "duotone red white": Style(_duotone("red", "white"), "in red and white"),
