@@ -92,6 +92,16 @@ ROLES: dict[str, Mapping[str, Callable[[ToolChoice], Tool]]] = {
 """Role, as a recipe writes it -> its tools by name; the first of each is the offline one, which is used where nothing is said."""
 
 
+def _role(role: str, registry: Registry[T]) -> cached_property[T]:
+    """The tool that plays a role in a toolbox."""
+
+    def open_tool(box: Toolbox) -> T:
+        choice = box.choices.get(role) or ToolChoice(next(iter(registry)))
+        return registry[choice.name](choice)
+
+    return cached_property(open_tool)
+
+
 @dataclass(frozen=True)
 class Toolbox:
     """One tool for each role, opened when first used and kept.
@@ -107,6 +117,21 @@ class Toolbox:
 
     choices: Mapping[str, ToolChoice] = field(default_factory=dict)
 
+    detector = _role("detector", DETECTORS)
+    segmenter = _role("segmenter", SEGMENTERS)
+    captioner = _role("captioner", CAPTIONERS)
+    tagger = _role("tagger", TAGGERS)
+    inpainter = _role("inpainter", INPAINTERS)
+    depth = _role("depth", DEPTHS)
+    generator = _role("generator", GENERATORS)
+    reader = _role("reader", READERS)
+    flow = _role("flow", FLOWS)
+    matting = _role("matting", MATTINGS)
+    faces = _role("faces", FACES)
+    plates = _role("plates", PLATES)
+    aesthetics = _role("aesthetics", AESTHETICS)
+    similarity = _role("similarity", SIMILARITIES)
+
     def __post_init__(self) -> None:
         for role, choice in self.choices.items():
             if role not in ROLES:
@@ -118,62 +143,6 @@ class Toolbox:
     def offline(cls) -> Self:
         """The toolbox that needs no network, no GPU and no weights to fetch."""
         return cls()
-
-    @cached_property
-    def detector(self) -> Detector:
-        return self._open("detector", DETECTORS)
-
-    @cached_property
-    def segmenter(self) -> Segmenter:
-        return self._open("segmenter", SEGMENTERS)
-
-    @cached_property
-    def captioner(self) -> Captioner:
-        return self._open("captioner", CAPTIONERS)
-
-    @cached_property
-    def tagger(self) -> Tagger:
-        return self._open("tagger", TAGGERS)
-
-    @cached_property
-    def inpainter(self) -> Inpainter:
-        return self._open("inpainter", INPAINTERS)
-
-    @cached_property
-    def depth(self) -> DepthEstimator:
-        return self._open("depth", DEPTHS)
-
-    @cached_property
-    def generator(self) -> ControlledGenerator:
-        return self._open("generator", GENERATORS)
-
-    @cached_property
-    def reader(self) -> TextReader:
-        return self._open("reader", READERS)
-
-    @cached_property
-    def flow(self) -> FlowEstimator:
-        return self._open("flow", FLOWS)
-
-    @cached_property
-    def matting(self) -> Matting:
-        return self._open("matting", MATTINGS)
-
-    @cached_property
-    def faces(self) -> FaceDetector:
-        return self._open("faces", FACES)
-
-    @cached_property
-    def plates(self) -> PlateDetector:
-        return self._open("plates", PLATES)
-
-    @cached_property
-    def aesthetics(self) -> AestheticScorer:
-        return self._open("aesthetics", AESTHETICS)
-
-    @cached_property
-    def similarity(self) -> SimilarityScorer:
-        return self._open("similarity", SIMILARITIES)
 
     def is_offline(self, role: str) -> bool:
         """Whether a role is played by its offline tool."""
@@ -188,10 +157,6 @@ class Toolbox:
         """JSON-able cards of the tools that play some roles, for a triplet's parameters: role -> name, version, parameters."""
         cards = {role: self.card(role) for role in roles}
         return {role: {"name": card.name, "version": card.version, **card.parameters} for role, card in cards.items()}
-
-    def _open(self, role: str, registry: Registry[T]) -> T:
-        choice = self.choices.get(role) or ToolChoice(next(iter(registry)))
-        return registry[choice.name](choice)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"choices": self.choices}
