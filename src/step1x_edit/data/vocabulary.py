@@ -121,8 +121,6 @@ NO_PETALS: dict[str, tuple[str, ...]] = {
 }
 """A flower's label -> colours of which, in a photograph of such flowers, something is not the flower, or not all of it."""
 
-FLOWERS_ZH: dict[str, str] = {"daisies": "雏菊", "dandelions": "蒲公英", "roses": "玫瑰", "sunflowers": "向日葵", "tulips": "郁金香"}
-
 PLACES: dict[str, tuple[str, str, float, float]] = {
     "centre": ("in the centre", "中间", 0.5, 0.5),
     "left": ("on the left", "左边", 0.0, 0.5),

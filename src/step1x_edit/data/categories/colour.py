@@ -9,11 +9,11 @@ import numpy as np
 
 from step1x_edit.data.colours import CHROMATIC, COLOURS, find_colour, measure_hues, recolour
 from step1x_edit.data.compositing import Sprite, paste
-from step1x_edit.data.labels import label_topic
+from step1x_edit.data.labels import LABELS, TOPICS
 from step1x_edit.data.materials import Materials
 from step1x_edit.data.scene import describe, draw_all, gather_facts, refer, set_scene
 from step1x_edit.data.triplet import Draft, Request
-from step1x_edit.data.vocabulary import FLOWERS_ZH, NO_PETALS
+from step1x_edit.data.vocabulary import NO_PETALS
 
 _COVERAGE = 0.12
 """Share of the picture that a hue must cover to be asked for."""
@@ -39,9 +39,10 @@ def _turn_hue(rng: random.Random, materials: Materials, size: int) -> Draft | No
     english = [f"the {before} parts", f"the {before} areas", f"everything {before}", f"the {before} colour", before]
     zh = COLOURS[before].zh
     chinese = [f"{zh}的部分", f"{zh}的区域", f"所有{zh}", f"{zh}", zh]
-    if photograph.topic in FLOWERS_ZH and before not in NO_PETALS[label_topic(photograph.topic)] and shares[before] > 0.2:
+    label = TOPICS.get(photograph.topic or "")
+    if label and before not in NO_PETALS[label] and shares[before] > 0.2:
         english += [f"the {before} flowers", f"the {before} {photograph.topic}"] * 2
-        chinese += [f"{zh}的花", f"{zh}的{FLOWERS_ZH[photograph.topic]}"] * 2
+        chinese += [f"{zh}的花", f"{zh}的{LABELS[label][0]}"] * 2
     way = rng.randrange(len(english))
     return Draft(
         source=source,
