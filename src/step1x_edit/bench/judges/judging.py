@@ -113,8 +113,9 @@ def judge_results(
         system = folder.resolve().name
         drop_other_tables(place, system, {**judge.facts, "rubric_digest": rubric.digest})
         write_tables(place, system, found)
-        _write_record(place / RECORD, judge, rubric, [answers[q.name] for q in flat if q.name in answers], found, repeats, state, noise)
-    return Judged(found, state, ended, noise)
+        judged = Judged(found, state, ended, noise)
+        _write_record(place / RECORD, judge, rubric, [answers[q.name] for q in flat if q.name in answers], repeats, judged)
+    return judged
 
 
 def open_purse(judge: Judge, folders: Iterable[Path], limits: Limits, prices: Prices) -> Purse:
@@ -267,16 +268,7 @@ def _measure_noise(questions: Sequence[_Asked], answers: Mapping[str, Kept]) -> 
     return found
 
 
-def _write_record(
-    path: Path,
-    judge: Judge,
-    rubric: Rubric,
-    used: Sequence[Kept],
-    cases: Sequence[CaseScore],
-    repeats: int,
-    state: JudgeState,
-    noise: Mapping[str, Any],
-) -> None:
+def _write_record(path: Path, judge: Judge, rubric: Rubric, used: Sequence[Kept], repeats: int, judged: Judged) -> None:
     days = sorted(kept.when for kept in used)
     record = {
         "judge": judge.name,
@@ -287,11 +279,11 @@ def _write_record(
         "rubric": rubric.name,
         "rubric_digest": rubric.digest,
         "repeats": repeats,
-        "questions": state.total,
-        "answered": state.answered,
-        "spent": state.spent,
-        "noise": noise,
-        "missing": {"/".join(case.name): case.reason for case in cases if not case.known},
+        "questions": judged.state.total,
+        "answered": judged.state.answered,
+        "spent": judged.state.spent,
+        "noise": judged.noise,
+        "missing": {"/".join(case.name): case.reason for case in judged.cases if not case.known},
         "version": __version__,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
