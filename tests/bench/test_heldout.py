@@ -14,6 +14,7 @@ from step1x_edit.bench.heldout import BEST_PSNR, MARKED, Case, Score, draw_cases
 from step1x_edit.data.split import Split
 from step1x_edit.data.stream import TripletStream
 from step1x_edit.data.triplet import Triplet
+from step1x_edit.errors import UsageError
 from step1x_edit.types import EditCategory
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -88,6 +89,12 @@ def test_cases_may_have_any_proportions(stream_of_three: TripletStream) -> None:
         size = stream_of_three.size
         assert (width, height) == (pytest.approx(size * 1.5**0.5, abs=1), pytest.approx(size / 1.5**0.5, abs=1))
         assert all(other.shape == case.triplet.source.shape for other in case.others)
+
+
+def test_pictures_that_give_no_such_case_end_the_search(stream_of_three: TripletStream) -> None:
+    stream = stream_of_three.variant(size=32, mixture={EditCategory.TONE_TRANSFORMATION: 1.0}, difficulty=0.0)
+    with pytest.raises(UsageError, match="do not give 1 cases of tone_transfer"):
+        list(draw_cases(stream, 1, lambda triplet: False))
 
 
 def test_cases_may_be_of_things_photographed_where_they_stand() -> None:

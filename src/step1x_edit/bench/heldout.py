@@ -16,10 +16,14 @@ import numpy as np
 
 from step1x_edit.data.stream import TripletStream
 from step1x_edit.data.triplet import Pixels, Triplet, fit_shape, resize_pixels
+from step1x_edit.errors import UsageError
 from step1x_edit.types import EditCategory
 
 OTHERS = 4
 """Most other results that an edit is compared with."""
+
+LONGEST_SEARCH = 100
+"""Triplets looked at for each one wanted, before the pictures count as unable to give a category."""
 
 BEST_PSNR = 60.0
 """PSNR in dB that stands for an exact match, so that means stay finite."""
@@ -100,11 +104,17 @@ def draw_cases(
     """`per_category` cases of each of the stream's categories, by turns English and Chinese, in the order of the stream.
 
     `suits` leaves triplets out; None takes all. `aspect` is width over height; the area is that of the stream's squares.
+
+    Raises:
+        UsageError: the pictures do not give so many.
     """
     stream, shape = stream.squeezed(aspect), fit_shape(stream.size, aspect)
     counts: dict[EditCategory, int] = dict.fromkeys(stream.categories, 0)
     index = 0
     while min(counts.values()) < per_category:
+        if index > LONGEST_SEARCH * per_category * len(counts):
+            lacking = min(counts, key=lambda category: counts[category])
+            raise UsageError(f"These pictures do not give {per_category} cases of {lacking}; add some that show what is to be edited.")
         triplet = stream.sample(index, max(shape)).resized(shape)
         if counts[triplet.category] < per_category and (suits is None or suits(triplet)):
             others = [resize_pixels(other, shape) for other in stream.others(index, OTHERS, max(shape))]

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from step1x_edit.bench.gedit import TASKS, write_text
+from step1x_edit.bench.heldout import LONGEST_SEARCH
 from step1x_edit.data.split import Split
 from step1x_edit.data.stream import TripletStream
 from step1x_edit.data.triplet import Triplet
@@ -24,8 +25,6 @@ from step1x_edit.types import EditCategory
 SIZE = 256
 SEED = 2025
 PER_TASK = 10
-LONGEST_SEARCH = 100
-"""Triplets looked at for each one wanted, before the materials count as unable to give a task."""
 
 
 def make_mini(
