@@ -96,13 +96,13 @@ class Limits(_Section):
         colour_change: the same for colour alterations, where a smaller change means that the colour was there already.
         smallest: smallest region, as a share of the picture.
         changed: smallest share of the region's pixels that visibly change; a fifth of it where skin is retouched.
-        sharpness: smallest spread of the source's second derivative, of 255.
-        darkest, brightest: bounds of the source's mean luminance, of 255.
-        clipped: largest share of the source that is black or white through and through.
+        sharpness: smallest spread of the second derivative of the sharper one of both pictures, of 255.
+        darkest, brightest: bounds of the mean luminance of the better exposed one of both, of 255.
+        clipped: largest share of it that is black or white through and through.
         seam: how much stronger the edges along the border of what was filled may be than those beside it.
         text_match: smallest share of letters that a text must be read with.
-        face: smallest width of a face that can be edited, as a share of the picture's side.
-        agreement: smallest share of the region that has the colour asked for.
+        face: smallest width of a face that can be edited, as a share of the picture's shorter side.
+        agreement: of the pixels that visibly change, the smallest share that has the colour asked for.
         distance: pairs whose two perceptual hashes (128 bits in all) differ in at most so many bits are near-duplicates.
     """
 
@@ -141,7 +141,7 @@ class Writer(_Section):
 
 
 class Judge(_Section):
-    """The last filter: an MLLM marks following, restraint and naturalness, each of 10; the least of them must reach `least`."""
+    """The last filter: an MLLM gives four marks, of 10 each, see `judging.MARKS`; the least of them must reach `least`."""
 
     endpoint: Endpoint
     least: float = Field(default=6.0, ge=0, le=10)

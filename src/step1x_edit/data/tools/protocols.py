@@ -176,7 +176,7 @@ class Look:
     """What a controlled generator is asked for: a kind and a name that everyone understands, and a prompt for those that read.
 
     Attributes:
-        kind: "colour" (a name of `colours.COLOURS`), "material" (of `materials`' table) or "style" (of the styles' table).
+        kind: "colour" (a name of `colours.COLOURS`), "material" (of `MATERIALS`) or "style" (of `STYLES`).
         name: which one.
         prompt: the same in English words for a text-to-image model.
     """
