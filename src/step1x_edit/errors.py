@@ -33,6 +33,6 @@ class WeightsError(Step1XError):
     """Weights are missing, incomplete, damaged, or belong to another model."""
 
 
-def say_first(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What a library's error says in its first line, to be put into a sentence of ours, without a full stop; or its kind."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")

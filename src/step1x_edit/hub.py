@@ -17,7 +17,7 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from step1x_edit.errors import Step1XError, UsageError, WeightsError
+from step1x_edit.errors import Step1XError, UsageError, WeightsError, first_line
 from step1x_edit.locking import hold
 from step1x_edit.model.presets import PREFIX_FILE, PRESET_FILE, PRESETS, PrefixText
 
@@ -257,6 +257,4 @@ def _explained(what: str, then: str = "") -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, errors.HTTPError, client.InvalidURL) as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = lines[0].rstrip(".") if lines else type(error).__name__
-        raise Step1XError(f"{what} ({reason}){then}.") from error
+        raise Step1XError(f"{what} ({first_line(error)}){then}.") from error

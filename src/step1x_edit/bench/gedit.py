@@ -17,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
-from step1x_edit.errors import Step1XError, UsageError, say_first
+from step1x_edit.errors import Step1XError, UsageError, first_line
 from step1x_edit.tables import read_whole_text
 from step1x_edit.types import EditCategory
 
@@ -330,5 +330,5 @@ def _download(dataset: str) -> Path:
         return Path(snapshot_download(dataset, repo_type="dataset", allow_patterns="*.parquet"))
     except (HFValidationError, HTTPError, OSError) as error:
         raise Step1XError(
-            f"The dataset {dataset} could not be fetched from the hub ({say_first(error)}); give a local copy of it."
+            f"The dataset {dataset} could not be fetched from the hub ({first_line(error)}); give a local copy of it."
         ) from error

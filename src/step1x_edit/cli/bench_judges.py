@@ -11,7 +11,7 @@ import typer
 from step1x_edit.cli.bench_options import read_key
 from step1x_edit.cli.libraries import loading
 from step1x_edit.cli.progress import progress_line
-from step1x_edit.errors import UsageError, say_first
+from step1x_edit.errors import UsageError, first_line
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -107,7 +107,7 @@ class Qwen:
             )
             self.processor = Processor.open(folder)
         except (OSError, ValueError, KeyError) as error:
-            raise UsageError(f"The judge in {folder} cannot be loaded ({say_first(error)}).") from error
+            raise UsageError(f"The judge in {folder} cannot be loaded ({first_line(error)}).") from error
         self.model: Any = model.eval().to(place)  # type: ignore[arg-type]  # typed as if it took the model twice
 
     def speak(self, pictures: Sequence[Image], text: str, most_tokens: int) -> tuple[str, int, int]:

@@ -34,7 +34,7 @@ from loguru import logger
 from step1x_edit.data.gpus import list_gpus, take_gpu
 from step1x_edit.data.recipe import Executor
 from step1x_edit.data.storage import write_bytes
-from step1x_edit.errors import Step1XError, UsageError, say_first
+from step1x_edit.errors import Step1XError, UsageError, first_line
 
 Progress = Callable[[int, int], None]
 """Tasks done, and how many there are."""
@@ -180,7 +180,7 @@ class RayWorkers:
                 )
             except (ConnectionError, RuntimeError, ValueError) as error:
                 place = f"at {options.address}" if options.address else "here"
-                raise Step1XError(f"Ray cannot be used {place} ({say_first(error)}); correct executor.ray.address.") from error
+                raise Step1XError(f"Ray cannot be used {place} ({first_line(error)}); correct executor.ray.address.") from error
             self._started = True
             if not options.address:
                 _check_room(ray.cluster_resources(), memory, options.gpus_per_task)

@@ -14,8 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from step1x_edit.errors import WeightsError
-from step1x_edit.model.tensors import first_line
+from step1x_edit.errors import WeightsError, first_line
 
 SUFFIX = ".gguf"
 HEADER = 2**20

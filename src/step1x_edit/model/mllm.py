@@ -22,11 +22,11 @@ from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from step1x_edit.errors import UsageError, WeightsError
+from step1x_edit.errors import UsageError, WeightsError, first_line
 from step1x_edit.model.message import Special, Tokenise, place, tokenise
 from step1x_edit.model.presets import PREFIX_FILE, Preset
 from step1x_edit.model.records import Embedding, Grid
-from step1x_edit.model.tensors import first_line, read_json
+from step1x_edit.model.tensors import read_json
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -19,7 +19,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from step1x_edit.errors import Step1XError, WeightsError
+from step1x_edit.errors import Step1XError, WeightsError, first_line
 
 INDEX_SUFFIX = ".index.json"
 WRAPPED = "model.diffusion_model."
@@ -245,9 +245,3 @@ def _read_index(path: Path) -> dict[str, str]:
         if not isinstance(shard, str) or shard in ("", ".", "..") or PurePosixPath(shard).name != shard or "\\" in shard:
             raise WeightsError(f"{path} is not an index of weights: {shard!r} is not the name of a file beside it.")
     return places
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__

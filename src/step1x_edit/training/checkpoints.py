@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
 
-from step1x_edit.errors import Step1XError, WeightsError
-from step1x_edit.model.tensors import TensorFiles, first_line
+from step1x_edit.errors import Step1XError, WeightsError, first_line
+from step1x_edit.model.tensors import TensorFiles
 from step1x_edit.training.optim import Average
 from step1x_edit.training.processes import Processes
 from step1x_edit.training.sharding import local

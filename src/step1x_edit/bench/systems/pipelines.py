@@ -11,7 +11,7 @@ from step1x_edit.bench.calls import Passing, Refused
 from step1x_edit.bench.gedit import BenchCase
 from step1x_edit.bench.systems.system import Edited, Settings, name_folder
 from step1x_edit.devices import choose_device
-from step1x_edit.errors import Step1XError, UsageError, say_first
+from step1x_edit.errors import Step1XError, UsageError, first_line
 from step1x_edit.image_modes import flatten
 
 Arguments = Callable[[Image.Image, str], dict[str, Any]]
@@ -103,6 +103,6 @@ def diffusers(settings: Settings) -> Pipeline:
     try:
         pipeline = DiffusionPipeline.from_pretrained(settings.model, dtype=dtype, use_safetensors=True)
     except (OSError, ValueError, KeyError, AttributeError, NameError, ImportError) as error:  # the last two where torchvision is missing
-        raise Step1XError(f"The pipeline {settings.model} cannot be loaded ({say_first(error)}).") from error
+        raise Step1XError(f"The pipeline {settings.model} cannot be loaded ({first_line(error)}).") from error
     pipeline.set_progress_bar_config(disable=True)
     return Pipeline(settings.model, pipeline.to(device), settings.options, {"device": device, "dtype": str(dtype).removeprefix("torch.")})

@@ -10,7 +10,7 @@ from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.protocols import ToolCard
 from step1x_edit.data.tools.weights import find_weights, name_versions
 from step1x_edit.data.triplet import Floats
-from step1x_edit.errors import Step1XError, UsageError, WeightsError, say_first
+from step1x_edit.errors import Step1XError, UsageError, WeightsError, first_line
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -59,7 +59,7 @@ class OnnxModel:
             return [*self._session.run(None, dict(values))]
         except (Fail, InvalidArgument, RuntimeException) as error:
             raise WeightsError(
-                f"{self._name} does not take what {self.card.name} gives it ({say_first(error)}); give its published file."
+                f"{self._name} does not take what {self.card.name} gives it ({first_line(error)}); give its published file."
             ) from error
 
 

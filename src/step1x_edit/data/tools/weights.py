@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from step1x_edit.data.tools.choice import ToolChoice
 from step1x_edit.data.tools.protocols import ToolCard
-from step1x_edit.errors import Step1XError, UsageError, WeightsError, say_first
+from step1x_edit.errors import Step1XError, UsageError, WeightsError, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -94,7 +94,7 @@ def _fetch(repository: str, revision: str | None, patterns: Sequence[str]) -> tu
         raise WeightsError(f"{repository} is neither a folder here nor the name of a repository of the hub; correct the model.") from error
     except (HTTPError, OSError) as error:
         raise WeightsError(
-            f"{repository} cannot be fetched ({say_first(error)}); fetch it elsewhere, and give the folder as the model."
+            f"{repository} cannot be fetched ({first_line(error)}); fetch it elsewhere, and give the folder as the model."
         ) from error
     return place, place.name
 
@@ -127,7 +127,7 @@ def explain(weights: Weights, tool: str) -> Iterator[None]:
         yield
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, ImportError, SafetensorError) as error:
         raise WeightsError(
-            f"{weights.facts['model']} cannot be loaded as the tool {tool} ({say_first(error)}); give a model of its kind."
+            f"{weights.facts['model']} cannot be loaded as the tool {tool} ({first_line(error)}); give a model of its kind."
         ) from error
 
 
