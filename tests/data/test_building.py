@@ -85,11 +85,8 @@ def test_every_candidate_is_accounted_for(built: Path) -> None:
         assert drawn == kept[slot] + facts["spare"].get(slot, 0) + gone
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_neither_workers_nor_blocks_change_the_set(
-    recipe: DataRecipe, built: Path, tmp_path: Path, digest_folder: Digest, workers: int
-) -> None:
-    other = recipe.model_copy(update={"executor": Executor(workers=workers, block=5)})
+def test_neither_workers_nor_blocks_change_the_set(recipe: DataRecipe, built: Path, tmp_path: Path, digest_folder: Digest) -> None:
+    other = recipe.model_copy(update={"executor": Executor(workers=2, block=5)})
     build(other, tmp_path / "set")
     assert digest_folder(tmp_path / "set") == digest_folder(built)
 
@@ -121,7 +118,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize(("workers", "kills"), [(1, 4), (2, 3)])
+@pytest.mark.parametrize(("workers", "kills"), [(1, 3), (2, 2)])
 def test_kills_at_random_moments_change_nothing(
     recipe: DataRecipe, built: Path, tmp_path: Path, digest_folder: Digest, workers: int, kills: int
 ) -> None:
