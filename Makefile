@@ -58,11 +58,8 @@ edit: $(INSTALLED) ## edit an example: make edit PHOTO=picture.jpg INSTRUCTION="
 	$(BIN)/step1x edit "$$PHOTO" "$$INSTRUCTION" --overwrite --out "$$name-edited.png" --compare "$$name-before-after.png" \
 		&& echo "The edited picture is $$name-edited.png; $$name-before-after.png shows both."
 
-# one more than there are cores, since some tests wait for servers
-TESTERS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
-
 test: $(INSTALLED) system ## run all tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TESTERS) --maxprocesses 4 --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(INSTALLED) ## style, types, layers, and whether the generated pages are up to date
 	@$(BIN)/ruff check
