@@ -34,7 +34,7 @@ from step1x_edit.types import EditCategory
 
 @pytest.mark.parametrize("name", ["folder", "parquet"])
 def test_folder_and_parquet_lose_nothing(built: Path, tmp_path: Path, name: str) -> None:
-    assert EXPORTS[name](built, tmp_path / "out") == 33
+    assert EXPORTS[name](built, tmp_path / "out") == 22
     facts = import_set(open_foreign(tmp_path / "out", None), tmp_path / "back", shard=10)
     assert facts["left_out"] == []
     for path in sorted((built / "shards").glob("*.tar")):
@@ -47,7 +47,7 @@ def test_finetuning_json_is_the_published_one_and_comes_back(built: Path, tmp_pa
     records = {record.id: (record, files) for record, files in read_records(built)}
     for language in ("en", "zh"):
         table = json.loads((out / f"metadata_{language}.json").read_text(encoding="utf-8"))
-        assert len(table) == 33
+        assert len(table) == 22
         for name, entry in table.items():
             record, files = records[Path(name).stem]
             assert set(entry) == {"caption", "ref_image_path"}
@@ -55,7 +55,7 @@ def test_finetuning_json_is_the_published_one_and_comes_back(built: Path, tmp_pa
             assert (out / "target" / name).read_bytes() == find_picture(files, "target")
             assert Path(entry["ref_image_path"]).read_bytes() == find_picture(files, "source")
     facts = import_set(open_foreign(out, None), tmp_path / "back")
-    assert facts["count"] == 33
+    assert facts["count"] == 22
     for record, files in read_records(tmp_path / "back"):
         before, old = records[record.id]
         assert (record.category, record.instruction_en, record.instruction_zh) == (
@@ -143,7 +143,7 @@ def test_parquet_of_something_else_is_one_sentence(built: Path, tmp_path: Path) 
     EXPORTS["parquet"](built, tmp_path)
     (path,) = (tmp_path / "data").iterdir()
     whole, table = path.read_bytes(), pq.read_table(path)
-    values = {"source": pa.array([b"jpeg"] * 33), "provenance": pa.array([{"seed": 1}] * 33), "numbers": pa.array(["[1]"] * 33)}
+    values = {"source": pa.array([b"jpeg"] * 22), "provenance": pa.array([{"seed": 1}] * 22), "numbers": pa.array(["[1]"] * 22)}
     for name, column in values.items():
         pq.write_table(table.set_column(table.schema.get_field_index(name), name, column), path)
         with pytest.raises(UsageError, match=r"holds no triplets as they are exported|numbers is no object"):

@@ -35,8 +35,8 @@ def test_survival_falls_from_drawn_to_kept(built: Path) -> None:
 
 def test_inspection_counts_and_notices_what_is_missing(built: Path, tmp_path: Path) -> None:
     facts = inspect_set(built)
-    assert sum(facts["categories"].values()) == facts["count"] == 33
-    assert "33 triplets in 4 shards" in describe_set(facts)
+    assert sum(facts["categories"].values()) == facts["count"] == 22
+    assert "22 triplets in 3 shards" in describe_set(facts)
     copy = tmp_path / "set"
     copy.mkdir()
     (copy / "set.json").write_bytes((built / "set.json").read_bytes())
@@ -48,10 +48,10 @@ def test_the_view_shows_both_instructions_and_loads_nothing(built: Path, tmp_pat
     page = tmp_path / "view.html"
     shown = write_view(built, page, each=50, categories=())
     html = page.read_text(encoding="utf-8")
-    assert shown == html.count("<article") >= 33
+    assert shown == html.count("<article") >= 22
     assert not re.findall(r"""(?:src|href)=["'](?!data:)""", html)
     assert "http" not in re.sub(r"<pre>.*?</pre>", "", html)
-    assert html.count('data-state="kept"') == 33
+    assert html.count('data-state="kept"') == 22
     for record, _ in read_records(built):
         assert record.id in html
         assert f'<p lang="zh">{record.instruction_zh}</p>' in html
