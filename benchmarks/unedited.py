@@ -121,7 +121,8 @@ def measure_drawn(editor: Editor, photographs: list[Image.Image], noise: float) 
     import torch
 
     from step1x_edit.drawing import to_colours
-    from step1x_edit.image_io import fit_form, resize
+    from step1x_edit.image_io import resize
+    from step1x_edit.image_sizes import fit_form
     from step1x_edit.transfer import transfer
 
     shares = []

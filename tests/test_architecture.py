@@ -20,7 +20,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS: tuple[set[str], ...] = (
     {"errors"},
     {"types", "image_origins", "patience", "loading", "locking"},
-    {"model", "flow", "devices", "image_depths", "image_kinds", "image_modes", "image_records", "image_spaces"},
+    {"model", "flow", "devices", "image_depths", "image_kinds", "image_modes", "image_records", "image_sizes", "image_spaces"},
     {"image_io", "comparison", "alignment", "transfer", "tables", "toml_files", "web", "memory", "closeup"},
     {"drawing", "settings", "credentials", "refinement"},
     {"editor", "verification", "hub"},

@@ -18,11 +18,8 @@ from PIL import Image, ImageCms, PngImagePlugin, features
 from measuring import peak_memory
 from step1x_edit.errors import ImageError, TakenError, UsageError
 from step1x_edit.image_io import (
-    FURTHEST,
     MAX_PIXELS,
     check_target,
-    fit_form,
-    fit_size,
     format_of,
     free_names,
     read_image,
@@ -300,39 +297,6 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
         read_image(Path("/dev/zero"))
     with pytest.raises(ImageError, match="cannot be opened"):
         read_image(tmp_path / "a\0b.png")
-
-
-# --- sizes
-
-
-@pytest.mark.parametrize(
-    ("size", "side", "expected"),
-    [
-        ((1024, 1024), 1024, (1024, 1024)),
-        ((1000, 500), 128, (176, 80)),
-        ((500, 1000), 128, (80, 176)),
-        ((1, 1), 128, (128, 128)),
-        ((1920, 1080), 1024, (1360, 768)),  # these three as the published code has them
-        ((1920, 1200), 1024, (1296, 800)),
-        ((3000, 4000), 512, (432, 592)),
-    ],
-)
-def test_fitted_sizes(size: tuple[int, int], side: int, expected: tuple[int, int]) -> None:
-    assert fit_size(*size, side, 16) == expected
-    assert fit_form(*size, side, 16, squares=True).size == (side, side)
-
-
-@given(width=st.integers(1, 20_000), height=st.integers(1, 20_000), side=st.sampled_from([64, 128, 1024]))
-def test_fitted_sizes_are_multiples_with_bounded_area(width: int, height: int, side: int) -> None:
-    fitted = fit_size(width, height, side, 16)
-    assert fit_form(width, height, side, 16, squares=False).size == fitted
-    bounded = min(max(width / height, 1 / FURTHEST), FURTHEST)
-    assert fit_form(width, height, side, 16, squares=True).aspect == pytest.approx(bounded, rel=0.05)
-    assert all(length >= 16 and length % 16 == 0 for length in fitted)
-    assert (max(fitted) - 1) * (min(fitted) - 2) <= side * side  # rounded up by as much at most
-    if max(width, height) < 2 * min(width, height):
-        assert fitted[0] * fitted[1] > (side - 16) * (side - 16) / 2
-        assert abs(fitted[0] / fitted[1] / (width / height) - 1) < 32 / min(fitted)
 
 
 def test_resize_keeps_the_mean(scene: Image.Image) -> None:

@@ -11,7 +11,8 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from step1x_edit.image_io import fit_size, resize
+from step1x_edit.image_io import resize
+from step1x_edit.image_sizes import fit_size
 from step1x_edit.transfer import RIDGE, _fit_affine, transfer
 
 PHOTOS = Path(__file__).parents[1] / "examples" / "photos"

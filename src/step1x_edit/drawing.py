@@ -15,8 +15,9 @@ from torch import Tensor
 from step1x_edit.alignment import realign
 from step1x_edit.closeup import Box, find_closeup, soften
 from step1x_edit.errors import Step1XError
-from step1x_edit.image_io import Form, fit_form, fit_size, resize
+from step1x_edit.image_io import resize
 from step1x_edit.image_modes import flatten, to_standard
+from step1x_edit.image_sizes import Form, fit_form, fit_size
 from step1x_edit.model.presets import Preset
 from step1x_edit.transfer import transfer
 from step1x_edit.types import EditRequest, EditResult

@@ -27,7 +27,7 @@ from step1x_edit.flow.objective import interpolate
 from step1x_edit.flow.packing import pack, unpack
 from step1x_edit.flow.sampler import sample
 from step1x_edit.flow.schedule import schedule, shift_for
-from step1x_edit.image_io import Form, fit_form
+from step1x_edit.image_sizes import Form, fit_form
 from step1x_edit.memory import ALL_ON_DEVICE, Placement, arrange, load_model
 from step1x_edit.model.autoencoder import Autoencoder
 from step1x_edit.model.caching import Shortcuts, write_number

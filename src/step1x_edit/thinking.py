@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from step1x_edit.errors import UsageError
 from step1x_edit.image_io import resize
 from step1x_edit.image_modes import flatten, to_standard
+from step1x_edit.image_sizes import fit_within
 from step1x_edit.types import LONGEST_INSTRUCTION, SEEDS, EditRequest, EditResult
 
 if TYPE_CHECKING:
@@ -174,8 +175,7 @@ def read_scores(answer: str) -> tuple[float, float, float, float] | None:
 def _reduce(image: Image) -> Image:
     """What the thinker is shown of a picture: RGB, transparent parts on white, no side longer than `LONGEST_SIDE`."""
     opaque = flatten(to_standard(image).image)
-    factor = min(1.0, LONGEST_SIDE / max(opaque.size))
-    return resize(opaque, (max(1, round(opaque.width * factor)), max(1, round(opaque.height * factor))))
+    return resize(opaque, fit_within(opaque.size, LONGEST_SIDE))
 
 
 def _rewrite(thinker: Thinker, image: Image, instruction: str, most_tokens: int) -> str:

@@ -17,7 +17,7 @@ from study_people import read_page
 
 from step1x_edit.errors import UsageError
 from step1x_edit.study.assignment import DECOY, Kind
-from step1x_edit.study.pictures import BUCKET, SOURCE, CasePictures, Gallery, choose_decoy, fit_within, place_on_canvas
+from step1x_edit.study.pictures import BUCKET, SOURCE, CasePictures, Gallery, choose_decoy, place_on_canvas
 from step1x_edit.study.store import SCREEN
 
 NAMES = [*SYSTEMS, *TASKS, "fullset", "SRCIMG", "case0", "decoy"]
@@ -175,7 +175,6 @@ def test_an_interrupted_drawing_is_begun_again(tmp_path: Path) -> None:
 
 
 def test_canvases_keep_proportions() -> None:
-    assert fit_within((3000, 1500), 1024) == (1024, 512) and fit_within((30, 20), 1024) == (30, 20)
     tall = place_on_canvas(Image.new("RGB", (10, 40), "red"), (40, 40))
     assert tall.size == (40, 40) and tall.getpixel((20, 20)) == (255, 0, 0) and tall.getpixel((2, 20)) != (255, 0, 0)
 

@@ -24,8 +24,8 @@ from step1x_edit.devices import choose_device, choose_dtype
 from step1x_edit.editor import Draw, Editor
 from step1x_edit.errors import UsageError
 from step1x_edit.flow.schedule import schedule, shift_for
-from step1x_edit.image_io import fit_form
 from step1x_edit.image_modes import to_standard
+from step1x_edit.image_sizes import fit_form
 from step1x_edit.integrations.arrays import check_alike, to_array, to_pictures
 from step1x_edit.memory import ALL_ON_DEVICE, Placement
 from step1x_edit.model.presets import PRESETS

@@ -12,7 +12,8 @@ from typing import Any
 from PIL import Image
 
 from step1x_edit.errors import ImageError
-from step1x_edit.image_io import fit_form, read_size
+from step1x_edit.image_io import read_size
+from step1x_edit.image_sizes import fit_form
 from step1x_edit.serve.addresses import Reader, holds_picture
 from step1x_edit.serve.limits import Limits
 from step1x_edit.serve.messages import Output, Ready, Task

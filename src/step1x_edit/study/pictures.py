@@ -21,6 +21,7 @@ from PIL import Image, ImageOps
 from step1x_edit.errors import UsageError
 from step1x_edit.image_io import read_image
 from step1x_edit.image_modes import flatten
+from step1x_edit.image_sizes import fit_within
 from step1x_edit.study.assignment import DECOY
 from step1x_edit.study.results import StudyCase
 
@@ -120,13 +121,6 @@ class Gallery:
         for number, data in encoded.items():
             (partial / self._path(case, number).name).write_bytes(data.ljust(length, b"\0"))
         partial.rename(target)
-
-
-def fit_within(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """The size of a picture whose longer side is at most `longest`, in its own proportions."""
-    scale = min(1.0, longest / max(size))
-    width, height = (max(1, round(side * scale)) for side in size)
-    return width, height
 
 
 def place_on_canvas(picture: Image.Image, size: tuple[int, int]) -> Image.Image:

@@ -14,7 +14,7 @@ from step1x_edit.data.split import Part, Split
 from step1x_edit.data.stream import TripletStream
 from step1x_edit.data.triplet import Triplet
 from step1x_edit.errors import UsageError
-from step1x_edit.image_io import Form, fit_form
+from step1x_edit.image_sizes import Form, fit_form
 from step1x_edit.model.records import map_tensors
 from step1x_edit.training.portions import Portion
 from step1x_edit.training.recipe import Data, Recipe, Stage

@@ -18,7 +18,7 @@ from step1x_edit.data.triplet import Triplet
 from step1x_edit.flow.packing import unpack
 from step1x_edit.flow.sampler import sample
 from step1x_edit.flow.schedule import schedule, shift_for
-from step1x_edit.image_io import Form
+from step1x_edit.image_sizes import Form
 from step1x_edit.model.records import Embedding
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.training.batches import to_range, to_tensor

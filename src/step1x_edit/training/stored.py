@@ -20,7 +20,8 @@ from pathlib import Path
 from step1x_edit.data.shards import Record, list_shards, split_caption, unpack
 from step1x_edit.data.triplet import Triplet
 from step1x_edit.errors import ImageError, Step1XError, UsageError
-from step1x_edit.image_io import Form, fit_form, read_size
+from step1x_edit.image_io import read_size
+from step1x_edit.image_sizes import Form, fit_form
 from step1x_edit.training.portions import Portion
 from step1x_edit.training.recipe import Data, Stage
 from step1x_edit.types import EditCategory

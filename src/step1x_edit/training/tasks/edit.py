@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from step1x_edit.data.triplet import Triplet
 from step1x_edit.flow.objective import draw_times, flow_loss, interpolate, weigh_by_change
-from step1x_edit.image_io import Form, fit_form
+from step1x_edit.image_sizes import Form, fit_form
 from step1x_edit.model.blocks import blocks_of
 from step1x_edit.model.mllm import find_prefix
 from step1x_edit.model.presets import PREFIX_FILE
