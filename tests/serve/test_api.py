@@ -53,8 +53,8 @@ def test_several_results_differ_and_each_can_be_had_again(client: openai.OpenAI,
 
 
 def test_what_else_there_is_to_say_of_an_edit_stands_beside_it(client: openai.OpenAI, scene: Image.Image) -> None:
-    data, weaker = encode(scene), {"strength": 0.3}
-    for wanted, said in ((weaker, "makes no difference"), ({}, "")):
+    plain, odd, weaker = encode(scene), encode(scene, icc_profile=b"no profile"), {"strength": 0.3}
+    for data, wanted, said in ((plain, weaker, "makes no difference"), (odd, {}, "colour profile cannot be used"), (plain, {}, "")):
         answer = client.images.edit(image=data, prompt="make it night", extra_body=wanted)
         (event,) = client.images.edit(image=data, prompt="make it night", stream=True, extra_body=wanted)
         assert answer.data

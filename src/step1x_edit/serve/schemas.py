@@ -131,7 +131,7 @@ class Picture(BaseModel):
     b64_json: str | None = None
     url: str | None = None
     seed: int
-    notes: list[str] = Field(default=[], description="What else there is to say of how it was made, a sentence each.")
+    notes: list[str] = Field(default=[], description="What else there is to say of how it was made, and from what, a sentence each.")
 
 
 class Pictures(BaseModel):

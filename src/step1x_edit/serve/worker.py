@@ -25,6 +25,7 @@ from PIL import Image, ImageOps
 from step1x_edit.drawing import explain_failures
 from step1x_edit.errors import ImageError, Step1XError, UsageError
 from step1x_edit.image_io import encode_image, read_image, resize
+from step1x_edit.image_modes import Picture
 from step1x_edit.loading import without_collecting
 from step1x_edit.serve.filtering import load_filter
 from step1x_edit.serve.messages import Batch, Broken, Done, Failed, Free, Message, Opening, Output, Preview, Ready, Task
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from step1x_edit.drawing import Drawing
     from step1x_edit.editor import Draw, Editor
 
-Pair = tuple[Task, EditRequest]
+Asked = tuple[Task, EditRequest, tuple[str, ...]]
+"""What came from the server, read, and what there is to say of its pictures."""
 
 UNWANTED = "content_policy_violation"
 """OpenAI's code for what the content filter does not let pass."""
@@ -123,25 +125,26 @@ class Worker:
         self._pool.shutdown()
 
     def _do(self, batch: Batch) -> None:
-        pairs: list[Pair] = []
+        asked: list[Asked] = []
         for task in batch.tasks:
             try:
                 with explain_failures():
-                    pairs.append((task, self._read(task)))
+                    asked.append((task, *self._read(task)))
             except Step1XError as error:
                 self._fail(task, error)
         try:
-            self._draw(pairs, batch.number)
+            self._draw(asked, batch.number)
         except Cancelled:
-            for task, _ in pairs:
+            for task, _, _ in asked:
                 self._send(Failed(task.number, "Nobody waits for it any more.", LEFT, "cancelled"))
 
-    def _read(self, task: Task) -> EditRequest:
-        pictures = [self._decode(each) for each in task.pictures]
+    def _read(self, task: Task) -> tuple[EditRequest, tuple[str, ...]]:
+        read = [self._decode(each) for each in task.pictures]
+        pictures, notes = [each.image for each in read], tuple(dict.fromkeys(note for each in read for note in each.notes))
         mask = None if task.mask is None else self._read_mask(task.mask)
         if self._filter and (reason := self._filter.check_request(task.instruction, task.negative, pictures)):
             raise Refusal(reason, code=UNWANTED)
-        return EditRequest(
+        request = EditRequest(
             pictures[0] if pictures else None,
             task.instruction,
             seed=task.seed,
@@ -157,31 +160,32 @@ class Worker:
             references=tuple(pictures[1:]),
             shape=task.shape,
         )
+        return request, notes
 
-    def _decode(self, data: bytes) -> Image.Image:
-        image = read_image(data).image
-        if image.width * image.height > self._pixels:  # the server has looked at the header already
+    def _decode(self, data: bytes) -> Picture:
+        picture = read_image(data)
+        if picture.image.width * picture.image.height > self._pixels:  # the server has looked at the header already
             raise ImageError(f"The picture has more than {self._pixels / 1e6:g} million pixels; make it smaller first.")
-        return image
+        return picture
 
     def _read_mask(self, data: bytes) -> Image.Image:
-        mask = self._decode(data)
+        mask = self._decode(data).image
         if not _is_transparent(mask):
             raise UsageError("The mask has no transparency; make transparent what is to be edited, and send it as PNG or WebP.")
         return ImageOps.invert(mask.getchannel("A"))
 
-    def _draw(self, pairs: Sequence[Pair], batch: int) -> None:
+    def _draw(self, asked: Sequence[Asked], batch: int) -> None:
         """All in one pass; where that is too much for the device, or one of them is at fault, one after the other."""
-        if not pairs:
+        if not asked:
             return
-        wanted = [_preview_steps(task, request.steps or self._editor.preset.steps, request.strength) for task, request in pairs]
+        wanted = [_preview_steps(task, request.steps or self._editor.preset.steps, request.strength) for task, request, _ in asked]
 
         def stop_if_cancelled(done: int, total: int) -> None:
             if self._cancelled.value >= batch:
                 raise Cancelled
 
         def show(done: int, total: int, draw: Draw) -> None:
-            for index, (task, _) in enumerate(pairs):
+            for index, (task, *_) in enumerate(asked):
                 if done in wanted[index]:
                     picture = draw(index)
                     if self._filter and self._filter.check_result(picture):
@@ -190,22 +194,22 @@ class Worker:
                     self._send(Preview(task.number, wanted[index].index(done), to_text(encode(picture, output)), picture.size))
 
         try:
-            drawings = self._editor.draw_batch([request for _, request in pairs], stop_if_cancelled, show if any(wanted) else None)
+            drawings = self._editor.draw_batch([request for _, request, _ in asked], stop_if_cancelled, show if any(wanted) else None)
         except Step1XError as error:
-            if len(pairs) == 1:
-                self._fail(pairs[0][0], error)
+            if len(asked) == 1:
+                self._fail(asked[0][0], error)
                 return
             drawings = []
         if not drawings:  # here the failure is gone, and with it what it held of the device's memory
-            for pair in pairs:
-                self._draw([pair], batch)
+            for each in asked:
+                self._draw([each], batch)
             return
-        for (task, _), drawing in zip(pairs, drawings, strict=True):
-            future = self._pool.submit(self._finish, task, drawing)
+        for (task, _, notes), drawing in zip(asked, drawings, strict=True):
+            future = self._pool.submit(self._finish, task, drawing, notes)
             self._unfinished.add(future)
             future.add_done_callback(self._put_away)
 
-    def _finish(self, task: Task, drawing: Drawing) -> None:
+    def _finish(self, task: Task, drawing: Drawing, notes: tuple[str, ...]) -> None:
         try:
             with explain_failures():
                 result = drawing.finish()
@@ -223,7 +227,8 @@ class Worker:
         shown = sum(each.width * each.height // cell for each in drawing.sheet.reduced)
         drawn = drawing.drawn.shape[-2] * drawing.drawn.shape[-1] // cell
         transparent = _is_transparent(picture) and task.output.format != "jpeg"
-        self._send(Done(task.number, to_text(data), picture.size, transparent, text, shown, drawn, result.seconds, result.notes))
+        notes += result.notes
+        self._send(Done(task.number, to_text(data), picture.size, transparent, text, shown, drawn, result.seconds, notes))
 
     def _put_away(self, future: Future[None]) -> None:
         self._unfinished.discard(future)
