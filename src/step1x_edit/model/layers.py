@@ -151,8 +151,11 @@ def _attend_with_scores(q_BHLK: Tensor, k_BHLK: Tensor, v_BHLK: Tensor, visible:
     """
     scores_BHLL = (q_BHLK * q_BHLK.shape[-1] ** -0.5) @ k_BHLK.mT
     if visible is not None:
-        scores_BHLL = scores_BHLL.masked_fill(~visible, float("-inf"))
-    return (scores_BHLL.softmax(-1).to(v_BHLK.dtype) @ v_BHLK).transpose(1, 2).flatten(2)
+        with torch.no_grad():  # what is hidden has a share of zero, through which no gradient comes back
+            scores_BHLL.masked_fill_(~visible, float("-inf"))
+    with torch.autocast("cpu", enabled=False):  # which would compute the shares in float32, and keep them so
+        shares_BHLL = scores_BHLL.softmax(-1)
+    return (shares_BHLL @ v_BHLK).transpose(1, 2).flatten(2)
 
 
 class SelfAttention(nn.Module):

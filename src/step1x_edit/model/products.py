@@ -39,7 +39,8 @@ def fork(layer: nn.Module, x_BLD: Tensor, outputs: int, kept: slice) -> tuple[Te
         weight, bias = layer.weight, layer.bias
         return _product(x_BLD, weight[:outputs], bias[:outputs]), _product(x_BLD[:, kept], weight[outputs:], bias[outputs:], "gelu")
     both = layer(x_BLD)
-    return both[..., :outputs], gelu(both[:, kept, outputs:])
+    first, others = both.split([outputs, both.shape[-1] - outputs], dim=-1)  # which gradients leave as one tensor
+    return first, gelu(others[:, kept])
 
 
 def _is_plain(layer: nn.Module, x: Tensor) -> TypeGuard[nn.Linear]:
