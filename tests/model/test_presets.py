@@ -42,6 +42,18 @@ def test_a_folder_of_before_squares_keeps_the_proportions_of_pictures() -> None:
     assert not read_preset(values, "preset.json").squares
 
 
+def test_a_folder_of_before_finer_tokens_counts_tokens_in_its_rope_ids() -> None:
+    values = asdict(PRESETS["mini"].with_patch(2))
+    assert values.pop("rope_unit") == 4
+    assert read_preset(values, "preset.json").rope_unit is None
+
+
+def test_patches_of_another_side_take_as_many_numbers_as_they_hold() -> None:
+    finer = PRESETS["mini"].with_patch(2)
+    assert (finer.cell, finer.rope_unit, finer.dit.in_channels, finer.dit.out_channels) == (8, 4, 96, 100)
+    assert PRESETS["v1.1"].with_patch(4).dit.out_channels == 256
+
+
 def _changed(**changes: Any) -> dict[str, Any]:
     return {**asdict(PRESETS["mini"]), **changes}
 

@@ -41,6 +41,14 @@ def test_ids_of_squeezed_pictures_have_the_distances_of_the_pictures(tiny_model:
     assert (told[0] - untold[0]).abs().max() > 1e-4
 
 
+def test_ids_count_rope_units_where_these_are_not_tokens(tiny_model: Model, embedding: Embedding) -> None:
+    model = tiny_model("v1.2")
+    model.preset = replace(model.preset, rope_unit=2 * model.preset.patch)
+    ids = model.ids(embedding, Grid(2, 4), None)[0, -8:]
+    assert ids[:, 1].tolist() == [-0.25] * 4 + [0.25] * 4  # two tokens make a unit, whose middle is its place
+    assert ids[:, 2].tolist() == [-0.25, 0.25, 0.75, 1.25] * 2
+
+
 def test_ids_of_the_text_may_come_with_it(tiny_model: Model, embedding: Embedding, draw: Draw) -> None:
     given = replace(embedding, ids_BLA=draw(2, 7, 3))
     ids = tiny_model("v1.2").ids(given, GRID, GRID)
@@ -69,9 +77,9 @@ def test_the_reference_follows_the_noise(tiny_model: Model, embedding: Embedding
 @pytest.mark.parametrize(("name", "takes_part"), [("v1.0", True), ("v1.1", True), ("v1.2", False), ("mini", False)])
 def test_whether_padding_takes_part(tiny_model: Model, embedding: Embedding, draw: Draw, name: str, takes_part: bool) -> None:
     model, noisy = tiny_model(name).train(), draw(2, 6, 16)  # as in training, where no doubt is dropped, which would magnify rounding
-    short = Embedding(embedding.tokens_BLC[1:, :4], embedding.mask_BL[1:, :4])
-    alone = model(noisy[1:], noisy[1:], short, T[1:], GRID)
-    padded = model(noisy, noisy, embedding, T, GRID)[1:]
+    short, t = Embedding(embedding.tokens_BLC[1:, :4], embedding.mask_BL[1:, :4]), torch.ones(2)  # smaller times would magnify it, too
+    alone = model(noisy[1:], noisy[1:], short, t[1:], GRID)
+    padded = model(noisy, noisy, embedding, t, GRID)[1:]
     assert (float((alone - padded).abs().max()) > 1e-4) == takes_part
     if not takes_part:
         torch.testing.assert_close(padded, alone)

@@ -147,7 +147,7 @@ def test_a_trained_adapter_says_in_the_editor_what_it_said_in_training(tmp_path:
     recipe = edit_recipe(adapter={"rank": 4}, optim={"lr": 1e-2, "warmup": 0, "ema": 0})
     task = build_task(recipe, CPU, tmp_path)
     train(task, recipe, tmp_path, CPU)
-    picture, t = torch.randn(1, 4, 384, generator=torch.Generator().manual_seed(0)), torch.tensor([0.5])
+    picture, t = torch.randn(1, 4, PRESETS["mini"].dit.in_channels, generator=torch.Generator().manual_seed(0)), torch.tensor([0.5])
     embedding = Embedding(torch.ones(1, 3, 192), torch.ones(1, 3, dtype=torch.bool))
 
     def say(model: torch.nn.Module) -> Tensor:

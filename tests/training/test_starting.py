@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.functional import avg_pool2d
 
 from gguf_writing import Kind, write_gguf
 from step1x_edit.errors import WeightsError
+from step1x_edit.flow.packing import pack
 from step1x_edit.model.presets import PREFIX_FILE, PRESETS
 from step1x_edit.model.records import Embedding, Grid
 from step1x_edit.model.step1x_edit import Step1XEdit
@@ -92,6 +94,43 @@ def test_a_deeper_dit_begins_as_the_shallower_one(
     assert torch.allclose(*drawn, atol=1e-4)
     drawn[1].sum().backward()  # and can learn to change something
     assert all(deeper.get_parameter(f"single_blocks.{n}.modulation.lin.weight").grad.any() for n in range(2, 4))
+
+
+def test_of_a_start_with_larger_patches_each_is_divided(
+    edit_recipe: Callable[..., Recipe], random_mini: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given, larger = read_tensors(random_mini / "model.safetensors"), Step1XEdit(MINI.with_patch(2 * MINI.patch))
+    larger.initialise(3)
+    torch.nn.init.normal_(larger.final_layer.linear.weight, generator=torch.Generator().manual_seed(1))
+    layers = {name: value for name, value in larger.state_dict().items() if name.startswith(("img_in.", "final_layer.linear."))}
+    write_tensors(tmp_path / "larger.safetensors", given | layers)
+    finer = Step1XEdit(MINI)
+    finer.load_state_dict(start(of(edit_recipe(), tmp_path / "larger.safetensors")))
+    assert "larger patches" in capsys.readouterr().err
+
+    channels, side = MINI.autoencoder.z_channels, MINI.patch
+    latent = torch.randn(1, channels, side, side, generator=torch.Generator().manual_seed(2))
+    enlarged = latent.repeat_interleave(2, dim=-1).repeat_interleave(2, dim=-2)
+    assert torch.allclose(finer.img_in(pack(latent, side)), larger.img_in(pack(enlarged, 2 * side)), atol=1e-5)
+    hidden = torch.randn(1, 1, MINI.dit.hidden_size, generator=torch.Generator().manual_seed(4))
+    whole = larger.final_layer.linear(hidden).unflatten(-1, (channels + 1, 2 * side, 2 * side))[0]
+    parts = finer.final_layer.linear(hidden).unflatten(-1, (channels + 1, side, side))[0]
+    assert torch.allclose(parts, avg_pool2d(whole, 2), atol=1e-5)
+
+
+def test_patches_that_do_not_divide_those_of_the_start_or_lack_a_layer_are_refused(
+    edit_recipe: Callable[..., Recipe], random_mini: Path, tmp_path: Path
+) -> None:
+    given = read_tensors(random_mini / "model.safetensors")
+    given["img_in.weight"] = torch.zeros(MINI.dit.hidden_size, MINI.autoencoder.z_channels * (MINI.patch + 1) ** 2)
+    write_tensors(tmp_path / "odd.safetensors", given)
+    with pytest.raises(WeightsError, match=r"img_in\.weight"):
+        start(of(edit_recipe(), tmp_path / "odd.safetensors"))
+    given["img_in.weight"] = torch.zeros(MINI.dit.hidden_size, MINI.autoencoder.z_channels * (2 * MINI.patch) ** 2)
+    del given["final_layer.linear.weight"]
+    write_tensors(tmp_path / "lacking.safetensors", given)
+    with pytest.raises(WeightsError, match=r"final_layer\.linear\.weight"):
+        start(of(edit_recipe(), tmp_path / "lacking.safetensors"))
 
 
 def test_a_start_that_lacks_all_blocks_of_a_kind_is_refused(edit_recipe: Callable[..., Recipe], random_mini: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ A version is a row of `PRESETS`; no other file asks which version it is. Source 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
 from step1x_edit.errors import WeightsError
@@ -151,6 +151,7 @@ class Preset(_Strict):
         name: as users write it.
         dit, connector, autoencoder: sizes.
         patch: side in latent pixels of the square that becomes one token.
+        rope_unit: latent pixels along a side that rope ids count as one; None for the patch's side, so that they count tokens.
         reference_ids: rope ids of the reference tokens: "shared" (0, i, j), "offset" (1, i+1, j+1), "axis" (1, i, j).
         text_padding: text is padded to this many tokens, which the DiT then attends to; 0 means no padding, and padding that a batch
             makes necessary is hidden from the DiT.
@@ -175,6 +176,7 @@ class Preset(_Strict):
     connector: ConnectorConfig = field(default_factory=ConnectorConfig)
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
     patch: int = 2
+    rope_unit: int | None = None
     reference_ids: Literal["shared", "offset", "axis"] = "shared"
     text_padding: int = 640
     text_limit: int = 640
@@ -193,6 +195,13 @@ class Preset(_Strict):
     schedule_high: tuple[int, float] = (4096, 1.15)
     released_file: str | None = None
     other_files: tuple[str, ...] = ()
+
+    def with_patch(self, side: int) -> Preset:
+        """The same with tokens of another side in latent pixels, the channels that they take, and rope ids that count as before."""
+        numbers = self.autoencoder.z_channels * side**2
+        channels = numbers + (side**2 if self.prediction == "reference_blend" else 0)
+        dit = replace(self.dit, in_channels=numbers, out_channels=channels)
+        return replace(self, patch=side, rope_unit=self.rope_unit or self.patch, dit=dit)
 
     def __post_init__(self) -> None:
         if self.connector.hidden_size != self.dit.context_in_dim:
@@ -213,7 +222,9 @@ MOST_REFERENCES = 4
 """Choice: the versions that tell reference tokens from noise by the first rope id tell several pictures apart by counting it up."""
 
 _ADDED = ("message", "references", "text_to_image", "thinks", "other_files")
-"""Fields that a `preset.json` may lack, since older ones do; the row of its name has them. `squares` is false where it lacks."""
+"""Fields that a `preset.json` may lack, since older ones do; the row of its name has them."""
+_FORMER = {"squares": False, "rope_unit": None}
+"""What holds where others are lacking."""
 
 PRESETS: dict[str, Preset] = {
     "v1.0": Preset("v1.0", released_file="step1x-edit-i1258.safetensors", other_files=("step1x-edit-i1258-FP8.safetensors",)),
@@ -307,7 +318,7 @@ def read_preset(values: Any, source: str) -> Preset:
         return PRESETS[values["name"]]
     if isinstance(values, dict):
         row = PRESETS.get(values["name"]) if isinstance(values.get("name"), str) else None
-        values = {"squares": False, **{name: getattr(row or PRESETS["mini"], name) for name in _ADDED}, **values}
+        values = {**_FORMER, **{name: getattr(row or PRESETS["mini"], name) for name in _ADDED}, **values}
     if isinstance(values, dict) and values.keys() < {f.name for f in fields(Preset)}:
         raise WeightsError(f"{source} does not describe a model: give the name of one ({', '.join(PRESETS)}), or all of its values.")
     preset = read_record(Preset, values, source)

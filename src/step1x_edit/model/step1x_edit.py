@@ -204,7 +204,8 @@ class Step1XEdit(DiT):
         """
         kind, offset = {"shared": (0, 0), "offset": (1, 1), "axis": (1, 0)}[self.preset.reference_ids]
         references = [] if reference_grid is None else [reference_grid] if isinstance(reference_grid, Grid) else reference_grid
-        pictures = [_grid_ids(grid, 0, 0), *(_grid_ids(each, kind * (i + 1), offset) for i, each in enumerate(references))]
+        place = partial(_grid_ids, self.preset.patch / (self.preset.rope_unit or self.preset.patch))
+        pictures = [place(grid, 0, 0), *(place(each, kind * (i + 1), offset) for i, each in enumerate(references))]
         tokens = embedding.tokens_BLC
         text = torch.zeros(1, tokens.shape[1], 3) if embedding.ids_BLA is None else embedding.ids_BLA
         rows = max(len(each) for each in (text, *pictures))
@@ -231,10 +232,11 @@ class Step1XEdit(DiT):
                 nn.init.ones_(module.bias[: 2 * self.config.hidden_size : 2])  # the first channel of each pair that rope turns
 
 
-def _grid_ids(grid: Grid, kind: int, offset: int) -> Tensor:
-    """[B or 1, N, 3]. Choice: distances in a squeezed picture are those of the picture itself, in units that leave its area as it is."""
-    rows = torch.arange(grid.rows).repeat_interleave(grid.columns).float().unsqueeze(0)
-    columns = torch.arange(grid.columns).repeat(grid.rows).float().unsqueeze(0)
+def _grid_ids(spacing: float, grid: Grid, kind: int, offset: int) -> Tensor:
+    """[B or 1, N, 3]. Choice: distances in a squeezed picture are those of the picture itself, in units that leave its area as it is; and
+    tokens that are a part of a unit apart lie in the middles of such parts, those of a unit at whole numbers."""
+    rows, columns = ((torch.arange(side).float() + 0.5) * spacing - 0.5 for side in (grid.rows, grid.columns))
+    rows, columns = rows.repeat_interleave(grid.columns).unsqueeze(0), columns.repeat(grid.rows).unsqueeze(0)
     if grid.stretch_B is not None:
         unit_B1 = grid.stretch_B.float().cpu().sqrt().unsqueeze(1)
         rows, columns = rows / unit_B1, columns * unit_B1

@@ -97,14 +97,17 @@ class Model(_Section):
     `autoencoder` and `mllm` are the model folders that hold the editor's frozen parts, for instance those of the runs that trained them.
     `start` gives weights to start from, a model folder or a safetensors file; a run that has a state of its own goes on from that. It may
     be a text-to-image model of FLUX layout, in its own files or a diffusers folder; the connector is then new. Of a start with fewer
-    blocks the DiT goes on deeper: the further blocks are new and begin by changing nothing.
+    blocks the DiT goes on deeper: the further blocks are new and begin by changing nothing. Of one with patches of twice the side, or three
+    times and so on, it goes on finer: each patch is divided.
 
-    `dit` gives the DiT other sizes than the preset has, by the names of `model.presets.DiTConfig`, and `squares` says whether all pictures
-    are squeezed to squares, where that is not as in the preset.
+    `dit` gives the DiT other sizes than the preset has, by the names of `model.presets.DiTConfig`; `patch` tokens of another side in latent
+    pixels, and what goes in and comes out accordingly; and `squares` says whether all pictures are squeezed to squares, where that is not
+    as in the preset.
     """
 
     preset: str = "mini"
     dit: dict[str, Any] = {}
+    patch: int | None = Field(default=None, gt=0)
     squares: bool | None = None
     autoencoder: Path | None = None
     mllm: Path | None = None
@@ -118,9 +121,10 @@ class Model(_Section):
         return preset
 
     def sizes(self) -> Preset:
-        """The preset with the DiT's sizes, and squares or none; raises WeightsError where the sizes make no model."""
+        """The preset with these sizes, and squares or none; raises WeightsError where the sizes make no model."""
         row = PRESETS[self.preset]
         row = row if self.squares is None else replace(row, squares=self.squares)
+        row = row if self.patch is None else row.with_patch(self.patch)
         return read_sizes(row, "The recipe's [model.dit]", dit={**asdict(row.dit), **self.dit}) if self.dit else row
 
 

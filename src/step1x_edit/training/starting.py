@@ -5,6 +5,7 @@ They come from a model of ours or of a release, from a text-to-image model of FL
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
@@ -76,7 +77,10 @@ def _source(recipe: Recipe, preset: Preset, expected: Mapping[str, Tensor]) -> M
         left_out = f" {len(start.left_out)} weights have no place ({', '.join(start.left_out[:2])}, ...)." if start.left_out else ""
         print(f"{file} has no connector: its {len(start.new)} weights are new.{left_out}", file=sys.stderr)
         return ChainMap(_draw(preset, recipe.seed, connector_alone=True), _Checked(start, expected, file))  # type: ignore[arg-type]
-    tensors = open_tensors(file, TRANSFORMER)
+    tensors: Mapping[str, Tensor] = open_tensors(file, TRANSFORMER)
+    if divided := _divide_patches(tensors, preset):
+        print(f"{file} has larger patches: each is divided, and begins with what the whole one said.", file=sys.stderr)
+        tensors = ChainMap(divided, tensors)  # type: ignore[arg-type]
     further = _further_blocks(tensors, preset)
     if not further:
         check_names(tensors, expected, file)
@@ -105,6 +109,24 @@ def _fill(part: P, preset: Preset, seed: int) -> P:
         editor = Step1XEdit(preset)
     editor.initialise(seed, part)
     return part
+
+
+def _divide_patches(tensors: Mapping[str, Tensor], preset: Preset) -> dict[str, Tensor]:
+    """The first and the last layer for patches of a half or a third of the side, and so on, of those that a file has; {} for the same ones.
+
+    A part is read as a patch whose pixels are those of the part, each several times, and says the mean of what is said of them there: the
+    model goes on with the picture enlarged, with rope ids that count as before (`Preset.with_patch`).
+    """
+    weight, channels, side = tensors.get("img_in.weight"), preset.autoencoder.z_channels, preset.patch
+    held = 0 if weight is None or weight.ndim != 2 else math.isqrt(weight.shape[1] // channels)
+    if weight is None or held <= side or held % side or weight.shape[1] != channels * held**2:
+        return {}
+    parts = (side, held // side, side, held // side)
+    divided = {"img_in.weight": weight.float().unflatten(1, (channels, *parts)).sum((3, 5)).flatten(1)}
+    for name in ("final_layer.linear.weight", "final_layer.linear.bias"):
+        if (whole := tensors.get(name)) is not None and whole.ndim and len(whole) % held**2 == 0:
+            divided[name] = whole.float().unflatten(0, (-1, *parts)).mean((2, 4)).flatten(0, 2)
+    return divided
 
 
 def _further_blocks(tensors: Mapping[str, Tensor], preset: Preset) -> dict[str, range]:
