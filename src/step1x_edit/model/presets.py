@@ -196,19 +196,22 @@ class Preset(_Strict):
     released_file: str | None = None
     other_files: tuple[str, ...] = ()
 
-    def with_patch(self, side: int) -> Preset:
-        """The same with tokens of another side in latent pixels, the channels that they take, and rope ids that count as before."""
-        numbers = self.autoencoder.z_channels * side**2
-        channels = numbers + (side**2 if self.prediction == "reference_blend" else 0)
-        dit = replace(self.dit, in_channels=numbers, out_channels=channels)
-        return replace(self, patch=side, rope_unit=self.rope_unit or self.patch, dit=dit)
-
     def __post_init__(self) -> None:
         if self.connector.hidden_size != self.dit.context_in_dim:
             raise ValueError(f"the connector gives {self.connector.hidden_size} channels, the DiT takes {self.dit.context_in_dim}")
-        channels = self.dit.in_channels + (self.patch**2 if self.prediction == "reference_blend" else 0)
+        channels = self._channels_out(self.dit.in_channels, self.patch)
         if self.dit.out_channels != channels:
             raise ValueError(f"{self.prediction} takes {channels} channels from the DiT, it gives {self.dit.out_channels}")
+
+    def _channels_out(self, numbers: int, side: int) -> int:
+        """What the DiT has to give of a patch of this side that holds so many numbers."""
+        return numbers + (side**2 if self.prediction == "reference_blend" else 0)
+
+    def with_patch(self, side: int) -> Preset:
+        """The same with tokens of another side in latent pixels, the channels that they take, and rope ids that count as before."""
+        numbers = self.autoencoder.z_channels * side**2
+        dit = replace(self.dit, in_channels=numbers, out_channels=self._channels_out(numbers, side))
+        return replace(self, patch=side, rope_unit=self.rope_unit or self.patch, dit=dit)
 
     @property
     def cell(self) -> int:

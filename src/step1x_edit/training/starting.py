@@ -118,8 +118,10 @@ def _divide_patches(tensors: Mapping[str, Tensor], preset: Preset) -> dict[str, 
     model goes on with the picture enlarged, with rope ids that count as before (`Preset.with_patch`).
     """
     weight, channels, side = tensors.get("img_in.weight"), preset.autoencoder.z_channels, preset.patch
-    held = 0 if weight is None or weight.ndim != 2 else math.isqrt(weight.shape[1] // channels)
-    if weight is None or held <= side or held % side or weight.shape[1] != channels * held**2:
+    if weight is None or weight.ndim != 2:
+        return {}
+    held = math.isqrt(weight.shape[1] // channels)
+    if held <= side or held % side or weight.shape[1] != channels * held**2:
         return {}
     parts = (side, held // side, side, held // side)
     divided = {"img_in.weight": weight.float().unflatten(1, (channels, *parts)).sum((3, 5)).flatten(1)}
