@@ -43,5 +43,9 @@ go_on natural mini_square mini_natural
 mean mini_square mini_natural mini_mean
 go_on again mini_mean mini_again
 mean mini_mean mini_again mini_last
-.venv/bin/python benchmarks/heldout.py --weights "$out/mini_last"
-echo "step1x edit PHOTO INSTRUCTION --weights $out/mini_last   edits with it"
+go_on finer mini_last mini_finer
+mean mini_last mini_finer mini_finer_mean
+go_on further mini_finer_mean mini_further
+mean mini_finer_mean mini_further mini_finest
+.venv/bin/python benchmarks/heldout.py --weights "$out/mini_finest"
+echo "step1x edit PHOTO INSTRUCTION --weights $out/mini_finest   edits with it"

@@ -47,7 +47,7 @@ def test_a_model_that_changes_nothing_gives_the_picture_back(still: Editor, size
 
 def test_the_result_says_what_was_done(editor: Editor, scene: Image.Image) -> None:
     result = editor.edit(scene, "make it night", seed=5, steps=2)
-    assert (result.model, result.image.size, result.raw.size, result.raw.mode) == ("mini", scene.size, (144, 96), "RGB")
+    assert (result.model, result.image.size, result.raw.size, result.raw.mode) == ("mini", scene.size, (152, 104), "RGB")
     request = result.request
     assert (request.seed, request.steps, request.guidance, request.size) == (5, 2, editor.preset.guidance, editor.preset.size)
     assert list(result.seconds) == ["picture", "mllm", "autoencoder", "sampling", "decoding", "transfer"]
@@ -55,8 +55,8 @@ def test_the_result_says_what_was_done(editor: Editor, scene: Image.Image) -> No
 
 
 def test_size_is_the_area_that_is_drawn(editor: Editor, scene: Image.Image) -> None:
-    assert editor.edit(scene, "make it night", steps=1, size=64).raw.size == (64, 48)
-    assert editor.edit(scene, "make it night", steps=1, size=256).raw.size == (304, 208)
+    assert editor.edit(scene, "make it night", steps=1, size=64).raw.size == (72, 48)
+    assert editor.edit(scene, "make it night", steps=1, size=256).raw.size == (312, 208)
 
 
 def test_a_seed_gives_the_same_result_again_and_another_seed_another(editor: Editor, scene: Image.Image) -> None:
@@ -298,7 +298,7 @@ def test_a_preview_shows_each_of_a_batch(editor: Editor, draw_scene: Callable[..
 def test_pictures_of_any_proportions_are_squeezed_to_one_square(editor: Editor, draw_scene: Callable[..., Image.Image]) -> None:
     requests = [EditRequest(draw_scene(*size), "make it night") for size in ((300, 100), (100, 200))]
     assert editor.kind(requests[0]) == editor.kind(requests[1])
-    for size, request, drawing in zip(((208, 64), (80, 176)), requests, editor.draw_batch(requests), strict=True):
+    for size, request, drawing in zip(((216, 72), (88, 176)), requests, editor.draw_batch(requests), strict=True):
         assert drawing.drawn.shape == (3, 128, 128)
         assert drawing.finish().raw.size == size
         (alone,) = editor.draw_batch([request])

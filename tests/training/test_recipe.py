@@ -109,9 +109,9 @@ def test_a_wrong_setting_is_one_sentence(setting: str, said: str) -> None:
 
 
 def test_sizes_of_the_dit_may_differ_from_the_presets() -> None:
-    path = ROOT / "recipes/mini_natural.toml"
+    path = ROOT / "recipes/mini_finer.toml"
     assert read_recipe(path).model.sizes() == PRESETS["mini"]
-    assert read_recipe(path, ["model.patch=2"]).model.sizes() == PRESETS["mini"].with_patch(2)
+    assert read_recipe(path, ["model.patch=4"]).model.sizes() == PRESETS["mini"].with_patch(4)
     assert read_recipe(path, ["model.dit.depth_single_blocks=5"]).model.sizes().dit.depth_single_blocks == 5
     for setting, said in (("model.dit.depth=0", "depth must be at least 1"), ("model.dit.hidden=64", "hidden")):
         with pytest.raises(WeightsError, match=said):

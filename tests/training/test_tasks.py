@@ -65,7 +65,7 @@ def test_editor_and_its_weights(tmp_path: Path, random_mini: Path, pictures: lis
 
 
 def test_training_may_start_from_given_weights(tmp_path: Path, random_mini: Path, pictures: list[str]) -> None:
-    recipe = read("natural", pictures, *frozen(random_mini), f'model.start="{random_mini}"')
+    recipe = read("finer", pictures, *frozen(random_mini), f'model.start="{random_mini}"')
     task = build_task(recipe, CPU, tmp_path / "out")
     task.model.to_empty(device=CPU)
     task.fill()

@@ -260,8 +260,8 @@ PRESETS: dict[str, Preset] = {
     "mini": Preset(
         "mini",
         dit=DiTConfig(
-            in_channels=384,
-            out_channels=400,
+            in_channels=96,
+            out_channels=100,
             vec_in_dim=192,
             context_in_dim=192,
             hidden_size=192,
@@ -275,7 +275,7 @@ PRESETS: dict[str, Preset] = {
         autoencoder=AutoencoderConfig(
             resolution=128, ch=12, ch_mult=(1, 2, 3), num_res_blocks=1, z_channels=24, scale_factor=0.735, shift_factor=0.05, groups=4
         ),
-        patch=4,
+        rope_unit=4,
         text_padding=0,
         text_limit=128,
         prompt_drop=2,

@@ -78,7 +78,7 @@ def _source(recipe: Recipe, preset: Preset, expected: Mapping[str, Tensor]) -> M
         print(f"{file} has no connector: its {len(start.new)} weights are new.{left_out}", file=sys.stderr)
         return ChainMap(_draw(preset, recipe.seed, connector_alone=True), _Checked(start, expected, file))  # type: ignore[arg-type]
     tensors: Mapping[str, Tensor] = open_tensors(file, TRANSFORMER)
-    if divided := _divide_patches(tensors, preset):
+    if divided := divide_patches(tensors, preset):
         print(f"{file} has larger patches: each is divided, and begins with what the whole one said.", file=sys.stderr)
         tensors = ChainMap(divided, tensors)  # type: ignore[arg-type]
     further = _further_blocks(tensors, preset)
@@ -111,7 +111,7 @@ def _fill(part: P, preset: Preset, seed: int) -> P:
     return part
 
 
-def _divide_patches(tensors: Mapping[str, Tensor], preset: Preset) -> dict[str, Tensor]:
+def divide_patches(tensors: Mapping[str, Tensor], preset: Preset) -> dict[str, Tensor]:
     """The first and the last layer for patches of a half or a third of the side, and so on, of those that a file has; {} for the same ones.
 
     A part is read as a patch whose pixels are those of the part, each several times, and says the mean of what is said of them there: the
