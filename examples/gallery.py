@@ -34,6 +34,8 @@ EDITS = {
     "old-photo": Edit("seeding-by-clements-engelhardt", "apply an old photo look"),
     "red-flowers": Edit("blue-periwinkle", "make the flowers red"),
     "purple-sky": Edit("sunset-by-the-pier", "make the sky purple"),
+    "blue-suit": Edit("astronaut", "make the suit blue"),
+    "mosaic": Edit("seeding-by-clements-engelhardt", "turn it into a mosaic"),
     "close-bird": Edit("perched-osprey", "change the bird to blue", (195, 75, 110, 250)),
     "close-badge": Edit("astronaut", "make the badge green", (128, 345, 90, 80)),
     "close-eye": Edit("chelsea", "make the eye blue", (130, 85, 80, 80)),
@@ -43,7 +45,7 @@ EDITS = {
     "fails-addition": Edit("tea-gardens", "add a red balloon on the left"),
     "fails-removal": Edit("coffee", "remove the spoon"),
     "fails-text": Edit("sunset-by-the-pier", 'write "HELLO" on it'),
-    "fails-colour": Edit("chelsea", "change the cat to blue"),
+    "fails-colour": Edit("coffee", "make the cup green"),
     "fails-material": Edit("coffee", "make the cup out of wood"),
     "fails-contrast": Edit("blue-periwinkle", "increase the contrast"),
 }

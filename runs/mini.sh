@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The embedded model from nothing: autoencoder, small MLLM, editor, scores. A run that is there already is gone on with, so after a kill the
-# same command goes on. On two cores that compute with bfloat16 it took eighteen hours, most of them shared with other work.
+# same command goes on. On two cores that compute with bfloat16 it took twenty-one hours, most of them shared with other work.
 #
 #   runs/mini.sh PHOTOS CUTOUTS [OUT]
 #
