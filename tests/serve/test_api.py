@@ -122,9 +122,9 @@ def test_a_stream_shows_the_work_in_progress(client: openai.OpenAI, scene: Image
     events = list(stream)
     assert [event.type for event in events] == ["image_edit.partial_image"] * 2 + ["image_edit.completed"]
     assert [event.partial_image_index for event in events[:2]] == [0, 1]  # type: ignore[union-attr]
-    assert read(events[0].b64_json).size == (144, 96)
+    assert read(events[0].b64_json).size == (152, 104)
     assert read(events[2].b64_json).size == scene.size
-    assert events[2].usage.output_tokens == 8 * 8  # type: ignore[union-attr]
+    assert events[2].usage.output_tokens == 16 * 16  # type: ignore[union-attr]
 
 
 def test_what_the_filter_refuses_is_not_shown_in_progress_either(http: httpx.Client, scene: Image.Image) -> None:
