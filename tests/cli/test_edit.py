@@ -148,7 +148,7 @@ def test_raw_is_what_the_model_drew_and_overwrite_replaces(step1x: Run, photo: P
     done = step1x("edit", photo, "变成夜晚", "--weights", random_mini, "-o", out, "--overwrite", "--raw", "--size", "64", "--steps", "1")
     assert (done.returncode, done.stdout) == (0, f"{out}\n"), done.stderr
     with Image.open(out) as image:
-        assert image.size == (64, 48)
+        assert image.size == (72, 48)
 
 
 def test_bad_pictures(step1x: Run, photo: Path, scene: Image.Image, png_with_header: Callable[[int, int], bytes]) -> None:
