@@ -15,7 +15,6 @@ from step1x_edit.data.colours import name_colour
 from step1x_edit.data.deidentification import Switches, deidentify
 from step1x_edit.data.frame_pairs import STEP, FramePair, Motion, Search, compare, find_pairs
 from step1x_edit.data.instructions.film import name_step
-from step1x_edit.data.materials import Window
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.routes.subjects import Found, describe_box, refer_to
 from step1x_edit.data.scene import name_place
@@ -23,6 +22,7 @@ from step1x_edit.data.tools.filtering import blend, bound, overlap, shrink
 from step1x_edit.data.tools.protocols import Box, Matting
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Draft, Mask, Pixels, Request, Shape
+from step1x_edit.data.windows import Window
 from step1x_edit.errors import ImageError
 
 FILMED = "filmed"

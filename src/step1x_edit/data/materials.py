@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,13 +24,11 @@ from step1x_edit.data.storage import check_name, walk
 from step1x_edit.data.tools.filtering import bound, grow
 from step1x_edit.data.tools.patch_fill import PatchFill
 from step1x_edit.data.tools.protocols import Box
-from step1x_edit.data.triplet import Floats, Mask, Pixels, Shape
+from step1x_edit.data.triplet import Pixels
 from step1x_edit.data.vocabulary import FLOWERS, UNNAMEABLE, Entry, describe_kind, with_article
+from step1x_edit.data.windows import Light, Window
 from step1x_edit.errors import ImageError, UsageError
 from step1x_edit.toml_files import check_values
-
-Values = TypeVar("Values", Pixels, Floats, Mask)
-"""Anything that each pixel has."""
 
 PHOTOGRAPH_SIDE = 320
 """Short side in pixels to which photographs are reduced: enough for crops at 256 pixels, and 850 of them fit into 400 MB."""
@@ -113,29 +111,6 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Window:
-    """A part of a picture, perhaps mirrored."""
-
-    box: Box
-    mirrored: bool = False
-
-    def of(self, values: Values) -> Values:
-        """What of a picture, or of a map as large, [H, W, ...], lies in it: a view."""
-        part = values[self.box.within]
-        return part[:, ::-1] if self.mirrored else part
-
-    def squeeze(self, pixels: Pixels, size: int) -> Pixels:
-        """What lies in it as a square of `size` pixels, whatever its proportions; a fresh array."""
-        shrink = min(self.box.height, self.box.width) > size
-        return cv2.resize(self.of(pixels), (size, size), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC).astype(np.uint8)
-
-    def cut(self, pixels: Pixels, shape: Shape) -> Pixels:
-        """What lies in it, scaled to a shape of its own proportions; a fresh array."""
-        method = cv2.INTER_AREA if self.box.width > shape[0] else cv2.INTER_CUBIC
-        return np.ascontiguousarray(cv2.resize(np.ascontiguousarray(self.of(pixels)), shape, interpolation=method)).astype(np.uint8)
-
-
-@dataclass(frozen=True)
 class Materials:
     """Everything a category draws from.
 
@@ -148,6 +123,7 @@ class Materials:
         marked: those of the photographs that have a content.
         aspect: width over height of the pictures. They are composed as squares, into which all is squeezed: what of a photograph is cut
             out, and what is pasted; patterns over the whole frame stretch with it.
+        relit: share of the photographs that are seen in another light than their own (`Light`), where squares are cut out of them.
     """
 
     photographs: Sequence[Photograph]
@@ -157,6 +133,7 @@ class Materials:
     enlargement: float = math.inf
     marked: Sequence[Photograph] = ()
     aspect: float = 1.0
+    relit: float = 0.0
 
     def crop(self, rng: random.Random, size: int) -> tuple[Pixels, Photograph]:
         """Cut a random window of 40 to 100 % of what the photograph has room for, perhaps mirrored, and make it a square.
@@ -190,7 +167,10 @@ class Materials:
         high = min(max(8, round(room * rng.uniform(0.4, 1.0)), round(size / self.enlargement / max(self.aspect, 1))), math.ceil(room))
         wide = min(round(high * self.aspect), width)
         top, left = int(rng.random() * (height - high + 1)), int(rng.random() * (width - wide + 1))
-        return Window(Box(left, top, left + wide, top + high), rng.random() < 0.5)
+        mirrored = rng.random() < 0.5
+        return Window(
+            Box(left, top, left + wide, top + high), mirrored, Light.draw(rng) if self.relit and rng.random() < self.relit else None
+        )
 
 
 def read_materials(

@@ -12,11 +12,12 @@ import numpy as np
 from step1x_edit.data.colours import COLOURS, name_colour
 from step1x_edit.data.compositing import Sprite, cast_shadow, paste, place_box, scale_subject
 from step1x_edit.data.labels import LABELS, label_topic
-from step1x_edit.data.materials import FAINT, Materials, Photograph, Subject, Window
+from step1x_edit.data.materials import FAINT, Materials, Photograph, Subject
 from step1x_edit.data.tools.filtering import bound
 from step1x_edit.data.tools.protocols import Box
 from step1x_edit.data.triplet import Mask, Pixels, Shape
 from step1x_edit.data.vocabulary import KINDS, NINTHS, PLACES, with_article
+from step1x_edit.data.windows import Window
 
 REMOVABLE = 0.4
 """Share of a square that what a photograph shows may fill where it is to be taken away."""

@@ -53,6 +53,7 @@ class TripletStream:
         seed: int,
         mixture: Mapping[EditCategory, float] | None = None,
         difficulty: float = 1.0,
+        relit: float = 0.0,
     ) -> None:
         """Read the pictures.
 
@@ -65,6 +66,7 @@ class TripletStream:
             seed: with the index, fixes everything.
             mixture: share of each category, any positive numbers; None for equal shares.
             difficulty: 0 for one large subject, 1 for up to several small ones.
+            relit: share of the photographs, 0..1, that are seen in another light than their own; see `Materials`.
 
         Raises:
             UsageError: a folder or value cannot be used.
@@ -73,7 +75,7 @@ class TripletStream:
         cv2.setNumThreads(0)
         self.seed = seed
         self.part: Part = part
-        self.materials = read_materials(photos, cutouts, split, part, difficulty)
+        self.materials = dataclasses.replace(read_materials(photos, cutouts, split, part, difficulty), relit=relit)
         self._configure(size, mixture, difficulty)
 
     def _configure(self, size: int, mixture: Mapping[EditCategory, float] | None, difficulty: float) -> None:

@@ -43,6 +43,7 @@ class Streams:
             seed=self._data.seed,
             mixture=stage.mixture,
             difficulty=stage.difficulty,
+            relit=self._data.relit if part == "train" else 0.0,
         )
 
     def triplets(self, stage: Stage, samples: Sequence[int], forms: Sequence[Form] | None = None) -> list[Triplet]:

@@ -65,6 +65,9 @@ class Data(_Section):
     `shards`: folders that `step1x data build` wrote, or any folders of tar files in the WebDataset convention.
     `pairs`: JSON of the published fine-tuning, {"target.jpg": {"caption": "...", "ref_image_path": "source.jpg"}}.
 
+    `relit` is the share of the photographs, 0..1, that triplets made on the way show in another light than their own: of few photographs,
+    a model learns the very pixels by heart.
+
     `limit` takes only the first so many triplets, over and over. `cache` is a folder for what the frozen parts say of each triplet on
     disk, which is then computed once, before training; the MLLM and the autoencoder are not needed in memory afterwards.
     """
@@ -72,6 +75,7 @@ class Data(_Section):
     photos: list[Path] = []
     cutouts: list[Path] = []
     heldout: Path | None = None
+    relit: float = Field(default=0.0, ge=0, le=1)
     shards: list[Path] = []
     pairs: list[Path] = []
     limit: int | None = Field(default=None, gt=0)

@@ -12,7 +12,7 @@ import numpy as np
 
 from step1x_edit.data.colours import COLOURS, name_colour, name_hue, to_lab
 from step1x_edit.data.labels import LABELS, label_topic
-from step1x_edit.data.materials import MOST, Content, Photograph, Window
+from step1x_edit.data.materials import MOST, Content, Photograph
 from step1x_edit.data.routes.route import Unsuited
 from step1x_edit.data.scene import name_place, stands_at
 from step1x_edit.data.tools.filtering import bound, grow
@@ -21,6 +21,7 @@ from step1x_edit.data.tools.saliency import measure_saliency
 from step1x_edit.data.tools.toolbox import Toolbox
 from step1x_edit.data.triplet import Floats, Mask, Pixels, Shape
 from step1x_edit.data.vocabulary import NO_PETALS, PLACES, count, with_article
+from step1x_edit.data.windows import Window
 
 _DARK = 75
 """Mean brightness, of 255, below which something in a photograph of flowers is an insect or somebody's hair."""
