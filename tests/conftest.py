@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,13 +72,13 @@ def scene() -> Image.Image:
 
 @pytest.fixture(scope="session")
 def still_mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of weights with the embedded model's sizes, random, but for the last layer, which is zero: it changes nothing."""
+    """A folder of weights with the embedded model's layers, random, the last zero: it changes nothing. At 64 pixels."""
     return _write_mini(tmp_path_factory.mktemp("still_mini"), strength=0.0)
 
 
 @pytest.fixture(scope="session")
 def random_mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of weights with the embedded model's sizes, all random: it draws nonsense, which depends on everything it is given."""
+    """A folder of weights with the embedded model's layers, all random: it draws nonsense, of all it is given. At 64 pixels."""
     return _write_mini(tmp_path_factory.mktemp("random_mini"), strength=0.05)
 
 
@@ -200,7 +201,7 @@ def _write_mini(folder: Path, strength: float) -> Path:
     from step1x_edit.model.weights import MLLM_FOLDER, save_autoencoder, save_folder, save_model
     from step1x_edit.training.tasks.mllm import build_mllm, build_tokenizer
 
-    preset = PRESETS["mini"]
+    preset = replace(PRESETS["mini"], size=64)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         mllm = build_mllm(build_tokenizer(["make it night", "add a red ball", "把背景换成海滩"], size=300), "mini")

@@ -47,7 +47,7 @@ def test_a_model_that_changes_nothing_gives_the_picture_back(still: Editor, size
 
 def test_the_result_says_what_was_done(editor: Editor, scene: Image.Image) -> None:
     result = editor.edit(scene, "make it night", seed=5, steps=2)
-    assert (result.model, result.image.size, result.raw.size, result.raw.mode) == ("mini", scene.size, (152, 104), "RGB")
+    assert (result.model, result.image.size, result.raw.size, result.raw.mode) == ("mini", scene.size, (72, 48), "RGB")
     request = result.request
     assert (request.seed, request.steps, request.guidance, request.size) == (5, 2, editor.preset.guidance, editor.preset.size)
     assert list(result.seconds) == ["picture", "mllm", "autoencoder", "sampling", "decoding", "transfer"]
@@ -298,8 +298,8 @@ def test_a_preview_shows_each_of_a_batch(editor: Editor, draw_scene: Callable[..
 def test_pictures_of_any_proportions_are_squeezed_to_one_square(editor: Editor, draw_scene: Callable[..., Image.Image]) -> None:
     requests = [EditRequest(draw_scene(*size), "make it night") for size in ((300, 100), (100, 200))]
     assert editor.kind(requests[0]) == editor.kind(requests[1])
-    for size, request, drawing in zip(((216, 72), (88, 176)), requests, editor.draw_batch(requests), strict=True):
-        assert drawing.drawn.shape == (3, 128, 128)
+    for size, request, drawing in zip(((104, 32), (40, 88)), requests, editor.draw_batch(requests), strict=True):
+        assert drawing.drawn.shape == (3, 64, 64)
         assert drawing.finish().raw.size == size
         (alone,) = editor.draw_batch([request])
         torch.testing.assert_close(drawing.drawn, alone.drawn, atol=0.01, rtol=0)  # each is told its own proportions
@@ -315,7 +315,7 @@ def test_a_batch_is_of_one_kind(editor: Editor, draw_scene: Callable[..., Image.
     for other in (
         replace(first, steps=3),
         replace(first, guidance=2.0),
-        replace(first, size=64),
+        replace(first, size=128),
     ):
         assert editor.kind(other) != editor.kind(first)
         with pytest.raises(UsageError, match="alike in size"):

@@ -74,7 +74,7 @@ def test_results_lie_beside_the_picture(step1x: Run, photo: Path, random_mini: P
         "step1x:seed": "7",
         "step1x:steps": "1",
         "step1x:guidance": "1.2",
-        "step1x:size": "128",
+        "step1x:size": "64",
         "step1x:strength": "1.0",
         "step1x:guidance_limit": "1.0",
         "step1x:weights": fingerprint(random_mini, PRESETS["mini"]),

@@ -123,7 +123,7 @@ def test_the_callback_is_told_steps_and_times_and_sees_the_picture(pipe: Step1XE
     told: list[tuple[int, float]] = []
 
     def see(given: Step1XEditPipeline, step: int, time: float, asked: dict[str, Any]) -> dict[str, Any]:
-        assert given is pipe and asked["image"].size == (152, 104)
+        assert given is pipe and asked["image"].size == (72, 48)
         told.append((step, time))
         return asked
 
