@@ -72,13 +72,13 @@ def scene() -> Image.Image:
 
 @pytest.fixture(scope="session")
 def still_mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of weights with the embedded model's layers, random, the last zero: it changes nothing. At 64 pixels."""
+    """A folder of random weights in the embedded model's layers, but for the last one, which is zero: it changes nothing. For 64 pixels."""
     return _write_mini(tmp_path_factory.mktemp("still_mini"), strength=0.0)
 
 
 @pytest.fixture(scope="session")
 def random_mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of weights with the embedded model's layers, all random: it draws nonsense, of all it is given. At 64 pixels."""
+    """A folder of random weights in the embedded model's layers: it draws nonsense, which depends on all it is given. For 64 pixels."""
     return _write_mini(tmp_path_factory.mktemp("random_mini"), strength=0.05)
 
 
