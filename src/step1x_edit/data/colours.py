@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 from step1x_edit.data.triplet import Floats, Pixels
 
+LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
+"""Weights of sRGB values in their grey, [1, 3]. Source: ITU-R BT.601."""
+
 
 @dataclass(frozen=True)
 class Colour:

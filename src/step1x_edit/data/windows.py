@@ -10,6 +10,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
+from step1x_edit.data.colours import LUMA
 from step1x_edit.data.tools.protocols import Box
 from step1x_edit.data.triplet import Floats, Mask, Pixels, Shape
 
@@ -35,8 +36,8 @@ class Light:
         """uint8 [H, W, 3] in this light; a fresh array."""
         values = np.linspace(0, 1, 256, dtype=np.float32) ** self.gamma
         lit = np.stack([values * gain for gain in self.gains], axis=1)[pixels, np.arange(3)]
-        grey = lit @ np.array([0.299, 0.587, 0.114], np.float32)
-        lit = grey[..., None] + self.saturation * (lit - grey[..., None])
+        grey = lit @ LUMA.T
+        lit = grey + self.saturation * (lit - grey)
         return (lit.clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
 

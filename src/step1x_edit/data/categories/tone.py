@@ -14,17 +14,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from step1x_edit.data.colours import find_colour
+from step1x_edit.data.colours import LUMA, find_colour
 from step1x_edit.data.materials import Materials
 from step1x_edit.data.scene import decorate, describe, gather_facts
 from step1x_edit.data.triplet import Draft, Floats, Pixels, Request
 
-_LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
-
 
 def _saturate(factor: float) -> Floats:
     """Matrix [3, 3] that scales the distance from grey."""
-    return (np.eye(3, dtype=np.float32) * factor + np.repeat(_LUMA, 3, 0) * (1 - factor)).astype(np.float32)
+    return (np.eye(3, dtype=np.float32) * factor + np.repeat(LUMA, 3, 0) * (1 - factor)).astype(np.float32)
 
 
 def _affine(matrix: npt.ArrayLike, offset: tuple[float, float, float] = (0, 0, 0)) -> Callable[[Floats], Floats]:
@@ -37,7 +35,7 @@ def _affine(matrix: npt.ArrayLike, offset: tuple[float, float, float] = (0, 0, 0
 
 def _tint(red: float, green: float, blue: float) -> Callable[[Floats], Floats]:
     """Monochrome light of a colour, with a quarter of the own colours left."""
-    mono = np.array([[red], [green], [blue]], np.float32) @ _LUMA
+    mono = np.array([[red], [green], [blue]], np.float32) @ LUMA
     return _affine(0.25 * np.eye(3) + 0.75 * mono)
 
 
@@ -46,7 +44,7 @@ def _power(exponent: float) -> Callable[[Floats], Floats]:
 
 
 def _lift_shadows(picture: Floats) -> Floats:
-    grey = cv2.transform(picture, _LUMA)
+    grey = cv2.transform(picture, LUMA)
     gain = 1 + 1.6 * np.clip(1 - grey / 0.6, 0, 1)
     return picture * gain.reshape(*picture.shape[:2], 1) + 0.03
 
@@ -59,7 +57,7 @@ def _autumn(picture: Floats) -> Floats:
 
 
 def _winter(picture: Floats) -> Floats:
-    grey = cv2.transform(picture, _LUMA).reshape(*picture.shape[:2], 1)
+    grey = cv2.transform(picture, LUMA).reshape(*picture.shape[:2], 1)
     return 0.25 * picture + 0.75 * (0.3 + 0.8 * grey) * np.array([0.93, 0.98, 1.06], np.float32)
 
 
