@@ -168,9 +168,8 @@ class Materials:
         wide = min(round(high * self.aspect), width)
         top, left = int(rng.random() * (height - high + 1)), int(rng.random() * (width - wide + 1))
         mirrored = rng.random() < 0.5
-        return Window(
-            Box(left, top, left + wide, top + high), mirrored, Light.draw(rng) if self.relit and rng.random() < self.relit else None
-        )
+        light = Light.draw(rng) if self.relit and rng.random() < self.relit else None
+        return Window(Box(left, top, left + wide, top + high), mirrored, light)
 
 
 def read_materials(
