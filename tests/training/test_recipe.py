@@ -44,6 +44,7 @@ def test_adapters_are_trained_as_the_published_ones() -> None:
         ('{shards = ["a"], pairs = ["b"]}', "name the data"),
         ('{photos = ["a"]}', "give all three"),
         ('{photos = ["a"], cutouts = ["b"], heldout = "c", cache = "d"}', "seen once"),
+        ('{shards = ["a"], relit = 0.5}', "relit needs photos"),
     ],
 )
 def test_data_comes_from_one_place(data: str, said: str) -> None:

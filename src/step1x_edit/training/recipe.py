@@ -90,6 +90,8 @@ class Data(_Section):
             raise ValueError("name the data: either photos, cutouts and heldout, or shards, or pairs")
         if kinds[0] and not (self.photos and self.cutouts and self.heldout):
             raise ValueError("triplets are made from photos and cutouts, without what the file heldout names: give all three")
+        if self.relit and not kinds[0]:
+            raise ValueError("relit needs photos, which it shows in another light: what shards and pairs hold is taken as it is")
         if kinds[0] and self.cache:
             raise ValueError("only shards and pairs can be cached: triplets that are made anew at every step are seen once")
         return self
