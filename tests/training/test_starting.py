@@ -12,7 +12,7 @@ import torch
 from torch.nn.functional import avg_pool2d
 
 from gguf_writing import Kind, write_gguf
-from step1x_edit.errors import WeightsError
+from step1x_edit.errors import UsageError, WeightsError
 from step1x_edit.flow.packing import pack
 from step1x_edit.model.presets import PREFIX_FILE, PRESETS
 from step1x_edit.model.records import Embedding, Grid
@@ -21,6 +21,7 @@ from step1x_edit.model.tensors import read_tensors, write_tensors
 from step1x_edit.training.encoding import Encoders
 from step1x_edit.training.recipe import Recipe
 from step1x_edit.training.starting import build_editor, fill_editor
+from step1x_edit.training.tasks import build_task
 from step1x_edit.training.tasks.edit import copy_mllm
 
 CPU = torch.device("cpu")
@@ -53,6 +54,22 @@ def test_from_a_text_to_image_model_the_connector_is_new(
     for name, value in weights.items():
         assert torch.equal(value, given[name].float()) != name.startswith("connector.") or not value.any() or bool((value == 1).all()), name
     assert weights["connector.S.input_embedder.weight"].std() > 0
+
+
+def test_a_start_that_is_missing_is_said_before_anything_is_done(edit_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="nowhere"):
+        build_task(of(edit_recipe(), tmp_path / "nowhere"), CPU, tmp_path)
+
+
+def test_no_adapter_is_trained_beside_weights_from_chance(edit_recipe: Callable[..., Recipe], random_mini: Path, tmp_path: Path) -> None:
+    given = read_tensors(random_mini / "model.safetensors")
+    parts = {"flux": "connector.", "shallow": f"single_blocks.{MINI.dit.depth_single_blocks - 1}."}
+    for name, left_out in parts.items():
+        write_tensors(tmp_path / f"{name}.safetensors", {key: value for key, value in given.items() if not key.startswith(left_out)})
+    with pytest.raises(UsageError, match=r"flux\.safetensors has no connector"):
+        build_task(of(edit_recipe(adapter={"rank": 2}), tmp_path / "flux.safetensors"), CPU, tmp_path)
+    with pytest.raises(WeightsError, match="missing"):
+        start(of(edit_recipe(adapter={"rank": 2}), tmp_path / "shallow.safetensors"))
 
 
 def test_a_start_whose_names_another_program_has_prefixed_keeps_its_connector(

@@ -16,6 +16,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from step1x_edit.errors import UsageError
 from step1x_edit.model.connector import Connector
 from step1x_edit.model.dit import DiT
 from step1x_edit.model.flux import TextToImage, find_start, is_text_to_image
@@ -35,6 +36,20 @@ def choose_preset(recipe: Recipe) -> Preset:
     """The recipe's, or of an adapter that of the model folder it is for; raises as `load_preset` does."""
     preset, start = recipe.model.sizes(), recipe.model.start
     return load_preset(start, preset) if recipe.adapter is not None and start is not None and start.is_dir() else preset
+
+
+def check_start(recipe: Recipe, preset: Preset) -> None:
+    """Look whether the start is there, before hours go into a cache, and whether it is all of an editor where an adapter is trained for it.
+
+    Raises:
+        UsageError: an adapter is to be trained beside weights from chance, which nobody else would have.
+        WeightsError: the start is missing, or its table of contents is damaged.
+    """
+    if recipe.model.start is None:
+        return
+    file = find_start(recipe.model.start, preset)
+    if recipe.adapter is not None and is_text_to_image(file):
+        raise UsageError(f"{file} has no connector, and an adapter needs a whole editor to be for; let model.start name one.")
 
 
 def build_editor(recipe: Recipe, preset: Preset, frozen: torch.dtype) -> Step1XEdit:
@@ -78,10 +93,11 @@ def _source(recipe: Recipe, preset: Preset, expected: Mapping[str, Tensor]) -> M
         print(f"{file} has no connector: its {len(start.new)} weights are new.{left_out}", file=sys.stderr)
         return ChainMap(_draw(preset, recipe.seed, connector_alone=True), _Checked(start, expected, file))  # type: ignore[arg-type]
     tensors: Mapping[str, Tensor] = open_tensors(file, TRANSFORMER)
-    if divided := divide_patches(tensors, preset):
+    whole = recipe.adapter is not None  # an adapter is for what the start holds, and not for what would be new beside it
+    if not whole and (divided := divide_patches(tensors, preset)):
         print(f"{file} has larger patches: each is divided, and begins with what the whole one said.", file=sys.stderr)
         tensors = ChainMap(divided, tensors)  # type: ignore[arg-type]
-    further = _further_blocks(tensors, preset)
+    further = {} if whole else _further_blocks(tensors, preset)
     if not further:
         check_names(tensors, expected, file)
         return _Checked(tensors, expected, file)

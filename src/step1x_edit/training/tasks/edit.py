@@ -35,7 +35,7 @@ from step1x_edit.training.portions import Portion, first_use
 from step1x_edit.training.processes import Processes
 from step1x_edit.training.recipe import Recipe, Stage
 from step1x_edit.training.sharding import is_sharded
-from step1x_edit.training.starting import build_editor, choose_preset, fill_editor
+from step1x_edit.training.starting import build_editor, check_start, choose_preset, fill_editor
 from step1x_edit.training.stored import Item, Stored
 from step1x_edit.training.trainer import Task
 
@@ -61,6 +61,7 @@ class EditTask(Task):
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         preset = choose_preset(recipe)
+        check_start(recipe, preset)
         self.recipe, self.preset, self.device = recipe, preset, device
         self.times = recipe.timesteps.suited_to(preset.prediction)
         evaluation = recipe.evaluation
