@@ -93,7 +93,8 @@ def test_the_published_fine_tuning_json(stored_set: Path, tmp_path: Path) -> Non
     assert export_finetune(stored_set, tmp_path / "pairs") == 6
     english = Stored(Data(pairs=[tmp_path / "pairs/metadata_en.json"]))
     assert [i.read().instruction_en for i in english.items][:2] == ["invert the upper half 0", "invert the upper half 1"]
-    chinese = Stored(Data(pairs=[tmp_path / "pairs/metadata_zh.json"])).items[0].read()
+    (tmp_path / "pairs").rename(tmp_path / "carried")  # the JSON names the sources by the whole path that they had
+    chinese = Stored(Data(pairs=[tmp_path / "carried/metadata_zh.json"])).items[0].read()
     assert chinese.instruction_zh.startswith("上") and chinese.instruction_en == "" and chinese.region.all()
 
 

@@ -182,7 +182,8 @@ def _read_size(path: Path, start: int, size: int) -> tuple[int, int]:
 
 
 def _read_pairs(file: Path) -> Iterator[Item]:
-    """The published fine-tuning's JSON. Targets lie beside it or in target/; sources where it says, from the root or from there."""
+    """The published fine-tuning's JSON. Targets lie beside it or in target/; sources where it says, from the root or from there,
+    or by their name in source/, so that what was exported may be carried elsewhere."""
     try:
         entries = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
@@ -194,7 +195,8 @@ def _read_pairs(file: Path) -> Iterator[Item]:
         if not isinstance(caption, str) or not caption or not isinstance(reference, str):
             raise UsageError(f"In {file}, {name} needs a caption and a ref_image_path.")
         places = {}
-        for which, candidates in (("target", (Path(name), Path("target") / name)), ("source", (Path(reference),))):
+        sources = Path(reference), Path("source") / Path(reference).name
+        for which, candidates in (("target", (Path(name), Path("target") / name)), ("source", sources)):
             path = next((file.parent / c for c in candidates if (file.parent / c).is_file()), None)
             if path is None:
                 raise UsageError(f"The {which} of {name} in {file} is missing; no file of that name is there.")
