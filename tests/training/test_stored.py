@@ -179,3 +179,13 @@ def test_what_is_kept_out_is_not_trained_on(stored_set: Path) -> None:
     assert not {i.name for i in stored.items} & {i.name for i in stored.heldout}
     with pytest.raises(Step1XError, match="holds 6 triplets"):
         Stored(Data(shards=[stored_set]), keep_out=6)
+
+
+def test_what_is_kept_out_is_not_trained_on_in_the_other_language(stored_set: Path, tmp_path: Path) -> None:
+    export_finetune(stored_set, tmp_path / "pairs")  # six in English, four in Chinese
+    files = [tmp_path / "pairs" / f"metadata_{language}.json" for language in ("en", "zh")]
+    stored = Stored(Data(pairs=files), keep_out=3)
+    kept_out, trained = ({path.stem for i in items for path, _, _ in i.places.values()} for items in (stored.heldout, stored.items))
+    assert kept_out and trained and not kept_out & trained
+    with pytest.raises(Step1XError, match="All 10 triplets"):
+        Stored(Data(pairs=files), keep_out=9)

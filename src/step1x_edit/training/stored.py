@@ -88,7 +88,10 @@ class Stored:
             raise UsageError(f"The data holds {len(items)} triplets, of which {keep_out} are to be kept for evaluation; name more data.")
         out = {len(items) * i // keep_out for i in range(keep_out)}
         self.heldout = [item for i, item in enumerate(items) if i in out]
-        self.items = [item for i, item in enumerate(items) if i not in out]
+        seen = {tuple(item.places.values()) for item in self.heldout}  # whose pictures may come again with words of the other language
+        self.items = [item for item in items if tuple(item.places.values()) not in seen]
+        if not self.items:
+            raise UsageError(f"All {len(items)} triplets are of the pictures that are to be kept for evaluation; name more data.")
         self.seed, self._squares = data.seed, squares
         self._epoch = lru_cache(maxsize=4)(self._draw_epoch)
 
