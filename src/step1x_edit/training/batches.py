@@ -56,9 +56,10 @@ class Streams:
         return [stream.squeezed(form.aspect).sample(number, size=max(form.size)).resized(form.size) for number, form in pairs]
 
     def evaluated(self, stage: Stage, count: int, kept_out: bool) -> list[Triplet]:
-        """So many triplets for evaluation: the first of those that are trained on, or others, of what is kept out of training."""
+        """So many triplets for evaluation: the first of those that are trained on, as far as there are, or others, of what is kept out."""
         stream = self._open(stage, "heldout") if kept_out else self._streams[stage.until]
-        return [stream.sample(number) for number in range(count)]
+        most = count if kept_out else min(count, self._data.limit or count)
+        return [stream.sample(number) for number in range(most)]
 
 
 def draw_forms(portion: Portion, seed: int, cell: int, squares: bool) -> list[Form]:
