@@ -85,6 +85,7 @@ def test_a_run_that_goes_on_with_another_recipe_says_so_and_keeps_both(
     for words in ("Until step 4", "seed was 0 and is 3", "optim.lr was 0.01 and is 0.001", "stages.1.until was 12 and is 30"):
         assert words in said
     Journal(tmp_path, line_recipe(seed=9), CPU, 1).resume(4)  # the second made no step
+    assert "seed was 0 and is 9" in capsys.readouterr().err
     kept, now = (json.loads((tmp_path / name).read_text()) for name in ("recipe-00000004.json", "recipe.json"))
     assert (kept["seed"], kept["stages"][1]["until"], now["seed"]) == (0, 12, 9)
 

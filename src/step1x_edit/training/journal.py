@@ -92,9 +92,9 @@ class Journal:
 
     def _keep_recipe(self, step: int) -> None:
         path, now = self._out / RECIPE, self._recipe.model_dump(mode="json")
-        before = _read_recipe(path)
-        changed = list(_compare(before, now)) if step and before else []
         kept = path.with_name(f"{path.stem}-{step:08d}.json")
+        before = _read_recipe(kept if kept.exists() else path)  # whoever came after the kept one, and was cut off, made no step that counts
+        changed = list(_compare(before, now)) if step and before else []
         if changed and not kept.exists():
             write_json(kept, before)
         if changed:
