@@ -62,6 +62,17 @@ def test_the_state_of_an_earlier_version_is_refused_in_one_sentence(tmp_path: Pa
         build(tmp_path, processes, size=4)[1].load()
 
 
+@pytest.mark.parametrize(("changed", "named"), [({"ema": 0.0}, "this optim.ema;"), ({"muon_lr": None}, "this optim.muon_lr;")])
+def test_a_state_that_another_optimiser_left_is_refused_by_the_key_that_is_another(
+    tmp_path: Path, line_task: Callable[..., Any], line_recipe: Callable[..., Recipe], changed: dict[str, Any], named: str
+) -> None:
+    recipe = line_recipe()
+    train(line_task(), recipe, tmp_path, CPU, seconds=0)
+    other = line_recipe(optim={**recipe.optim.model_dump(), **changed})
+    with pytest.raises(WeightsError, match=named):
+        train(line_task(), other, tmp_path, CPU)
+
+
 def test_a_run_killed_at_random_moments_ends_as_the_unbroken_one(
     tmp_path: Path, line_task: Callable[..., Any], line_recipe: Callable[..., Recipe]
 ) -> None:

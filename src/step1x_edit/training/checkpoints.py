@@ -62,13 +62,26 @@ class Checkpoints:
                 TensorFiles(file)  # a file that is cut short is found here, by a check that names it
             reader = HuggingFaceStorageReader(str(path))
             saved = {name: tuple(getattr(facts, "size", ())) for name, facts in reader.read_metadata().state_dict_metadata.items()}
-            if saved != {name: tuple(value.shape) for name, value in self._state.items()}:
-                raise WeightsError(f"The state in {path} belongs to another model; give the run a new folder with --out.")
+            self._check(path, saved)
             dcp.load(self._state, storage_reader=reader, process_group=self._processes.background)
         except (OSError, RuntimeError, KeyError, ValueError, SafetensorError, CheckpointException) as error:
             reason = str(error).partition("\n")[0] or "it ends too early"
             raise WeightsError(f"The state in {path} cannot be taken up ({reason}); give the run a new folder with --out.") from error
         return int(self._step)
+
+    def _check(self, path: Path, saved: dict[str, tuple[int, ...]]) -> None:
+        """Refuse a state of other tensors than these, by their names and shapes."""
+        wanted = {name: tuple(value.shape) for name, value in self._state.items()}
+        differing = {name for name in {**saved, **wanted} if saved.get(name) != wanted.get(name)}
+        keys = {"average/": "optim.ema", "optimizer/": "optim.muon_lr"}
+        named = [key for start, key in keys.items() if any(name.startswith(start) for name in differing)]
+        if named and not any(name.startswith("model/") for name in differing):
+            raise WeightsError(
+                f"The state in {path} does not go with this {' and '.join(named)}; set as recipe.json has it, or give the run a new folder "
+                "with --out."
+            )
+        if differing:
+            raise WeightsError(f"The state in {path} belongs to another model; give the run a new folder with --out.")
 
     def save(self, step: int) -> None:
         """Begin to write the state after `step` finished steps; training may go on at once, the weights of this moment are written.
