@@ -15,6 +15,11 @@ TRAINED = sorted((ROOT / "recipes").glob("mini_[aem][udl]*.toml"))
 OTHERS = [ROOT / "recipes" / name for name in ("full.toml", "lora_24gb.toml", "overfit.toml")]
 
 
+def test_a_cache_may_lie_in_a_folder_of_any_name() -> None:
+    for name in ('my "cache"', "C:\\cache", "2024"):
+        assert read_recipe(ROOT / "recipes/lora_24gb.toml", cache=Path(name)).data.cache == Path(name)
+
+
 def test_there_is_a_recipe_for_each_part_of_the_embedded_model() -> None:
     assert {read_recipe(path).task for path in TRAINED} == {"autoencoder", "mllm", "edit"}
 

@@ -48,12 +48,11 @@ def train(
 
     Without that timeout, torchrun kills its processes 30 seconds after Ctrl-C, which may be before the state is saved.
     """
-    settings = [*(set_ or []), *([f'data.cache="{cache}"'] if cache else [])]
     with loading():
         from step1x_edit.training.plan import Hardware, describe, known_peak, make_plan
         from step1x_edit.training.recipe import read_recipe
 
-        values = read_recipe(recipe, settings)
+        values = read_recipe(recipe, set_, cache)
         planned = make_plan(values, Hardware(gpus, gpu_memory, peak or 989)) if plan else None
     if planned is not None:
         for line in describe(planned, samples, price):

@@ -254,8 +254,8 @@ class Recipe(_Section):
         return next(stage for stage in self.stages if step < stage.until)
 
 
-def read_recipe(path: Path, settings: list[str] | None = None) -> Recipe:
-    """Read a TOML recipe and lay `key=value` settings over it; a value is TOML too, and text needs no quotes.
+def read_recipe(path: Path, settings: list[str] | None = None, cache: Path | None = None) -> Recipe:
+    """Read a TOML recipe and lay `key=value` settings over it; a value is TOML too, and text needs no quotes. `cache` is `data.cache`.
 
     Raises:
         UsageError: the file is missing, is not TOML, has an unknown key or a value out of range.
@@ -263,6 +263,8 @@ def read_recipe(path: Path, settings: list[str] | None = None) -> Recipe:
     values = read_toml(path, "recipe")
     for setting in settings or []:
         _lay_over(values, setting)
+    if cache is not None:
+        put_value(values, "data.cache", str(cache))
     return check_values(Recipe, values, "recipe", str(path))
 
 
