@@ -165,6 +165,8 @@ def test_a_folder_of_peft(tiny_model: Model, tmp_path: Path, draw: Draw) -> None
     assert (piece.scale, piece.rank, piece.start) == (4.0, 2, 0)
     (tmp_path / "adapter_config.json").write_text(json.dumps({"lora_alpha": 8, "r": 2, "alpha_pattern": {"txt_in": 2, "img_(in|out)": 16}}))
     assert read_adapter(tmp_path, tiny_model("v1.0")).pieces["img_in"][0].scale == 8.0
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"lora_alpha": 8, "r": 2, "alpha_pattern": {"^img_in": 2}}))
+    assert read_adapter(tmp_path, tiny_model("v1.0")).pieces["img_in"][0].scale == 1.0
     (tmp_path / "adapter_config.json").write_text(json.dumps({"lora_alpha": 8, "use_dora": True}))
     with pytest.raises(WeightsError, match="not the configuration of a plain"):
         read_adapter(tmp_path, tiny_model("v1.0"))
@@ -210,6 +212,8 @@ def test_diffusers_writes_alpha_into_the_file(tiny_model: Model, tmp_path: Path,
 
     assert scale(r=2, lora_alpha=8) == 4.0
     assert scale(r=2, lora_alpha=8, alpha_pattern={"x_embedder": 3}) == 1.5
+    # of an adapter without alphas whose ranks differ: r is the commonest, and another layer is named from its beginning
+    assert scale(r=16, lora_alpha=16, rank_pattern={"^x_embedder": 2}, alpha_pattern={"^x_embedder": 2}) == 1.0
     for wrong in ({"lora_alpha": 8, "use_rslora": True}, {"r": 2}, {"lora_alpha": 8, "alpha_pattern": ["x_embedder"]}):
         with pytest.raises(WeightsError, match="not the configuration of a plain"):
             scale(**wrong)

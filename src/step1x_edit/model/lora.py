@@ -34,7 +34,7 @@ from step1x_edit.model.tensors import TensorFiles, read_json, write_tensors
 
 PEFT_FILE, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 DIFFUSERS_CONFIG = "lora_adapter_metadata"
-_DIFFUSERS = "transformer."
+_DIFFUSERS, _PEFT = "transformer.", "base_model.model."
 _KOHYA = "lora_unet_"
 _PEFT_PREFIXES = ("base_model.model.transformer.", "base_model.model.", "transformer.", "diffusion_model.", "")
 _ENDINGS = {
@@ -266,8 +266,9 @@ class _PeftConfig:
             raise ValueError("it was trained beside weights that its beginning had changed")
 
     def alpha_of(self, module: str) -> float:
-        """A module's alpha; the patterns are ends of names, as peft has them."""
-        return next((alpha for name, alpha in self.alpha_pattern.items() if re.fullmatch(rf"(.*\.)?({name})", module)), self.lora_alpha)
+        """A module's alpha; the patterns are ends of names as peft has them, or with `^`, which diffusers writes, the whole name there."""
+        known = module.removeprefix(_PEFT) if module.startswith(_PEFT) else module.removeprefix(_DIFFUSERS)
+        return next((alpha for name, alpha in self.alpha_pattern.items() if re.fullmatch(rf"(.*\.)?({name})", known)), self.lora_alpha)
 
 
 def _read_config(tensors: TensorFiles) -> _PeftConfig | None:
