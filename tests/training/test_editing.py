@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from step1x_edit.data.formats import export_finetune
 from step1x_edit.data.shards import decode_mask, encode_mask, list_shards, read_tar, to_tar, write_tar
 from step1x_edit.editor import Editor
-from step1x_edit.errors import UsageError
+from step1x_edit.errors import UsageError, WeightsError
 from step1x_edit.model.narrow import NARROW, NarrowLinear, WeightsType, narrow_linear
 from step1x_edit.model.tensors import TensorFiles, read_tensors
 from step1x_edit.training.adapters import ADAPTER_FILE, LowRank
@@ -177,6 +177,14 @@ def test_an_adapter_may_be_on_the_layer_that_pictures_come_in_by(tmp_path: Path,
     editor = Editor.open("mini", "cpu", folder=random_mini)
     editor.use_adapters([(tmp_path / ADAPTER_FILE, 1.0)])
     assert task.flops(recipe.stages[0])
+
+    (tmp_path / "other").mkdir()
+    of_the_same_name = Path(shutil.copy(tmp_path / ADAPTER_FILE, tmp_path / "other"))
+    editor.use_adapters([(tmp_path / ADAPTER_FILE, 0.5)], merge=False)
+    before = editor.made_with
+    with pytest.raises(WeightsError, match="the same name"):
+        editor.use_adapters([(tmp_path / ADAPTER_FILE, 1.0), (of_the_same_name, 1.0)], merge=False)
+    assert editor.made_with == before and before["lora"].endswith(":0.5")  # those that were on it stay where others are refused
 
 
 def test_a_caption_that_cannot_be_read_is_named(tmp_path: Path, edit_recipe: MakeRecipe) -> None:
