@@ -97,7 +97,7 @@ def test_fetching_does_not_run_ahead_of_computing(monkeypatch: pytest.MonkeyPatc
 def test_adapters_stay_merged(tiny_model: Model, embedding: Embedding, draw: Draw, by_blocks: bool) -> None:
     model, merged = (tiny_model("v1.1").bfloat16() for _ in range(2))
     pieces = {"single_blocks.0.linear2": (Piece(0, draw(2, 160), draw(32, 2), 1.0),), "img_in": (Piece(0, draw(2, 16), draw(32, 2), 1.0),)}
-    adapter = Adapter("style", pieces, {"single_blocks.0.linear2": 32, "img_in": 32}, 32)
+    adapter = Adapter(pieces, {"single_blocks.0.linear2": 32, "img_in": 32}, 32)
     waiting = Waiting(torch.device("cpu"))
     waiting.add(model, by_blocks)
     waiting.send_back()

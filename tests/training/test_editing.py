@@ -181,10 +181,11 @@ def test_an_adapter_may_be_on_the_layer_that_pictures_come_in_by(tmp_path: Path,
     (tmp_path / "other").mkdir()
     of_the_same_name = Path(shutil.copy(tmp_path / ADAPTER_FILE, tmp_path / "other"))
     editor.use_adapters([(tmp_path / ADAPTER_FILE, 0.5)], merge=False)
-    before = editor.made_with
-    with pytest.raises(WeightsError, match="the same name"):
-        editor.use_adapters([(tmp_path / ADAPTER_FILE, 1.0), (of_the_same_name, 1.0)], merge=False)
-    assert editor.made_with == before and before["lora"].endswith(":0.5")  # those that were on it stay where others are refused
+    with pytest.raises(WeightsError, match="nowhere"):
+        editor.use_adapters([(tmp_path / "nowhere.safetensors", 1.0)], merge=False)
+    assert editor.made_with["lora"].endswith(":0.5")  # those that were on it stay where others are refused
+    editor.use_adapters([(tmp_path / ADAPTER_FILE, 1.0), (of_the_same_name, -1.0)], merge=False)  # every run calls its adapter so
+    assert editor.made_with["lora"].splitlines()[1:] == [f"{ADAPTER_FILE}:1", f"{ADAPTER_FILE}:-1"]
 
 
 def test_a_caption_that_cannot_be_read_is_named(tmp_path: Path, edit_recipe: MakeRecipe) -> None:

@@ -71,7 +71,6 @@ class Piece:
 class Adapter:
     """The pieces of each layer, by the layer's name in our model; how many outputs the layers have, and the DiT's hidden size."""
 
-    name: str
     pieces: Mapping[str, tuple[Piece, ...]]
     outputs: Mapping[str, int]
     hidden: int
@@ -109,7 +108,7 @@ def read_adapter(path: Path, model: nn.Module) -> Adapter:
     if not pieces:
         raise WeightsError(f"{path} is an empty adapter.")
     outputs = {name: layers[name].out_features for name in pieces}
-    return Adapter(path.stem, {name: tuple(each) for name, each in pieces.items()}, outputs, hidden)
+    return Adapter({name: tuple(each) for name, each in pieces.items()}, outputs, hidden)
 
 
 @torch.no_grad()
@@ -126,17 +125,18 @@ def merge_adapters(model: nn.Module, adapters: Sequence[tuple[Adapter, float]]) 
 
 
 class Attached:
-    """Adapters beside a model, whose own weights stay as they are; weights may change at any time, and `remove` takes them off."""
+    """Adapters beside a model, whose own weights stay as they are.
+
+    `weights` has the weight of each adapter, in their order, and may change at any time; `remove` takes them off.
+    """
 
     def __init__(self, model: nn.Module, adapters: Sequence[tuple[Adapter, float]]) -> None:
-        self.weights = {adapter.name: weight for adapter, weight in adapters}
-        if len(self.weights) < len(adapters):
-            raise WeightsError(f"Two adapters have the same name; rename one of {', '.join(adapter.name for adapter, _ in adapters)}.")
+        self.weights = [weight for _, weight in adapters]
         self._handles = []
         for name in {name for adapter, _ in adapters for name in adapter.pieces}:
             layer = model.get_submodule(name)
             assert isinstance(layer, nn.Linear)
-            used = [(adapter.name, piece) for adapter, _ in adapters for piece in adapter.pieces.get(name, ())]
+            used = [(i, piece) for i, (adapter, _) in enumerate(adapters) for piece in adapter.pieces.get(name, ())]
             self._handles.append(layer.register_forward_hook(self._hook(used)))
 
     def remove(self) -> None:
@@ -145,10 +145,10 @@ class Attached:
             handle.remove()
         self._handles = []
 
-    def _hook(self, used: Sequence[tuple[str, Piece]]) -> Callable[[nn.Module, tuple[Tensor], Tensor], Tensor]:
+    def _hook(self, used: Sequence[tuple[int, Piece]]) -> Callable[[nn.Module, tuple[Tensor], Tensor], Tensor]:
         def add(_: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
-            for name, piece in used:
-                if factor := self.weights[name] * piece.scale:
+            for i, piece in used:
+                if factor := self.weights[i] * piece.scale:
                     down, up = piece.down_RI.to(output), piece.up_OR.to(output)
                     added = F.linear(F.linear(inputs[0], down), up) * factor
                     output = output + F.pad(added, (piece.start, output.shape[-1] - piece.start - added.shape[-1]))

@@ -104,4 +104,4 @@ def save(folder: Path, model: Step1XEdit, weights: Mapping[str, Tensor]) -> None
         name: (lora.Piece(0, weights[f"{name}.down"].cpu(), weights[f"{name}.up"].cpu(), module.scale),) for name, module in layers.items()
     }
     outputs = {name: module.base.out_features for name, module in layers.items()}
-    lora.save_adapter(folder / ADAPTER_FILE, lora.Adapter("adapter", pieces, outputs, model.preset.dit.hidden_size), "kohya")
+    lora.save_adapter(folder / ADAPTER_FILE, lora.Adapter(pieces, outputs, model.preset.dit.hidden_size), "kohya")
