@@ -185,6 +185,16 @@ def test_a_token_out_of_a_file_is_taken_without_its_newline(server: Hub, tmp_pat
     assert set(server.tokens) == {"Bearer hf_test"}
 
 
+def test_a_prefix_text_that_is_there_is_not_fetched_again(server: Hub, tmp_path: Path) -> None:
+    pull(server, tmp_path)
+    pull(server, tmp_path, github=f"{server.address}/nowhere")
+    (tmp_path / "mllm_prefix.txt").write_text("Look at something else.", encoding="utf-8")
+    with pytest.raises(Step1XError, match=r"/nowhere/.* cannot be fetched"):
+        pull(server, tmp_path, github=f"{server.address}/nowhere")
+    pull(server, tmp_path)
+    assert (tmp_path / "mllm_prefix.txt").read_text(encoding="utf-8") == PREFIX
+
+
 def test_a_folder_of_another_version_is_left_as_it_is(server: Hub, tmp_path: Path) -> None:
     """Else it would be fetched whole, and then be taken for the other one, with the prefix text of this one."""
     (tmp_path / "preset.json").write_text('{"name": "v1.0"}')

@@ -122,7 +122,7 @@ def pull(
                     progress(file.name, file.size)
                 if not _is_whole(file):
                     _fetch(file, endpoint, token)
-        if message.prefix is not None:
+        if message.prefix is not None and not (prefix_file is None and _holds_prefix_text(folder / PREFIX_FILE, message.prefix)):
             from step1x_edit.model.tensors import write_whole
 
             content = (
@@ -165,6 +165,10 @@ def read_prefix_text(source: str, expected: PrefixText) -> str:
                     raise WeightsError(f"{expected.name} in {expected.path} is not the prefix text that belongs to the weights.")
                 return text
     raise WeightsError(f"{expected.path} holds no text {expected.name}; the prefix of the messages cannot be read.")
+
+
+def _holds_prefix_text(path: Path, expected: PrefixText) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == expected.sha256
 
 
 def _list_files(source: Source, folder: Path, endpoint: str | None, token: str | None) -> Iterator[RemoteFile]:
