@@ -52,6 +52,8 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_GET(self) -> None:
+        if "//" in self.requestline:  # `path` has one slash of them
+            return self._answer(404, b"{}", X_Error_Code="RepoNotFound")
         if self.path.startswith("/raw/owner/repo/main/modules/conditioner.py"):
             return self._answer(200, SOURCE.encode())
         if found := re.fullmatch(r"/api/models/([^/?]+/[^/?]+)(\?.*)?", self.path):
@@ -193,6 +195,11 @@ def test_a_prefix_text_that_is_there_is_not_fetched_again(server: Hub, tmp_path:
         pull(server, tmp_path, github=f"{server.address}/nowhere")
     pull(server, tmp_path)
     assert (tmp_path / "mllm_prefix.txt").read_text(encoding="utf-8") == PREFIX
+
+
+def test_an_address_of_the_hub_may_end_with_a_slash(server: Hub, tmp_path: Path) -> None:
+    pull(server, tmp_path, endpoint=f"{server.address}/")
+    assert (tmp_path / "big.safetensors").is_file()
 
 
 def test_a_folder_of_another_version_is_left_as_it_is(server: Hub, tmp_path: Path) -> None:

@@ -114,6 +114,7 @@ def pull(
     release = RELEASES[name]
     message = PRESETS[release.preset].message
     token = (token or "").strip() or None  # as huggingface_hub reads its own: one out of a file may end with a newline
+    endpoint = endpoint and endpoint.rstrip("/")  # likewise, where an environment variable gives it
     with hold(folder / ".lock", f"Another pull is at work in {folder}; wait for its end, or choose another folder."):
         _check_version(folder, release.preset)
         for source in release.sources:
