@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,25 @@ def test_a_folder_keeps_all_of_it(build: Build, picture: Image.Image, tmp_path: 
         (tmp_path / "config.json").write_text(damaged)
         with pytest.raises(WeightsError, match=r"config\.json does not describe a Qwen2\.5-VL"):
             MLLM.open(tmp_path, mllm.preset)
+
+
+def test_a_folder_of_an_older_transformers_keeps_its_template_in_json(build: Build, picture: Image.Image, tmp_path: Path) -> None:
+    mllm = build("v1.2")
+    mllm.save(tmp_path / "new")
+    older = tmp_path / "new" / "chat_template.json"
+    older.write_text(json.dumps({"chat_template": (tmp_path / "new" / "chat_template.jinja").read_text(encoding="utf-8")}))
+    (tmp_path / "new" / "chat_template.jinja").unlink()
+    again = MLLM.open(tmp_path / "new", mllm.preset)
+    assert again.message(ASK) == mllm.message(ASK)
+    again.save(tmp_path / "saved")
+    assert MLLM.open(tmp_path / "saved", mllm.preset).message(ASK) == mllm.message(ASK)
+    for damaged in ("[]", '{"chat_template": 1}'):
+        older.write_text(damaged)
+        with pytest.raises(WeightsError, match=r"new has no chat template, as .*; download it again\.$"):
+            MLLM.open(tmp_path / "new", mllm.preset)
+    older.unlink()
+    with pytest.raises(WeightsError, match=r"new has no chat template, as .*; download it again\.$"):
+        MLLM.open(tmp_path / "new", mllm.preset)
 
 
 def test_it_moves_whole(build_twin_mllm: Callable[..., MLLM], twin_preset: Callable[..., Any]) -> None:

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     """What one request shows: a picture, or any number of them."""
 
 
+_OLDER_TEMPLATE = "chat_template.json"
+"""Where processors of older transformers keep the template, which their tokenizers may lack."""
+
+
 class Processor(Qwen2_5_VLProcessor):
     """The Qwen2.5-VL processor without its video half, which alone would need torchvision."""
 
@@ -48,10 +52,19 @@ class Processor(Qwen2_5_VLProcessor):
 
     @classmethod
     def open(cls, folder: Path) -> Processor:
-        """Read a processor from a folder in the `save_pretrained` layout."""
+        """Read a processor from a folder in the `save_pretrained` layout, today's or an older one.
+
+        Raises:
+            WeightsError: it has no chat template.
+            OSError, ValueError: whatever else it lacks.
+        """
         from transformers import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        if tokenizer.chat_template is None and (older := folder / _OLDER_TEMPLATE).is_file() and isinstance(said := read_json(older), dict):
+            tokenizer.chat_template = said.get("chat_template")
+        if not isinstance(tokenizer.chat_template, str):
+            raise WeightsError(f"{folder} has no chat template, as chat_template.jinja holds it; download it again.")
         return cls(Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True), tokenizer, tokenizer.chat_template)
 
 
