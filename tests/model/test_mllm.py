@@ -202,6 +202,16 @@ def test_a_folder_of_an_older_transformers_keeps_its_template_in_json(build: Bui
         MLLM.open(tmp_path / "new", mllm.preset)
 
 
+@pytest.mark.parametrize("method", ["awq", "gptq", "bitsandbytes", "compressed-tensors", "fp8"])
+def test_a_quantised_mllm_is_refused(build: Build, tmp_path: Path, method: str) -> None:
+    mllm = build("v1.2")
+    mllm.save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "quantization_config": {"quant_method": method, "bits": 4}}))
+    with pytest.raises(WeightsError, match=r"is a quantised one, which is not read here; take the one in bfloat16 that it was made of\.$"):
+        MLLM.open(tmp_path, mllm.preset)
+
+
 def test_it_moves_whole(build_twin_mllm: Callable[..., MLLM], twin_preset: Callable[..., Any]) -> None:
     mllm = build_twin_mllm(twin_preset("v1.0", PREFIX), PREFIX)
     kept = {name: buffer.dtype for name, buffer in mllm.model.named_buffers()}

@@ -123,11 +123,15 @@ class MLLM:
             processor_folder: tokenizer and image processor, where they are not with the weights.
 
         Raises:
-            WeightsError: the folder is missing, incomplete or damaged, or the prefix text is missing or another one.
+            WeightsError: the folder is missing, incomplete, damaged or quantised, or the prefix text is missing or another one.
         """
         config = read_json(folder / "config.json")
         if not isinstance(config, dict) or config.get("model_type") != "qwen2_5_vl":
             raise WeightsError(f"{folder / 'config.json'} does not describe a Qwen2.5-VL; download it again, or choose another folder.")
+        if config.get("quantization_config"):
+            raise WeightsError(
+                f"The MLLM in {folder} is a quantised one, which is not read here; take the one in bfloat16 that it was made of."
+            )
         try:
             opened: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(
                 folder, dtype=dtype, local_files_only=True, use_safetensors=True, attn_implementation="sdpa", output_loading_info=True
