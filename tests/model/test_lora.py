@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from step1x_edit.errors import WeightsError
 from step1x_edit.model.lora import Attached, merge_adapters, read_adapter, save_adapter
@@ -79,6 +80,26 @@ def test_apart_is_the_same_as_merged(tiny_model: Model, kohya_file: Path, embedd
     torch.testing.assert_close(velocity(model, embedding, draw), plain, rtol=0, atol=0)
     Attached(model, [used[0], (used[0][0], -used[0][1])])  # the same one may come twice
     torch.testing.assert_close(velocity(model, embedding, draw), plain, rtol=1e-4, atol=1e-5)
+
+
+def test_a_part_beside_a_layer_takes_no_second_output(tiny_model: Model, draw: Draw, tmp_path: Path) -> None:
+    """The outputs of a single block's first layer are the widest numbers of an edit, and small adapters add to a seventh of them."""
+    model, x = tiny_model("v1.1"), draw(1, 5, 32)
+    seen: list[Tensor] = []
+
+    class Seen(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            seen.append(func(*args, **(kwargs or {})))
+            return seen[-1]
+
+    modules = [f"transformer.single_transformer_blocks.0.attn.{part}" for part in ("to_k", "to_v")]
+    parts = [{f"{module}.lora_A.weight": draw(2, 32), f"{module}.lora_B.weight": draw(32, 2)} for module in modules]
+    save_file(parts[0] | parts[1], tmp_path / "parts.safetensors")
+    Attached(model, [(read_adapter(tmp_path / "parts.safetensors", model), 1.0)])
+    layer = model.get_submodule("single_blocks.0.linear1")
+    with Seen():
+        output = layer(x)
+    assert len({made.untyped_storage().data_ptr() for made in seen if made.numel() == output.numel()}) == 1
 
 
 def peft(draw: Draw) -> dict[str, Tensor]:

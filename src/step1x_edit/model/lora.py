@@ -150,8 +150,8 @@ class Attached:
             for i, piece in used:
                 if factor := self.weights[i] * piece.scale:
                     down, up = piece.down_RI.to(output), piece.up_OR.to(output)
-                    added = F.linear(F.linear(inputs[0], down), up) * factor
-                    output = output + F.pad(added, (piece.start, output.shape[-1] - piece.start - added.shape[-1]))
+                    part = output[..., piece.start : piece.start + len(up)]  # in place: as wide a tensor again may not fit beside it
+                    part += F.linear(F.linear(inputs[0], down), up) * factor
             return output
 
         return add
