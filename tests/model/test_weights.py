@@ -103,6 +103,19 @@ def test_other_floating_types_are_converted(tmp_path: Path, tiny_model: Model, s
         torch.testing.assert_close(tensor, model.state_dict()[name].to(stored).to(torch.bfloat16), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("end", ["scale_weight", "weight_scale"])
+@pytest.mark.parametrize("folder", ["", "transformer"])
+def test_float8_with_scales_is_refused_as_such(tmp_path: Path, tiny_model: Model, end: str, folder: str) -> None:
+    """Choosing another version, as for weights of other names, would be in vain."""
+    model = tiny_model("v1.1")
+    named = to_diffusers(model.state_dict(), TRANSFORMER) if folder else model.state_dict()
+    scales = {name.removesuffix("weight") + end: torch.tensor(0.5) for name, tensor in named.items() if tensor.ndim == 2}
+    narrow = {name: tensor.to(torch.float8_e4m3fn) if tensor.ndim == 2 else tensor for name, tensor in named.items()}
+    write_tensors(tmp_path / folder / (DIFFUSERS_FILES[0] if folder else "model.safetensors"), {**narrow, **scales})
+    with pytest.raises(WeightsError, match=rf"scales beside them \(\S+\.{end}\), which are not read here; take those in bfloat16, in"):
+        load_step1x_edit(tmp_path, model.preset)
+
+
 def _broken(weights: dict[str, Tensor], what: str) -> dict[str, Tensor]:
     weights = dict(weights)
     name = "double_blocks.0.img_attn.qkv.weight"

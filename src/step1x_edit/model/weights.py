@@ -203,13 +203,22 @@ def _fill(model: M, file: Path, rules: tuple[Rule, ...], dtype: torch.dtype, dev
     return model.eval().requires_grad_(False)
 
 
+_SCALES = (".scale_weight", ".weight_scale", ".scale_input", ".input_scale", ".comfy_quant", "scaled_fp8")
+"""Ends of the names that ComfyUI and others give to what a narrow weight is multiplied with."""
+
+
 def check_names(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], file: Path) -> None:
     """Whether these are exactly the tensors that a model has.
 
     Raises:
-        WeightsError: some are missing or too many; the message names the first of them.
+        WeightsError: some are missing or too many; the message names the first of them, or says that the weights have scales beside them.
     """
     missing, unexpected = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
+    if scale := next((name for name in unexpected if name.endswith(_SCALES)), None):
+        raise WeightsError(
+            f"The weights {file} are narrow ones with scales beside them ({scale}), which are not read here; "
+            "take those in bfloat16, in float8 without scales, or in GGUF."
+        )
     if missing or unexpected:
         raise WeightsError(
             f"The weights {file} do not fit the model: {_count(missing, 'missing')}, {_count(unexpected, 'unexpected')}; "
