@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -16,6 +18,7 @@ from torch import Tensor
 from step1x_edit.errors import Step1XError, WeightsError
 from step1x_edit.model.autoencoder import Autoencoder
 from step1x_edit.model.conversion import convert
+from step1x_edit.model.layouts import TRANSFORMER, ToDiffusers
 from step1x_edit.model.presets import PRESETS, Preset
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.tensors import read_tensors, write_shards, write_tensors
@@ -72,6 +75,36 @@ def test_there_and_back(tmp_path: Path, twin_preset: Twin, name: str, dtype: tor
     # and the files themselves are the same, byte for byte, as those of a second way
     convert(parts, tmp_path / "again", preset, "single")
     assert (tmp_path / "again" / file).read_bytes() == (tmp_path / "back" / file).read_bytes()
+
+
+class Stored(Mapping[str, Tensor]):
+    """Tensors that are made when they are asked for, as those of a GGUF file are; `most` of them were there at once."""
+
+    def __init__(self, shapes: Mapping[str, Tensor]) -> None:
+        self.shapes, self.there, self.most = shapes, 0, 0
+
+    def __getitem__(self, name: str) -> Tensor:
+        array = np.zeros(self.shapes[name].shape, np.float32)
+        self.there += 1
+        self.most = max(self.most, self.there)
+        weakref.finalize(array, self._gone)
+        return torch.from_numpy(array)
+
+    def _gone(self) -> None:
+        self.there -= 1
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.shapes)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+
+@pytest.mark.parametrize("most", [40_000, 10**9])
+def test_a_few_tensors_at_a_time_are_in_memory(tmp_path: Path, twin_preset: Twin, most: int) -> None:
+    stored = Stored(Step1XEdit(twin_preset("v1.1", "")).state_dict())
+    write_shards(tmp_path / "x.safetensors", ToDiffusers(stored, TRANSFORMER), most)
+    assert stored.most < 5 and len(stored) > 80
 
 
 def test_a_diffusers_folder_says_its_sizes(tmp_path: Path, twin_preset: Twin) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from step1x_edit.errors import Step1XError
 from step1x_edit.model.autoencoder import Autoencoder
 from step1x_edit.model.folder_configs import model_index, scheduler_config, transformer_config, vae_config
-from step1x_edit.model.layouts import TRANSFORMER, Rule, autoencoder_rules, to_diffusers
+from step1x_edit.model.layouts import TRANSFORMER, Rule, ToDiffusers, autoencoder_rules
 from step1x_edit.model.mllm import find_prefix
 from step1x_edit.model.presets import PREFIX_FILE, Preset
 from step1x_edit.model.step1x_edit import Step1XEdit
@@ -72,8 +72,8 @@ def convert(
 
     def write(folder: Path) -> None:
         if layout == "diffusers":
-            write_shards(folder / "transformer" / DIFFUSERS_FILES[0], to_diffusers(model, TRANSFORMER), shard_bytes, told("transformer"))
-            write_tensors(folder / "vae" / DIFFUSERS_FILES[0], to_diffusers(vae, vae_rules), progress=told("vae"))
+            write_shards(folder / "transformer" / DIFFUSERS_FILES[0], ToDiffusers(model, TRANSFORMER), shard_bytes, told("transformer"))
+            write_tensors(folder / "vae" / DIFFUSERS_FILES[0], ToDiffusers(vae, vae_rules), progress=told("vae"))
             write_diffusers_configs(folder, preset)
         else:
             write_tensors(folder / (preset.released_file or "model.safetensors"), model, progress=told("model"))

@@ -187,23 +187,45 @@ class FromDiffusers(Mapping[str, Tensor]):
         return len(self._sources)
 
 
-def to_diffusers(ours: Mapping[str, Tensor], rules: tuple[Rule, ...]) -> dict[str, Tensor]:
-    """Our tensors under the names of the diffusers layout, cut as it cuts them.
+class ToDiffusers(Mapping[str, Tensor]):
+    """Our tensors under the names of the diffusers layout, each cut as it cuts them when asked for.
 
     Raises:
-        KeyError: a name that no rule knows.
+        KeyError: on construction, a name that no rule knows.
     """
-    result: dict[str, Tensor] = {}
-    for name, tensor in ours.items():
-        theirs, rule = split_names(name, rules)
+
+    def __init__(self, ours: Mapping[str, Tensor], rules: tuple[Rule, ...]) -> None:
+        self._ours = ours
+        self._sources: dict[str, tuple[str, Rule, int]] = {}
+        for name in ours:
+            theirs, rule = split_names(name, rules)
+            self._sources |= {part: (name, rule, index) for index, part in enumerate(theirs)}
+        self._last: tuple[str, Tensor] | None = None  # one of ours, whose parts are mostly asked for one after another
+
+    def __getitem__(self, name: str) -> Tensor:
+        ours, rule, index = self._sources[name]
+        if self._last is None or self._last[0] != ours:
+            self._last = None  # let go of before the next one is read
+            self._last = ours, self._ours[ours]
+        tensor = self._last[1]
         if rule.swapped:
             tensor = _swap_halves(tensor)
         if rule.pointwise and tensor.ndim == 4:
             tensor = tensor[:, :, 0, 0]
-        hidden = len(ours["img_in.bias"]) if len(theirs) > 1 else 0
-        cuts = [hidden * i for i in range(1, len(theirs))]
-        result |= zip(theirs, tensor.tensor_split(cuts), strict=True)
-    return result
+        parts = len(rule.theirs)
+        hidden = len(self._ours["img_in.bias"]) if parts > 1 else 0
+        return tensor.tensor_split([hidden * i for i in range(1, parts)])[index]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sources)
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+
+def to_diffusers(ours: Mapping[str, Tensor], rules: tuple[Rule, ...]) -> dict[str, Tensor]:
+    """All of `ToDiffusers` at once; raises as it does."""
+    return dict(ToDiffusers(ours, rules))
 
 
 def locate(theirs: str, rules: tuple[Rule, ...]) -> tuple[str, int, int, bool]:

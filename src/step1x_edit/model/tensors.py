@@ -10,7 +10,7 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -141,29 +141,42 @@ def write_tensors(
 
 def write_shards(path: Path, tensors: Mapping[str, Tensor], most: int, progress: Callable[[int, int], None] | None = None) -> None:
     """`write_tensors` into one file, or, where that would be over `most` bytes, into numbered shards and an index beside them."""
-    shards: list[dict[str, Tensor]] = [{}]
-    total, size = 0, 0
+    shards, sizes = [list[str]()], [0]
     for name, tensor in tensors.items():
-        if size + tensor.nbytes > most and shards[-1]:
-            shards.append({})
-            size = 0
-        shards[-1][name] = tensor
-        size, total = size + tensor.nbytes, total + tensor.nbytes
+        if sizes[-1] + tensor.nbytes > most and shards[-1]:
+            shards.append([])
+            sizes.append(0)
+        shards[-1].append(name)
+        sizes[-1] += tensor.nbytes
     if len(shards) == 1:
         return write_tensors(path, tensors, progress=progress)
     names = [f"{path.stem}-{i:05d}-of-{len(shards):05d}{path.suffix}" for i in range(1, len(shards) + 1)]
-    before = 0
-    for file, part in zip(names, shards, strict=True):
+    for number, (file, part) in enumerate(zip(names, shards, strict=True)):
 
-        def told(done: int, _: int, before: int = before) -> None:
+        def told(done: int, _: int, before: int = sum(sizes[:number])) -> None:
             if progress is not None:
-                progress(before + done, total)
+                progress(before + done, sum(sizes))
 
-        write_tensors(path.with_name(file), part, progress=told)
-        before += sum(t.nbytes for t in part.values())
+        write_tensors(path.with_name(file), _Some(tensors, part), progress=told)
     places = {name: file for file, part in zip(names, shards, strict=True) for name in part}
-    write_json(path.with_name(path.name + INDEX_SUFFIX), {"metadata": {"total_size": total}, "weight_map": places})
+    write_json(path.with_name(path.name + INDEX_SUFFIX), {"metadata": {"total_size": sum(sizes)}, "weight_map": places})
     return None
+
+
+class _Some(Mapping[str, Tensor]):
+    """Those of these names."""
+
+    def __init__(self, tensors: Mapping[str, Tensor], names: Sequence[str]) -> None:
+        self._tensors, self._names = tensors, names
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 _FORMAT_NAMES = {
