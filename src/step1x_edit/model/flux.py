@@ -47,7 +47,7 @@ class TextToImage(Mapping[str, Tensor]):
         new: names of the editor's weights that are to be made anew, all of the connector.
 
     Raises:
-        WeightsError: on construction, if weights of the DiT are missing, too many, or of other sizes.
+        WeightsError: on construction, if weights of the DiT are missing or too many; sizes are for the reader to check.
     """
 
     def __init__(self, file: Path, expected: Mapping[str, Tensor]) -> None:
