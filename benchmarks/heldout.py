@@ -30,10 +30,12 @@ def main() -> None:
     parser.add_argument("--cutouts", type=Path, default=ROOT / "examples/cutouts")
     parser.add_argument("--split", type=Path, default=ROOT / "recipes/mini_heldout.toml")
     parser.add_argument("--cases", type=int, default=40, help="cases a category, half of them in Chinese (default 40)")
+    parser.add_argument("--seed", type=int, default=0, help="another one draws other cases of the same pictures (default 0)")
     parser.add_argument("--size", type=int, default=128, help="side in pixels of a square of their area (default 128)")
     parser.add_argument("--aspect", type=float, default=1.0, help="their width over height, at the same area (default 1)")
     parser.add_argument("--difficulty", type=float, default=0.3, help="0 for one large subject to 1 for several small ones (default 0.3)")
     parser.add_argument("--steps", type=int, help="sampling steps; the model's own number by default")
+    parser.add_argument("--guidance", type=float, help="guidance scale; the model's own by default")
     parser.add_argument("--work", type=int, help="side that the model works at; --size by default")
     parser.add_argument("--refine", type=float, help="strength of a second pass over what changed")
     parser.add_argument("--box", action="store_true", help="bound each edit by a box about the region that should change")
@@ -66,7 +68,7 @@ def main() -> None:
         split=Split.read(arguments.split),
         part="heldout",
         size=arguments.size,
-        seed=0,
+        seed=arguments.seed,
         mixture=dict.fromkeys(categories, 1.0) if categories else None,
         difficulty=arguments.difficulty,
     )
@@ -76,8 +78,8 @@ def main() -> None:
     def edit(case: Case) -> np.ndarray:
         source, size = Image.fromarray(case.triplet.source), arguments.work or arguments.size
         mask = Image.fromarray(case.box_region()) if arguments.box else None
-        way = {"steps": arguments.steps, "size": size, "refine": arguments.refine, "zoom": arguments.zoom}
-        request = EditRequest(source, case.instruction, mask=mask, **way)
+        way = {"steps": arguments.steps, "guidance": arguments.guidance, "refine": arguments.refine, "zoom": arguments.zoom}
+        request = EditRequest(source, case.instruction, mask=mask, size=size, **way)
         result = next(editor.edit_seeds(request, [request.seed]))
         picture = result.raw if arguments.raw else result.image
         if arguments.pictures:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The embedded model from nothing: autoencoder, small MLLM, editor, scores. A run that is there already is gone on with, so after a kill the
-# same command goes on. On two cores that compute with bfloat16 it took twenty-one hours, most of them shared with other work.
+# same command goes on. On two cores that compute with bfloat16 it took twenty-three hours, most of them shared with other work.
 #
 #   runs/mini.sh PHOTOS CUTOUTS [OUT]
 #
@@ -47,5 +47,7 @@ go_on finer mini_last mini_finer
 mean mini_last mini_finer mini_finer_mean
 go_on further mini_finer_mean mini_further
 mean mini_finer_mean mini_further mini_finest
-.venv/bin/python benchmarks/heldout.py --weights "$out/mini_finest"
-echo "step1x edit PHOTO INSTRUCTION --weights $out/mini_finest   edits with it"
+go_on relit mini_finest mini_relit
+mean mini_finest mini_relit mini_final
+.venv/bin/python benchmarks/heldout.py --weights "$out/mini_final"
+echo "step1x edit PHOTO INSTRUCTION --weights $out/mini_final   edits with it"
