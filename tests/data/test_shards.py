@@ -154,3 +154,48 @@ def test_broken_shards_and_pictures_are_explained(tmp_path: Path) -> None:
         find_picture({"json": b"{}"}, "source")
     with pytest.raises(UsageError, match="no finished set"):
         list_shards(tmp_path / "nothing")
+
+
+def _write_members(path: Path, members: list[tuple[str, bytes | str]]) -> Path:
+    """A tar file of others: members with their bytes, and links with what they lead to."""
+    with tarfile.open(path, "w") as tar:
+        for name, content in members:
+            member = tarfile.TarInfo(name)
+            if isinstance(content, str):
+                member.type, member.linkname = tarfile.SYMTYPE, content
+                tar.addfile(member)
+            else:
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+def test_samples_of_two_folders_are_two_and_hidden_files_are_none(tmp_path: Path) -> None:
+    members = [("a/x.json", b"1"), ("a/._x.png", b"mac"), ("a/x.png", b"2"), ("b/x.json", b"3")]
+    shard = _write_members(tmp_path / "a.tar", [*members])
+    assert list(read_tar(shard)) == [("x", {"json": b"1", "png": b"2"}), ("x", {"json": b"3"})]
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ([("x.json", b"1"), ("x.json", b"2")], r"it holds x\.json twice, one after the other"),
+        ([("x.png", "/etc/hostname"), ("x.json", b"1")], "a link in it leads nowhere"),
+        ([("x.png", "x.png"), ("x.json", b"1")], "a link in it leads nowhere"),
+    ],
+)
+def test_shards_with_doubles_and_links_to_elsewhere_are_refused(tmp_path: Path, members: list[tuple[str, bytes | str]], said: str) -> None:
+    shard = _write_members(tmp_path / "a.tar", members)
+    with pytest.raises(UsageError, match=rf"a\.tar cannot be read \({said}\); build or fetch it again"):
+        list(read_tar(shard))
+
+
+def test_a_small_shard_that_claims_a_huge_file_with_holes_is_refused(tmp_path: Path) -> None:
+    header = tarfile.TarInfo("x.png")
+    header.type = tarfile.GNUTYPE_SPARSE
+    block = bytearray(header.tobuf(tarfile.GNU_FORMAT))
+    block[483:495] = b"%011o\0" % 2**24
+    block[148:156] = b"%06o\0 " % (sum(block[:148]) + 8 * 32 + sum(block[156:]))
+    (tmp_path / "a.tar").write_bytes(bytes(block) + finish_tar(len(block)))
+    with pytest.raises(UsageError, match=r"x\.png has holes, which pictures have not"):
+        list(read_tar(tmp_path / "a.tar"))

@@ -201,6 +201,8 @@ def read_tar(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
     try:
         with tarfile.open(path, "r:") as tar:
             yield from _read_samples(tar)
+    except (KeyError, RecursionError) as error:
+        raise UsageError(f"The shard {path} cannot be read (a link in it leads nowhere); build or fetch it again.") from error
     except (OSError, tarfile.TarError, EOFError) as error:
         raise UsageError(f"The shard {path} cannot be read ({error}); build or fetch it again.") from error
 
@@ -212,18 +214,26 @@ def read_sample(stretch: bytes) -> dict[str, bytes]:
 
 
 def _read_samples(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, bytes]]]:
-    key, files = "", dict[str, bytes]()
+    """Files that follow each other, in one folder, and are the same up to the first dot of their names; hidden files are passed over."""
+    place, files = PurePosixPath(), dict[str, bytes]()
     for member in tar:
-        stem, _, ending = PurePosixPath(member.name).name.partition(".")
-        if stem != key and files:
-            yield key, files
+        path = PurePosixPath(member.name)
+        stem, _, ending = path.name.partition(".")
+        if not stem or member.isdir():
+            continue
+        if path.with_name(stem) != place and files:
+            yield place.name, files
             files = {}
-        key = stem
+        place = path.with_name(stem)
+        if ending in files:
+            raise tarfile.ReadError(f"it holds {member.name} twice, one after the other")
+        if member.issparse():
+            raise tarfile.ReadError(f"{member.name} has holes, which pictures have not")
         content = tar.extractfile(member)
         if content is not None:
             files[ending] = content.read()
     if files:
-        yield key, files
+        yield place.name, files
 
 
 def list_shards(folder: Path) -> list[Path]:
