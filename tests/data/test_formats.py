@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import secrets
 import shutil
 from pathlib import Path
 
@@ -137,6 +138,21 @@ def test_what_an_export_could_not_hold_is_refused(tmp_path: Path, name: str, ide
         with pytest.raises(UsageError, match=said):
             EXPORTS[name](tmp_path / "set", tmp_path / "a" / "out")
     assert not [path for path in tmp_path.rglob("*escaped*") if path.is_file()]
+
+
+def test_what_else_a_foreign_shard_holds_is_not_written_anywhere(tmp_path: Path) -> None:
+    name = f"x{secrets.token_hex(8)}"  # whose second file would become one of the root folder
+    record = Record(name, "tone_transfer", "a", "画", "", "", "")
+    files = {".png": b"data", "depth.png": b"data", "source.jpg": b"data", "target.jpg": b"data", "json": record.to_json()}
+    write_tar(tmp_path / "set" / "a.tar", [to_tar(name, files)])
+    try:
+        assert EXPORTS["folder"](tmp_path / "set", tmp_path / "out") == 1
+    finally:
+        outside = Path("/", f"{name}.png")
+        escaped = outside.exists()
+        outside.unlink(missing_ok=True)
+    assert not escaped
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["metadata.jsonl", "source", "target"]
 
 
 def test_parquet_of_something_else_is_one_sentence(built: Path, tmp_path: Path) -> None:

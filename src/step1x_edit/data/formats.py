@@ -52,6 +52,8 @@ _LANGUAGES = {"en": METADATA_EN, "zh": METADATA_ZH}
 _LONGEST_ID = 80
 """Bytes: with its endings, a name in a tar file has 100. Whatever reads shards takes what stands before the first dot for the id."""
 
+_PICTURES = ("source", "target", "mask")
+
 _ROWS = 500
 """Triplets in one Parquet file."""
 
@@ -83,7 +85,7 @@ def export_folder(folder: Path, out: Path) -> int:
             row = dataclasses.asdict(record)
             for ending, data in files.items():
                 name, _, kind = ending.partition(".")
-                if kind:
+                if kind and name in _PICTURES:  # the name before ".png" alone is empty, and leads to the root
                     row[f"{name}_file_name"] = f"{name}/{record.id}.{kind}"
                     write_bytes(place / row[f"{name}_file_name"], data)
             rows.append(row)
@@ -125,10 +127,10 @@ def export_parquet(folder: Path, out: Path) -> int:
     import pyarrow.parquet as pq
 
     picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    pictures, texts = ("source", "target", "mask"), (*TEXTS, *OBJECTS)
-    features = {name: {"_type": "Image"} for name in pictures} | {name: {"dtype": "string", "_type": "Value"} for name in texts}
+    texts = (*TEXTS, *OBJECTS)
+    features = {name: {"_type": "Image"} for name in _PICTURES} | {name: {"dtype": "string", "_type": "Value"} for name in texts}
     told = {"huggingface": json.dumps({"info": {"features": features}})}
-    schema = pa.schema([*((name, picture) for name in pictures), *((name, pa.string()) for name in texts)], metadata=told)
+    schema = pa.schema([*((name, picture) for name in _PICTURES), *((name, pa.string()) for name in texts)], metadata=told)
     total = sum(1 for _ in _read_named(folder))
     parts = -(-total // _ROWS)
     samples = read_records(folder)
@@ -138,7 +140,7 @@ def export_parquet(folder: Path, out: Path) -> int:
             for _, (record, files) in zip(range(_ROWS), samples, strict=False):
                 row: dict[str, Any] = {name: getattr(record, name) for name in TEXTS}
                 row |= {name: json.dumps(getattr(record, name), ensure_ascii=False) for name in OBJECTS}
-                for name in pictures:
+                for name in _PICTURES:
                     if name in {ending.partition(".")[0] for ending in files}:
                         kind, data = find_file(files, name)
                         row[name] = {"bytes": data, "path": f"{record.id}.{name}.{kind}"}
@@ -150,7 +152,7 @@ def export_parquet(folder: Path, out: Path) -> int:
 
 def read_folder(folder: Path) -> Iterator[Sample]:
     """A plain folder as `export_folder` writes it: files are those that the lines name, or where there are none, those of the id."""
-    places = {name: {path.stem: path for path in sorted((folder / name).glob("*.*"))} for name in ("source", "target", "mask")}
+    places = {name: {path.stem: path for path in sorted((folder / name).glob("*.*"))} for name in _PICTURES}
     for values in read_json_lines(folder / METADATA):
         record = Record.from_json(json.dumps(values), folder / METADATA)
         named = {name: folder / str(values.get(f"{name}_file_name") or "") for name in places}
@@ -221,7 +223,7 @@ def _read_row(path: Path, row: dict[str, Any]) -> Sample:
     files = {}
     try:
         values = json.dumps({key: value if key in TEXTS else json.loads(value) for key, value in known.items()})
-        for name in ("source", "target", "mask"):
+        for name in _PICTURES:
             cell = row.get(name)
             if cell and cell.get("bytes"):
                 files[f"{name}{Path(cell.get('path') or 'x.png').suffix.lower()}"] = cell["bytes"]
@@ -348,7 +350,7 @@ def _find_fault(record: Record, files: dict[str, bytes]) -> str:
     if endings.get("mask", "mask.png") != "mask.png":
         return "its mask is not a PNG"
     sizes = {}
-    for name in ("source", "target", "mask"):
+    for name in _PICTURES:
         if name in endings:
             try:
                 sizes[name] = _measure(files[endings[name]])
