@@ -31,7 +31,7 @@ def read_json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")  # other ends of lines, such as U+2028, may stand inside JSON's texts
         rows = [json.loads(line) for line in lines if line.strip()]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not JSON Lines in UTF-8: every line must be one JSON object.") from error
     for row in rows:
         if not isinstance(row, dict):

@@ -351,3 +351,46 @@ def test_an_import_counts_the_licences_that_the_provenance_names(built: Path, tm
     ]
     assert import_set(samples, tmp_path / "set")["licences"] == {"CC0-1.0": 1, "GPL-2.0": 1, "unknown": 1}
     assert read_set(built)["licences"]
+
+
+def test_half_a_character_is_one_sentence_in_texts_and_travels_in_the_rest(plain: Path, foreign: Path, tmp_path: Path) -> None:
+    metadata = plain / "metadata.jsonl"
+    values = json.loads(metadata.read_text(encoding="utf-8"))
+    origin = {"photograph": {"file": "caf\udce9.jpg", "licence": "CC0-1.0"}}
+    metadata.write_text(json.dumps({**values, "provenance": origin}), encoding="utf-8")
+    import_set(open_foreign(plain, None), tmp_path / "a")
+    EXPORTS["parquet"](tmp_path / "a", tmp_path / "parquet")
+    import_set(open_foreign(tmp_path / "parquet", None), tmp_path / "b")
+    ((record, _),) = read_records(tmp_path / "b")
+    assert record.provenance == origin
+    metadata.write_text(json.dumps({**values, "instruction_en": "smile \ud83d"}), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"its instruction_en holds half of a character \('smile \\ud83d'\); correct it"):
+        import_set(open_foreign(plain, None), tmp_path / "c")
+    path = foreign / "metadata.json"
+    path.write_text(json.dumps({"a.png": {"caption": "smile \ud83d", "ref_image_path": "a_before.png"}}))
+    with pytest.raises(UsageError, match=r"has a caption of 'a\.png' that holds half of a character"):
+        import_set(open_foreign(path, EditCategory.TONE_TRANSFORMATION), tmp_path / "d")
+
+
+def test_a_target_that_comes_twice_in_finetuning_json_is_not_lost_without_a_word(foreign: Path, tmp_path: Path) -> None:
+    entries = [f'"a.png": {{"caption": "{caption}", "ref_image_path": "a_before.png"}}' for caption in ("one", "two")]
+    (foreign / "metadata.json").write_text(f"{{{', '.join(entries)}}}")
+    with pytest.raises(UsageError, match=r"has 'a\.png' twice in one object"):
+        import_set(open_foreign(foreign / "metadata.json", EditCategory.TONE_TRANSFORMATION), tmp_path / "set")
+
+
+def test_json_of_endless_depth_is_one_sentence(plain: Path, foreign: Path, built: Path, tmp_path: Path) -> None:
+    deep = "[" * 100_000
+    (plain / "metadata.jsonl").write_text(deep)
+    (foreign / "metadata.json").write_text(deep)
+    EXPORTS["parquet"](built, tmp_path / "parquet")
+    (path,) = (tmp_path / "parquet").rglob("*.parquet")
+    table = pq.read_table(path)
+    column = table.schema.get_field_index("numbers")
+    pq.write_table(table.set_column(column, "numbers", pa.array([deep] * len(table))), path)
+    said = "is not JSON Lines|cannot be read as JSON|holds no triplets as they are exported"
+    for source in (plain, foreign / "metadata.json", path):
+        with pytest.raises(UsageError, match=said):
+            list(open_foreign(source, None))
+    with pytest.raises(UsageError, match="A triplet's JSON cannot be read"):
+        Record.from_json(deep)

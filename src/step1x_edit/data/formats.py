@@ -20,6 +20,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from step1x_edit.data.shards import (
     Record,
     decode_picture,
     find_file,
+    is_broken,
     read_records,
     split_caption,
     to_tar,
@@ -139,7 +141,7 @@ def export_parquet(folder: Path, out: Path) -> int:
             rows = []
             for _, (record, files) in zip(range(_ROWS), samples, strict=False):
                 row: dict[str, Any] = {name: getattr(record, name) for name in TEXTS}
-                row |= {name: json.dumps(getattr(record, name), ensure_ascii=False) for name in OBJECTS}
+                row |= {name: _to_text(getattr(record, name)) for name in OBJECTS}
                 for name in _PICTURES:
                     if name in {ending.partition(".")[0] for ending in files}:
                         kind, data = find_file(files, name)
@@ -148,6 +150,11 @@ def export_parquet(folder: Path, out: Path) -> int:
             with replace_file(place / "data" / f"train-{part:05d}-of-{parts:05d}.parquet") as file:
                 pq.write_table(pa.Table.from_pylist(rows, schema), file)
     return total
+
+
+def _to_text(value: Any) -> str:
+    """JSON, with escapes for what is no Unicode, as `Record.to_json` has them."""
+    return json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace").decode()
 
 
 def read_folder(folder: Path) -> Iterator[Sample]:
@@ -196,8 +203,8 @@ def _identify(stem: str, index: int, category: EditCategory | None) -> tuple[str
 
 def _read_captions(path: Path) -> dict[str, dict[str, str]]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+        values = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=partial(_check_keys, path))
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read as JSON ({error}).") from error
     fits = isinstance(values, dict) and all(
         isinstance(entry, dict) and isinstance(entry.get("caption"), str) and isinstance(entry.get("ref_image_path"), str)
@@ -205,7 +212,18 @@ def _read_captions(path: Path) -> dict[str, dict[str, str]]:
     )
     if not fits:
         raise UsageError(f'{path} is not fine-tuning JSON: {{"target.jpg": {{"caption": "...", "ref_image_path": "source.jpg"}}}}.')
+    if broken := next((name for name, entry in values.items() if is_broken(entry["caption"])), None):
+        raise UsageError(f"{path} has a caption of {broken!r} that holds half of a character; write it in whole ones.")
     return values  # type: ignore[no-any-return]
+
+
+def _check_keys(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; raises UsageError where a key comes twice, of which a dictionary keeps the last."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        double = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise UsageError(f"{path} has {double!r} twice in one object; give each entry a name of its own.")
+    return values
 
 
 def read_parquet(folder: Path) -> Iterator[Sample]:
@@ -227,7 +245,7 @@ def _read_row(path: Path, row: dict[str, Any]) -> Sample:
             cell = row.get(name)
             if cell and cell.get("bytes"):
                 files[f"{name}{Path(cell.get('path') or 'x.png').suffix.lower()}"] = cell["bytes"]
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         texts_and_pictures = "pictures are structs of bytes and path, and parameters, provenance and numbers are JSON in text"
         raise UsageError(f"{path} holds no triplets as they are exported, where {texts_and_pictures}.") from error
     return Record.from_json(values, path), files

@@ -71,8 +71,8 @@ class Record:
     numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
-        """UTF-8, keys in the order above."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False).encode()
+        """UTF-8, keys in the order above; what is no Unicode, as in names of files that are not UTF-8, is written as JSON's escapes."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False).encode(errors="backslashreplace")
 
     @classmethod
     def from_json(cls, data: bytes | str, file: str | Path = "") -> Record:
@@ -88,7 +88,7 @@ class Record:
         place = f" in {file}" if file else ""
         try:
             values = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"A triplet's JSON cannot be read ({error}){place}; correct it.") from error
         if not isinstance(values, dict):
             raise UsageError(f"A triplet's JSON cannot be read{place}; it must be an object.")
@@ -113,7 +113,14 @@ def _find_value_fault(name: str, values: Mapping[str, Any]) -> str:
         return "" if isinstance(values.get(name, {}), dict) else f"its {name} is no object"
     if name not in values:
         return f"its {name} is missing"
-    return "" if isinstance(values[name], str) else f"its {name} is no text"
+    if not isinstance(values[name], str):
+        return f"its {name} is no text"
+    return f"its {name} holds half of a character ({values[name][:40]!r})" if is_broken(values[name]) else ""
+
+
+def is_broken(text: str) -> bool:
+    """Whether a text holds half of a character, as JSON's escapes may (\\ud83d), so that it cannot be written as UTF-8."""
+    return any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def split_caption(file: Path, caption: str) -> tuple[str, str]:
