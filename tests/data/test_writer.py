@@ -91,6 +91,7 @@ def test_nothing_is_asked_twice(service: ChatService, candidate: Candidate, tmp_
         ('{"en": "做 OPEN", "zh": "做OPEN"}', "not English"),
         ('{"en": "do OPEN", "zh": "do OPEN"}', "not Chinese"),
         ('{"en": "do it", "zh": "做OPEN"}', "does not say OPEN"),
+        ('{"en": "do OPEN \\ud83d", "zh": "做OPEN"}', "half of a character"),
         (json.dumps({"en": "do OPEN" * 100, "zh": "做OPEN"}), "too long"),
     ],
 )

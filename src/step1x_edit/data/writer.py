@@ -13,6 +13,7 @@ import re
 
 from step1x_edit.data.asking import Asker
 from step1x_edit.data.candidates import Candidate
+from step1x_edit.data.shards import is_broken
 from step1x_edit.data.triplet import Triplet
 
 DESCRIBE = """The first picture is before an edit, the second is after it. The kind of edit is "{category}"; in short it is: {edit}.
@@ -102,6 +103,8 @@ def _read(answer: str, word: str) -> tuple[tuple[str, str] | None, str]:
     english, chinese = (" ".join(values[key].split()) for key in ("en", "zh"))
     if not english or not chinese or max(len(english), len(chinese)) > LONGEST:
         return None, "an instruction is empty or too long"
+    if is_broken(english + chinese):
+        return None, "an instruction holds half of a character"
     if re.search("[\u4e00-\u9fff]", english.replace(word, "")) or not re.search("[a-zA-Z]{2}", english):
         return None, "the English instruction is not English"
     if not re.search("[\u4e00-\u9fff]", chinese):
