@@ -394,3 +394,15 @@ def test_json_of_endless_depth_is_one_sentence(plain: Path, foreign: Path, built
             list(open_foreign(source, None))
     with pytest.raises(UsageError, match="A triplet's JSON cannot be read"):
         Record.from_json(deep)
+
+
+def test_columns_that_are_none_of_a_triplets_are_not_read(built: Path, tmp_path: Path) -> None:
+    EXPORTS["parquet"](built, tmp_path / "parquet")
+    (path,) = (tmp_path / "parquet").rglob("*.parquet")
+    table = pq.read_table(path)
+    pq.write_table(table.append_column("taken", pa.array([2**62] * len(table), pa.timestamp("us"))), path)  # beyond Python's years
+    assert len(list(open_foreign(path, None))) == 22
+    broken = pa.array([b"\xff"] * len(table)).view(pa.string())
+    pq.write_table(table.set_column(table.schema.get_field_index("instruction_en"), "instruction_en", broken), path)
+    with pytest.raises(UsageError, match="is damaged, or no Parquet file"):
+        list(open_foreign(path, None))

@@ -99,5 +99,5 @@ def _read_pictures(place: Path) -> Iterator[tuple[str, bytes]]:
 def _read_parquet(path: Path) -> Iterator[tuple[str, bytes]]:
     import pyarrow as pa
 
-    for row in read_rows(path, lambda kind: pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0):
+    for row in read_rows(path, lambda column: pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0):
         yield from ((f"in {path}", cell["bytes"]) for cell in row.values() if cell and cell["bytes"])

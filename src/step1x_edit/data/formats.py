@@ -228,8 +228,9 @@ def _check_keys(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def read_parquet(folder: Path) -> Iterator[Sample]:
     """Parquet files as `export_parquet` writes them."""
+    known = {*_PICTURES, *TEXTS, *OBJECTS}
     for path in _list_parquet(folder):
-        yield from (_read_row(path, row) for row in read_rows(path))
+        yield from (_read_row(path, row) for row in read_rows(path, lambda column: column.name in known))
 
 
 def _list_parquet(source: Path) -> list[Path]:

@@ -129,8 +129,8 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
         yield from map(json.loads, lines)
 
 
-def read_rows(path: Path, wanted: Callable[[pa.DataType], bool] = lambda kind: True) -> Iterator[dict[str, Any]]:
-    """The rows of a Parquet file, of which a few are in memory at once, with the columns of wanted types.
+def read_rows(path: Path, wanted: Callable[[pa.Field], bool]) -> Iterator[dict[str, Any]]:
+    """The rows of a Parquet file, of which a few are in memory at once, with the wanted columns: no others are read.
 
     Raises:
         UsageError: the file is damaged, or another kind of file.
@@ -140,10 +140,10 @@ def read_rows(path: Path, wanted: Callable[[pa.DataType], bool] = lambda kind: T
 
     try:
         file = pq.ParquetFile(path)
-        columns = [field.name for field in file.schema_arrow if wanted(field.type)]
+        columns = [field.name for field in file.schema_arrow if wanted(field)]
         for batch in file.iter_batches(batch_size=32, columns=columns):
             yield from batch.to_pylist()
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is damaged, or no Parquet file; get a whole copy of it.") from error
 
 
