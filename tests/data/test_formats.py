@@ -159,7 +159,13 @@ def test_parquet_of_something_else_is_one_sentence(built: Path, tmp_path: Path) 
     EXPORTS["parquet"](built, tmp_path)
     (path,) = (tmp_path / "data").iterdir()
     whole, table = path.read_bytes(), pq.read_table(path)
-    values = {"source": pa.array([b"jpeg"] * 22), "provenance": pa.array([{"seed": 1}] * 22), "numbers": pa.array(["[1]"] * 22)}
+    numbers = pa.array([{"bytes": [1, 2], "path": "a.jpg"}] * 22)  # no bytes
+    values = {
+        "source": pa.array([b"jpeg"] * 22),
+        "target": numbers,
+        "provenance": pa.array([{"seed": 1}] * 22),
+        "numbers": pa.array(["[1]"] * 22),
+    }
     for name, column in values.items():
         pq.write_table(table.set_column(table.schema.get_field_index(name), name, column), path)
         with pytest.raises(UsageError, match=r"holds no triplets as they are exported|numbers is no object"):
@@ -406,3 +412,24 @@ def test_columns_that_are_none_of_a_triplets_are_not_read(built: Path, tmp_path:
     pq.write_table(table.set_column(table.schema.get_field_index("instruction_en"), "instruction_en", broken), path)
     with pytest.raises(UsageError, match="is damaged, or no Parquet file"):
         list(open_foreign(path, None))
+
+
+@pytest.mark.parametrize("path", [None, "photo", "https://a.org/photo.jpg?width=1024&signature=" + "0" * 100])
+def test_pictures_without_an_ending_are_called_what_they_are(built: Path, tmp_path: Path, path: str | None) -> None:
+    EXPORTS["parquet"](built, tmp_path / "parquet")
+    (file,) = (tmp_path / "parquet").rglob("*.parquet")
+    rows = pq.read_table(file).to_pylist()
+    for row in rows:
+        for name in ("source", "target", "mask"):
+            row[name]["path"] = path
+    pq.write_table(pa.Table.from_pylist(rows), file)
+    assert import_set(open_foreign(file, None), tmp_path / "set")["left_out"] == []
+    assert [[*files] for _, files in read_records(tmp_path / "set")] == [["source.jpg", "target.jpg", "mask.png", "json"]] * 22
+    EXPORTS["folder"](tmp_path / "set", tmp_path / "folder")
+    for picture in (tmp_path / "folder").glob("*/*"):
+        picture.rename(picture.with_suffix(""))
+    (tmp_path / "folder" / "metadata.jsonl").write_text(
+        (tmp_path / "folder" / "metadata.jsonl").read_text(encoding="utf-8").replace('.jpg"', '"').replace('.png"', '"'), encoding="utf-8"
+    )
+    assert import_set(open_foreign(tmp_path / "folder", None), tmp_path / "again")["left_out"] == []
+    assert [[*files] for _, files in read_records(tmp_path / "again")] == [["source.jpg", "target.jpg", "mask.png", "json"]] * 22

@@ -34,6 +34,7 @@ from step1x_edit.data.shards import (
     decode_picture,
     find_file,
     is_broken,
+    name_picture,
     read_records,
     split_caption,
     to_tar,
@@ -164,7 +165,7 @@ def read_folder(folder: Path) -> Iterator[Sample]:
         record = Record.from_json(json.dumps(values), folder / METADATA)
         named = {name: folder / str(values.get(f"{name}_file_name") or "") for name in places}
         paths = {name: path if path.is_file() else places[name].get(record.id) for name, path in named.items()}
-        yield record, {f"{name}{path.suffix.lower()}": path.read_bytes() for name, path in paths.items() if path is not None}
+        yield record, dict(name_picture(name, path.name, path.read_bytes()) for name, path in paths.items() if path is not None)
 
 
 def read_finetune(metadata: Path, category: EditCategory | None = None) -> Iterator[Sample]:
@@ -181,13 +182,13 @@ def read_finetune(metadata: Path, category: EditCategory | None = None) -> Itera
         entry = next(table[name] for table in tables.values() if name in table)
         captions = [split_caption(path, table[name]["caption"]) for path, table in tables.items() if name in table]
         english, chinese = (next(filter(None, texts), "") for texts in zip(*captions, strict=True))
-        files = {}
+        files: dict[str, bytes] = {}
         reference = Path(entry["ref_image_path"])
         places = {"target": (Path(name), Path("target") / name), "source": (reference, Path("source") / reference.name)}
         for which, candidates in places.items():
             path = next((metadata.parent / place for place in candidates if (metadata.parent / place).is_file()), None)
             if path is not None:
-                files[f"{which}{path.suffix.lower()}"] = path.read_bytes()
+                files.update([name_picture(which, path.name, path.read_bytes())])
         identity, kind = _identify(Path(name).stem, index, category)
         yield Record(identity, kind.value, english, chinese, "", "", ""), files
 
@@ -239,13 +240,13 @@ def _list_parquet(source: Path) -> list[Path]:
 
 def _read_row(path: Path, row: dict[str, Any]) -> Sample:
     known = {name: row[name] for name in (*TEXTS, *OBJECTS) if row.get(name) is not None}
-    files = {}
+    files: dict[str, bytes] = {}
     try:
         values = json.dumps({key: value if key in TEXTS else json.loads(value) for key, value in known.items()})
         for name in _PICTURES:
             cell = row.get(name)
             if cell and cell.get("bytes"):
-                files[f"{name}{Path(cell.get('path') or 'x.png').suffix.lower()}"] = cell["bytes"]
+                files.update([name_picture(name, cell.get("path") or "", bytes(memoryview(cell["bytes"])))])  # lists are no memory
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         texts_and_pictures = "pictures are structs of bytes and path, and parameters, provenance and numbers are JSON in text"
         raise UsageError(f"{path} holds no triplets as they are exported, where {texts_and_pictures}.") from error

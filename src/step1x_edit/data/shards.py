@@ -25,10 +25,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from step1x_edit.data.storage import replace_file
 from step1x_edit.data.triplet import Mask, Pixels, Triplet
 from step1x_edit.errors import ImageError, UsageError
+from step1x_edit.image_io import DECODE_ERRORS, READ_FORMATS, read_endings
 from step1x_edit.types import EditCategory
 
 SHARDS, SET, RECIPE = "shards", "set.json", "recipe.json"
@@ -295,6 +297,18 @@ def find_file(files: Mapping[str, bytes], name: str) -> tuple[str, bytes]:
 def find_picture(files: Mapping[str, bytes], name: str) -> bytes:
     """The bytes alone."""
     return find_file(files, name)[1]
+
+
+def name_picture(name: str, file: str, data: bytes) -> tuple[str, bytes]:
+    """A picture by its name in a sample, whose ending is its file's, or what it is where that is none of pictures: a part of a URL, say."""
+    ending = Path(file).suffix.lower()
+    if ending not in read_endings():
+        try:
+            kind = str(Image.open(BytesIO(data), formats=READ_FORMATS).format).lower()
+        except DECODE_ERRORS:
+            kind = "png"  # it is found to be no whole picture later
+        ending = f".{kind}".replace("jpeg", "jpg")
+    return f"{name}{ending}", data
 
 
 def decode_pair(files: Mapping[str, bytes]) -> tuple[Pixels, Pixels]:
