@@ -433,3 +433,18 @@ def test_pictures_without_an_ending_are_called_what_they_are(built: Path, tmp_pa
     )
     assert import_set(open_foreign(tmp_path / "folder", None), tmp_path / "again")["left_out"] == []
     assert [[*files] for _, files in read_records(tmp_path / "again")] == [["source.jpg", "target.jpg", "mask.png", "json"]] * 22
+
+
+def test_a_category_that_is_given_is_that_of_triplets_whose_source_does_not_say(built: Path, tmp_path: Path) -> None:
+    for name in ("folder", "parquet"):
+        EXPORTS[name](built, tmp_path / name)
+    metadata = tmp_path / "folder" / "metadata.jsonl"
+    rows = [json.loads(line) for line in metadata.read_text(encoding="utf-8").splitlines()]
+    metadata.write_text("\n".join(json.dumps({**row, "category": None}) for row in rows[:2]), encoding="utf-8")
+    (file,) = (tmp_path / "parquet").rglob("*.parquet")
+    pq.write_table(pq.read_table(file).drop_columns("category").slice(0, 2), file)
+    for name in ("folder", "parquet"):
+        with pytest.raises(UsageError, match="its category is missing"):
+            list(open_foreign(tmp_path / name, None))
+        facts = import_set(open_foreign(tmp_path / name, EditCategory.TONE_TRANSFORMATION), tmp_path / f"set-{name}")
+        assert facts["categories"] == {"tone_transfer": 2}

@@ -18,7 +18,7 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -158,11 +158,14 @@ def _to_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace").decode()
 
 
-def read_folder(folder: Path) -> Iterator[Sample]:
-    """A plain folder as `export_folder` writes it: files are those that the lines name, or where there are none, those of the id."""
+def read_folder(folder: Path, category: EditCategory | None = None) -> Iterator[Sample]:
+    """A plain folder as `export_folder` writes it: files are those that the lines name, or where there are none, those of the id.
+
+    The category is of lines that do not say one.
+    """
     places = {name: {path.stem: path for path in sorted((folder / name).glob("*.*"))} for name in _PICTURES}
     for values in read_json_lines(folder / METADATA):
-        record = Record.from_json(json.dumps(values), folder / METADATA)
+        record = Record.from_json(json.dumps(_complete(values, category)), folder / METADATA)
         named = {name: folder / str(values.get(f"{name}_file_name") or "") for name in places}
         paths = {name: path if path.is_file() else places[name].get(record.id) for name, path in named.items()}
         yield record, dict(name_picture(name, path.name, path.read_bytes()) for name, path in paths.items() if path is not None)
@@ -227,11 +230,16 @@ def _check_keys(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def read_parquet(folder: Path) -> Iterator[Sample]:
-    """Parquet files as `export_parquet` writes them."""
+def _complete(values: Mapping[str, Any], category: EditCategory | None) -> dict[str, Any]:
+    said = values.get("category")
+    return {**values, "category": category.value if said is None and category is not None else said}
+
+
+def read_parquet(folder: Path, category: EditCategory | None = None) -> Iterator[Sample]:
+    """Parquet files as `export_parquet` writes them; the category is of rows that do not say one."""
     known = {*_PICTURES, *TEXTS, *OBJECTS}
     for path in _list_parquet(folder):
-        yield from (_read_row(path, row) for row in read_rows(path, lambda column: column.name in known))
+        yield from (_read_row(path, _complete(row, category)) for row in read_rows(path, lambda column: column.name in known))
 
 
 def _list_parquet(source: Path) -> list[Path]:
@@ -262,13 +270,13 @@ def open_foreign(source: Path, category: EditCategory | None) -> Iterator[Sample
     if source.is_file() and source.suffix.lower() == ".json":
         return read_finetune(source, category)
     if source.is_file() and source.suffix.lower() == ".parquet":
-        return read_parquet(source)
+        return read_parquet(source, category)
     if (source / METADATA).is_file():
-        return read_folder(source)
+        return read_folder(source, category)
     if (source / _LANGUAGES["en"]).is_file():
         return read_finetune(source / _LANGUAGES["en"], category)
     if source.is_dir() and _list_parquet(source):
-        return read_parquet(source)
+        return read_parquet(source, category)
     raise UsageError(f"{source} is none of: a folder with {METADATA}, fine-tuning JSON, or Parquet.")
 
 
