@@ -55,3 +55,22 @@ def write_clip(path: Path, frames: Sequence[Pixels], rate: float = 8.0, codec: s
         writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
     writer.release()
     return path
+
+
+def write_matroska(path: Path, frames: Sequence[Pixels], times: Sequence[int]) -> Path:
+    """Write a clip of a variable rate, by the milliseconds at which its frames come."""
+
+    def element(name: str, content: bytes | int) -> bytes:
+        data = content.to_bytes(4, "big") if isinstance(content, int) else content
+        return bytes.fromhex(name) + (1 << 56 | len(data)).to_bytes(8, "big") + data
+
+    height, width = frames[0].shape[:2]
+    head = element("4282", b"matroska") + element("4287", 4) + element("4285", 2)
+    picture = element("B0", width) + element("BA", height)
+    track = element("D7", 1) + element("73C5", 1) + element("83", 1) + element("86", b"V_MJPEG") + element("E0", picture)
+    parts = element("1549A966", element("2AD7B1", 1_000_000)) + element("1654AE6B", element("AE", track))
+    for frame, time in zip(frames, times, strict=True):
+        data = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))[1].tobytes()
+        parts += element("1F43B675", element("E7", time) + element("A3", b"\x81\0\0\x80" + data))
+    path.write_bytes(element("1A45DFA3", head) + element("18538067", parts))
+    return path

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from moving_scenes import draw_frames, write_clip
+from moving_scenes import draw_frames, write_clip, write_matroska
 
 from step1x_edit.data.clips import list_clips, read_frames, read_samples
 from step1x_edit.errors import ImageError, UsageError
@@ -25,6 +25,19 @@ def test_frames_come_in_order_with_their_times(tmp_path: Path, name: str, codec:
         assert np.array_equal(sample.pixels, again)
         differences = [np.abs(again.astype(int) - frame).mean() for frame in frames]
         assert int(np.argmin(differences)) == sample.number
+
+
+@pytest.mark.parametrize(
+    "times", [[33 * i + 7 * (i % 3) for i in range(60)], [10 * i for i in range(30)] + [300 + 500 * i for i in range(30)]]
+)
+def test_clips_of_a_variable_rate_are_looked_at_by_time(tmp_path: Path, times: list[int]) -> None:
+    path = write_matroska(tmp_path / "a.mkv", draw_frames(lambda i: [], 60), times)
+    samples = list(read_samples(path))
+    assert [sample.seconds for sample in samples] == [pytest.approx(times[sample.number] / 1000, abs=0.002) for sample in samples]
+    steps = np.diff([sample.seconds for sample in samples])
+    assert steps.min() > 0.2
+    assert steps.max() < 0.56
+    assert samples[-1].seconds > times[-1] / 1000 - 0.56
 
 
 def test_large_frames_are_compared_small_and_taken_large(tmp_path: Path) -> None:

@@ -28,6 +28,12 @@ RATE = 4.0
 LONGEST = 240
 """Frames of one clip that are looked at: its first minute."""
 
+_LATE = 1.5 / RATE
+"""Seconds after which a frame is looked at in any case: more than between two of a clip whose rate is steady, and is what it says.
+
+Those of browsers and telephones, whose frames come when they come, may say 1000 a second.
+"""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -72,7 +78,7 @@ def list_clips(folders: Sequence[Path]) -> list[Clip]:
 
 
 def read_samples(path: Path) -> Iterator[Sample]:
-    """Some frames of a clip, `RATE` a second, one after the other.
+    """Some frames of a clip, about `RATE` a second, one after the other.
 
     Raises:
         ImageError: it cannot be decoded.
@@ -81,15 +87,16 @@ def read_samples(path: Path) -> Iterator[Sample]:
     try:
         rate = capture.get(cv2.CAP_PROP_FPS)
         step = max(1, round((rate if 1 <= rate <= 1000 else 25) / RATE))
-        for number in range(step * LONGEST):
-            if not capture.grab():
-                return
-            if number % step == 0:
-                seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        number, taken, due, last = 0, 0, 0, 0.0
+        while taken < LONGEST and capture.grab():
+            seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            if number >= due or seconds > last + _LATE:
+                taken, due, last = taken + 1, number + step, seconds
                 done, frame = capture.retrieve()
                 if done and frame is not None:
                     pixels = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB).astype(np.uint8)
                     yield Sample(number, round(seconds, 3), shrink(pixels, SIDE))
+            number += 1
     finally:
         capture.release()
 
