@@ -85,6 +85,17 @@ def test_what_lies_beside_another_work_is_not_taken_away(tmp_path: Path) -> None
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 3
 
 
+def test_what_was_put_beside_a_killed_export_is_not_taken_away(bare: Path, tmp_path: Path) -> None:
+    """The folder looks empty, since what is unfinished is hidden."""
+    out = tmp_path / "out"
+    subprocess.run([sys.executable, "-c", KILLED, str(bare), str(out), "folder", "2"], env=ENVIRONMENT, check=False)
+    (out / "data").mkdir()
+    (out / "data" / "mine.txt").write_text("kept")
+    with pytest.raises(UsageError, match="is not empty"):
+        check_free(out)
+    assert [path.name for path in out.rglob("*")] == ["data", "mine.txt"]
+
+
 @pytest.mark.parametrize("name", list(EXPORTS))
 def test_an_export_that_was_killed_is_nothing_to_any_reader_and_is_begun_again(bare: Path, tmp_path: Path, name: str) -> None:
     out = tmp_path / "out"

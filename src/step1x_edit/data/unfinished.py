@@ -14,6 +14,9 @@ from step1x_edit.data.storage import PARTIAL, check_new, make_folder
 WORK, UNFINISHED = "work", ".unfinished"
 """Folder of an imported set's shards until all of them are written, and of an export."""
 
+_MOVING = ".moving"
+"""Lies in an export's folder from when its files take their places: before, nothing beside that folder is of the export."""
+
 METADATA, METADATA_EN, METADATA_ZH, ATTRIBUTION = "metadata.jsonl", "metadata_en.json", "metadata_zh.json", "ATTRIBUTION.csv"
 
 _EXPORTED = ("source", "target", "mask", "data", METADATA, METADATA_EN, METADATA_ZH, ATTRIBUTION)
@@ -24,7 +27,8 @@ def check_free(out: Path) -> None:
     """Take away what an import or export that was killed has left, and raise UsageError where anything else is there."""
     work, unfinished = out / WORK, out / UNFINISHED
     if unfinished.is_dir():
-        _remove(out / name for name in _EXPORTED)  # what has taken its place already
+        if (unfinished / _MOVING).exists():
+            _remove(out / name for name in _EXPORTED)  # what has taken its place already
         shutil.rmtree(unfinished)
     if work.is_dir() and all(path.name.startswith("triplets-") for path in work.iterdir()):
         others = [path for path in out.iterdir() if path != work]
@@ -49,7 +53,9 @@ def export_whole(out: Path) -> Iterator[Path]:
     make_folder(place)
     try:
         yield place
-        for path in sorted(place.iterdir(), key=lambda path: (path.is_file(), path.name)):
+        paths = sorted(place.iterdir(), key=lambda path: (path.is_file(), path.name))
+        (place / _MOVING).touch()
+        for path in paths:
             os.replace(path, out / path.name)
     finally:
         shutil.rmtree(place, ignore_errors=True)
