@@ -359,6 +359,16 @@ def test_an_import_counts_the_licences_that_the_provenance_names(built: Path, tm
     assert read_set(built)["licences"]
 
 
+def test_pictures_of_one_name_from_two_sets_keep_their_licences_apart(bare: Path, tmp_path: Path) -> None:
+    licences = [("CC0-1.0", "00"), ("CC-BY-4.0", "11"), ("CC0-1.0", "00")]
+    origins = [{"photograph": {"file": "IMG_0001.jpg", "licence": licence, "sha256": digest}} for licence, digest in licences]
+    samples = [
+        (dataclasses.replace(record, provenance=origin), files)
+        for (record, files), origin in zip(read_records(bare), origins, strict=False)
+    ]
+    assert import_set(samples, tmp_path / "set")["licences"] == {"CC-BY-4.0": 1, "CC0-1.0": 1}
+
+
 def test_half_a_character_is_one_sentence_in_texts_and_travels_in_the_rest(plain: Path, foreign: Path, tmp_path: Path) -> None:
     metadata = plain / "metadata.jsonl"
     values = json.loads(metadata.read_text(encoding="utf-8"))

@@ -286,20 +286,21 @@ class _Tally:
 
     Attributes:
         categories, routes: of the triplets.
-        licences: of each photograph, cut-out and clip that the provenance names.
+        licences: of each photograph, cut-out and clip that the provenance names, by name and checksum.
         left_out: id and reason of each triplet.
     """
 
     categories: Counter[str] = field(default_factory=Counter)
     routes: Counter[str] = field(default_factory=Counter)
-    licences: dict[str, str] = field(default_factory=dict)
+    licences: dict[tuple[str, str], str] = field(default_factory=dict)
     left_out: list[dict[str, str]] = field(default_factory=list)
 
     def take(self, record: Record) -> None:
         """Count one."""
         self.categories[record.category] += 1
         self.routes[str(record.provenance.get("route", "unknown"))] += 1
-        self.licences.update({name: str(origin.get("licence") or "unknown") for name, origin in _list_origins(record)})
+        for name, origin in _list_origins(record):
+            self.licences[name, str(origin.get("sha256"))] = str(origin.get("licence") or "unknown")
 
 
 def import_set(samples: Iterable[Sample], out: Path, shard: int = 100) -> dict[str, Any]:
