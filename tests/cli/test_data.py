@@ -16,6 +16,7 @@ from PIL import Image
 
 from step1x_edit.cli.main import run
 from step1x_edit.data.formats import EXPORTS
+from step1x_edit.data.shards import TEXTS
 
 ROOT = Path(__file__).parents[2]
 RECIPE = """
@@ -174,3 +175,15 @@ def test_ctrl_c_twice_ends_the_workers_and_is_one_sentence(verb: str, tmp_path: 
             os.killpg(process.pid, signal.SIGKILL)
             raise
     assert process.returncode in (130, -signal.SIGINT) and said == "step1x: Interrupted.\n"
+
+
+def test_an_id_that_is_left_out_says_nothing_to_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{**dict.fromkeys(TEXTS, "a"), "id": name, "category": "tone_transfer"} for name in ("x", "\x1b[2Jx\ny")]
+    for which in ("source", "target"):
+        (tmp_path / "plain" / which).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "plain" / which / "x.png")
+    (tmp_path / "plain" / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert run(["data", "import", str(tmp_path / "plain"), "--out", str(tmp_path / "set")]) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[1].startswith(r"Left out: '\x1b[2Jx\ny': its id ")
+    assert "\x1b" not in said

@@ -230,4 +230,5 @@ def import_(
     facts = import_set(open_foreign(source, EditCategory(category) if category else None), out)
     typer.echo(f"{facts['count']} triplets are in {out}.")
     for entry in facts["left_out"]:
-        typer.echo(f"Left out: {entry['id']}: {entry['reason']}.")
+        name = entry["id"] if entry["id"].isprintable() else ascii(entry["id"])  # others' ids may hold commands to a terminal
+        typer.echo(f"Left out: {name}: {entry['reason']}.")
