@@ -239,6 +239,8 @@ def test_unknown_models_devices_and_types_are_refused(random_mini: Path, tmp_pat
         Editor.open("mini", device="cpu", dtype="float16", folder=random_mini)
     with pytest.raises(WeightsError, match="are not in"):
         Editor.open("mini", device="cpu", folder=tmp_path / "nowhere")
+    with pytest.raises(WeightsError, match=r"step1x models pull v1\.2 fetches them: give the folder that it prints"):
+        Editor.open("v1.2", device="cpu")
     with pytest.raises(WeightsError):
         Editor.open("mini", device="cpu", folder=tmp_path)
 

@@ -106,11 +106,10 @@ class Editor:
         """
         if model not in PRESETS:
             raise UsageError(f"There is no model {model!r}; choose one of {', '.join(PRESETS)}.")
+        remedy = "give the folder they are in" if folder else f"step1x models pull {model} fetches them: give the folder that it prints"
         folder = Path(folder or WEIGHTS / model)
         if not folder.is_dir():
-            raise WeightsError(
-                f"The weights of {model} are not in {folder}; step1x models pull fetches them, or give the folder they are in."
-            )
+            raise WeightsError(f"The weights of {model} are not in {folder}; {remedy}.")
         preset, devices = load_preset(folder, PRESETS[model]), placement.check(choose_devices(device))
         place, number = devices[0], choose_dtype(dtype, devices[0])
         if (found := find_mllm(folder)) is None:

@@ -29,6 +29,18 @@ def test_names_and_folders_are_listed_whole(tmp_path: Path, monkeypatch: pytest.
     assert str(tmp_path / "v1.2") in "".join(row[-1] for row in rows)
 
 
+@pytest.mark.parametrize("command", [["edit", "photo.png", "make it night"], ["ui", "--no-browser"], ["serve", "--port", "0"]])
+def test_a_model_that_is_not_here_is_said_to_be_pulled_by_its_own_name(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not by its version's, which is fetched in another layout and to another folder, or by that of no model."""
+    monkeypatch.setenv("STEP1X_MODELS", str(tmp_path))
+    assert run([*command, "--model", "v1.1-diffusers"]) == 2
+    assert "step1x models pull v1.1-diffusers fetches them" in capsys.readouterr().err
+    assert run([*command, "--model", "maxi"]) == 2
+    assert "There is no model 'maxi'; choose one of mini, v1.0" in capsys.readouterr().err
+
+
 def test_verify_prints_every_tensor_and_succeeds() -> None:
     result = CliRunner().invoke(app, ["verify", str(REFERENCE)])
     assert result.exit_code == 0

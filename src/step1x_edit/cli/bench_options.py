@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from step1x_edit.cli.economy import NOTHING_SAID, Economy
-from step1x_edit.cli.folders import find_weights
+from step1x_edit.cli.folders import need_weights
 from step1x_edit.cli.libraries import loading
 from step1x_edit.errors import UsageError
 
@@ -71,7 +71,7 @@ def own_editor(
     """Opens our own editor when it is wanted, kept in memory in that way, with adapters."""
 
     def open_(model: str) -> tuple[Editor, Mapping[str, Any]]:
-        folder = weights or find_weights(model)
+        folder = weights or need_weights(model)
         with loading():
             from step1x_edit.editor import WEIGHTS
 

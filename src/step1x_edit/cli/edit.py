@@ -13,7 +13,7 @@ from step1x_edit.cli import economy
 from step1x_edit.cli.batch import list_jobs, read_batch, sort_words
 from step1x_edit.cli.debugging import Debug
 from step1x_edit.cli.editing import Task
-from step1x_edit.cli.folders import check_version, find_weights
+from step1x_edit.cli.folders import check_version, need_weights
 from step1x_edit.cli.inputs import open_credentials, read_likeness, read_lora
 from step1x_edit.cli.reading import STREAM, read
 from step1x_edit.cli.regions import read_region, read_shape
@@ -176,7 +176,7 @@ def edit(
     model = model or "mini"
     task = Task(
         model=model,
-        weights=weights or find_weights(model),
+        weights=weights or need_weights(model),
         device=device,
         dtype=dtype,
         count=count,

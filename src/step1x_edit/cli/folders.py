@@ -24,6 +24,21 @@ def find_weights(name: str) -> Path | None:
     return next((folder for folder in (package, models_folder() / name) if folder.is_dir()), None)
 
 
+def need_weights(name: str) -> Path:
+    """The folder of a model that is to be used.
+
+    Raises:
+        UsageError: there is no model of this name, or it has not been fetched.
+    """
+    from step1x_edit.hub import RELEASES
+
+    if (folder := find_weights(name)) is not None:
+        return folder
+    if name not in RELEASES:
+        raise UsageError(f"There is no model {name!r}; choose one of {', '.join(('mini', *RELEASES))}.")
+    raise UsageError(f"The weights of {name} are not here; step1x models pull {name} fetches them, or give their folder with --weights.")
+
+
 def check_version(name: str, folder: Path) -> None:
     """Whether the folder says of its weights that they are of the model of this name, if it says anything.
 

@@ -10,7 +10,7 @@ import typer
 
 from step1x_edit.cli import economy
 from step1x_edit.cli.debugging import Debug
-from step1x_edit.cli.folders import find_version, find_weights
+from step1x_edit.cli.folders import find_version, need_weights
 
 app = typer.Typer(
     help="Serve edits over HTTP, as OpenAI's images protocol has it, and manage the keys to the server.", invoke_without_command=True
@@ -116,9 +116,7 @@ def serve(
     from step1x_edit.serve.serving import serve as run
     from step1x_edit.web import is_local
 
-    version, folder = find_version(model), weights or find_weights(model)
-    if folder is None:
-        raise UsageError(f"The weights of {model} are not here; step1x models pull fetches them, or give their folder with --weights.")
+    version, folder = find_version(model), weights or need_weights(model)
     devices: list[str | None] = [*device] if device else [None]
     if vram is not None and batch not in (None, 1):
         raise UsageError("--vram counts the memory of one picture at a time; leave out --batch.")

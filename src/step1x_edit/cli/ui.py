@@ -11,7 +11,7 @@ import typer
 from step1x_edit.cli import economy
 from step1x_edit.cli.batch import list_folder
 from step1x_edit.cli.debugging import Debug
-from step1x_edit.cli.folders import find_weights
+from step1x_edit.cli.folders import need_weights
 from step1x_edit.cli.libraries import loading
 from step1x_edit.cli.screen import open_page
 from step1x_edit.errors import UsageError
@@ -54,7 +54,7 @@ def ui(
         offered = list_photos(photos)
         typer.echo(f"Loading {model}")
         way = economy.Economy(vram, weights_dtype, offload, strips, split, cache, guided)
-        editor = way.open(model, device, dtype, weights or find_weights(model), economy.SHOWN)
+        editor = way.open(model, device, dtype, weights or need_weights(model), economy.SHOWN)
 
     def ready(url: str) -> None:
         typer.echo(f"The page is at {url}; Ctrl-C ends it.")
