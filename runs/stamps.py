@@ -1,8 +1,9 @@
-"""Photographic cut-outs with names in English and Chinese, from the stamps of Tux Paint: what the embedded model's last run was trained on.
+"""Photographic cut-outs with names in English and Chinese, from the stamps of Tux Paint: the embedded model is trained on them, too,
+from recipes/mini_marked.toml on.
 
     apt-get install tuxpaint-stamps-default
     .venv/bin/python runs/stamps.py /usr/share/tuxpaint/stamps out/stamps
-    .venv/bin/step1x data build --cutouts out/stamps ...
+    .venv/bin/step1x data build recipes/data_small.toml --out out/data --photos PHOTOS --cutouts out/stamps
 
 Some three hundred animals, fruits, flowers, tools and vehicles. The stamps are GPL-2; so is what is made of them.
 """
