@@ -116,7 +116,7 @@ def main() -> None:
             shutil.rmtree(place / "set")
     shutil.rmtree(place)
     one, several = (min(found, key=lambda build: build.seconds) for found in builds.values())
-    idle = sum(one.processes) / (several.processes[0] + max(several.processes[1:]))
+    idle = sum(one.processes) / (several.processes[0] + max(several.processes[1:], default=0))
     print(f"{arguments.count} triplets: {arguments.count / one.seconds:.1f} and {arguments.count / several.seconds:.1f} a second")
     print(f"{arguments.workers} workers are {one.seconds / several.seconds:.2f} times as fast as one; by processor time {idle:.2f} times")
     same = all(found == digests[0] for found in digests)
