@@ -59,7 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, help="folder of the embedded model's weights, where they are not in their usual place")
     parser.add_argument("--out", type=Path, default=ROOT / "docs/pictures")
-    parser.add_argument("--only", nargs="*", help="names of the pictures to make; all by default")
+    parser.add_argument("--only", nargs="*", choices=EDITS, metavar="NAME", help="names of the pictures to make; all by default")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     edits = {name: edit for name, edit in EDITS.items() if not arguments.only or name in arguments.only}

@@ -1,4 +1,4 @@
-"""What the scripts in runs/ make."""
+"""What the scripts in runs/ make, and what the one in examples/ that draws the pictures of the README refuses."""
 
 from __future__ import annotations
 
@@ -43,3 +43,9 @@ def test_the_mean_of_two_models_is_a_whole_model(tmp_path: Path, random_mini: Pa
     for name, value in mean.items():
         torch.testing.assert_close(value.float(), (first[name].float() + second[name].float()) / 2, rtol=1e-2, atol=1e-3)
     assert Editor.open("mini", "cpu", folder=out).preset.squares
+
+
+def test_the_gallery_refuses_the_name_of_no_picture(tmp_path: Path) -> None:
+    command = [sys.executable, RUNS.parent / "examples" / "gallery.py", "--only", "nights", "--out", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and "invalid choice: 'nights'" in done.stderr
