@@ -136,17 +136,18 @@ class Editor:
             WeightsError: an adapter is damaged or belongs to another model.
         """
         found = [(read_adapter(path, self.model), weight) for path, weight in adapters]
+        for attached in self._attached:
+            attached.remove()
+        self._attached, self._apart = [], []
         names = [f"{path.name}:{write_number(weight)}" for path, weight in adapters]
-        models, apart = (self.model, *self.model.copies), not merge or self.placement.weights != "full"
-        attached = [Attached(model, found) for model in models] if apart else []
-        for former in self._attached:  # not before: where new ones are refused, they stay
-            former.remove()
-        self._attached, self._apart = attached, names if apart else []
         self._waiting.send_back()
-        if not apart:
+        models = self.model, *self.model.copies
+        if merge and self.placement.weights == "full":
             for model in models:
                 merge_adapters(model, found)
             self._merged += names
+        else:
+            self._attached, self._apart = [Attached(model, found) for model in models], names
 
     @property
     def made_with(self) -> dict[str, str]:
