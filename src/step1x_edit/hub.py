@@ -162,14 +162,14 @@ def read_prefix_text(source: str, expected: PrefixText) -> str:
     for node in tree.body:
         match node:
             case ast.Assign(targets=[ast.Name(id=expected.name)], value=ast.Constant(value=str(text))):
-                if len(text) != expected.characters or hashlib.sha256(text.encode()).hexdigest() != expected.sha256:
+                if len(text) != expected.characters or not expected.matches(text.encode()):
                     raise WeightsError(f"{expected.name} in {expected.path} is not the prefix text that belongs to the weights.")
                 return text
     raise WeightsError(f"{expected.path} holds no text {expected.name}; the prefix of the messages cannot be read.")
 
 
 def _holds_prefix_text(path: Path, expected: PrefixText) -> bool:
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == expected.sha256
+    return path.is_file() and expected.matches(path.read_bytes())
 
 
 def _list_files(source: Source, folder: Path, endpoint: str | None, token: str | None) -> Iterator[RemoteFile]:

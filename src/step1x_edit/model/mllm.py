@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,10 +84,10 @@ def read_prefix(folder: Path, preset: Preset) -> str:
         if expected is None:
             return ""
         raise WeightsError(f"The prefix text {PREFIX_FILE} is missing beside {folder}; step1x models pull {preset.name} fetches it.")
-    text = path.read_bytes().decode("utf-8", errors="replace")
-    if expected is not None and sha256(text.encode()).hexdigest() != expected.sha256:
+    text = path.read_bytes()
+    if expected is not None and not expected.matches(text):
         raise WeightsError(f"{path} is not the prefix text of {preset.name}; step1x models pull {preset.name} fetches the right one.")
-    return text
+    return text.decode("utf-8", errors="replace")
 
 
 class MLLM:

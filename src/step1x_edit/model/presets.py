@@ -5,6 +5,7 @@ A version is a row of `PRESETS`; no other file asks which version it is. Source 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -101,6 +102,10 @@ class PrefixText(_Strict):
     name: str
     characters: int
     sha256: str
+
+    def matches(self, text: bytes) -> bool:
+        """Whether this, in UTF-8, is the right one."""
+        return hashlib.sha256(text).hexdigest() == self.sha256
 
 
 PREFIX_V1 = PrefixText(
