@@ -173,10 +173,10 @@ def measure_options(options: Sequence[str], steps: int, guidance: float, size: i
 
 def _their_names(weights: dict) -> dict:
     """The DiT's weights with diffusers' names; the released editor folder calls two embedders otherwise than diffusers itself does."""
-    from step1x_edit.model.layouts import TRANSFORMER, to_diffusers
+    from step1x_edit.model.layouts import TRANSFORMER, ToDiffusers
 
     renamed = {}
-    for name, tensor in to_diffusers(weights, TRANSFORMER).items():
+    for name, tensor in ToDiffusers(weights, TRANSFORMER).items():
         for ours, theirs in (("time_embed.", "timestep_embedder."), ("vec_embed.", "text_embedder.")):
             name = name.replace(ours, f"time_text_embed.{theirs}")
         renamed[name.replace("in_layer", "linear_1").replace("out_layer", "linear_2")] = tensor

@@ -16,10 +16,10 @@ from step1x_edit.model.autoencoder import Autoencoder
 from step1x_edit.model.layouts import (
     TRANSFORMER,
     FromDiffusers,
+    ToDiffusers,
     autoencoder_rules,
     is_diffusers,
     read_transformer_config,
-    to_diffusers,
 )
 from step1x_edit.model.presets import PRESETS, AutoencoderConfig, Preset
 from step1x_edit.model.step1x_edit import Step1XEdit
@@ -42,14 +42,14 @@ def test_a_folder_survives_the_way_to_ours_and_back(folder: str) -> None:
     assert is_diffusers(theirs)
     ours = dict(FromDiffusers(theirs, TRANSFORMER))
     assert not is_diffusers(ours)
-    assert_equal(to_diffusers(ours, TRANSFORMER), theirs)
+    assert_equal(ToDiffusers(ours, TRANSFORMER), theirs)
 
 
 @pytest.mark.parametrize("name", ["v1.1", "v1.2"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float8_e4m3fn])
 def test_ours_survives_the_way_to_a_folder_and_back(tiny_model: Model, name: str, dtype: torch.dtype) -> None:
     ours = {key: tensor.to(dtype) for key, tensor in tiny_model(name).state_dict().items()}
-    back = dict(FromDiffusers(to_diffusers(ours, TRANSFORMER), TRANSFORMER))
+    back = dict(FromDiffusers(ToDiffusers(ours, TRANSFORMER), TRANSFORMER))
     assert_equal({k: t.float() for k, t in back.items()}, {k: t.float() for k, t in ours.items()})
     assert {tensor.dtype for tensor in back.values()} == {dtype}
 
@@ -62,7 +62,7 @@ def test_the_autoencoder_survives_too(config: AutoencoderConfig) -> None:
         key: torch.arange(float(tensor.shape[0])).view(-1, *[1] * (tensor.ndim - 1)).expand(tensor.shape) for key, tensor in names.items()
     }
     rules = autoencoder_rules(len(config.ch_mult))
-    theirs = to_diffusers(ours, rules)
+    theirs = ToDiffusers(ours, rules)
     assert is_diffusers(theirs) and len(theirs) == len(ours)
     assert theirs["encoder.mid_block.attentions.0.to_q.weight"].ndim == 2
     assert_equal(dict(FromDiffusers(theirs, rules)), ours)
@@ -74,7 +74,7 @@ def test_the_decoder_of_a_folder_starts_at_the_lowest_resolution() -> None:
 
 
 def _theirs(tiny_model: Model) -> dict[str, Tensor]:
-    return to_diffusers(tiny_model("v1.2").state_dict(), TRANSFORMER)
+    return dict(ToDiffusers(tiny_model("v1.2").state_dict(), TRANSFORMER))
 
 
 def test_a_part_that_is_missing_is_named(tiny_model: Model) -> None:

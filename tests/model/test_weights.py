@@ -14,7 +14,7 @@ from torch import Tensor
 
 from step1x_edit.errors import Step1XError, UsageError, WeightsError
 from step1x_edit.model.autoencoder import Autoencoder
-from step1x_edit.model.layouts import TRANSFORMER, autoencoder_rules, to_diffusers
+from step1x_edit.model.layouts import TRANSFORMER, ToDiffusers, autoencoder_rules
 from step1x_edit.model.presets import PRESETS, Preset
 from step1x_edit.model.step1x_edit import Step1XEdit
 from step1x_edit.model.tensors import write_json, write_tensors
@@ -63,7 +63,7 @@ def test_the_released_single_file(tmp_path: Path, tiny_model: Model, name: str) 
 @pytest.mark.parametrize("name", ["v1.1", "v1.2"])
 def test_a_diffusers_folder(tmp_path: Path, tiny_model: Model, name: str) -> None:
     model = tiny_model(name)
-    write_tensors(tmp_path / "transformer" / DIFFUSERS_FILES[0], to_diffusers(model.state_dict(), TRANSFORMER))
+    write_tensors(tmp_path / "transformer" / DIFFUSERS_FILES[0], ToDiffusers(model.state_dict(), TRANSFORMER))
     assert_same(load_step1x_edit(tmp_path, model.preset), model)
 
 
@@ -88,7 +88,7 @@ def test_the_autoencoder_in_each_place(tmp_path: Path, tiny: Callable[[str], Pre
     (tmp_path / "released").mkdir()
     save_file(autoencoder.state_dict(), tmp_path / "released" / "vae.safetensors")
     (tmp_path / "diffusers" / "vae").mkdir(parents=True)
-    theirs = to_diffusers(autoencoder.state_dict(), autoencoder_rules(2))
+    theirs = ToDiffusers(autoencoder.state_dict(), autoencoder_rules(2))
     save_file({k: t.contiguous() for k, t in theirs.items()}, tmp_path / "diffusers" / "vae" / "diffusion_pytorch_model.safetensors")
     for folder in ("ours", "released", "diffusers"):
         assert_same(load_autoencoder(tmp_path / folder, preset), autoencoder)
@@ -108,7 +108,7 @@ def test_other_floating_types_are_converted(tmp_path: Path, tiny_model: Model, s
 def test_float8_with_scales_is_refused_as_such(tmp_path: Path, tiny_model: Model, end: str, folder: str) -> None:
     """Choosing another version, as for weights of other names, would be in vain."""
     model = tiny_model("v1.1")
-    named = to_diffusers(model.state_dict(), TRANSFORMER) if folder else model.state_dict()
+    named = ToDiffusers(model.state_dict(), TRANSFORMER) if folder else model.state_dict()
     scales = {name.removesuffix("weight") + end: torch.tensor(0.5) for name, tensor in named.items() if tensor.ndim == 2}
     narrow = {name: tensor.to(torch.float8_e4m3fn) if tensor.ndim == 2 else tensor for name, tensor in named.items()}
     write_tensors(tmp_path / folder / (DIFFUSERS_FILES[0] if folder else "model.safetensors"), {**narrow, **scales})

@@ -223,11 +223,6 @@ class ToDiffusers(Mapping[str, Tensor]):
         return len(self._sources)
 
 
-def to_diffusers(ours: Mapping[str, Tensor], rules: tuple[Rule, ...]) -> dict[str, Tensor]:
-    """All of `ToDiffusers` at once; raises as it does."""
-    return dict(ToDiffusers(ours, rules))
-
-
 def locate(theirs: str, rules: tuple[Rule, ...]) -> tuple[str, int, int, bool]:
     """Our name for theirs, which part of ours it is and of how many, and whether halves change places; an unknown name stays as it is."""
     ours, rule, parts = _find(theirs, rules)
